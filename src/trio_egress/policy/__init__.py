@@ -1,0 +1,1 @@
+"""A policy judges an attempt: pure, total, deterministic. No sockets, files, clocks or environment."""

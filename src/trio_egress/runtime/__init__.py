@@ -1,0 +1,1 @@
+"""One run: the nursery that ties the sandbox, the listeners, the recorder and the agent together."""

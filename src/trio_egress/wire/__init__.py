@@ -1,0 +1,1 @@
+"""What the wire says, sans-IO: bytes in, values or PeerError out."""
