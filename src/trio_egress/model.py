@@ -50,13 +50,17 @@ class Endpoint:
 
 @attrs.frozen
 class Attempt:
-    """One try to reach something. `port` is 0 for a DNS query; `method` is None where none is visible."""
+    """One try to reach something.
+
+    `port` is 0 for a DNS query. `method` and `path` (without its query) are None where none is visible.
+    """
 
     transport: Transport
     protocol: Protocol
     host: Host
     port: int
     method: str | None = None
+    path: str | None = None
 
 
 class Layer(enum.Enum):

@@ -1,0 +1,307 @@
+"""The one task that owns the chain's head, the signing key and the file.
+
+Rule 1: receipts are signed in the order in which they are asked for, and written in groups (one fdatasync a group).
+Rule 2: `allow` and `refuse` return only when their receipt is on disk; the `_nowait` calls never block or raise.
+Rule 3: after the first failed write nothing is acknowledged any more, and the failure cancels the whole run.
+Rule 4: it outlives everything opened inside it: cancellation ends the run, never the recording, which has
+DRAIN_SECONDS to finish.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+
+import attrs
+import trio
+
+from trio_egress.errors import RecorderError
+from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.journal import Journal
+from trio_egress.evidence.receipt import Draft, uuid7
+from trio_egress.model import Attempt, Decision, Endpoint, Layer, Protocol, Transport, render_authority
+
+DRAIN_SECONDS = 10.0
+"""How long the last group may take after the run has ended: a disk slower than this has failed."""
+
+Facts = Mapping[str, object]
+Watch = Callable[[Draft], None]
+
+
+@attrs.define
+class _Group:
+    """Lines that one fdatasync makes durable together, and the event that says so."""
+
+    lines: list[bytes] = attrs.field(factory=list)
+    durable: trio.Event = attrs.field(factory=trio.Event)
+
+
+class Recorder:
+    """Receipts of one run. Made by `open_recorder`; used from the run's Trio thread only."""
+
+    def __init__(self, chain: Chain, journal: Journal, watch: Watch | None = None) -> None:
+        self._chain = chain
+        self._journal = journal
+        self._watch = watch
+        self._group = _Group()
+        self._work = trio.Event()
+        self._closing = False
+        self._failure: RecorderError | None = None
+        self._flows = 0
+        self._close_reason = "error"
+        self._close_facts: Facts = {}
+        self.refused = 0
+
+    # what the proxy asks for
+
+    async def refuse(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
+        """Record a denied attempt; the receipt is on disk when this returns."""
+        self.refuse_nowait(attempt, decision, facts)
+        await self._wait_durable()
+
+    def refuse_nowait(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
+        """Record a denied attempt with the next group."""
+        self._append(_draft(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
+
+    def allow_nowait(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
+        """Record an allowed attempt after which nothing leaves (an answer of the DNS stub): one receipt, no pair."""
+        self._append(_draft(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
+
+    async def allow(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> Flow:
+        """Record the intent of an allowed attempt. Only when this has returned may anything leave.
+
+        Use the flow as a context manager, at once and without an await in between: leaving it records the outcome.
+        """
+        facts = {"flow": self._next_flow(), **(facts or {})}
+        draft = _draft(attempt, decision, facts, phase="intent")
+        flow = Flow(self, draft)
+        self._append(draft)
+        try:
+            await self._wait_durable()
+        except BaseException:
+            # The intent may already be on disk: an intent never stays without its outcome.
+            flow.fail("ended before anything left")
+            flow.finish()
+            raise
+        return flow
+
+    def drop_nowait(self, target: str, count: int, reason: str, facts: Facts | None = None) -> None:
+        """Record `count` packets that the kernel dropped on their way to `target`."""
+        self._append(
+            Draft(
+                action_id=_action_id(),
+                target=target,
+                verdict="block",
+                transport=Transport.PACKET.value,
+                layer=Layer.KERNEL.value,
+                facts={"count": count, "reason": reason, **(facts or {})},
+            )
+        )
+
+    def conclude(self, reason: str, facts: Facts | None = None) -> None:
+        """What the close receipt will say; without this call it says `error`."""
+        self._close_reason = reason
+        self._close_facts = facts or {}
+
+    @property
+    def head(self) -> str:
+        """The hash of the newest line."""
+        return self._chain.head
+
+    # the task
+
+    def _next_flow(self) -> int:
+        self._flows += 1
+        return self._flows
+
+    def _append(self, draft: Draft) -> None:
+        if self._failure is not None:
+            return
+        self._put(self._chain.append(draft, time.time_ns()))
+        if draft.verdict == "block":
+            self.refused += 1
+        if self._watch is not None:
+            self._watch(draft)
+
+    def _put(self, line: bytes) -> None:
+        self._group.lines.append(line)
+        self._work.set()
+
+    async def _wait_durable(self) -> None:
+        await self._group.durable.wait()
+        if self._failure is not None:
+            raise RecorderError(str(self._failure))
+
+    async def _keep(self, task_status: trio.TaskStatus[None]) -> None:
+        """Write group after group until closed, with a heartbeat where nothing else was due."""
+        try:
+            self._put(self._chain.open(time.time_ns()))
+            await self._write_group()
+            task_status.started()
+            beat = trio.current_time() + self._chain.heartbeat_seconds
+            while not self._closing:
+                with trio.move_on_at(beat):
+                    await self._work.wait()
+                if trio.current_time() >= beat:
+                    self._put(self._chain.heartbeat(time.time_ns()))
+                    beat = trio.current_time() + self._chain.heartbeat_seconds
+                await self._write_group()
+            self._put(self._chain.close(self._close_reason, time.time_ns(), self._close_facts))
+            await self._write_group()
+        finally:
+            if self._failure is None:
+                self._failure = RecorderError("the recorder has ended")
+            self._group.durable.set()
+
+    async def _write_group(self) -> None:
+        group, self._group = self._group, _Group()
+        self._work = trio.Event()
+        if not group.lines:
+            return
+        try:
+            await trio.to_thread.run_sync(self._write, group.lines, abandon_on_cancel=True)
+        except BaseException as error:
+            self._failure = error if isinstance(error, RecorderError) else RecorderError("a write was cut short")
+            raise
+        finally:
+            group.durable.set()
+
+    def _write(self, lines: list[bytes]) -> None:
+        self._journal.write(lines)
+        self._journal.sync()
+
+
+@asynccontextmanager
+async def open_recorder(chain: Chain, journal: Journal, watch: Watch | None = None) -> AsyncIterator[Recorder]:
+    """A recorder for the body's lifetime: its open receipt is on disk before the body starts, its close after.
+
+    Raises RecorderError (possibly in a group) when a receipt could not be written, and when the drain at the end took
+    longer than DRAIN_SECONDS. The journal stays the caller's to close.
+    """
+    recorder = Recorder(chain, journal, watch)
+    drain = trio.CancelScope(shield=True)
+
+    async def keep(task_status: trio.TaskStatus[None]) -> None:
+        with drain:
+            await recorder._keep(task_status)
+        if drain.cancelled_caught:
+            raise RecorderError(f"the last receipts were not on disk after {DRAIN_SECONDS:.0f} s")
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keep)
+        try:
+            yield recorder
+        finally:
+            recorder._closing = True
+            recorder._work.set()
+            drain.deadline = trio.current_time() + DRAIN_SECONDS
+
+
+class Flow:
+    """One allowed attempt between its intent and its outcome. `bytes_up` and `bytes_down` are payload bytes."""
+
+    def __init__(self, recorder: Recorder, intent: Draft) -> None:
+        self._recorder = recorder
+        self._intent = intent
+        self._started = time.monotonic_ns()
+        self._facts: dict[str, object] = {}
+        self._verdict = intent.verdict
+        self._layer = intent.layer
+        self._done = False
+        self.bytes_up = 0
+        self.bytes_down = 0
+
+    def dialled(self, endpoint: Endpoint) -> None:
+        """The checked address that was connected to."""
+        self._facts["dialled"] = str(endpoint)
+
+    def note(self, **facts: object) -> None:
+        """More facts for the outcome (status, sni, alpn …); a later value replaces an earlier one."""
+        self._facts.update(facts)
+
+    def fail(self, reason: str, layer: Layer | None = None, *, blocked: bool = False) -> None:
+        """Why it ended early. `blocked`: the boundary refused it after the intent, so the outcome's verdict is block."""
+        self._facts["reason"] = reason
+        if layer is not None:
+            self._layer = layer.value
+        if blocked:
+            self._verdict = "block"
+
+    def finish(self) -> None:
+        """Record the outcome, once. Synchronous: it works while being cancelled."""
+        if self._done:
+            return
+        self._done = True
+        facts = {
+            **self._intent.facts,
+            **self._facts,
+            "bytes_up": self.bytes_up,
+            "bytes_down": self.bytes_down,
+            "duration_us": (time.monotonic_ns() - self._started) // 1000,
+        }
+        self._recorder._append(
+            attrs.evolve(
+                self._intent, phase="outcome", verdict=self._verdict, layer=self._layer, facts=facts
+            )
+        )
+
+    def __enter__(self) -> Flow:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, trio.Cancelled):
+            self._facts.setdefault("reason", "the run ended")
+        elif error is not None:
+            self._facts.setdefault("reason", type(error).__name__)
+        self.finish()
+
+
+def _action_id() -> str:
+    return uuid7(time.time_ns(), os.urandom(10))
+
+
+def _draft(attempt: Attempt, decision: Decision, facts: Facts, phase: str = "") -> Draft:
+    """The receipt of a decision, in the words of the receipt format."""
+    reads = attempt.protocol is Protocol.DNS or attempt.method in ("GET", "HEAD", "OPTIONS")
+    known = reads or attempt.method is not None
+    return Draft(
+        action_id=_action_id(),
+        target=render_target(attempt),
+        verdict="allow" if decision.allowed else "block",
+        transport=attempt.transport.value,
+        phase=phase,
+        action_type="read" if reads else "write" if known else "unclassified",
+        side_effect_class=_side_effect(attempt, decision, reads),
+        reversibility="full" if reads else "unknown",
+        method=attempt.method or "",
+        layer=decision.layer.value,
+        facts={
+            "host": str(attempt.host),
+            "port": attempt.port,
+            "proto": attempt.protocol.value,
+            "reason": decision.reason,
+            **({"rule": str(decision.rule)} if decision.rule is not None else {}),
+            **facts,
+        },
+    )
+
+
+def _side_effect(attempt: Attempt, decision: Decision, reads: bool) -> str:
+    if not decision.allowed or attempt.protocol is Protocol.DNS:
+        return "none"
+    return "external_read" if reads else "external_write"
+
+
+def render_target(attempt: Attempt) -> str:
+    """The receipt's `target`: a URL without query or userinfo, both of which may carry secrets."""
+    if attempt.protocol is Protocol.DNS:
+        return f"dns:{attempt.host}"
+    return f"{attempt.protocol.value}://{render_authority(attempt.host, attempt.port)}{attempt.path or ''}"
