@@ -1,0 +1,206 @@
+"""The system calls that Python lacks, by ctypes: the only file that talks to libc.
+
+Imports ctypes and os alone: the launcher loads it under `python -I -S`, where no third-party package exists.
+Each function is one call; a failure is an OSError whose text begins with the name of the call.  It decides
+nothing: which namespaces, mounts and filters there are is the plan's business.
+
+Rule 1: every argument goes out as a full machine word, so no upper half of a register is left to chance.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x0002_0000
+CLONE_NEWCGROUP = 0x0200_0000
+CLONE_NEWUTS = 0x0400_0000
+CLONE_NEWIPC = 0x0800_0000
+CLONE_NEWUSER = 0x1000_0000
+CLONE_NEWPID = 0x2000_0000
+CLONE_NEWNET = 0x4000_0000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_NOSYMFOLLOW = 0x100
+MS_NOATIME = 0x400
+MS_NODIRATIME = 0x800
+MS_BIND = 0x1000
+MS_MOVE = 0x2000
+MS_REC = 0x4000
+MS_SILENT = 0x8000
+MS_UNBINDABLE = 0x2_0000
+MS_PRIVATE = 0x4_0000
+MS_SLAVE = 0x8_0000
+MS_SHARED = 0x10_0000
+MS_RELATIME = 0x20_0000
+MS_STRICTATIME = 0x100_0000
+
+MNT_FORCE = 0x1
+MNT_DETACH = 0x2
+MNT_EXPIRE = 0x4
+UMOUNT_NOFOLLOW = 0x8
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_CAPABILITY_VERSION_3 = 0x2008_0522
+_CAPABILITY_COUNT = 64
+_EINVAL = 22
+
+_SECCOMP_SET_MODE_FILTER = 1
+_FILTER_BYTES = 8
+_FILTER_MAX = 4096
+
+_LANDLOCK_CREATE_RULESET_VERSION = 1
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+
+# Calls without a function in libc. x86-64, aarch64 (asm/unistd_64.h, asm-generic/unistd.h).
+_NUMBERS = {
+    "x86_64": {"keyctl": 250, "landlock_create_ruleset": 444, "pivot_root": 155, "seccomp": 317},
+    "aarch64": {"keyctl": 219, "landlock_create_ruleset": 444, "pivot_root": 41, "seccomp": 277},
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc.syscall.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * 5]
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+_libc.unshare.argtypes = [ctypes.c_int]
+_libc.mount.argtypes = [
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_ulong,
+    ctypes.c_char_p,
+]
+_libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
+_libc.capset.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+
+
+class _CapabilityHeader(ctypes.Structure):
+    """struct __user_cap_header_struct (linux/capability.h)."""
+
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog (linux/filter.h)."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def _checked(result: int, call: str) -> int:
+    if result == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{call}: {os.strerror(errno)}")
+    return result
+
+
+def _prctl(option: int, call: str, second: int = 0, third: int = 0) -> int:
+    return _checked(_libc.prctl(option, second, third, 0, 0), f"prctl({call})")
+
+
+def _syscall(name: str, *arguments: int | bytes | None, call: str = "") -> int:
+    numbers = _NUMBERS.get(os.uname().machine, {})
+    if name not in numbers:
+        raise OSError(38, f"{name}: unknown machine {os.uname().machine!r}")  # ENOSYS
+    words = [*arguments, *[0] * (5 - len(arguments))]
+    return _checked(_libc.syscall(numbers[name], *words), call or name)
+
+
+def _path(value: str | None) -> bytes | None:
+    return None if value is None else os.fsencode(value)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2): CLONE_NEWUSER and others may go in one call, the user namespace then comes first."""
+    _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+
+
+def mount(
+    source: str | None, target: str, fstype: str | None = None, flags: int = 0, data: str | None = None
+) -> None:
+    """mount(2)."""
+    raw_data = None if data is None else data.encode()
+    result = _libc.mount(_path(source), _path(target), _path(fstype), flags, raw_data)
+    _checked(result, f"mount({fstype or source or 'none'} on {target}, flags {flags:#x})")
+
+
+def umount2(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    _checked(_libc.umount2(_path(target), flags), f"umount2({target}, flags {flags:#x})")
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """pivot_root(2); "." and "." swap the roots without a directory for the old one."""
+    new, old = os.fsencode(new_root), os.fsencode(put_old)
+    _syscall("pivot_root", new, old, call=f"pivot_root({new_root}, {put_old})")
+
+
+def set_no_new_privs() -> None:
+    """No execve by this process or its children can gain anything, for ever (man 2 PR_SET_NO_NEW_PRIVS)."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, "PR_SET_NO_NEW_PRIVS", 1)
+
+
+def set_parent_death_signal(signal: int) -> None:
+    """Get `signal` when the parent *thread* ends. Cleared by setuid and by exec of a set-id program."""
+    _prctl(_PR_SET_PDEATHSIG, "PR_SET_PDEATHSIG", int(signal))
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """False: no core file, and /proc/PID belongs to root, so that same-uid processes cannot look inside."""
+    _prctl(_PR_SET_DUMPABLE, "PR_SET_DUMPABLE", int(dumpable))
+
+
+def drop_capabilities() -> None:
+    """Empty all five sets of this thread, and they stay empty through exec. Needs CAP_SETPCAP for the first.
+
+    The bounding set goes first because dropping from it needs a capability; a bounding set that is empty
+    already needs none.
+    """
+    for capability in range(_CAPABILITY_COUNT):
+        try:
+            held = _prctl(_PR_CAPBSET_READ, "PR_CAPBSET_READ", capability)
+        except OSError as error:
+            if error.errno == _EINVAL and capability:  # one past the last that this kernel knows
+                break
+            raise
+        if held:
+            _prctl(_PR_CAPBSET_DROP, "PR_CAPBSET_DROP", capability)
+    _prctl(_PR_CAP_AMBIENT, "PR_CAP_AMBIENT_CLEAR_ALL", _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
+    nothing = (ctypes.c_uint32 * 6)()
+    _checked(_libc.capset(ctypes.byref(header), ctypes.byref(nothing)), "capset")
+
+
+def install_seccomp(program: bytes) -> None:
+    """Put a filter (an array of struct sock_filter) on this thread and all that it starts, for ever.
+
+    Needs no_new_privs or CAP_SYS_ADMIN. The process must have one thread: the others would stay unfiltered.
+    """
+    length, rest = divmod(len(program), _FILTER_BYTES)
+    if rest or not 0 < length <= _FILTER_MAX:
+        raise OSError(_EINVAL, f"seccomp: a program of {len(program)} bytes is no array of sock_filter")
+    filters = ctypes.create_string_buffer(program, len(program))
+    header = _Program(length, ctypes.cast(filters, ctypes.c_void_p))
+    _syscall("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.addressof(header))
+
+
+def landlock_abi() -> int:
+    """The Landlock version of this kernel, 0 where it is missing or switched off."""
+    try:
+        return _syscall("landlock_create_ruleset", None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
+    except OSError:
+        return 0
+
+
+def new_session_keyring() -> None:
+    """Leave the caller's session keyring for a new, empty one (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING)."""
+    _syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None, call="keyctl(KEYCTL_JOIN_SESSION_KEYRING)")
