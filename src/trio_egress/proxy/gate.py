@@ -1,0 +1,80 @@
+"""What every connection of one run shares: the policy, the recorder, the names, and the limits.
+
+Rule 1: a limit is a number with its precedent, and there is no wait and no buffer without one.
+Rule 2: nothing here changes during a run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from trio_egress.policy.rule import Policy
+    from trio_egress.proxy.names import Names
+    from trio_egress.recorder import Recorder
+
+
+@attrs.frozen
+class Limits:
+    """Bounds of one run, in seconds, bytes and counts."""
+
+    connections: int = 1024
+    """Open connections of one listener; more wait in its backlog (half of nginx's worker_connections)."""
+
+    silent_seconds: float = 0.3
+    """How long a client may stay silent before it is taken for one that waits for the server to speak first
+    (RFC 8305 5 gives an attempt 250 ms before the next; a denied one must end within a second)."""
+
+    peek_seconds: float = 10.0
+    """From accept to a whole ClientHello or a first byte (HAProxy's usual `tcp-request inspect-delay`)."""
+
+    head_seconds: float = 30.0
+    """From its first byte to the end of a request head (Apache's RequestReadTimeout is 20 to 40 s)."""
+
+    keepalive_seconds: float = 75.0
+    """Silence between two requests of one connection (nginx's keepalive_timeout)."""
+
+    reuse_seconds: float = 3.0
+    """An upstream connection idle for longer isn't used again: the shortest common keep-alive is 5 s (Node)."""
+
+    resolve_seconds: float = 10.0
+    """One look-up, all its retries (resolv.conf: 5 s times 2 attempts)."""
+
+    connect_seconds: float = 10.0
+    """One dial, all its addresses (HAProxy advises 4 to 10 s)."""
+
+    stagger_seconds: float = 0.25
+    """Between two connection attempts of one dial (RFC 8305 5, Connection Attempt Delay)."""
+
+    idle_seconds: float = 600.0
+    """Silence of both sides in one HTTP exchange (a model API's clients wait 600 s for an answer)."""
+
+    tunnel_idle_seconds: float = 3600.0
+    """Silence of both sides in one tunnel (Envoy's idle_timeout)."""
+
+    linger_seconds: float = 2.0
+    """How long what a refused client still sends is read, so that it sees the answer (nginx lingering_timeout 5 s)."""
+
+    linger_bytes: int = 1 << 20
+    """… and how much of it."""
+
+    head_bytes: int = 64 * 1024
+    """One request or response head (Node allows 16 KiB, Apache 100 lines of 8 KiB)."""
+
+    header_count: int = 128
+    """Header fields of one head (Apache's LimitRequestFields is 100)."""
+
+    candidates: int = 8
+    """Addresses of one name that are tried."""
+
+
+@attrs.frozen
+class Gate:
+    """What a connection needs to be judged, recorded and dialled."""
+
+    policy: Policy
+    recorder: Recorder
+    names: Names
+    limits: Limits = Limits()
