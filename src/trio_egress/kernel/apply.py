@@ -1,0 +1,152 @@
+"""The supervisor's half of building a sandbox: start the launcher, map ids, configure the network inside.
+
+Blocking; the steps are those of `launcher.main` seen from the other side. When it returns the sandbox stands and waits,
+and nothing of the agent has run.
+
+Rule 1: `start_launcher` is called on the thread that lives as long as the run: the launcher dies with that *thread*
+(PR_SET_PDEATHSIG, `man 2 prctl`), and Trio's worker threads come and go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from trio_egress.errors import SandboxError
+from trio_egress.kernel.identity import Identities
+from trio_egress.kernel.plan import Plan, open_plan
+
+HANDSHAKE_SECONDS = 20.0
+"""Set-up takes some 50 ms; a machine that needs this long is not going to finish."""
+
+MESSAGE_BYTES = 65536
+SOCKETS = 11
+
+
+@attrs.frozen
+class Launched:
+    """A launcher at work. `control` and `sockets` are the owner's to close; closing `control` ends everything."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    sockets: dict[str, socket.socket]
+
+
+def start_launcher(plan: Plan) -> Launched:
+    """Start the launcher; see rule 1."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    plan_fd = open_plan(plan)
+    program = str(Path(__file__).with_name("launcher.py"))
+    # An interpreter built elsewhere may need its library path to start at all; nothing else is passed on.
+    environment = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", program, str(theirs.fileno()), str(plan_fd)],
+            pass_fds=(theirs.fileno(), plan_fd),
+            env=environment,
+        )
+    except OSError as error:
+        ours.close()
+        raise SandboxError(f"cannot start {sys.executable}: {error.strerror}") from None
+    finally:
+        theirs.close()
+        os.close(plan_fd)
+    ours.settimeout(HANDSHAKE_SECONDS)
+    return Launched(process, ours, {})
+
+
+def build_sandbox(launched: Launched, identities: Identities) -> None:
+    """Go through the handshake; raises SandboxError with the launcher's own words."""
+    _expect(launched, "unshared")
+    _map_ids(launched.process.pid, identities)
+    _say(launched, step="mapped")
+    _receive_sockets(launched)
+    _configure_network(launched.sockets)
+    _say(launched, step="configured")
+    _expect(launched, "ready")
+
+
+def _say(launched: Launched, **message: object) -> None:
+    try:
+        launched.control.send(json.dumps(message).encode("ascii"))
+    except OSError:
+        raise SandboxError("the launcher is gone") from None
+
+
+def _expect(launched: Launched, step: str) -> Mapping[str, object]:
+    try:
+        raw = launched.control.recv(MESSAGE_BYTES)
+    except TimeoutError:
+        raise SandboxError(f"the launcher did not answer for {HANDSHAKE_SECONDS:.0f} s") from None
+    return _read_step(raw, step)
+
+
+def _read_step(raw: bytes, step: str) -> Mapping[str, object]:
+    if not raw:
+        raise SandboxError(f"the launcher ended before it was {step}")
+    message: dict[str, object] = json.loads(raw)
+    if message["step"] == "failed":
+        raise SandboxError(_explain(str(message["message"])))
+    if message["step"] != step:
+        raise SandboxError(f"the launcher said {message['step']!r} instead of {step!r}")
+    return message
+
+
+def _explain(message: str) -> str:
+    """A failure with its cure, where the cure is known."""
+    text = f"cannot build the sandbox: {message}"
+    if message.startswith("creating the namespaces"):
+        return f"{text}\nthis machine does not let you create namespaces; `trio-egress doctor` says why and what helps"
+    if "proc on /proc" in message or "mount: /proc" in message:
+        return f"{text}\na /proc that a container engine has masked cannot be mounted anew; see `trio-egress doctor`"
+    return text
+
+
+def _map_ids(pid: int, identities: Identities) -> None:
+    """Map exactly the two users of the run onto themselves (`man 7 user_namespaces`): no id 0 inside."""
+    users = {ids.uid for ids in (identities.supervisor, identities.agent)}
+    groups = {ids.gid for ids in (identities.supervisor, identities.agent)}
+    try:
+        if not identities.root:
+            Path(f"/proc/{pid}/setgroups").write_text("deny")
+        Path(f"/proc/{pid}/uid_map").write_text("".join(f"{i} {i} 1\n" for i in sorted(users)))
+        Path(f"/proc/{pid}/gid_map").write_text("".join(f"{i} {i} 1\n" for i in sorted(groups)))
+    except OSError as error:
+        raise SandboxError(f"cannot map ids into the sandbox: {error.strerror}; see `trio-egress doctor`") from None
+
+
+def _receive_sockets(launched: Launched) -> None:
+    try:
+        raw, descriptors, _, _ = socket.recv_fds(launched.control, MESSAGE_BYTES, SOCKETS)
+    except TimeoutError:
+        raise SandboxError(f"the launcher did not answer for {HANDSHAKE_SECONDS:.0f} s") from None
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    try:
+        message = _read_step(raw, "sockets")
+        names = message["names"]
+        if not isinstance(names, list) or len(names) != len(sockets):
+            raise SandboxError(f"the launcher opened {len(sockets)} of its {SOCKETS} sockets")
+    except SandboxError:
+        for opened in sockets:
+            opened.close()
+        raise
+    launched.sockets.update(zip(names, sockets, strict=True))
+
+
+def _configure_network(sockets: Mapping[str, socket.socket]) -> None:
+    from trio_egress.kernel import netlink, nflog, nft
+
+    netlink.add_local_routes(sockets["route"])
+    nflog.bind_group(sockets["log"], nft.LOG_GROUP)
+    ports = nft.ListenerPorts(
+        **{name: sockets[name].getsockname()[1] for name in ("transparent_v4", "transparent_v6")},
+        **{f"dns_{v}": sockets[f"dns_tcp_{v}"].getsockname()[1] for v in ("v4", "v6")},
+    )
+    netlink.run_batch(sockets["netfilter"], nft.ruleset(ports))

@@ -1,0 +1,191 @@
+"""The launcher: builds the sandbox around itself, hands its sockets out, and becomes PID 1 of the agent's namespace.
+
+A program of its own (`python -I -S launcher.py CONTROL PLAN`), standard library only, started before anything untrusted
+runs. It speaks JSON messages over CONTROL with the supervisor, in the order of `main`.
+
+Rule 1: whatever fails is told to the supervisor as {"step": "failed"}; nothing is skipped and nothing runs weaker.
+Rule 2: when CONTROL closes, or its parent dies, it dies, and the kernel kills all else in the PID namespace.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+if __name__ == "__main__":  # run by path, with neither site nor the working directory on sys.path
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from trio_egress.kernel import init, syscalls
+
+BOUNDARY = (
+    syscalls.CLONE_NEWUSER
+    | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWCGROUP
+)
+LISTEN_BACKLOG = 4096
+NETLINK_NETFILTER = 12
+
+
+class Control:
+    """The message channel to the supervisor: one JSON object a packet, descriptors beside it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def tell(self, step: str, descriptors: list[int] | None = None, **values: object) -> None:
+        raw = json.dumps({"step": step, **values}).encode("ascii")
+        if descriptors:
+            socket.send_fds(self.sock, [raw], descriptors)
+        else:
+            self.sock.send(raw)
+
+    def expect(self, step: str) -> None:
+        """Wait for the supervisor's word; end at once when it is gone."""
+        raw = self.sock.recv(4096)
+        if not raw:
+            os._exit(1)
+        if json.loads(raw)["step"] != step:
+            raise RuntimeError(f"expected {step!r} from the supervisor")
+
+
+def main(control_fd: int, plan_fd: int) -> NoReturn:
+    control = Control(socket.socket(fileno=control_fd))
+    stage = "reading the plan"
+    try:
+        with os.fdopen(plan_fd, "rb") as file:
+            plan: dict[str, Any] = json.load(file)
+        stage = "tying its life to the supervisor's"
+        tie_to_parent()
+        for number in init.PASSED_ON:  # meant for the agent: the supervisor passes them on
+            signal.signal(number, signal.SIG_IGN)
+        stage = "becoming the supervisor's user"
+        if plan["identities"]["root"]:
+            hide_from_root(plan)
+            become(plan["identities"]["supervisor"], groups=True)
+            tie_to_parent()
+        stage = "creating the namespaces"
+        syscalls.unshare(BOUNDARY)
+        control.tell("unshared")
+        control.expect("mapped")
+        stage = "preparing the file system view"
+        if not plan["identities"]["root"]:
+            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE, None)
+            apply_mounts(plan["mounts"])
+        stage = "opening the sockets inside"
+        sockets = open_sockets(plan["proxy_port"])
+        control.tell("sockets", [s.fileno() for s in sockets.values()], names=list(sockets))
+        for opened in sockets.values():
+            opened.close()
+        stage = "waiting for the network"
+        control.expect("configured")
+        stage = "starting PID 1"
+        become_init(plan, control)
+    except Exception as error:
+        control.tell("failed", message=f"{stage}: {error}")
+        os._exit(1)
+
+
+def tie_to_parent() -> None:
+    """Die with the supervisor (cleared by the kernel at each change of ids, so set again after it)."""
+    parent = os.getppid()
+    syscalls.set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def hide_from_root(plan: dict[str, Any]) -> None:
+    """As root the view is made before the user namespace, so that nobody inside it can ever take a mount off."""
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE, None)
+    apply_mounts(plan["mounts"])
+
+
+def become(ids: dict[str, Any], *, groups: bool) -> None:
+    if groups:
+        os.setgroups([])
+    os.setresgid(ids["gid"], ids["gid"], ids["gid"])
+    os.setresuid(ids["uid"], ids["uid"], ids["uid"])
+
+
+def apply_mounts(mounts: list[dict[str, Any]]) -> None:
+    for step in mounts:
+        target = step["target"]
+        try:
+            apply_mount(step["kind"], target, step)
+        except OSError as error:
+            raise OSError(error.errno, f"{step['kind']} on {target}: {error.strerror or error}") from None
+
+
+def apply_mount(kind: str, target: str, step: dict[str, Any]) -> None:
+    if kind == "file":
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "x", encoding="ascii") as file:
+            file.write(step["source"])
+    elif kind == "tmpfs":
+        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | (syscalls.MS_RDONLY if step["read_only"] else 0)
+        syscalls.mount("tmpfs", target, "tmpfs", flags, f"mode={step['mode']},size=16m")
+    elif kind == "bind":
+        syscalls.mount(step["source"], target, None, syscalls.MS_BIND, None)
+    else:
+        raise RuntimeError(f"no such kind of mount: {kind}")
+
+
+def open_sockets(proxy_port: int) -> dict[str, socket.socket]:
+    """Everything that the supervisor will use inside: created here, in the new network namespace."""
+    families = {"v4": (socket.AF_INET, "127.0.0.1"), "v6": (socket.AF_INET6, "::1")}
+    sockets = {
+        "route": socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE),
+        "netfilter": socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER),
+        "log": socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER),
+    }
+    for name in ("route", "netfilter", "log"):
+        sockets[name].bind((0, 0))
+    bring_up_loopback()
+    for suffix, (family, address) in families.items():
+        sockets[f"transparent_{suffix}"] = listen(family, address, 0)
+        sockets[f"dns_tcp_{suffix}"] = listen(family, address, 0)
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        udp.bind(sockets[f"dns_tcp_{suffix}"].getsockname()[:2])
+        sockets[f"dns_udp_{suffix}"] = udp
+        sockets[f"proxy_{suffix}"] = listen(family, address, proxy_port)
+    return sockets
+
+
+def bring_up_loopback() -> None:
+    """::1 exists only once `lo` is up, and a listener can be bound only then (SIOCSIFFLAGS, `man 7 netdevice`)."""
+    import fcntl
+    import struct
+
+    siocsifflags, iff_up, iff_running = 0x8914, 0x1, 0x40
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, siocsifflags, struct.pack("16sH14x", b"lo", iff_up | iff_running))
+
+
+def listen(family: int, address: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.bind((address, port))
+    sock.listen(LISTEN_BACKLOG)
+    return sock
+
+
+def become_init(plan: dict[str, Any], control: Control) -> NoReturn:
+    """Fork PID 1 and wait for its end: when this process is gone, so is every process of the agent."""
+    child = os.fork()
+    if child == 0:
+        init.main(plan, control, base64.b64decode(plan["seccomp"]))
+    control.sock.close()
+    os.waitpid(child, 0)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,74 @@
+"""The sandbox as data, before it is system calls: what the launcher will do, step by step.
+
+The launcher is a program of its own that knows only the standard library, so the plan travels to it as JSON in a
+sealed memory file. Nothing in it is secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from trio_egress.kernel import seccomp
+from trio_egress.kernel.identity import Identities
+from trio_egress.kernel.mounts import Mount, plan_mounts
+
+
+@attrs.frozen
+class Plan:
+    """Everything that the launcher needs to know."""
+
+    command: tuple[str, ...]
+    directory: str
+    environment: Mapping[str, str]
+    identities: Identities
+    mounts: tuple[Mount, ...]
+    proxy_port: int
+    seccomp: bytes
+
+
+def plan_sandbox(
+    command: Sequence[str],
+    directory: str,
+    environment: Mapping[str, str],
+    identities: Identities,
+    hidden: Sequence[str],
+    proxy_port: int,
+) -> Plan:
+    """Work the whole sandbox out. `hidden` are paths (key, evidence) that the agent must never see."""
+    return Plan(
+        command=tuple(command),
+        directory=directory,
+        environment=dict(environment),
+        identities=identities,
+        mounts=plan_mounts(hidden),
+        proxy_port=proxy_port,
+        seccomp=seccomp.build_filter(platform.machine()),
+    )
+
+
+def render_plan(plan: Plan) -> bytes:
+    """The plan as the launcher reads it. Strings keep undecodable bytes as surrogates, as `os.fsencode` expects."""
+    document = attrs.asdict(plan)
+    document["seccomp"] = base64.b64encode(plan.seccomp).decode("ascii")
+    return json.dumps(document).encode("ascii")
+
+
+def open_plan(plan: Plan) -> int:
+    """A sealed, inheritable memory file with the plan; the caller closes it."""
+    import fcntl
+
+    descriptor = os.memfd_create("trio-egress-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    raw = render_plan(plan)
+    written = 0
+    while written < len(raw):
+        written += os.write(descriptor, raw[written:])
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

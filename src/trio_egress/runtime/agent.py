@@ -1,0 +1,160 @@
+"""The agent's life as the supervisor sees it: started, signalled, stopped and continued at a terminal, ended.
+
+Speaks with PID 1 of the sandbox (kernel/init.py) in one JSON message a packet. It never decides why a run ends; it
+tells how the agent did.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import attrs
+import trio
+
+from trio_egress.runtime.sandbox import Sandbox
+from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
+
+MESSAGE_BYTES = 4096
+FORWARDED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""After one of these the agent has TERM_GRACE_SECONDS; SIGINT may mean anything to an interactive agent."""
+
+
+@attrs.frozen
+class AgentEnd:
+    """How it ended: `code` is the exit code, negative for a signal; None where it never started."""
+
+    end: End
+    code: int | None = None
+    message: str = ""
+    not_found: bool = False
+
+
+async def run_agent(
+    sandbox: Sandbox, signals: AsyncIterator[int], timeout_seconds: float | None
+) -> AgentEnd:
+    """Start the agent and stay with it to its end, whatever ends it. `signals` are those that arrive for it."""
+    with _terminal() as terminal:
+        await _say(sandbox, step="go")
+        message = await _hear(sandbox)
+        if message is None or message["step"] != "started":
+            return _not_started(message)
+        async with trio.open_nursery() as nursery:
+            deadline = _Deadline()
+            nursery.start_soon(_keep_signals, sandbox, signals, deadline)
+            if timeout_seconds is not None:
+                nursery.start_soon(_keep_time, sandbox, timeout_seconds, deadline)
+            with deadline.scope:
+                deadline.agent = await _wait_end(sandbox, terminal)
+            nursery.cancel_scope.cancel()
+        return deadline.verdict()
+
+
+@attrs.define
+class _Deadline:
+    """What was asked of the agent from outside, and until when it may take."""
+
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    end: End = End.EXITED
+    code: int | None = None
+    agent: AgentEnd | None = None
+
+    def set(self, end: End, code: int) -> None:
+        if self.end is End.EXITED:
+            self.end, self.code = end, code
+            self.scope.deadline = trio.current_time() + TERM_GRACE_SECONDS
+
+    def verdict(self) -> AgentEnd:
+        if self.agent is not None and self.end is not End.TIMED_OUT:
+            return self.agent if self.end is End.EXITED else attrs.evolve(self.agent, end=self.end)
+        return AgentEnd(self.end, self.code)
+
+
+async def _keep_signals(sandbox: Sandbox, signals: AsyncIterator[int], deadline: _Deadline) -> None:
+    async for number in signals:
+        await _say(sandbox, signal=int(number))
+        if number in ENDING:
+            deadline.set(End.TERMINATED, -number)
+
+
+async def _keep_time(sandbox: Sandbox, seconds: float, deadline: _Deadline) -> None:
+    await trio.sleep(seconds)
+    deadline.set(End.TIMED_OUT, -signal.SIGTERM)
+    await _say(sandbox, signal=int(signal.SIGTERM))
+    await _say(sandbox, signal=int(signal.SIGCONT))
+
+
+async def _wait_end(sandbox: Sandbox, terminal: int | None) -> AgentEnd:
+    while True:
+        message = await _hear(sandbox)
+        if message is None:
+            return AgentEnd(End.KILLED, -signal.SIGKILL, "the sandbox was killed from outside")
+        if message["step"] == "exited":
+            return AgentEnd(End.EXITED, int(str(message["code"])))
+        if message["step"] == "stopped" and terminal is not None:
+            await _stop_with_agent(sandbox, terminal)
+
+
+async def _stop_with_agent(sandbox: Sandbox, terminal: int) -> None:
+    """Ctrl-Z stopped the agent: stop too, as one job, and go on when the shell says so."""
+    os.tcsetpgrp(terminal, os.getpgrp())
+    os.kill(os.getpid(), signal.SIGSTOP)
+    foreground = os.tcgetpgrp(terminal) == os.getpgrp()
+    await _say(sandbox, signal=int(signal.SIGCONT), foreground=foreground)
+
+
+@contextmanager
+def _terminal() -> Iterator[int | None]:
+    """The terminal whose foreground the agent will take, given back at the end; None where there is none."""
+    terminal = None
+    for descriptor in (0, 1, 2):
+        try:
+            if os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp():
+                terminal = descriptor
+                break
+        except OSError:
+            continue
+    previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN) if terminal is not None else None
+    try:
+        yield terminal
+    finally:
+        if terminal is not None:
+            os.tcsetpgrp(terminal, os.getpgrp())
+            signal.signal(signal.SIGTTOU, previous)
+
+
+def _not_started(message: dict[str, object] | None) -> AgentEnd:
+    if message is None:
+        return AgentEnd(End.REFUSED, message="the sandbox ended before the agent ran")
+    if message.get("stage") != "exec":
+        return AgentEnd(End.REFUSED, message=f"cannot start the agent: {message['message']}")
+    missing = message["errno"] == errno.ENOENT
+    return AgentEnd(End.NOT_STARTED, message=str(message["message"]), not_found=missing)
+
+
+async def _say(sandbox: Sandbox, **message: object) -> None:
+    try:
+        await sandbox.control.send(json.dumps(message).encode("ascii"))
+    except (OSError, trio.ClosedResourceError):
+        return  # PID 1 is gone, and `_hear` says so
+
+
+async def _hear(sandbox: Sandbox) -> dict[str, object] | None:
+    try:
+        raw = await sandbox.control.recv(MESSAGE_BYTES)
+    except OSError:
+        return None
+    message: dict[str, object] | None = json.loads(raw) if raw else None
+    return message

@@ -1,0 +1,78 @@
+"""The sandbox's lifetime: built before the body, and after it no process of the agent is left."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from trio_egress.errors import SandboxError
+from trio_egress.kernel.apply import Launched, build_sandbox, start_launcher
+from trio_egress.kernel.identity import Identities, give_up_root
+from trio_egress.kernel.plan import Plan
+
+END_SECONDS = 5.0
+"""PID 1 ends in about a millisecond once its control channel closes; after this long its parent is killed."""
+
+
+@attrs.frozen
+class Sandbox:
+    """A sandbox that stands: the control channel to PID 1, and the sockets that were created inside."""
+
+    control: trio.socket.SocketType
+    sockets: dict[str, socket.socket]
+    launched: Launched
+
+    async def end(self) -> None:
+        """Kill everything inside and wait until the last process is gone. May be called again."""
+        self.control.close()
+        with trio.move_on_after(END_SECONDS) as patience:
+            await _wait_process(self.launched)
+        if patience.cancelled_caught:
+            self.launched.process.kill()
+            await _wait_process(self.launched)
+
+
+@asynccontextmanager
+async def open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sandbox]:
+    """A sandbox in which nothing of the agent runs yet; this process has given up root when the body starts.
+
+    Raises SandboxError when it cannot be built exactly as planned.
+    """
+    launched = start_launcher(plan)
+    sandbox: Sandbox | None = None
+    try:
+        await trio.to_thread.run_sync(build_sandbox, launched, identities)
+        if identities.root:
+            give_up_root(identities.supervisor)
+        launched.control.setblocking(False)
+        sandbox = Sandbox(trio.socket.from_stdlib_socket(launched.control), launched.sockets, launched)
+        yield sandbox
+    finally:
+        with trio.CancelScope(shield=True):
+            if sandbox is not None:
+                await sandbox.end()
+            else:
+                launched.control.close()
+                launched.process.kill()
+                await _wait_process(launched)
+        for opened in launched.sockets.values():
+            opened.close()
+
+
+async def _wait_process(launched: Launched) -> None:
+    if launched.process.returncode is not None:
+        return
+    try:
+        descriptor = os.pidfd_open(launched.process.pid)
+    except OSError as error:
+        raise SandboxError(f"pidfd_open: {error.strerror}") from None
+    try:
+        await trio.lowlevel.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
+    launched.process.wait()

@@ -1,0 +1,68 @@
+"""What a run is asked to do, and what came of it: values only."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+
+from trio_egress.evidence.receipt import Draft
+from trio_egress.evidence.sign import SigningKey
+from trio_egress.kernel.identity import Identities
+from trio_egress.policy.rule import Policy
+
+PROXY_PORT = 8888
+TERM_GRACE_SECONDS = 2.0
+"""How long an agent may take to end after SIGTERM or its time-out. CI runners kill everything 2.5 s after SIGTERM."""
+
+FLUSH_GRACE_SECONDS = 0.5
+"""How long open connections may finish passing on what an agent that has ended had sent."""
+
+HEARTBEAT_SECONDS = 30
+
+
+@attrs.frozen
+class RunSpec:
+    """One run. `environment` is what the agent will see; `hidden` what it will not (its key, other evidence)."""
+
+    command: tuple[str, ...]
+    directory: Path
+    environment: Mapping[str, str]
+    policy: Policy
+    policy_text: str
+    evidence: Path
+    key: SigningKey
+    identities: Identities
+    run_id: str
+    hidden: tuple[Path, ...] = ()
+    timeout_seconds: float | None = None
+    proxy_port: int = PROXY_PORT
+    watch: Callable[[Draft], None] | None = None
+
+
+class End(enum.Enum):
+    """How a run ended; the values are the close receipt's reasons."""
+
+    EXITED = "agent_exited"
+    TIMED_OUT = "timed_out"
+    TERMINATED = "terminated"
+    KILLED = "sandbox_killed"
+    NOT_STARTED = "agent_not_started"
+    REFUSED = "refused"
+    INCOMPLETE = "evidence_incomplete"
+
+
+@attrs.frozen
+class RunResult:
+    """What came of a run. `agent_code` is its exit code, negative for a signal, None when it never ran or was lost."""
+
+    end: End
+    evidence: Path
+    run_id: str
+    agent_code: int | None = None
+    message: str = ""
+    refused: int = 0
+    head: str = ""
+    not_found: bool = False
