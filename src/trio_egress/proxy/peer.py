@@ -1,0 +1,118 @@
+"""A connected socket, the bytes that were read from it ahead of their use, and its faults as one error.
+
+Rule 1: what the other end can cause (reset, broken pipe, time-out, no route) is raised as the peer's own fault, PeerError
+for the agent and UpstreamError for an upstream. Any other OSError is a bug of ours and stays what it is.
+Rule 2: no read is larger than READ_BYTES, and nothing is read ahead but by `fill`.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+from collections.abc import Callable
+
+import trio
+
+from trio_egress.errors import PeerError, UpstreamError
+
+READ_BYTES = 64 * 1024
+"""One read: what a loopback segment holds at most, and what asyncio and h11's own examples read or less."""
+
+OUR_FAULTS = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP})
+"""What send, recv, shutdown and splice report when the caller is wrong (`man 2 send`); the rest is the peer's."""
+
+Count = Callable[[int], None]
+"""Told how many bytes the kernel has just taken for the receiving side."""
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Peer:
+    """One side of a connection. Not a checkpoint: `end`, `reset`, `close`, `quiet`, `take`."""
+
+    __slots__ = ("_fault", "_who", "ahead", "sock")
+
+    def __init__(self, sock: trio.socket.SocketType, fault: type[PeerError] | type[UpstreamError]) -> None:
+        self.sock = sock
+        self.ahead = b""
+        self._fault = fault
+        self._who = "the agent" if fault is PeerError else "the upstream"
+
+    def blame(self, what: str) -> PeerError | UpstreamError:
+        """This side's error, as a sentence that begins with it."""
+        return self._fault(f"{self._who} {what}")
+
+    def blame_for(self, error: OSError) -> Exception:
+        """The peer's error for `error`, or `error` itself when it is our own fault."""
+        if error.errno in OUR_FAULTS:
+            return error
+        if error.errno in (errno.ECONNRESET, errno.EPIPE):
+            return self.blame("reset the connection")
+        return self.blame(f"failed: {error.strerror or error}")
+
+    async def recv(self, size: int = READ_BYTES) -> bytes:
+        """Up to `size` bytes, those read ahead first; empty at the end of the stream."""
+        if self.ahead:
+            raw, self.ahead = self.ahead[:size], self.ahead[size:]
+            return raw
+        try:
+            return await self.sock.recv(size)
+        except OSError as error:
+            raise self.blame_for(error) from None
+
+    async def fill(self) -> bool:
+        """Read more ahead; False at the end of the stream. Cancellation loses nothing."""
+        try:
+            raw = await self.sock.recv(READ_BYTES)
+        except OSError as error:
+            raise self.blame_for(error) from None
+        self.ahead += raw
+        return bool(raw)
+
+    def take(self) -> bytes:
+        """All that was read ahead."""
+        raw, self.ahead = self.ahead, b""
+        return raw
+
+    async def send(self, raw: bytes, count: Count | None = None) -> None:
+        """All of `raw`; `count` hears of each part when the kernel has it, also when the rest fails."""
+        rest = memoryview(raw)
+        while rest:
+            try:
+                sent = await self.sock.send(rest)
+            except OSError as error:
+                raise self.blame_for(error) from None
+            rest = rest[sent:]
+            if count is not None:
+                count(sent)
+
+    def end(self) -> None:
+        """Say that nothing more comes from here (a half-close)."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise self.blame_for(error) from None
+
+    async def wait_word(self) -> None:
+        """Return when this side has sent something or half-closed; raise when it resets."""
+        try:
+            await self.sock.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            raise self.blame_for(error) from None
+
+    def quiet(self) -> bool:
+        """Whether it has sent nothing that isn't read, and is still there."""
+        poll = select.poll()
+        poll.register(self.sock.fileno(), select.POLLIN | select.POLLRDHUP)
+        return not self.ahead and not poll.poll(0)
+
+    def reset(self) -> None:
+        """Close so that the other end sees a reset, never a clean end."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.sock.close()
+
+    def close(self) -> None:
+        self.sock.close()

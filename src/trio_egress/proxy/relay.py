@@ -1,0 +1,182 @@
+"""Bytes from one side to the other, counted, with back-pressure, half-close and an idle time-out.
+
+Does not look at them. The first BULK_BYTES of a direction go through Python; what follows moves inside the kernel by
+splice, through a pipe that exists only for that long.
+
+Rule 1: a byte counts when the receiving side's kernel has taken it, also when a side resets in the middle.
+Rule 2: a fault of either side leaves `relay` as a value; a task that met one never raises it out of a nursery.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+
+import trio
+
+from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.proxy.peer import READ_BYTES, Count, Peer
+from trio_egress.recorder import Flow
+
+BULK_BYTES = 256 * 1024
+"""A direction that has carried this much is worth a pipe: two descriptors."""
+
+PIPE_BYTES = 1 << 20
+"""/proc/sys/fs/pipe-max-size as it comes; the kernel grants it until the user's pipes hold 64 MiB (man 7 pipe)."""
+
+_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class Patience:
+    """A cancel scope that ends when nothing has moved for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.scope = trio.CancelScope(deadline=trio.current_time() + seconds)
+
+    def touch(self) -> None:
+        """Something moved."""
+        self.scope.deadline = trio.current_time() + self._seconds
+
+    @property
+    def ran_out(self) -> bool:
+        return self.scope.cancelled_caught
+
+
+class Meter:
+    """Counts a flow's bytes in both directions and keeps its patience alive."""
+
+    def __init__(self, flow: Flow, patience: Patience) -> None:
+        self._flow = flow
+        self._patience = patience
+
+    def up(self, moved: int) -> None:
+        self._flow.bytes_up += moved
+        self._patience.touch()
+
+    def down(self, moved: int) -> None:
+        self._flow.bytes_down += moved
+        self._patience.touch()
+
+
+async def relay(agent: Peer, upstream: Peer, flow: Flow, idle_seconds: float) -> str | None:
+    """Carry both directions until both have ended. Returns why it ended early, or None for a clean end.
+
+    After an early end both sockets are still open: the caller resets them, so that neither takes it for a clean one.
+    """
+    patience = Patience(idle_seconds)
+    meter = Meter(flow, patience)
+    ending: list[str] = []
+
+    async def carry(source: Peer, sink: Peer, count: Count) -> None:
+        try:
+            await move(source, sink, count)
+            sink.end()
+        except (PeerError, UpstreamError) as fault:
+            ending.append(str(fault))
+            nursery.cancel_scope.cancel()
+
+    with patience.scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carry, agent, upstream, meter.up)
+            nursery.start_soon(carry, upstream, agent, meter.down)
+    if ending:
+        return ending[0]
+    return f"both sides were silent for {idle_seconds:g} s" if patience.ran_out else None
+
+
+async def move(source: Peer, sink: Peer, count: Count, limit: int = sys.maxsize) -> int:
+    """Up to `limit` bytes from source to sink, fewer only if source ends; how many were moved.
+
+    Raises the fault of the side that has one. Bytes beyond the limit stay in the source.
+    """
+    first = min(limit, max(BULK_BYTES, len(source.ahead)))
+    moved = await _copy(source, sink, count, first)
+    if moved < first or moved == limit:
+        return moved
+    with _open_pipe() as pipe:
+        if pipe is None:
+            return moved + await _copy(source, sink, count, limit - moved)
+        return moved + await _splice(source, sink, count, limit - moved, *pipe)
+
+
+async def _copy(source: Peer, sink: Peer, count: Count, limit: int) -> int:
+    moved = 0
+    while moved < limit:
+        raw = await source.recv(min(READ_BYTES, limit - moved))
+        if not raw:
+            break
+        await sink.send(raw, count)
+        moved += len(raw)
+    return moved
+
+
+async def _splice(source: Peer, sink: Peer, count: Count, limit: int, out: int, into: int) -> int:
+    """A `move` through a pipe; by copying where the kernel doesn't splice from this kind of socket."""
+    moved = 0
+    while moved < limit:
+        held = await _splice_in(source, into, min(PIPE_BYTES, limit - moved))
+        if held is None:
+            return moved + await _copy(source, sink, count, limit - moved)
+        if held == 0:
+            break
+        await _splice_out(out, sink, held, count)
+        moved += held
+    return moved
+
+
+async def _splice_in(source: Peer, into: int, room: int) -> int | None:
+    """Fill the empty pipe from the source; 0 at its end, None when the kernel doesn't splice from it."""
+    while True:
+        await trio.lowlevel.checkpoint()
+        try:
+            return os.splice(source.sock.fileno(), into, room, flags=_FLAGS)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(source.sock)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return None
+            raise source.blame_for(error) from None
+
+
+async def _splice_out(out: int, sink: Peer, held: int, count: Count) -> None:
+    """Empty the pipe into the sink."""
+    while held:
+        try:
+            sent = os.splice(out, sink.sock.fileno(), held, flags=_FLAGS)
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sink.sock)
+            continue
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise sink.blame_for(error) from None
+            raw = os.read(out, held)
+            await sink.send(raw, count)
+            held -= len(raw)
+            continue
+        count(sent)
+        held -= sent
+
+
+@contextlib.contextmanager
+def _open_pipe() -> Iterator[tuple[int, int] | None]:
+    """A non-blocking pipe (read end, write end), as large as is granted; None where no descriptors are left."""
+    try:
+        out, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        yield None
+        return
+    try:
+        with contextlib.suppress(PermissionError):  # the user's pipes hold too much: the usual 64 KiB do as well
+            fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        yield out, into
+    finally:
+        os.close(out)
+        os.close(into)
