@@ -1,0 +1,186 @@
+"""The writing side of a chain: drafts in, signed lines out, each bound to the one before.
+
+Owns the head, the sequence and the clock's last reading; writes no file (that is the journal's).
+
+Rule 1: open first, close last, nothing after it; anything else raises RecorderError.
+Rule 2: time never runs backwards: an earlier reading is recorded as the last one.
+Rule 3: a receipt that our own verifier would refuse is never signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from trio_egress.errors import RecorderError
+from trio_egress.evidence.canonical import LINE_BYTES, clean_text, render_canonical, render_stored
+from trio_egress.evidence.members import (
+    HEARTBEAT,
+    SESSION_CLOSE,
+    SESSION_CONTROL,
+    SESSION_OPEN,
+    SESSION_TRANSPORT,
+)
+from trio_egress.evidence.receipt import (
+    WORD_CHARS,
+    Draft,
+    assemble,
+    digest_record,
+    hash_receipt,
+    render_ext,
+    render_record,
+    render_timestamp,
+    uuid7,
+)
+from trio_egress.evidence.session import NEXT_STATE, Session, SessionState, Step, render_genesis_hash
+from trio_egress.evidence.sign import SigningKey
+
+
+class Chain:
+    """One run's receipts. Each method gives one whole line with its LF; `now_ns` is Unix time."""
+
+    def __init__(self, key: SigningKey, session: Session) -> None:
+        self._key = key
+        self._session = session
+        self._state = SessionState.NEW
+        self._seq = 0
+        self._head = ""
+        self._last_ns = 0
+        self._beats = 0
+        self._bytes_up = 0
+        self._bytes_down = 0
+        self._opening = self._render_opening()
+        self._every_receipt = {
+            "principal": clean_text(session.principal, WORD_CHARS),
+            "actor": clean_text(session.actor, WORD_CHARS),
+            "policy_hash": session.policy_hash,
+            "session_id": session.run_id,
+            "run_nonce": session.run_nonce,
+        }
+
+    @property
+    def head(self) -> str:
+        """The hash of the newest receipt; empty before the first."""
+        return self._head
+
+    @property
+    def next_seq(self) -> int:
+        return self._seq
+
+    @property
+    def heartbeat_seconds(self) -> int:
+        return self._session.heartbeat_seconds
+
+    def open(self, now_ns: int, facts: Mapping[str, object] | None = None) -> bytes:
+        """The first line."""
+        return self._control(Step.OPEN, "open", self._opening, now_ns, facts or {})
+
+    def append(self, draft: Draft, now_ns: int) -> bytes:
+        """The line of one receipt of the run."""
+        self._take(Step.ACTION)
+        if draft.phase == "outcome":
+            self._bytes_up += _count(draft.facts, "bytes_up")
+            self._bytes_down += _count(draft.facts, "bytes_down")
+        return self._seal(draft, {}, now_ns)
+
+    def heartbeat(self, now_ns: int) -> bytes:
+        """A line that says only that the recorder lived, and what it had recorded."""
+        beat = {
+            "run_nonce": self._session.run_nonce,
+            "open_nonce": self._session.open_nonce,
+            "beat": self._beats + 1,
+            "chain_head": self._head,
+            "chain_seq_head": self._seq - 1,
+            "heartbeat_time": render_timestamp(max(now_ns, self._last_ns)),
+            "fsync_errors_gated": 0,
+            "durability_blocks": 0,
+        }
+        line = self._control(Step.HEARTBEAT, "heartbeat", beat, now_ns, {})
+        self._beats += 1
+        return line
+
+    def close(self, reason: str, now_ns: int, facts: Mapping[str, object] | None = None) -> bytes:
+        """The last line. To `facts` it adds the bytes of all outcomes, up and down."""
+        closing = {
+            "run_nonce": self._session.run_nonce,
+            "open_nonce": self._session.open_nonce,
+            "final_seq": self._seq,
+            "root_hash": self._head,
+            "receipt_count": self._seq + 1,
+            "close_reason": clean_text(reason, WORD_CHARS),
+            "fsync_errors_gated": 0,
+            "durability_blocks": 0,
+        }
+        sums = {"bytes_up": self._bytes_up, "bytes_down": self._bytes_down}
+        return self._control(Step.CLOSE, "close", closing, now_ns, {**(facts or {}), **sums})
+
+    def _render_opening(self) -> dict[str, object]:
+        session = self._session
+        opening: dict[str, object] = {
+            "run_nonce": session.run_nonce,
+            "open_nonce": session.open_nonce,
+            "recorder_session": session.run_id,
+            "policy_hash": session.policy_hash,
+            "signer_key_epoch": self._key.fingerprint,
+            "heartbeat_seconds": session.heartbeat_seconds,
+            "chain_open_seq": 0,
+            "posture_capsule_sha256": session.posture_capsule_sha256,
+            "containment_nonce": session.containment_nonce,
+            "contained_uid": session.contained_uid,
+        }
+        opening["genesis_hash"] = render_genesis_hash(opening)
+        return opening
+
+    def _take(self, step: Step) -> None:
+        try:
+            self._state = NEXT_STATE[self._state, step]
+        except KeyError:
+            raise RecorderError(
+                f"a {step.value} receipt cannot follow: the chain is {self._state.value}"
+            ) from None
+
+    def _control(
+        self, step: Step, name: str, payload: Mapping[str, object], now_ns: int, facts: Mapping[str, object]
+    ) -> bytes:
+        self._take(step)
+        now_ns = max(now_ns, self._last_ns)
+        noise = hashlib.sha256(
+            f"{self._session.run_nonce}/{self._seq}".encode("utf-8", "surrogatepass")
+        ).digest()
+        table = {"open": SESSION_OPEN, "heartbeat": HEARTBEAT, "close": SESSION_CLOSE}[name]
+        draft = Draft(
+            action_id=uuid7(now_ns, noise),
+            target=f"session:{self._session.run_id}",
+            verdict="allow",
+            transport=SESSION_TRANSPORT,
+            facts=facts,
+        )
+        control = SESSION_CONTROL.order({"kind": step.value, name: table.order(payload)})
+        return self._seal(draft, {"session_control": control}, now_ns)
+
+    def _seal(self, draft: Draft, extra: Mapping[str, object], now_ns: int) -> bytes:
+        now_ns = max(now_ns, self._last_ns)
+        ext = render_ext(draft.facts)
+        stored_ext = render_stored(ext)
+        fixed = {
+            **self._every_receipt,
+            **extra,
+            "timestamp": render_timestamp(now_ns),
+            "chain_prev_hash": self._head or self._opening["genesis_hash"],
+            "chain_seq": self._seq,
+        }
+        record = render_record(draft, fixed, stored_ext)
+        canonical = render_canonical(record)
+        signature = self._key.sign(digest_record(canonical))
+        line = assemble(render_stored(record), signature, self._key.public_hex, stored_ext) + b"\n"
+        if len(line) >= LINE_BYTES:
+            raise RecorderError(f"a receipt of {len(line)} bytes is over the bound of {LINE_BYTES}")
+        self._head = hash_receipt(assemble(canonical, signature, self._key.public_hex, stored_ext))
+        self._seq += 1
+        self._last_ns = now_ns
+        return line
+
+
+def _count(facts: Mapping[str, object], name: str) -> int:
+    value = facts.get(name, 0)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,109 @@
+"""The evidence file while a run writes it: append only, durable on request, and final after the first failure.
+
+Knows lines, not receipts. Works through a directory descriptor alone, so that it outlives lost rights.
+
+Rule 1: the file is created, never opened again: a second writer on one directory is refused.
+Rule 2: a line counts only once `sync` has returned; a write that failed or fell short is never tried again.
+Rule 3: a file that is no longer what its directory shows (removed, replaced, cut) has failed like a full disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from trio_egress.errors import RecorderError
+
+EVIDENCE_NAME = "evidence.jsonl"
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def open_journal(dir_fd: int) -> Journal:
+    """Create the evidence file in this directory, durably. Raises RecorderError. The caller closes the journal."""
+    try:
+        kept_dir_fd = os.dup(dir_fd)
+    except OSError as error:
+        raise RecorderError(f"cannot use the evidence directory: {error.strerror}") from error
+    fd = -1
+    try:
+        fd = os.open(EVIDENCE_NAME, _FLAGS, 0o644, dir_fd=kept_dir_fd)
+        os.fsync(kept_dir_fd)
+    except OSError as error:
+        for opened in (fd, kept_dir_fd):
+            if opened >= 0:
+                os.close(opened)
+        if isinstance(error, FileExistsError):
+            raise RecorderError(
+                f"{EVIDENCE_NAME} is already there: another run writes or wrote here"
+            ) from error
+        raise RecorderError(f"cannot create {EVIDENCE_NAME}: {error.strerror}") from error
+    return Journal(fd, kept_dir_fd)
+
+
+class Journal:
+    """The open evidence file. One thread at a time; `write` and `sync` block."""
+
+    def __init__(self, fd: int, dir_fd: int) -> None:
+        """Takes over both descriptors."""
+        self._fd = fd
+        self._dir_fd = dir_fd
+        self._written = 0
+        self._durable = 0
+        self._failure = ""
+
+    @property
+    def durable_bytes(self) -> int:
+        """How long the file was when it was last known to be on disk: nothing after it may be believed."""
+        return self._durable
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Append whole lines. Raises RecorderError, and then so does every later call."""
+        self._refuse_after_failure()
+        raw = b"".join(lines)
+        try:
+            done = os.write(self._fd, raw) if raw else 0
+        except OSError as error:
+            self._fail(f"cannot write {EVIDENCE_NAME}: {error.strerror}", error)
+        if done != len(raw):
+            self._fail(f"wrote {done} of {len(raw)} bytes to {EVIDENCE_NAME} (disk full or over a limit?)")
+        self._written += len(raw)
+
+    def sync(self) -> None:
+        """Put on disk what was written. Raises RecorderError, and then so does every later call."""
+        self._refuse_after_failure()
+        try:
+            os.fdatasync(self._fd)
+            own = os.fstat(self._fd)
+            shown = os.stat(EVIDENCE_NAME, dir_fd=self._dir_fd, follow_symlinks=False)
+        except OSError as error:
+            self._fail(f"cannot make {EVIDENCE_NAME} durable: {error.strerror}", error)
+        if (own.st_dev, own.st_ino) != (shown.st_dev, shown.st_ino):
+            self._fail(f"{EVIDENCE_NAME} was replaced while the run wrote it")
+        if own.st_size != self._written:
+            self._fail(f"{EVIDENCE_NAME} is {own.st_size} bytes long where {self._written} were written")
+        self._durable = self._written
+
+    def close(self) -> None:
+        """Give the descriptors back; can be called again. Makes nothing durable."""
+        fds, self._fd, self._dir_fd = (self._fd, self._dir_fd), -1, -1
+        self._failure = self._failure or "the journal is closed"
+        for fd in fds:
+            if fd >= 0:
+                _close_quietly(fd)
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure:
+            raise RecorderError(self._failure)
+
+    def _fail(self, reason: str, cause: OSError | None = None) -> NoReturn:
+        self._failure = f"{reason}; only the first {self._durable} bytes are known to be on disk"
+        raise RecorderError(self._failure) from cause
+
+
+def _close_quietly(fd: int) -> None:
+    with contextlib.suppress(
+        OSError
+    ):  # sync has told what matters; a descriptor closed elsewhere is a failure there
+        os.close(fd)

@@ -1,0 +1,341 @@
+"""Every member of a receipt, in canonical order: the table by which receipts are written and read.
+
+Knows one receipt at a time: nothing of keys, hashes, or the receipts around it.
+
+Rule 1: the order of a table is the canonical order of its members (it is not alphabetical).
+Rule 2: an OPTIONAL member is left out when it is empty or zero; the others always stand.
+Rule 3: an object that differs from its table in any way is a misfit, and never raises.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import re
+from collections.abc import Callable, Mapping
+
+import attrs
+
+UINT64_MAX = 2**64 - 1
+
+MISFITS = 8
+"""How many misfits of one object are told: enough to see what is wrong."""
+
+_KNOWN_ORDERS = 256
+
+ACTION_TYPES = frozenset(
+    {"read", "derive", "write", "delegate", "authorize", "spend", "commit", "actuate", "unclassified"}
+)
+SIDE_EFFECTS = frozenset({"none", "external_read", "external_write", "financial", "physical"})
+REVERSIBILITIES = frozenset({"full", "compensatable", "irreversible", "unknown"})
+VERDICTS = ("allow", "block", "warn", "ask", "strip", "forward", "redirect")
+PHASES = frozenset({"intent", "outcome"})
+SESSION_TRANSPORT = "receipt_session"
+TRANSPORTS = frozenset(
+    {
+        *(
+            "fetch",
+            "forward",
+            "connect",
+            "intercept",
+            "websocket",
+            "reverse",
+            "mcp_stdio",
+            "mcp_http_upstream",
+        ),
+        *("mcp_http_listener", "mcp_ws", SESSION_TRANSPORT),
+        *("transparent", "dns", "packet", "syscall", "ssh"),
+    }
+)
+ACTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+HEX_64 = re.compile(r"[0-9a-f]{64}")
+
+
+class Presence(enum.Enum):
+    FILLED = "always there, never empty"
+    PRESENT = "always there, may be empty"
+    OPTIONAL = "left out when empty"
+
+
+@attrs.frozen(eq=False)
+class Shape:
+    """What a value must be, and the words for it. `table` is that of an object."""
+
+    expected: str
+    fits: Callable[[object], bool]
+    table: Table | None = None
+
+
+@attrs.frozen(eq=False)
+class Member:
+    name: str
+    shape: Shape
+    presence: Presence
+
+    def fits(self, value: object) -> bool:
+        return self.shape.fits(value) and (self.presence is Presence.PRESENT or bool(value))
+
+
+@attrs.frozen(eq=False)
+class Table:
+    """The members of one kind of object, in canonical order."""
+
+    members: tuple[Member, ...]
+    by_name: Mapping[str, Member] = attrs.field(init=False)
+    _known: dict[tuple[str, ...], tuple[Member, ...]] = attrs.field(init=False, factory=dict)
+
+    @by_name.default
+    def _name_members(self) -> Mapping[str, Member]:
+        return {member.name: member for member in self.members}
+
+    def order(self, values: Mapping[str, object]) -> dict[str, object]:
+        """`values` in canonical order, without the OPTIONAL ones that are empty; all others must be there."""
+        return {
+            member.name: values[member.name]
+            for member in self.members
+            if member.presence is not Presence.OPTIONAL or values.get(member.name)
+        }
+
+    def find_misfits(self, raw: object, place: str = "") -> list[Misfit]:
+        """In what `raw` differs from this table (up to MISFITS); `place` is the path before its names."""
+        if type(raw) is not dict:
+            return [Misfit("member.type", place.rstrip(".") or "receipt", describe(raw), "an object")]
+        names = tuple(raw)
+        standing = self._known.get(names)
+        if standing is None:
+            misfits = self._find_misplaced(names, place)
+            if misfits:
+                for name in names:
+                    if len(misfits) < MISFITS and name in self.by_name:
+                        misfits += _find_value_misfits(self.by_name[name], raw[name], place)
+                return misfits[:MISFITS]
+            standing = tuple(self.by_name[name] for name in names)
+            if len(self._known) < _KNOWN_ORDERS:
+                self._known[names] = standing
+        misfits = []
+        for member, value in zip(standing, raw.values(), strict=True):
+            if not member.fits(value):
+                misfits += _find_value_misfits(member, value, place)
+        return misfits[:MISFITS]
+
+    def _find_misplaced(self, names: tuple[str, ...], place: str) -> list[Misfit]:
+        misfits = [
+            Misfit("member.unknown", place + _name(name), "a member of this name", "no such member")
+            for name in names
+            if name not in self.by_name
+        ]
+        present = set(names)
+        misfits += [
+            Misfit("member.missing", place + member.name, "nothing", member.shape.expected)
+            for member in self.members
+            if member.presence is not Presence.OPTIONAL and member.name not in present
+        ]
+        order = {name: index for index, name in enumerate(self.by_name)}
+        known = [name for name in names if name in order]
+        for before, after in itertools.pairwise(known):
+            if order[before] > order[after]:
+                misfits.append(Misfit("member.order", place + after, f"after {before}", f"before {before}"))
+        return misfits
+
+
+@attrs.frozen
+class Misfit:
+    """One way in which an object is not what its table says. `code` is one of verify's stable codes."""
+
+    code: str
+    place: str
+    found: str
+    expected: str
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_texts(value: object) -> bool:
+    return type(value) is list and all(type(item) is str for item in value)
+
+
+def _is_uint64(value: object) -> bool:
+    return type(value) is int and 0 <= value <= UINT64_MAX
+
+
+def _one_of(words: frozenset[str] | tuple[str, ...]) -> Shape:
+    return Shape("one of " + " ".join(sorted(words)), lambda value: type(value) is str and value in words)
+
+
+def _matching(pattern: re.Pattern[str], expected: str) -> Shape:
+    return Shape(expected, lambda value: type(value) is str and pattern.fullmatch(value) is not None)
+
+
+def _object(table: Table) -> Shape:
+    return Shape("an object", lambda value: not table.find_misfits(value), table)
+
+
+TEXT = Shape("text", _is_text)
+TEXTS = Shape("a list of text", _is_texts)
+TEXTS_OR_NULL = Shape("a list of text, or null", lambda value: value is None or _is_texts(value))
+UINT64 = Shape("an integer from 0 to 2^64-1", _is_uint64)
+BOOLEAN = Shape("a boolean", lambda value: type(value) is bool)
+ONE = Shape("the integer 1", lambda value: type(value) is int and value == 1)
+COUNTS = Shape(
+    "an object of counts, sorted by name",
+    lambda value: (
+        type(value) is dict and list(value) == sorted(value) and all(map(_is_uint64, value.values()))
+    ),
+)
+ABSENT = Shape("nothing: this verifier does not know its form", lambda value: False)
+
+
+def _filled(shape: Shape, *names: str) -> tuple[Member, ...]:
+    return tuple(Member(name, shape, Presence.FILLED) for name in names)
+
+
+def _present(shape: Shape, *names: str) -> tuple[Member, ...]:
+    return tuple(Member(name, shape, Presence.PRESENT) for name in names)
+
+
+def _optional(shape: Shape, *names: str) -> tuple[Member, ...]:
+    return tuple(Member(name, shape, Presence.OPTIONAL) for name in names)
+
+
+REDACTION = Table(
+    (
+        *_optional(TEXT, "profile", "provider", "parser"),
+        *_optional(UINT64, "total_redactions"),
+        *_optional(COUNTS, "by_class"),
+        *_optional(BOOLEAN, "cache_boundary_kept"),
+    )
+)
+KEY_TRANSITION = Table(
+    (
+        *_present(TEXT, "prior_signer_key"),
+        *_present(UINT64, "prior_chain_seq"),
+        *_present(TEXT, "prior_chain_hash"),
+    )
+)
+# `chain_open_seq` and `prior_*` stand before `genesis_hash`: checked against an independent verifier, which
+# refuses the signature in any other order.
+SESSION_OPEN = Table(
+    (
+        *_filled(TEXT, "run_nonce", "open_nonce"),
+        *_present(TEXT, "recorder_session", "policy_hash", "signer_key_epoch"),
+        *_present(UINT64, "heartbeat_seconds", "chain_open_seq"),
+        *_optional(TEXT, "prior_chain_head"),
+        *_optional(UINT64, "prior_chain_seq"),
+        *_filled(TEXT, "genesis_hash"),
+        *_optional(TEXT, "genesis_anchor_head", "genesis_anchor_log", "posture_capsule_sha256"),
+        *_optional(TEXT, "posture_signer_key_id", "containment_nonce", "contained_uid"),
+    )
+)
+HEARTBEAT = Table(
+    (
+        *_filled(TEXT, "run_nonce", "open_nonce"),
+        *_present(UINT64, "beat"),
+        *_filled(TEXT, "chain_head"),
+        *_present(UINT64, "chain_seq_head"),
+        *_filled(TEXT, "heartbeat_time"),
+        *_present(UINT64, "fsync_errors_gated", "durability_blocks"),
+    )
+)
+SESSION_CLOSE = Table(
+    (
+        *_filled(TEXT, "run_nonce", "open_nonce"),
+        *_present(UINT64, "final_seq"),
+        *_filled(TEXT, "root_hash"),
+        *_present(UINT64, "receipt_count"),
+        *_present(TEXT, "close_reason"),
+        *_present(UINT64, "fsync_errors_gated", "durability_blocks"),
+    )
+)
+SESSION_CONTROL = Table(
+    (
+        *_filled(_one_of(frozenset({"session_open", "heartbeat", "session_close"})), "kind"),
+        *_optional(_object(SESSION_OPEN), "open"),
+        *_optional(_object(HEARTBEAT), "heartbeat"),
+        *_optional(_object(SESSION_CLOSE), "close"),
+    )
+)
+RECORD = Table(
+    (
+        *_present(ONE, "version"),
+        *_filled(_matching(ACTION_ID, "a UUID of version 7, lower case"), "action_id"),
+        *_optional(TEXT, "parent_action_id"),
+        *_filled(_one_of(ACTION_TYPES), "action_type"),
+        *_filled(TEXT, "timestamp"),
+        *_present(TEXT, "principal", "actor"),
+        *_present(TEXTS_OR_NULL, "delegation_chain"),
+        *_filled(TEXT, "target"),
+        *_optional(TEXT, "intent"),
+        *_optional(TEXTS, "data_classes_in", "data_classes_out"),
+        *_present(_one_of(SIDE_EFFECTS), "side_effect_class"),
+        *_present(_one_of(REVERSIBILITIES), "reversibility"),
+        *_present(TEXT, "policy_hash"),
+        *_filled(_one_of(VERDICTS), "verdict"),
+        *_optional(_one_of(PHASES), "decision_phase"),
+        *_optional(
+            TEXT, "defer_id", "resolution_policy", "resolution_source", "session_id", "session_id_original"
+        ),
+        *_optional(TEXT, "session_taint_level"),
+        *_optional(BOOLEAN, "session_contaminated"),
+        *_optional(ABSENT, "recent_taint_sources"),
+        *_optional(TEXT, "session_task_id", "session_task_label", "authority_kind"),
+        *_optional(TEXT, "taint_decision", "taint_decision_reason"),
+        *_optional(BOOLEAN, "task_override_applied"),
+        *_optional(TEXT, "contract_winning_source", "contract_live_verdict"),
+        *_optional(TEXTS, "contract_policy_sources"),
+        *_optional(TEXT, "contract_rule_id", "active_manifest_hash", "contract_hash", "contract_selector_id"),
+        *_optional(UINT64, "contract_generation"),
+        *_filled(_one_of(TRANSPORTS), "transport"),
+        *_optional(TEXT, "method", "layer", "pattern", "severity"),
+        *_optional(_object(REDACTION), "redaction"),
+        *_optional(ABSENT, "shield"),
+        *_optional(TEXT, "request_id"),
+        *_filled(TEXT, "chain_prev_hash"),
+        *_present(UINT64, "chain_seq"),
+        *_optional(TEXT, "run_nonce"),
+        *_optional(_object(KEY_TRANSITION), "key_transition"),
+        *_optional(_object(SESSION_CONTROL), "session_control"),
+        *_optional(TEXT, "venue", "jurisdiction", "rulebook_id", "remedy_class", "contestation_window"),
+        *_optional(TEXTS, "precedent_refs"),
+    )
+)
+
+
+def _find_value_misfits(member: Member, value: object, place: str) -> list[Misfit]:
+    if member.shape.table is not None:
+        inner = member.shape.table.find_misfits(value, f"{place}{member.name}.")
+        if inner:
+            return inner
+    if not member.shape.fits(value):
+        return [Misfit("member.type", f"{place}{member.name}", describe(value), member.shape.expected)]
+    if not member.fits(value):
+        expected = (
+            "no such member"
+            if member.presence is Presence.OPTIONAL
+            else f"{member.shape.expected}, not empty"
+        )
+        return [Misfit("member.empty", f"{place}{member.name}", describe(value), expected)]
+    return []
+
+
+def _name(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_]{1,64}", name) else describe(name)
+
+
+def describe(value: object) -> str:
+    """A value in a few words, for a finding: its kind and its start."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int():
+            return str(value) if abs(value) < 10**40 else "an enormous integer"
+        case str():
+            return f"{value[:80]!a}..." if len(value) > 80 else f"{value!a}"
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return f"an object of {len(value)}"
+    return type(value).__name__
