@@ -164,7 +164,9 @@ class Recorder:
         try:
             await trio.to_thread.run_sync(self._write, group.lines, abandon_on_cancel=True)
         except BaseException as error:
-            self._failure = error if isinstance(error, RecorderError) else RecorderError("a write was cut short")
+            self._failure = (
+                error if isinstance(error, RecorderError) else RecorderError("a write was cut short")
+            )
             raise
         finally:
             group.durable.set()
@@ -175,7 +177,9 @@ class Recorder:
 
 
 @asynccontextmanager
-async def open_recorder(chain: Chain, journal: Journal, watch: Watch | None = None) -> AsyncIterator[Recorder]:
+async def open_recorder(
+    chain: Chain, journal: Journal, watch: Watch | None = None
+) -> AsyncIterator[Recorder]:
     """A recorder for the body's lifetime: its open receipt is on disk before the body starts, its close after.
 
     Raises RecorderError (possibly in a group) when a receipt could not be written, and when the drain at the end took
@@ -243,9 +247,7 @@ class Flow:
             "duration_us": (time.monotonic_ns() - self._started) // 1000,
         }
         self._recorder._append(
-            attrs.evolve(
-                self._intent, phase="outcome", verdict=self._verdict, layer=self._layer, facts=facts
-            )
+            attrs.evolve(self._intent, phase="outcome", verdict=self._verdict, layer=self._layer, facts=facts)
         )
 
     def __enter__(self) -> Flow:

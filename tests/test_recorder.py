@@ -1,0 +1,218 @@
+"""The recorder over a real file: what it acknowledges is on disk, and after a failure it acknowledges nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from trio_egress.errors import RecorderError
+from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.journal import EVIDENCE_NAME, Journal, open_journal
+from trio_egress.evidence.receipt import Draft
+from trio_egress.evidence.session import Session
+from trio_egress.evidence.sign import generate
+from trio_egress.model import (
+    Attempt,
+    Decision,
+    Endpoint,
+    Layer,
+    Name,
+    Protocol,
+    RuleRef,
+    Transport,
+    Upstream,
+)
+from trio_egress.policy.hosts import parse_host
+from trio_egress.recorder import Recorder, open_recorder, render_target
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+HOST = Name("api.example.com")
+ATTEMPT = Attempt(Transport.TRANSPARENT, Protocol.HTTP, HOST, 80, "GET", "/v1")
+ALLOWED = Decision(True, Layer.RULE, "allowed", RuleRef(0, "api.example.com", 5), Upstream(HOST, 80))
+DENIED = Decision(False, Layer.DEFAULT_DENY, "no rule allows api.example.com:80")
+
+
+class CountingJournal(Journal):
+    """The real journal, which also counts how often it was made durable."""
+
+    syncs = 0
+
+    def sync(self) -> None:
+        super().sync()
+        self.syncs += 1
+
+
+@asynccontextmanager
+async def opened(
+    directory: Path, shown: list[Draft] | None = None
+) -> AsyncIterator[tuple[Recorder, Journal]]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    journal = open_journal(descriptor)
+    journal.__class__ = CountingJournal
+    try:
+        session = Session("run-1", "nonce-1", "open-1", "sha256:" + "0" * 64, 30, "principal", "agent")
+        async with open_recorder(
+            Chain(generate(bytes(32)), session),
+            journal,
+            None if shown is None else shown.append,
+        ) as recorder:
+            yield recorder, journal
+    finally:
+        journal.close()
+        os.close(descriptor)
+
+
+def receipts(directory: Path) -> Sequence[dict[str, Any]]:
+    return [
+        json.loads(line)["action_record"] for line in (directory / EVIDENCE_NAME).read_bytes().splitlines()
+    ]
+
+
+def kinds(directory: Path) -> list[str]:
+    return [
+        r.get("session_control", {}).get("kind") or f"{r['verdict']} {r.get('decision_phase', '')}".strip()
+        for r in receipts(directory)
+    ]
+
+
+async def test_a_run_without_traffic_opens_and_closes(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        assert kinds(tmp_path) == ["session_open"]
+    assert kinds(tmp_path) == ["session_open", "session_close"]
+
+
+async def test_an_intent_is_on_disk_when_allow_returns(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (recorder, journal):
+        flow = await recorder.allow(ATTEMPT, ALLOWED)
+        assert kinds(tmp_path) == ["session_open", "allow intent"]
+        assert journal.durable_bytes == (tmp_path / EVIDENCE_NAME).stat().st_size
+        with flow:
+            flow.bytes_up += 10
+            flow.bytes_down += 20
+            flow.dialled(Endpoint(parse_host("192.0.2.7"), 8080))  # type: ignore[arg-type]
+            flow.note(status=200)
+    assert kinds(tmp_path) == ["session_open", "allow intent", "allow outcome", "session_close"]
+    intent, outcome = receipts(tmp_path)[1:3]
+    assert intent["action_id"] == outcome["action_id"]
+    ext = json.loads((tmp_path / EVIDENCE_NAME).read_bytes().splitlines()[2])["ext"]["trio_egress"]
+    assert (ext["bytes_up"], ext["bytes_down"], ext["dialled"], ext["status"]) == (
+        10,
+        20,
+        "192.0.2.7:8080",
+        200,
+    )
+    assert ext["duration_us"] >= 0
+
+
+async def test_a_refusal_is_on_disk_when_refuse_returns(tmp_path: Path) -> None:
+    shown: list[Draft] = []
+    async with opened(tmp_path, shown) as (recorder, _):
+        await recorder.refuse(ATTEMPT, DENIED)
+        assert kinds(tmp_path) == ["session_open", "block"]
+        assert recorder.refused == 1
+    assert [draft.target for draft in shown] == ["http://api.example.com:80/v1"]
+
+
+async def test_a_hundred_attempts_at_once_share_their_writes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (recorder, journal):
+
+        async def attempt() -> None:
+            with await recorder.allow(ATTEMPT, ALLOWED):
+                pass
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(attempt)
+        assert isinstance(journal, CountingJournal)
+        assert journal.syncs < 20
+    assert kinds(tmp_path).count("allow intent") == kinds(tmp_path).count("allow outcome") == 100
+
+
+async def test_a_cancelled_flow_leaves_its_outcome(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (recorder, _):
+        with trio.CancelScope() as scope, await recorder.allow(ATTEMPT, ALLOWED):
+            scope.cancel()
+            await trio.sleep_forever()
+    assert kinds(tmp_path)[1:3] == ["allow intent", "allow outcome"]
+    assert '"reason":"the run ended"' in (tmp_path / EVIDENCE_NAME).read_text().splitlines()[2]
+
+
+async def test_an_attempt_cancelled_before_its_intent_was_durable_is_paired(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (recorder, _):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await recorder.allow(ATTEMPT, ALLOWED)
+        assert scope.cancelled_caught
+    assert kinds(tmp_path)[1:3] == ["allow intent", "allow outcome"]
+
+
+async def test_a_run_that_is_cancelled_from_outside_still_closes_its_chain(tmp_path: Path) -> None:
+    with trio.CancelScope() as scope:
+        async with opened(tmp_path) as (recorder, _):
+            recorder.drop_nowait("udp://192.0.2.1:53", 3, "no rule")
+            scope.cancel()
+            await trio.sleep_forever()
+    assert kinds(tmp_path) == ["session_open", "block", "session_close"]
+    assert receipts(tmp_path)[-1]["session_control"]["close"]["close_reason"] == "error"
+
+
+async def test_the_close_says_what_it_was_told(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (recorder, _):
+        recorder.conclude("agent_exited", {"counters": {"udp": [1, 28]}})
+    last = json.loads((tmp_path / EVIDENCE_NAME).read_bytes().splitlines()[-1])
+    assert last["action_record"]["session_control"]["close"]["close_reason"] == "agent_exited"
+    assert last["ext"]["trio_egress"]["counters"] == {"udp": [1, 28]}
+
+
+async def test_nothing_is_acknowledged_and_the_body_is_cancelled_when_the_file_is_gone(
+    tmp_path: Path,
+) -> None:
+    acknowledged = False
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012
+        async with opened(tmp_path) as (recorder, _):
+            (tmp_path / EVIDENCE_NAME).unlink()
+            await recorder.allow(ATTEMPT, ALLOWED)
+            acknowledged = True
+    assert not acknowledged
+    assert caught.group_contains(RecorderError)
+
+
+async def test_after_a_failure_every_further_attempt_is_refused(tmp_path: Path) -> None:
+    seen: list[str] = []
+    with pytest.raises(BaseExceptionGroup):  # noqa: PT012
+        async with opened(tmp_path) as (recorder, _):
+            (tmp_path / EVIDENCE_NAME).unlink()
+            with trio.CancelScope(shield=True):
+                for _ in range(2):
+                    try:
+                        await recorder.allow(ATTEMPT, ALLOWED)
+                    except RecorderError as error:
+                        seen.append(str(error))
+    assert len(seen) == 2
+
+
+async def test_heartbeats_stand_between_receipts_that_are_far_apart(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    mock_clock.autojump_threshold = 0.05  # longer than a write in a thread, during which nothing else is due
+    async with opened(tmp_path):
+        await trio.sleep(65)
+    assert kinds(tmp_path) == ["session_open", "heartbeat", "heartbeat", "session_close"]
+
+
+def test_a_target_carries_neither_query_nor_userinfo() -> None:
+    assert render_target(ATTEMPT) == "http://api.example.com:80/v1"
+    assert render_target(Attempt(Transport.DNS, Protocol.DNS, HOST, 0)) == "dns:api.example.com"
+    address = parse_host("2001:db8::1")
+    assert render_target(Attempt(Transport.CONNECT, Protocol.TLS, address, 443)) == "tls://[2001:db8::1]:443"
