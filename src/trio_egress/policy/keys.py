@@ -1,0 +1,167 @@
+"""How each key of a policy file is read: its type, its bounds, and what to say when it is wrong.
+
+Takes what tomli gives and knows nothing of lines; raises only what `problems.find_faults` can take apart.
+
+Rule 1: nothing is converted: "80" is no number and 1 is not true.
+Rule 2: an unknown key is an error, in every table.
+A new key is a field of Terms (in `rule`) or of Document, and one line in `_READERS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, override
+
+from trio_egress.policy.destination import Destination, parse_destination
+from trio_egress.policy.pins import parse_pins
+from trio_egress.policy.problems import Fault, Faults, Table, hint_nearest, show
+from trio_egress.policy.rule import Resolve, Terms
+
+RULES_MAX = 100_000
+
+_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
+_USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+
+
+@attrs.frozen(kw_only=True)
+class Document:
+    """The whole file, a field for each key at its top."""
+
+    version: str
+    default_deny: bool
+    dns_resolution: str = "proxy_only"
+    egress: tuple[Terms, ...] = ()
+    resolve: Resolve = attrs.field(factory=Resolve)
+
+
+TABLES: Mapping[type, Table] = {
+    Document: Table(
+        "at the top of the file", {"version": 'version = "1.0"', "default_deny": "default_deny = true"}
+    ),
+    Terms: Table("in an [[egress]] table", {"destination": 'destination = "api.example.com"'}),
+}
+"""What messages say of each table: where it stands, and how a required key is written."""
+
+
+def structure(data: Mapping[str, Any]) -> Document:
+    return _CONVERTER.structure(data, Document)
+
+
+def _read_version(value: object, _type: object) -> str:
+    return _expect_word("version", value, "1.0")
+
+
+def _read_default_deny(value: object, _type: object) -> bool:
+    if value is not True:
+        raise ValueError(f"default_deny must be true, not {show(value)}: what no rule allows is denied")
+    return True
+
+
+def _read_dns_resolution(value: object, _type: object) -> str:
+    return _expect_word("dns_resolution", value, "proxy_only")
+
+
+def _read_egress(value: object, _type: object) -> tuple[Terms, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f'egress must be a list of tables, not {show(value)}; did you mean "[[egress]]"?')
+    if len(value) > RULES_MAX:
+        raise ValueError(f"a policy has at most {RULES_MAX} rules, and this has {len(value)}")
+    return _CONVERTER.structure(value, tuple[Terms, ...])
+
+
+def _read_resolve(value: object, _type: object) -> Resolve:
+    if not isinstance(value, dict):
+        raise ValueError(f'resolve must be a table, not {show(value)}; did you mean "[resolve]"?')
+    return parse_pins(value)
+
+
+def _read_destination(value: object, _type: object) -> Destination:
+    if not isinstance(value, str):
+        raise ValueError(f'destination must be a string such as "api.example.com", not {show(value)}')
+    return parse_destination(value)
+
+
+def _read_methods(value: object, _type: object) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise ValueError(f'methods must be a list such as ["GET", "HEAD"], not {show(value)}')
+    if not value:
+        raise ValueError("methods is empty, which would allow nothing; leave it out to allow every method")
+    faults = [Fault((place,), fault) for place, method in enumerate(value) if (fault := _find_fault(method))]
+    if faults:
+        raise Faults(faults)
+    return frozenset(value)
+
+
+def _find_fault(method: object) -> str | None:
+    """What is wrong with one method, if anything. Any token is a method, but nearly a usual one is a slip."""
+    if not isinstance(method, str):
+        return f'a method must be a string such as "GET", not {show(method)}'
+    if method.upper() == "CONNECT":
+        return "CONNECT can't be allowed by a rule: a tunnel is judged by what is in it"
+    if not _METHOD.fullmatch(method):
+        hint = hint_nearest(method.upper(), _USUAL_METHODS)
+        return f"{show(method)} is not a method: methods are upper-case words{hint}"
+    if method not in _USUAL_METHODS and (hint := hint_nearest(method, _USUAL_METHODS)):
+        return f"{show(method)} is not a method{hint}"
+    return None
+
+
+def _read_allow_private(value: object, _type: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"allow_private must be true or false, not {show(value)}")
+    return value
+
+
+def _expect_word(key: str, value: object, word: str) -> str:
+    if value != word:
+        raise ValueError(f"{key} must be {show(word)}, not {show(value)}")
+    return word
+
+
+Reader = Callable[[object, object], object]
+
+_READERS: Mapping[type, Mapping[str, Reader]] = {
+    Document: {
+        "version": _read_version,
+        "default_deny": _read_default_deny,
+        "dns_resolution": _read_dns_resolution,
+        "egress": _read_egress,
+        "resolve": _read_resolve,
+    },
+    Terms: {
+        "destination": _read_destination,
+        "methods": _read_methods,
+        "allow_private": _read_allow_private,
+    },
+}
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=True)
+    for table, readers in _READERS.items():
+        converter.register_structure_hook(table, _make_table_hook(converter, table, readers))
+    return converter
+
+
+def _make_table_hook(
+    converter: cattrs.Converter, table: type, readers: Mapping[str, Reader]
+) -> Callable[[object, object], Any]:
+    overrides: Any = {key: override(struct_hook=reader) for key, reader in readers.items()}
+    read_keys: Callable[..., Any] = make_dict_structure_fn(
+        table, converter, _cattrs_forbid_extra_keys=True, **overrides
+    )
+
+    def read_table(value: object, type_: object) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"a table is needed here, not {show(value)}")
+        return read_keys(value, type_)
+
+    return read_table
+
+
+_CONVERTER = _make_converter()
