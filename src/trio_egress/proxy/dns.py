@@ -1,0 +1,194 @@
+"""The DNS stub: the only DNS that the sandbox has, and it has no upstream.
+
+It forwards nothing and asks nobody: an allowed name gets its synthetic addresses, and what it really resolves to is
+asked for by the supervisor alone, after a connection to it was allowed.
+
+Rule 1: every query is in exactly one receipt, by itself or in the count of a sum; the counts add up to the queries.
+Rule 2: an answer never waits: to a client that does not take it, it is lost, as DNS allows.
+Rule 3: a client can end its own connection and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
+from typing import Final
+
+import attrs
+import trio
+
+from trio_egress.errors import PeerError
+from trio_egress.model import Address, Attempt, Decision, Host, Layer, Name, Protocol, Transport
+from trio_egress.policy.engine import decide
+from trio_egress.policy.hosts import parse_host
+from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.peer import OUR_FAULTS, Peer
+from trio_egress.proxy.tally import Sum, open_tally
+from trio_egress.recorder import Recorder
+from trio_egress.wire import dns
+
+TTL_SECONDS: Final = 300
+"""Any value would do, the addresses hold for the whole run; this is what clients see most."""
+
+
+@attrs.frozen
+class DnsLimits:
+    """Bounds of the stub, in seconds and counts."""
+
+    idle_seconds: float = 10.0
+    """Until a whole query has come over TCP (RFC 7766 6.2.3: a few seconds; unbound's tcp-idle-timeout is 30)."""
+
+    send_seconds: float = 1.0
+    """Until the client's buffer takes an answer."""
+
+    connections: int = 64
+    """TCP connections at once; one more is closed (BIND's tcp-clients: 150 for a whole site)."""
+
+
+@attrs.frozen
+class _Asked:
+    """What one receipt tells of: queries with the same question and the same decision."""
+
+    attempt: Attempt
+    decision: Decision
+    rdtype: str
+
+
+Count = Callable[[_Asked, _Asked], None]
+
+
+@attrs.frozen
+class _Stub:
+    """Judges, counts and answers one message at a time. `own`: the address that it listens on."""
+
+    gate: Gate
+    own: Address
+    count: Count
+
+    def answer(self, raw: bytes) -> bytes | None:
+        """The answer to one message; None where silence is due. Not a checkpoint."""
+        try:
+            query = dns.parse_query(raw)
+        except PeerError as error:
+            self.count_unread(Layer.MALFORMED, str(error))
+            return dns.render_malformed(raw)
+        host, decision = self._judge(query)
+        addresses = None
+        if decision.allowed and query.rdtype in (dns.A, dns.AAAA):
+            addresses = self.gate.names.address_of(Name(str(host)))
+            if addresses is None:
+                decision = Decision(False, Layer.LIMIT, "no synthetic address is left for another name")
+        self._count(host, decision, dns.render_rdtype(query.rdtype))
+        if not decision.allowed:
+            return dns.render_refusal(query, decision.reason)
+        return dns.render_addresses(query, addresses or (), TTL_SECONDS)
+
+    def answer_all(self, buffer: bytearray) -> list[bytes]:
+        """Take every whole message off the stream and answer it; empty where silence is due. Raises PeerError."""
+        answers = []
+        while (raw := dns.take_message(buffer)) is not None:
+            answer = self.answer(raw)
+            answers.append(b"" if answer is None else dns.render_message(answer))
+        return answers
+
+    def count_unread(self, layer: Layer, reason: str) -> None:
+        """Count a message, or a connection, that holds no question to judge."""
+        self._count(self.own, Decision(False, layer, reason), "")
+
+    def _judge(self, query: dns.Query) -> tuple[Host, Decision]:
+        try:
+            host = parse_host(query.name)
+        except ValueError as error:
+            return Name(query.name), Decision(
+                False, Layer.MALFORMED, f"{query.name} is not a host name: {error}"
+            )
+        return host, decide(self.gate.policy, _attempt(host))
+
+    def _count(self, host: Host, decision: Decision, rdtype: str) -> None:
+        """One event for the tally. Where that has no room, it is an event of the rule, or of the layer."""
+        rule = decision.rule if decision.allowed else None
+        group = self.own if rule is None else Name(rule.destination.partition(":")[0])
+        others = Decision(decision.allowed, decision.layer, "different queries in a flood", rule)
+        self.count(_Asked(_attempt(host), decision, rdtype), _Asked(_attempt(group), others, ""))
+
+
+async def keep_dns_udp(sock: trio.socket.SocketType, gate: Gate, limits: DnsLimits | None = None) -> None:
+    """Answer datagrams for as long as the run lives. The socket stays the caller's to close."""
+    limits = limits or DnsLimits()
+    async with open_tally(partial(_tell, gate.recorder, "udp")) as count:
+        stub = _Stub(gate, ip_address(sock.getsockname()[0]), count)
+        while True:
+            try:
+                raw, sender = await sock.recvfrom(dns.QUERY_BYTES + 1)
+            except OSError as error:
+                if error.errno in OUR_FAULTS:
+                    raise
+                continue
+            answer = stub.answer(raw)
+            if answer is not None:
+                # A closed port, no route, a full queue: the client's loss. A fault of ours shows at the next receive.
+                with suppress(OSError), trio.move_on_after(limits.send_seconds):
+                    await sock.sendto(answer, sender)
+
+
+async def keep_dns_tcp(listener: trio.SocketListener, gate: Gate, limits: DnsLimits | None = None) -> None:
+    """Answer connections for as long as the run lives, and close the listener at its end."""
+    limits = limits or DnsLimits()
+    places = trio.Semaphore(limits.connections)
+    async with open_tally(partial(_tell, gate.recorder, "tcp")) as count:
+        stub = _Stub(gate, ip_address(listener.socket.getsockname()[0]), count)
+
+        async def serve(stream: trio.SocketStream) -> None:
+            try:
+                places.acquire_nowait()
+            except trio.WouldBlock:
+                stub.count_unread(Layer.LIMIT, f"more than {limits.connections} DNS connections at once")
+                return
+            try:
+                await _serve(Peer(stream.socket, PeerError), stub, limits)
+            finally:
+                places.release()
+
+        await trio.serve_listeners(serve, [listener])
+
+
+async def _serve(peer: Peer, stub: _Stub, limits: DnsLimits) -> None:
+    """One connection, until its client ends it, breaks it or keeps it waiting; nothing of that is raised."""
+    buffer = bytearray()
+    fault = "DNS connection without a query"
+    try:
+        deadline = trio.current_time() + limits.idle_seconds
+        while True:
+            with trio.fail_at(deadline):
+                raw = await peer.recv(dns.QUERY_BYTES)
+            if not raw:
+                break
+            buffer += raw
+            answers = stub.answer_all(buffer)
+            if answers:
+                fault = ""
+                deadline = trio.current_time() + limits.idle_seconds
+                with trio.fail_after(limits.send_seconds):
+                    await peer.send(b"".join(answers))
+    except PeerError as error:
+        fault = fault and str(error)
+    except trio.TooSlowError:
+        pass
+    if buffer:
+        stub.count_unread(Layer.MALFORMED, "DNS message cut short, or longer than a query can be")
+    elif fault:
+        stub.count_unread(Layer.MALFORMED, fault)
+
+
+def _attempt(host: Host) -> Attempt:
+    return Attempt(Transport.DNS, Protocol.DNS, host, 0)
+
+
+def _tell(recorder: Recorder, over: str, item: Sum[_Asked]) -> None:
+    """One receipt. Nothing has left and nothing will, so nobody waits for it to be on disk."""
+    asked = item.key
+    facts = {"count": item.count, "over": over, "rdtype": asked.rdtype}
+    record = recorder.allow_nowait if asked.decision.allowed else recorder.refuse_nowait
+    record(asked.attempt, asked.decision, facts)
