@@ -76,7 +76,7 @@ def bring_up_loopback(rt: socket.socket) -> None:
     message = _codec().link()
     message["index"] = LOOPBACK_INDEX
     message["flags"] = message["change"] = _IFF_UP
-    _request(rt, [_encode(message, _RTM_NEWLINK, _REQUEST | _ACK, 1)], ["lo up"])
+    request(rt, [_encode(message, _RTM_NEWLINK, _REQUEST | _ACK, 1)], ["lo up"])
 
 
 def add_local_routes(rt: socket.socket) -> None:
@@ -88,7 +88,7 @@ def add_local_routes(rt: socket.socket) -> None:
         message.update(type=_RTN_LOCAL, dst_len=0)
         message["attrs"] = [("RTA_TABLE", _TABLE_LOCAL), ("RTA_OIF", LOOPBACK_INDEX)]
         requests.append(_encode(message, _RTM_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCLUSIVE, sequence))
-    _request(rt, requests, ["local 0.0.0.0/0 dev lo", "local ::/0 dev lo"])
+    request(rt, requests, ["local 0.0.0.0/0 dev lo", "local ::/0 dev lo"])
 
 
 def run_batch(nf: socket.socket, messages: Sequence[nft.Message]) -> None:
@@ -101,7 +101,7 @@ def run_batch(nf: socket.socket, messages: Sequence[nft.Message]) -> None:
         flags = _REQUEST | _ACK | _CREATE | (_APPEND if message.kind is nft.Kind.RULE else _EXCLUSIVE)
         requests.append(_encode(encoded, _NFTABLES << 8 | message.kind.value, flags, sequence))
     requests.append(_edge(_BATCH_END))
-    _request(nf, requests, [_describe(message) for message in messages])
+    request(nf, requests, [_describe(message) for message in messages])
 
 
 def read_counters(nf: socket.socket) -> dict[str, tuple[int, int]]:
@@ -137,7 +137,7 @@ def _decode_counter(decoder: Any, answer: _Answer) -> tuple[str, int, int]:
     return name, data.get_attr("NFTA_COUNTER_PACKETS"), data.get_attr("NFTA_COUNTER_BYTES")
 
 
-def _request(sock: socket.socket, requests: Sequence[bytes], names: Sequence[str]) -> None:
+def request(sock: socket.socket, requests: Sequence[bytes], names: Sequence[str]) -> None:
     """Send all at once and wait for the acknowledgement of each; `names` are those of sequence numbers 1…"""
     _send(sock, b"".join(requests))
     waiting = set(range(1, len(names) + 1))
