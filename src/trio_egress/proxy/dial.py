@@ -8,7 +8,6 @@ Rule 2: whatever the network does is a value, `Undialled`; nothing is raised but
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections.abc import Sequence
@@ -134,4 +133,4 @@ async def _connect(endpoint: Endpoint) -> Dialled | str:
 
 
 def _describe(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno in errno.errorcode else str(error)
+    return os.strerror(error.errno).lower() if error.errno is not None else str(error)

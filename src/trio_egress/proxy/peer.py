@@ -1,7 +1,7 @@
 """A connected socket, the bytes that were read from it ahead of their use, and its faults as one error.
 
-Rule 1: what the other end can cause (reset, broken pipe, time-out, no route) is raised as the peer's own fault, PeerError
-for the agent and UpstreamError for an upstream. Any other OSError is a bug of ours and stays what it is.
+Rule 1: what the other end can cause (reset, broken pipe, time-out, no route) is raised as the peer's own fault,
+PeerError for the agent and UpstreamError for an upstream. Any other OSError is a bug of ours and stays what it is.
 Rule 2: no read is larger than READ_BYTES, and nothing is read ahead but by `fill`.
 """
 

@@ -174,7 +174,9 @@ def _open_pipe() -> Iterator[tuple[int, int] | None]:
         yield None
         return
     try:
-        with contextlib.suppress(PermissionError):  # the user's pipes hold too much: the usual 64 KiB do as well
+        with contextlib.suppress(
+            PermissionError
+        ):  # the user's pipes hold too much: the usual 64 KiB do as well
             fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         yield out, into
     finally:

@@ -1,10 +1,10 @@
-"""HTTP/1.1 as a proxy needs it: heads, chunked bodies, and their rendering. h11 does the parsing; nothing else imports it.
+"""HTTP/1.1 as a proxy needs it: heads, chunked bodies, and their rendering. h11 parses; nothing else imports it.
 
-One object is one message pair: a new `AgentSide` or `UpstreamSide` for each request, fed with what the last one left over.
-Does not look at a body of known length: those bytes go past it.
+One object is one request and its answer: a new one for each, fed with what the last one left over. It does not look at
+a body of known length: those bytes go past it.
 
-Rule 1: what isn't unambiguous is refused with BadMessage, and nothing else is raised (two framings, a version other than
-1.0 or 1.1, userinfo, a target that is none of the four forms).
+Rule 1: what isn't unambiguous is refused with BadMessage, and nothing else is raised (two framings, a version other
+than 1.0 or 1.1, userinfo, a target that is none of the four forms).
 Rule 2: a message is rendered from what was parsed, never from its bytes; hop-by-hop fields end here (RFC 9110 7.6.1).
 Rule 3: a head is at most HEAD_BYTES long with HEADER_COUNT fields.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
-from typing import Union
 
 import attrs
 import h11
@@ -58,7 +57,7 @@ class Framing(enum.Enum):
     UNTIL_CLOSE = "until close"
 
 
-Body = Union[int, Framing]
+Body = int | Framing
 """Its exact length, or how it ends."""
 
 
@@ -73,8 +72,8 @@ class Trailers:
 class RequestHead:
     """A request as it is to be judged and sent on.
 
-    `scheme` and `authority` are those of an absolute-form target, `authority` alone that of CONNECT; `path` is what goes
-    upstream ("/…" or "*"); `host` is the Host field as given. `fields` hold what goes on, without Host.
+    `scheme` and `authority` are those of an absolute-form target, `authority` alone that of CONNECT; `path` is what
+    goes upstream ("/…" or "*"); `host` is the Host field as given. `fields` hold what goes on, without Host.
     """
 
     method: str
@@ -290,7 +289,9 @@ def _response_head(method: str, event: h11.Response | h11.InformationalResponse)
     )
 
 
-def _only_end_to_end(raw: list[tuple[bytes, bytes]], options: frozenset[bytes], besides: bytes = b"") -> Fields:
+def _only_end_to_end(
+    raw: list[tuple[bytes, bytes]], options: frozenset[bytes], besides: bytes = b""
+) -> Fields:
     dropped = HOP_BY_HOP | (options - FRAMING) | {besides}
     return tuple((name, value) for name, value in raw if name.lower() not in dropped)
 
@@ -316,4 +317,6 @@ def _text(raw: bytes) -> str:
 def _bad(error: h11.RemoteProtocolError) -> BadMessage:
     """h11's reason without the payload that it may quote."""
     found = re.match(r"[A-Za-z][A-Za-z -]*?(?= *(?:bytearray|b['\"]|[^A-Za-z -]|$))", str(error))
-    return BadMessage(f"not HTTP/1.1: {found.group().lower() if found else 'malformed'}", error.error_status_hint)
+    return BadMessage(
+        f"not HTTP/1.1: {found.group().lower() if found else 'malformed'}", error.error_status_hint
+    )

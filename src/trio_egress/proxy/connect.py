@@ -1,0 +1,23 @@
+"""CONNECT to the explicit proxy: judged before it is answered, and again by what is then said inside."""
+
+from __future__ import annotations
+
+from trio_egress.model import Transport
+from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.judge import Door, judge_connect
+from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.refusal import refuse_request
+from trio_egress.wire.http1 import RequestHead
+
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+async def answer_connect(agent: Peer, head: RequestHead, door: Door, gate: Gate) -> Door | None:
+    """The door behind an allowed CONNECT; None when it was refused. Nothing is dialled and no intent recorded yet."""
+    judged = judge_connect(gate.policy, head, door)
+    if not judged.decision.allowed:
+        await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
+        await refuse_request(agent, judged, gate)
+        return None
+    await agent.send(ESTABLISHED)
+    return Door(Transport.CONNECT, judged.attempt.host, judged.attempt.port)

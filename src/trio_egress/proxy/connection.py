@@ -1,0 +1,108 @@
+"""One connection of the agent, from its first byte to its last receipt.
+
+accept → where to → peek → attempt → decision → receipt → dial → relay → receipt. It goes one way; each step is a file.
+
+Rule 1: every connection that asks for something outside leaves a receipt, also one that says nothing.
+Rule 2: a fault of the agent ends here and ends only this connection. Everything else is a bug and goes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv6Address, ip_address
+
+import trio
+
+from trio_egress.errors import PeerError
+from trio_egress.model import Attempt, Endpoint, Host, Layer, Protocol, Transport
+from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.http import handle_http
+from trio_egress.proxy.judge import Door, deny, judge_best, judge_tcp, may_speak_later
+from trio_egress.proxy.peek import read_protocol
+from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.tcp import handle_tcp
+from trio_egress.proxy.tls import handle_tls
+
+
+async def handle_transparent(sock: trio.socket.SocketType, asked: Endpoint, gate: Gate) -> None:
+    """A redirected connection that was going to `asked`. The socket is the caller's to close."""
+    agent = Peer(sock, PeerError)
+    door = Door(Transport.TRANSPARENT, _host_of(asked, gate), asked.port)
+    await _shield_run(agent, lambda: _handle_stream(agent, door, gate))
+
+
+async def handle_explicit(sock: trio.socket.SocketType, gate: Gate) -> None:
+    """A connection to the HTTP proxy inside the sandbox. The socket is the caller's to close."""
+    agent = Peer(sock, PeerError)
+    own = sock.getsockname()
+    door = Door(Transport.FORWARD, ip_address(own[0]), own[1])
+
+    async def handle() -> None:
+        inside = await handle_http(agent, door, gate)
+        if inside is not None:
+            await _handle_stream(agent, inside, gate)
+
+    await _shield_run(agent, handle)
+
+
+async def refuse_direct(sock: trio.socket.SocketType, gate: Gate) -> None:
+    """A connection that wasn't redirected but made to the transparent listener itself: it asks for nothing."""
+    own = sock.getsockname()
+    attempt = Attempt(Transport.TRANSPARENT, Protocol.TCP, ip_address(own[0]), own[1])
+    await gate.recorder.refuse(
+        attempt, deny(Layer.MALFORMED, "this listener takes redirected connections only")
+    )
+    Peer(sock, PeerError).reset()
+
+
+async def _shield_run(agent: Peer, handle: Callable[[], Awaitable[None]]) -> None:
+    """Let the agent's faults end its connection and nothing else; whatever they end is recorded already."""
+    try:
+        await handle()
+    except PeerError:
+        agent.reset()
+
+
+def _host_of(asked: Endpoint, gate: Gate) -> Host:
+    """The name behind a synthetic address, else the address (a v4-mapped one as IPv4)."""
+    address = asked.address
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return gate.names.name_of(address) or address
+
+
+async def _handle_stream(agent: Peer, door: Door, gate: Gate) -> None:
+    """Whatever is spoken to one host and port."""
+    try:
+        protocol = await read_protocol(agent, gate.limits, patient=_is_patient(door, gate))
+    except PeerError as fault:
+        attempt = Attempt(door.transport, Protocol.TCP, door.host, door.port)
+        await gate.recorder.refuse(attempt, deny(Layer.MALFORMED, str(fault)))
+        agent.reset()
+        return
+    match protocol:
+        case Protocol.TLS:
+            await handle_tls(agent, door, gate)
+        case Protocol.HTTP:
+            await handle_http(agent, door, gate)
+        case None:
+            await _record_nothing(agent, door, gate)
+        case _:
+            await handle_tcp(agent, door, gate)
+
+
+def _is_patient(door: Door, gate: Gate) -> bool:
+    """Whether silence is waited out: a silent client is neither allowed a tunnel nor denied everything."""
+    return not judge_tcp(gate.policy, door).decision.allowed and may_speak_later(gate.policy, door)
+
+
+async def _record_nothing(agent: Peer, door: Door, gate: Gate) -> None:
+    """A connection that ended without a byte: nothing was dialled, and its receipt says whether it could have been."""
+    best = judge_best(gate.policy, door)
+    reason = "the agent closed the connection before its first byte"
+    if not best.decision.allowed:
+        await gate.recorder.refuse(best.attempt, best.decision, {"ended": reason})
+    else:
+        with await gate.recorder.allow(best.attempt, best.decision) as flow:
+            flow.fail(reason)
+    agent.close()

@@ -1,0 +1,202 @@
+"""From what a connection says to an attempt and its decision. Values only: no socket, no receipt.
+
+Rule 1: what was asked for by name, what the connection names inside (server name, Host), and the policy must agree.
+Rule 2: a connection to an address is judged by the name that it says, and then that *name* is looked up and dialled:
+the address was only the agent's word for it.
+Rule 3: TLS to a name without a server name is refused: nothing else in it can be judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+import attrs
+
+from trio_egress.errors import PeerError
+from trio_egress.model import Attempt, Decision, Host, Layer, Protocol, Transport, render_authority
+from trio_egress.policy.engine import decide
+from trio_egress.policy.hosts import parse_host
+from trio_egress.policy.rule import Policy
+from trio_egress.wire.http1 import RequestHead, split_authority
+from trio_egress.wire.tls_hello import ClientHello
+
+HTTP_PORT = 80
+TLS_PORT = 443
+
+COMMON_METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Enough to tell whether a rule with methods could open an endpoint at all."""
+
+
+@attrs.frozen
+class Door:
+    """How a connection came in and where to; for the forward proxy, its own address."""
+
+    transport: Transport
+    host: Host
+    port: int
+
+
+@attrs.frozen
+class Judgement:
+    """An attempt, the answer, and what else the receipt should say."""
+
+    attempt: Attempt
+    decision: Decision
+    facts: Mapping[str, object] = attrs.field(factory=dict)
+
+
+def judge_tcp(policy: Policy, door: Door) -> Judgement:
+    """A tunnel of bytes that nobody can read."""
+    return _judge(policy, Attempt(door.transport, Protocol.TCP, door.host, door.port))
+
+
+def judge_tls(policy: Policy, door: Door, hello: ClientHello) -> Judgement:
+    """A TLS connection, by its ClientHello."""
+    facts: dict[str, object] = {"alpn": list(hello.alpn)}
+    if hello.server_name is not None:
+        facts["sni"] = hello.server_name
+    if hello.ech:
+        facts["ech"] = True
+    attempt = Attempt(door.transport, Protocol.TLS, door.host, door.port)
+    host = _name_of_hello(door, hello)
+    if isinstance(host, Decision):
+        return Judgement(attempt, host, facts)
+    return _judge(policy, attrs.evolve(attempt, host=host), {**facts, **_asked(door, host)})
+
+
+def judge_request(policy: Policy, door: Door, head: RequestHead) -> Judgement:
+    """One HTTP request, by its target and Host."""
+    path = head.path.partition("?")[0] or None
+    attempt = Attempt(door.transport, Protocol.HTTP, door.host, door.port, head.method, path)
+    try:
+        told = _told(head)
+    except (PeerError, ValueError) as error:
+        return Judgement(attempt, deny(Layer.MALFORMED, str(error)))
+    target = _target_of_forward(head, told) if door.transport is Transport.FORWARD else _target(door, told)
+    if isinstance(target, Decision):
+        return Judgement(attempt, target)
+    host, port = target
+    attempt = attrs.evolve(attempt, host=host, port=port)
+    if head.scheme not in (None, "http"):
+        reason = f"{head.scheme}:// is not spoken to a proxy in the clear: a client asks for it by CONNECT"
+        return Judgement(attempt, deny(Layer.PROTOCOL, reason))
+    if set(head.upgrades) - {"h2c"}:
+        reason = f"an upgrade to {', '.join(sorted(set(head.upgrades) - {'h2c'}))} can't be inspected"
+        return Judgement(attempt, deny(Layer.PROTOCOL, reason))
+    return _judge(policy, attempt, _asked(door, host))
+
+
+def judge_connect(policy: Policy, head: RequestHead, door: Door) -> Judgement:
+    """A CONNECT, before anything inside is known: by TLS, or by the protocol that the policy allows there instead."""
+    attempt = Attempt(Transport.CONNECT, Protocol.TLS, door.host, door.port, "CONNECT")
+    try:
+        raw, port = split_authority(head.authority or "")
+        host = parse_host(raw)
+    except (PeerError, ValueError) as error:
+        return Judgement(attempt, deny(Layer.MALFORMED, str(error)))
+    if port is None or head.body != 0:
+        return Judgement(attempt, deny(Layer.MALFORMED, "CONNECT needs `host:port` and has no body"))
+    inside = Door(Transport.CONNECT, host, port)
+    asked = _judge(policy, Attempt(Transport.CONNECT, Protocol.TLS, host, port))
+    if asked.decision.allowed or asked.decision.layer is Layer.INTERCEPTION:
+        return asked
+    best = judge_best(policy, inside)
+    return best if best.decision.allowed else asked
+
+
+def judge_best(policy: Policy, door: Door) -> Judgement:
+    """The first of TCP, TLS and HTTP that the policy allows through this door; else TCP's denial."""
+    tcp = judge_tcp(policy, door)
+    tls = _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.TLS))
+    requests = (
+        _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.HTTP, method=method))
+        for method in COMMON_METHODS
+    )
+    return next((judged for judged in (tcp, tls, *requests) if judged.decision.allowed), tcp)
+
+
+def may_speak_later(policy: Policy, door: Door) -> bool:
+    """Whether a client that is silent could still say something that opens a way: a name, or a request."""
+    if isinstance(door.host, (IPv4Address, IPv6Address)) and door.port in (HTTP_PORT, TLS_PORT):
+        return True
+    return judge_best(policy, door).decision.allowed
+
+
+def deny(layer: Layer, reason: str) -> Decision:
+    """A denial that the policy wasn't asked for."""
+    return Decision(False, layer, reason)
+
+
+def render_host(head: RequestHead, attempt: Attempt) -> str:
+    """The Host field for the upstream: as the agent spelt it where that is the judged host, else its normal form."""
+    raw = head.authority or head.host
+    if raw and split_authority(raw)[0].lower() in (str(attempt.host), f"[{attempt.host}]"):
+        return raw
+    authority = render_authority(attempt.host, attempt.port)
+    return authority.removesuffix(f":{HTTP_PORT}") if attempt.port == HTTP_PORT else authority
+
+
+def _judge(policy: Policy, attempt: Attempt, facts: Mapping[str, object] | None = None) -> Judgement:
+    return Judgement(attempt, decide(policy, attempt), facts or {})
+
+
+def _asked(door: Door, host: Host) -> Mapping[str, object]:
+    """The address that the agent connected to, where another host was judged."""
+    if host == door.host or door.transport is Transport.FORWARD:
+        return {}
+    return {"asked": render_authority(door.host, door.port)}
+
+
+def _name_of_hello(door: Door, hello: ClientHello) -> Host | Decision:
+    is_address = isinstance(door.host, (IPv4Address, IPv6Address))
+    if hello.server_name is None:
+        if is_address:
+            return door.host
+        return deny(Layer.NAME_MISMATCH, f"TLS to {door.host} without a server name can't be judged")
+    try:
+        said = parse_host(hello.server_name)
+    except ValueError as error:
+        return deny(Layer.MALFORMED, f"the TLS server name isn't one: {error}")
+    if said != door.host and (not is_address or isinstance(said, (IPv4Address, IPv6Address))):
+        return deny(Layer.NAME_MISMATCH, f"the TLS server name is {said}, but {door.host} was asked for")
+    return said
+
+
+def _told(head: RequestHead) -> list[tuple[Host, int | None]]:
+    """The authorities that a request names: the target's, then Host's. Raises PeerError or ValueError."""
+    default = {"http": HTTP_PORT, "https": TLS_PORT}.get(head.scheme or "")
+    told: list[tuple[Host, int | None]] = []
+    for raw in (head.authority, head.host):
+        if raw:
+            host, port = split_authority(raw)
+            told.append((parse_host(host), port or default))
+    return told
+
+
+def _target_of_forward(head: RequestHead, told: list[tuple[Host, int | None]]) -> tuple[Host, int] | Decision:
+    """Where a request to the forward proxy goes."""
+    if head.scheme is None or head.authority is None or not told:
+        reason = "this is an HTTP proxy: it takes `GET http://host/path` and `CONNECT host:port`"
+        return deny(Layer.MALFORMED, reason)
+    host, port = told[0]
+    if port is None:
+        return deny(Layer.MALFORMED, f"a target's scheme must be http, not {head.scheme}")
+    if told[-1] != told[0]:
+        return deny(Layer.NAME_MISMATCH, f"Host says {told[-1][0]}, but {host} was asked for")
+    return host, port
+
+
+def _target(door: Door, told: list[tuple[Host, int | None]]) -> tuple[Host, int] | Decision:
+    """Where a request on a connection goes that was already asked for somewhere."""
+    asked = render_authority(door.host, door.port)
+    host = door.host
+    for said, port in told:
+        judged_by_name = isinstance(host, (IPv4Address, IPv6Address)) and not isinstance(
+            said, (IPv4Address, IPv6Address)
+        )
+        if (said != host and not judged_by_name) or port not in (None, door.port):
+            found = str(said) if port is None else render_authority(said, port)
+            return deny(Layer.NAME_MISMATCH, f"the request is for {found}, but {asked} was asked for")
+        host = said
+    return host, door.port

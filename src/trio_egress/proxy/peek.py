@@ -1,0 +1,45 @@
+"""A connection's first bytes: what it speaks, and its ClientHello. Bounded in bytes and in time, consuming nothing.
+
+Rule 1: whatever was read stays in `agent.ahead`, to be judged whole and sent on whole.
+Rule 2: a peer that ends, resets or is too slow is a PeerError.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from trio_egress.model import Protocol
+from trio_egress.proxy.gate import Limits
+from trio_egress.proxy.peer import Peer
+from trio_egress.wire.sniff import sniff
+from trio_egress.wire.tls_hello import ClientHello, parse_client_hello
+
+
+async def read_protocol(agent: Peer, limits: Limits, *, patient: bool) -> Protocol | None:
+    """What the agent speaks; None when it ended without a byte.
+
+    A client that is silent for `silent_seconds` waits for the server to speak first: that is TCP, unless `patient`.
+    """
+    deadline = trio.current_time() + limits.peek_seconds
+    pause = limits.peek_seconds if patient else limits.silent_seconds
+    while True:
+        spoken = sniff(agent.ahead) if agent.ahead else None
+        if spoken is not None:
+            return spoken
+        with trio.move_on_at(min(deadline, trio.current_time() + pause)):
+            if await agent.fill():
+                continue
+            return Protocol.TCP if agent.ahead else None
+        if not patient:
+            return Protocol.TCP
+        raise agent.blame(f"said nothing that can be judged within {limits.peek_seconds:g} s")
+
+
+async def read_hello(agent: Peer, limits: Limits) -> ClientHello:
+    """The whole ClientHello."""
+    with trio.move_on_after(limits.peek_seconds):
+        while (hello := parse_client_hello(agent.ahead)) is None:
+            if not await agent.fill():
+                raise agent.blame("closed the connection inside its ClientHello")
+        return hello
+    raise agent.blame(f"didn't finish its ClientHello within {limits.peek_seconds:g} s")

@@ -1,0 +1,141 @@
+"""What a client is told that gets nothing: an HTTP problem, a TLS alert, or a reset; and that it gets to see it.
+
+Decides and records nothing: the receipt is on disk before any of these is called.
+
+Rule 1: a denial says who can change it, and never to try again; a fault of the upstream says that it is one.
+Rule 2: a connection is not closed under an answer: what the client still sends is read for a moment (RFC 9112 9.6).
+"""
+
+from __future__ import annotations
+
+import json
+
+import trio
+
+from trio_egress.errors import PeerError
+from trio_egress.model import Decision, Layer, Protocol, RuleRef, render_authority
+from trio_egress.proxy.gate import Gate, Limits
+from trio_egress.proxy.judge import Judgement
+from trio_egress.proxy.peer import Peer
+from trio_egress.wire.tls_hello import ACCESS_DENIED, UNRECOGNIZED_NAME, render_alert
+
+_PHRASES = {
+    400: "Bad Request",
+    403: "Denied By Egress Policy",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    502: "Upstream Failed",
+    504: "Upstream Too Late",
+    505: "HTTP Version Not Supported",
+}
+
+
+def render_denial(judged: Judgement, file: str, status: int, *, close: bool, with_body: bool = True) -> bytes:
+    """The whole answer to a denied request (RFC 9457)."""
+    decision = judged.decision
+    problem: dict[str, object] = {
+        "title": "Denied by the egress policy" if status == 403 else _PHRASES.get(status, "Refused"),
+        "status": status,
+        "detail": decision.reason,
+        "layer": decision.layer.value,
+        "rule": _describe_rule(decision.rule),
+        "policy": {"file": file, "line": decision.rule.line if decision.rule else None},
+        "retry": False,
+        "remedy": _describe_remedy(judged, file),
+    }
+    return _render(status, problem, ("X-Trio-Egress: denied",), close=close, with_body=with_body)
+
+
+def render_failure(reason: str, *, late: bool, with_body: bool = True) -> bytes:
+    """The whole answer to an allowed request that its upstream failed."""
+    status = 504 if late else 502
+    problem: dict[str, object] = {
+        "title": "The upstream could not be reached or did not answer",
+        "status": status,
+        "detail": reason,
+        "origin": "upstream",
+        "retry": True,
+    }
+    return _render(status, problem, ("X-Trio-Egress: upstream",), close=True, with_body=with_body)
+
+
+def _render(
+    status: int, problem: dict[str, object], extra: tuple[str, ...], *, close: bool, with_body: bool
+) -> bytes:
+    body = json.dumps(problem, indent=2).encode("ascii") + b"\n"
+    head = [
+        f"HTTP/1.1 {status} {_PHRASES.get(status, 'Refused')}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        *extra,
+        *(["Connection: close"] if close else []),
+    ]
+    return "\r\n".join([*head, "", ""]).encode("ascii") + (body if with_body else b"")
+
+
+def _describe_rule(rule: RuleRef | None) -> str | None:
+    return f"egress[{rule.index}] {rule.destination}" if rule else None
+
+
+def _describe_remedy(judged: Judgement, file: str) -> str:
+    """What a person can do about it: the agent can't."""
+    attempt, decision = judged.attempt, judged.decision
+    policy = file or "the policy"
+    match decision.layer:
+        case Layer.METHOD:
+            at = f" (line {decision.rule.line})" if decision.rule else ""
+            return f"a person can add {attempt.method} to `methods` in {policy}{at}"
+        case Layer.DEFAULT_DENY:
+            usual = attempt.protocol is Protocol.HTTP and attempt.port == 80
+            usual = usual or (attempt.protocol is Protocol.TLS and attempt.port == 443)
+            name = str(attempt.host) if usual else render_authority(attempt.host, attempt.port)
+            return f'a person can add `[[egress]]` with `destination = "{name}"` to {policy}'
+        case Layer.NAME_MISMATCH | Layer.MALFORMED | Layer.LIMIT:
+            return "the client has to change: no policy allows this"
+        case Layer.ADDRESS:
+            return f"a person can set `allow_private = true` on the rule, or pin the host in `[resolve]`, in {policy}"
+    return f"see `detail`; a person can change {policy}"
+
+
+def find_status(decision: Decision) -> int:
+    """400 for what no policy could allow because it isn't a request, else 403."""
+    return 400 if decision.layer is Layer.MALFORMED else 403
+
+
+async def refuse_request(
+    agent: Peer, judged: Judgement, gate: Gate, *, status: int = 0, keep: bool = False, with_body: bool = True
+) -> None:
+    """Answer a denied request. Unless `keep`, the connection is at its end afterwards."""
+    status = status or find_status(judged.decision)
+    file = gate.policy.source_file
+    await agent.send(render_denial(judged, file, status, close=not keep, with_body=with_body))
+    if not keep:
+        await close_gently(agent, gate.limits)
+
+
+async def refuse_tls(agent: Peer, decision: Decision, limits: Limits) -> None:
+    """Answer a denied ClientHello with the alert that says why (RFC 8446 6.2)."""
+    named = decision.layer in (Layer.NAME_MISMATCH, Layer.MALFORMED)
+    await send_alert(agent, UNRECOGNIZED_NAME if named else ACCESS_DENIED, limits)
+
+
+async def send_alert(agent: Peer, description: int, limits: Limits) -> None:
+    """A fatal alert, and the end of the connection."""
+    await agent.send(render_alert(description))
+    await close_gently(agent, limits)
+
+
+async def close_gently(agent: Peer, limits: Limits) -> None:
+    """Half-close, and read on for a moment, so that no reset overtakes what was said last."""
+    try:
+        agent.end()
+        agent.take()
+        drained = 0
+        with trio.move_on_after(limits.linger_seconds):
+            while drained < limits.linger_bytes and await agent.fill():
+                drained += len(agent.take())
+    except PeerError:
+        pass  # it has seen the answer, or doesn't want it
+    agent.close()

@@ -1,0 +1,46 @@
+"""A tunnel: an allowed connection whose bytes go through unread, from the intent receipt to the outcome."""
+
+from __future__ import annotations
+
+from trio_egress.errors import UpstreamError
+from trio_egress.model import Layer
+from trio_egress.proxy.dial import Undialled, dial
+from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.judge import Door, Judgement, judge_tcp
+from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.relay import relay
+
+
+async def handle_tcp(agent: Peer, door: Door, gate: Gate) -> None:
+    """A connection that speaks neither TLS nor HTTP. Its refusal is a reset."""
+    judged = judge_tcp(gate.policy, door)
+    if not judged.decision.allowed:
+        await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
+        agent.reset()
+        return
+    if await open_tunnel(agent, judged, gate) is not None:
+        agent.reset()
+
+
+async def open_tunnel(agent: Peer, judged: Judgement, gate: Gate) -> Undialled | None:
+    """Record the intent, dial, relay, record the outcome. Returns what kept it from being dialled.
+
+    The agent is closed afterwards, or reset where its stream didn't end cleanly; only an undialled one is still open.
+    """
+    if judged.decision.upstream is None:
+        raise ValueError("an allowed attempt has no upstream")
+    with await gate.recorder.allow(judged.attempt, judged.decision, judged.facts) as flow:
+        dialled = await dial(judged.decision.upstream, gate.limits)
+        if isinstance(dialled, Undialled):
+            flow.fail(dialled.reason, Layer.ADDRESS if dialled.blocked else None, blocked=dialled.blocked)
+            return dialled
+        flow.dialled(dialled.endpoint)
+        with dialled.sock:
+            upstream = Peer(dialled.sock, UpstreamError)
+            ending = await relay(agent, upstream, flow, gate.limits.tunnel_idle_seconds)
+            if ending is not None:
+                flow.fail(ending)
+                upstream.reset()
+                agent.reset()
+    agent.close()
+    return None
