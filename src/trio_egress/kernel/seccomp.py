@@ -40,7 +40,7 @@ INTERNET_PROTOCOLS = (0, 1, 6, 17, 58, 136, 262)
 TIOCSTI = 0x5412  # types into the caller's terminal: a command for the user's shell after the run
 TIOCLINUX = 0x541C  # pastes into a virtual console, the same trick
 
-# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; to clone(), CLONE_NEWTIME is an exit signal.
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone() takes NEWTIME for an exit signal)
 CLONE_NAMESPACES = 0x7E02_0000
 
 X32_SYSCALL_BIT = 0x4000_0000
