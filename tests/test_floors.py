@@ -1,0 +1,355 @@
+"""The import graph of src/trio_egress: who may import whom, and which library is whose.
+
+Imports go down only; a folder may import itself; floor 1 never looks sideways. A library belongs to the files named
+in LIBRARIES. To add a folder, a library or a file for a library is to add a row here, in the same commit.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "trio_egress"
+
+FLOORS = {
+    "__init__": 0,
+    "model": 0,
+    "errors": 0,
+    "policy": 1,
+    "wire": 1,
+    "content": 1,
+    "evidence": 1,
+    "kernel": 2,
+    "recorder": 3,
+    "proxy": 4,
+    "runtime": 5,
+    "cli": 6,
+    "__main__": 6,
+    "integrations": 6,
+}
+
+LIBRARIES = {  # library: the files that may import it, as paths below src/trio_egress
+    "attrs": ["*"],
+    "cattrs": ["policy/*"],
+    "dns": ["wire/dns.py"],
+    "exceptiongroup": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
+    "h11": ["wire/http1.py"],
+    "idna": ["policy/hosts.py"],
+    "nacl": ["evidence/sign.py"],
+    "pyroute2": ["kernel/netlink.py", "kernel/nft.py"],
+    "tomli": ["policy/*"],
+    "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
+    # Of the standard library, where a floor's promise hangs on it.
+    "ctypes": ["kernel/syscalls.py"],
+}
+
+LAUNCHER = ["kernel/launcher.py", "kernel/init.py", "kernel/syscalls.py"]
+"""Programs that run without site-packages (`python -I -S`): the standard library and each other, nothing else."""
+LAUNCHER_MODULES = {
+    "trio_egress.kernel",
+    *("trio_egress." + p.removesuffix(".py").replace("/", ".") for p in LAUNCHER),
+}
+
+WORLD = {
+    "asyncio",
+    "multiprocessing",
+    "random",
+    "secrets",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "ssl",
+} | {
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+}
+"""What floor 1 never touches: it takes bytes and values, and is told the time."""
+
+FILES = {"io", "os", "pathlib", "shutil"}
+FILE_OPENERS = ["evidence/journal.py", "evidence/packet.py"]
+"""Floor 1 opens files in these alone."""
+
+CLOCK_CALLS = {"now", "utcnow", "today"}
+
+
+class Import(NamedTuple):
+    """One import statement, in full dotted names."""
+
+    target: str
+    line: int
+
+
+def read_sources() -> dict[str, str]:
+    """Every module of the package: path below src/trio_egress → text."""
+    return {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def find_imports(path: str, source: str, modules: set[str]) -> Iterator[Import]:
+    """Imports anywhere in the file: at the top, in functions, under TYPE_CHECKING, and by `import_module("…")`."""
+    package = ["trio_egress", *Path(path).parts[:-1]]
+    for node in ast.walk(ast.parse(source, path)):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{origin}.{alias.name}"
+                yield Import(full if full in modules else origin, node.lineno)
+        elif (
+            isinstance(node, ast.Call) and node.args and _called_name(node) in {"import_module", "__import__"}
+        ):
+            yield Import(_leading_text(node.args[0]), node.lineno)
+
+
+def _called_name(call: ast.Call) -> str:
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
+def _leading_text(node: ast.expr) -> str:
+    """The constant text that an expression begins with: 'trio_egress.cli' of f"trio_egress.cli.{command}"."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]):
+            return text.rstrip(".")
+        case _:
+            return "?"
+
+
+def name_module(path: str) -> str:
+    parts = ["trio_egress", *Path(path).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+def find_violations(sources: Mapping[str, str], modules: set[str]) -> list[str]:
+    """`sources` is judged; `modules` are all that exist, to tell `from package import module` from a name."""
+    found = []
+    for path, source in sources.items():
+        for imported in find_imports(path, source, modules):
+            reason = judge_import(path, imported.target)
+            if reason:
+                found.append(f"{path}:{imported.line}: {imported.target}: {reason}")
+        found += [
+            f"{path}:{line}: reads a clock; time is an argument on floor 1"
+            for line in find_clocks(path, source)
+        ]
+    return found
+
+
+def judge_import(path: str, target: str) -> str:
+    """Why this file may not import that, or ''."""
+    top, _, rest = target.partition(".")
+    if path in LAUNCHER and target not in LAUNCHER_MODULES and top not in sys.stdlib_module_names:
+        return "the launcher's programs import the standard library and each other only"
+    if top == "trio_egress":
+        return judge_floor(path, rest.partition(".")[0] or "__init__")
+    if top in LIBRARIES:
+        allowed = any(fnmatch(path, pattern) for pattern in LIBRARIES[top])
+        return "" if allowed else f"{top} belongs to {', '.join(LIBRARIES[top])}"
+    if top not in sys.stdlib_module_names:
+        return "not a library that this project names (LIBRARIES)"
+    return judge_standard_library(path, top)
+
+
+def judge_floor(path: str, target: str) -> str:
+    here = folder_of(path)
+    if here not in FLOORS or target not in FLOORS:
+        return f"{here if here not in FLOORS else target!r} stands on no floor (FLOORS)"
+    if here == "__init__":
+        return "" if target == "__init__" else "the package itself looks its public names up lazily"
+    if here == target:
+        return ""
+    if here == "evidence" and target not in ("errors", "__init__"):
+        return "evidence is an island: it imports errors only"
+    if FLOORS[target] == FLOORS[here] == 0 or FLOORS[target] < FLOORS[here]:
+        return ""
+    if here == "__main__" and target == "cli":
+        return ""
+    return f"floor {FLOORS[here]} ({here}) may not import floor {FLOORS[target]} ({target})"
+
+
+def judge_standard_library(path: str, top: str) -> str:
+    if FLOORS.get(folder_of(path)) not in (0, 1):
+        return ""
+    if top in WORLD:
+        return "floors 0 and 1 touch no socket, clock, process or randomness"
+    if top in FILES and path not in FILE_OPENERS:
+        return f"on floor 1 files are opened in {', '.join(FILE_OPENERS)} alone"
+    return ""
+
+
+def folder_of(path: str) -> str:
+    return Path(Path(path).parts[0]).stem
+
+
+def find_clocks(path: str, source: str) -> Iterator[int]:
+    if FLOORS.get(folder_of(path)) not in (0, 1):
+        return
+    for node in ast.walk(ast.parse(source, path)):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in CLOCK_CALLS
+        ):
+            yield node.lineno
+
+
+SOURCES = read_sources()
+MODULES = {name_module(path) for path in SOURCES}
+
+
+def test_imports_go_down_only_and_libraries_stay_in_their_files() -> None:
+    assert find_violations(SOURCES, MODULES) == []
+
+
+def test_the_graph_is_read_at_all() -> None:
+    edges = [imported for path, text in SOURCES.items() for imported in find_imports(path, text, MODULES)]
+    assert len(SOURCES) > 40
+    assert sum(imported.target.startswith("trio_egress.") for imported in edges) > 100
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "reason"),
+    [
+        (
+            "policy/engine.py",
+            "from trio_egress.wire import sniff",
+            "floor 1 (policy) may not import floor 1 (wire)",
+        ),
+        ("wire/sniff.py", "import trio_egress.policy.rule", "floor 1 (wire) may not import floor 1 (policy)"),
+        (
+            "content/streaming.py",
+            "from trio_egress.evidence import sign",
+            "may not import floor 1 (evidence)",
+        ),
+        ("evidence/chain.py", "from trio_egress.model import Attempt", "evidence is an island"),
+        (
+            "kernel/nft.py",
+            "from trio_egress.proxy.gate import Gate",
+            "floor 2 (kernel) may not import floor 4",
+        ),
+        ("recorder.py", "from trio_egress import runtime", "floor 3 (recorder) may not import floor 5"),
+        ("model.py", "from trio_egress.policy import rule", "floor 0 (model) may not import floor 1"),
+        (
+            "proxy/gate.py",
+            "def f():\n    from trio_egress.runtime import seal",
+            "floor 4 (proxy) may not import",
+        ),
+        (
+            "proxy/gate.py",
+            "if TYPE_CHECKING:\n    import trio_egress.cli.main",
+            "floor 4 (proxy) may not import",
+        ),
+        ("proxy/gate.py", "from ..runtime.seal import x", "floor 4 (proxy) may not import floor 5"),
+        ("proxy/gate.py", "from .. import runtime", "floor 4 (proxy) may not import floor 5"),
+        ("proxy/gate.py", 'import_module("trio_egress.cli.run")', "floor 4 (proxy) may not import floor 6"),
+        (
+            "proxy/gate.py",
+            'importlib.import_module(f"trio_egress.cli.{x}")',
+            "floor 4 (proxy) may not import floor 6",
+        ),
+        ("proxy/gate.py", "import_module(name)", "not a library that this project names"),
+        ("__init__.py", "from trio_egress.runtime import sandbox", "lazily"),
+        ("tools/thing.py", "import trio_egress.model", "stands on no floor"),
+        ("kernel/nflog.py", "from pyroute2.netlink import nlmsg", "pyroute2 belongs to"),
+        ("evidence/chain.py", "import nacl.bindings", "nacl belongs to evidence/sign.py"),
+        ("proxy/http.py", "import h11", "h11 belongs to wire/http1.py"),
+        ("proxy/dns.py", "import dns.message", "dns belongs to wire/dns.py"),
+        ("kernel/seccomp.py", "import ctypes", "ctypes belongs to kernel/syscalls.py"),
+        ("kernel/launcher.py", "import ctypes", "ctypes belongs to kernel/syscalls.py"),
+        ("runtime/spec.py", "import tomli", "tomli belongs to policy/"),
+        ("kernel/apply.py", "import trio", "trio belongs to"),
+        ("runtime/seal.py", "import requests", "not a library that this project names"),
+        ("kernel/launcher.py", "import attrs", "standard library and each other only"),
+        (
+            "kernel/init.py",
+            "from trio_egress.errors import SandboxError",
+            "standard library and each other only",
+        ),
+        (
+            "kernel/syscalls.py",
+            "from trio_egress.kernel import seccomp",
+            "standard library and each other only",
+        ),
+        ("wire/dns.py", "import socket", "touch no socket"),
+        ("policy/load.py", "import time", "touch no socket, clock"),
+        ("policy/load.py", "from pathlib import Path", "files are opened in"),
+        ("evidence/receipt.py", "stamp = datetime.now(timezone.utc)", "reads a clock"),
+    ],
+)
+def test_a_forbidden_import_is_seen(path: str, source: str, reason: str) -> None:
+    found = find_violations({path: source}, MODULES)
+    assert len(found) == 1
+    assert found[0].startswith(f"{path}:")
+    assert reason in found[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("policy/engine.py", "from trio_egress.model import Attempt\nfrom .rule import Policy\nimport attrs"),
+        (
+            "evidence/verify.py",
+            "from trio_egress.errors import EvidenceError\nfrom trio_egress import __version__",
+        ),
+        ("kernel/launcher.py", "import json\nfrom trio_egress.kernel import init, syscalls"),
+        ("kernel/syscalls.py", "import ctypes"),
+        ("__main__.py", "from trio_egress.cli.main import main"),
+        ("proxy/http.py", "import trio, socket, time\nfrom trio_egress.wire import http1"),
+    ],
+)
+def test_a_permitted_import_is_not(path: str, source: str) -> None:
+    assert find_violations({path: source}, MODULES) == []
+
+
+def test_launcher_programs_load_without_site_packages() -> None:
+    program = (
+        f"import sys; sys.path.append({str(PACKAGE.parent)!r})\n"
+        "from trio_egress.kernel import init, launcher, syscalls\n"
+        "import json; print(json.dumps(sorted(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True)
+    loaded = {name.partition(".")[0] for name in json.loads(ran.stdout)}
+    assert "trio_egress" in loaded
+    assert loaded - {"trio_egress", "__main__"} <= sys.stdlib_module_names | set(sys.builtin_module_names)
+
+
+def test_a_third_party_import_fails_without_site_packages() -> None:
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", "import attrs"], capture_output=True, check=False)
+    assert b"ModuleNotFoundError" in ran.stderr
+
+
+def test_launcher_runs_as_a_program_and_says_what_failed() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    plan = os.memfd_create("empty-plan")
+    with ours, theirs:
+        ran = subprocess.run(
+            [sys.executable, "-I", "-S", str(PACKAGE / LAUNCHER[0]), str(theirs.fileno()), str(plan)],
+            pass_fds=(theirs.fileno(), plan),
+            capture_output=True,
+            check=False,
+        )
+        os.close(plan)
+        ours.settimeout(5)
+        answer = json.loads(ours.recv(65536))
+    assert answer["step"] == "failed"
+    assert answer["message"].startswith("reading the plan")
+    assert (ran.returncode, ran.stderr) == (1, b"")

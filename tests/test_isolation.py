@@ -1,0 +1,70 @@
+"""What a command loads: a reviewer's machine trusts nothing, and start-up time is a feature.
+
+Each test asks the interpreter itself, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NEEDS_NO_NETWORK = {"trio", "socket", "_socket", "ssl", "_ssl", "pyroute2", "asyncio", "subprocess", "ctypes"}
+RUNTIME = {
+    f"trio_egress.{part}" for part in ("runtime", "proxy", "kernel", "recorder", "policy", "wire", "model")
+}
+
+
+def modules_loaded_by(*arguments: str) -> set[str]:
+    """Every module that `python ARGUMENTS` imports, by the interpreter's own account (-X importtime)."""
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return {
+        line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")
+    }
+
+
+def within(loaded: set[str], names: set[str]) -> set[str]:
+    """Those of `loaded` that are one of `names`, or below one."""
+    return {
+        module for module in loaded if any(module == name or module.startswith(f"{name}.") for name in names)
+    }
+
+
+def test_the_verifier_loads_no_network_and_no_runtime() -> None:
+    loaded = modules_loaded_by("-c", "import trio_egress.evidence.verify")
+    assert "trio_egress.evidence.verify" in loaded
+    assert within(loaded, NEEDS_NO_NETWORK | RUNTIME) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["run", "--help"], ["verify", "--help"]],
+    ids=" ".join,
+)
+def test_help_loads_only_the_command_line(arguments: list[str]) -> None:
+    loaded = modules_loaded_by("-m", "trio_egress", *arguments)
+    assert "trio_egress.cli.main" in loaded
+    assert (
+        within(loaded, {"trio", "pyroute2", "cryptography", "nacl", "dns", "ssl", "attr"} | RUNTIME) == set()
+    )
+
+
+def test_verify_command_loads_neither_trio_nor_netlink(tmp_path: Path) -> None:
+    (tmp_path / "evidence.jsonl").write_bytes(b'{"not":"a receipt"}\n')
+    loaded = modules_loaded_by("-m", "trio_egress", "verify", str(tmp_path))
+    assert "trio_egress.evidence.verify" in loaded
+    assert within(loaded, {"trio", "pyroute2", "ssl", "_ssl", "cryptography", "asyncio"} | RUNTIME) == set()
+
+
+@pytest.mark.parametrize("module", ["trio", "pyroute2", "ssl", "trio_egress.recorder", "trio_egress.model"])
+def test_a_loaded_module_would_be_seen(module: str) -> None:
+    loaded = modules_loaded_by("-c", f"def late():\n    import {module}\nlate()")
+    assert within(loaded, NEEDS_NO_NETWORK | RUNTIME) >= {module}
