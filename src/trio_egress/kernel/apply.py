@@ -119,7 +119,9 @@ def _map_ids(pid: int, identities: Identities) -> None:
         Path(f"/proc/{pid}/uid_map").write_text("".join(f"{i} {i} 1\n" for i in sorted(users)))
         Path(f"/proc/{pid}/gid_map").write_text("".join(f"{i} {i} 1\n" for i in sorted(groups)))
     except OSError as error:
-        raise SandboxError(f"cannot map ids into the sandbox: {error.strerror}; see `trio-egress doctor`") from None
+        raise SandboxError(
+            f"cannot map ids into the sandbox: {error.strerror}; see `trio-egress doctor`"
+        ) from None
 
 
 def _receive_sockets(launched: Launched) -> None:

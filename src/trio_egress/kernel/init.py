@@ -17,7 +17,15 @@ from trio_egress.kernel import syscalls
 if TYPE_CHECKING:
     from trio_egress.kernel.launcher import Control
 
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP)
+PASSED_ON = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGTTOU,
+    signal.SIGTTIN,
+    signal.SIGTSTP,
+)
 
 
 def main(plan: dict[str, Any], control: Control, seccomp: bytes) -> NoReturn:
@@ -26,7 +34,9 @@ def main(plan: dict[str, Any], control: Control, seccomp: bytes) -> NoReturn:
         syscalls.set_dumpable(False)
         for number in PASSED_ON:
             signal.signal(number, signal.SIG_IGN)
-        syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC, None)
+        syscalls.mount(
+            "proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC, None
+        )
         terminal = find_terminal()
         control.tell("ready")
         control.expect("go")
@@ -172,5 +182,3 @@ def obey(agent: int, control: Control, terminal: int | None) -> None:
         os.killpg(os.getpgid(agent), number)
     except ProcessLookupError:
         return
-
-

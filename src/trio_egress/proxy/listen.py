@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
 
 import trio
 
+from trio_egress.errors import PeerError
 from trio_egress.kernel.origin import original_destination
+from trio_egress.model import Endpoint
 from trio_egress.proxy.connection import handle_explicit, handle_transparent, refuse_direct
 from trio_egress.proxy.gate import Gate
 
@@ -25,27 +28,40 @@ NO_ROOM_SECONDS = 0.1
 """How long to leave it there (trio.serve_listeners waits as long)."""
 
 
-async def keep_transparent(listener: trio.SocketListener, gate: Gate) -> None:
-    """Handle redirected connections for ever."""
+async def keep_transparent(
+    listener: trio.SocketListener, gate: Gate, accepting: trio.CancelScope | None = None
+) -> None:
+    """Handle redirected connections; see `keep_listener`."""
     family = listener.socket.family
 
     async def handle(sock: trio.socket.SocketType, gate: Gate) -> None:
-        asked = original_destination(sock, family)
-        if asked is None:
+        try:
+            asked = original_destination(sock, family)
+        except PeerError:
+            asked = None
+        own = sock.getsockname()
+        if asked is None or asked == Endpoint(ip_address(own[0]), own[1]):
             await refuse_direct(sock, gate)
         else:
             await handle_transparent(sock, asked, gate)
 
-    await keep_listener(listener, handle, gate)
+    await keep_listener(listener, handle, gate, accepting)
 
 
-async def keep_explicit(listener: trio.SocketListener, gate: Gate) -> None:
-    """Handle connections to the HTTP proxy for ever."""
-    await keep_listener(listener, handle_explicit, gate)
+async def keep_explicit(
+    listener: trio.SocketListener, gate: Gate, accepting: trio.CancelScope | None = None
+) -> None:
+    """Handle connections to the HTTP proxy; see `keep_listener`."""
+    await keep_listener(listener, handle_explicit, gate, accepting)
 
 
-async def keep_listener(listener: trio.SocketListener, handle: Handle, gate: Gate) -> None:
-    """Accept for ever; cancellation ends the open connections too. The listener is the caller's to close."""
+async def keep_listener(
+    listener: trio.SocketListener, handle: Handle, gate: Gate, accepting: trio.CancelScope | None = None
+) -> None:
+    """Accept until `accepting` is cancelled, then return when the open connections have ended.
+
+    Cancellation from outside ends the open connections too. The listener is the caller's to close.
+    """
     room = trio.Semaphore(gate.limits.connections)
 
     async def serve(sock: trio.socket.SocketType) -> None:
@@ -57,9 +73,10 @@ async def keep_listener(listener: trio.SocketListener, handle: Handle, gate: Gat
             room.release()
 
     async with trio.open_nursery() as nursery:
-        while True:
-            await room.acquire()
-            nursery.start_soon(serve, await _accept(listener))
+        with accepting or trio.CancelScope():
+            while True:
+                await room.acquire()
+                nursery.start_soon(serve, await _accept(listener))
 
 
 async def _accept(listener: trio.SocketListener) -> trio.socket.SocketType:

@@ -42,9 +42,7 @@ class AgentEnd:
     not_found: bool = False
 
 
-async def run_agent(
-    sandbox: Sandbox, signals: AsyncIterator[int], timeout_seconds: float | None
-) -> AgentEnd:
+async def run_agent(sandbox: Sandbox, signals: AsyncIterator[int], timeout_seconds: float | None) -> AgentEnd:
     """Start the agent and stay with it to its end, whatever ends it. `signals` are those that arrive for it."""
     with _terminal() as terminal:
         await _say(sandbox, step="go")

@@ -1,0 +1,180 @@
+"""`trio-egress`: arguments in, one call, an exit status out.
+
+Each command's work is in a module of its own, imported only when the command is given: `--help` and `verify` must not
+pay for a runtime that they don't use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from trio_egress import __version__
+
+REFUSED = 125
+USAGE = 64
+
+RUN_EPILOG = """\
+exit codes:
+  the agent's own code passes through; 128+N when signal N ended it
+  121  the agent ended with 0, but something was denied (with --fail-on deny)
+  122  the evidence is incomplete: a receipt could not be written
+  124  --timeout was over
+  125  trio-egress refused, or failed before the agent ran
+  126  the command is not executable      127  the command was not found
+"""
+
+VERIFY_EPILOG = """\
+exit codes:
+  0  valid, and signed by a key given with --public-key
+  1  invalid: at least one finding
+  2  the packet could not be read
+  3  nothing wrong so far, but not proven: no key pinned, or the end of the chain is missing
+  64 usage
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 125 or 64 on a usage error, since 2 is an agent's code or a verdict here."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        code = REFUSED if self.prog.endswith(" run") else USAGE
+        self.exit(code, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the process's exit status."""
+    parser = _build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    module = import_module(f"trio_egress.cli.{options.command}")
+    status: int = module.main(options)
+    return status
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="trio-egress",
+        description="Run an AI agent in a sandbox whose only way out is a policy proxy that signs what it saw.",
+    )
+    parser.add_argument("--version", action="version", version=f"trio-egress {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_run(commands)
+    _add_verify(commands)
+    _add_small(commands)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run a command in the sandbox",
+        description="Run COMMAND in the sandbox; its only way out is what the policy allows.",
+        usage="trio-egress run [options] [--] COMMAND [ARG ...]",
+        epilog=RUN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = run.add_argument
+    add("--policy", metavar="FILE", help="policy (default: $TRIO_EGRESS_POLICY, else ./trio-egress.toml)")
+    add(
+        "--evidence",
+        metavar="DIR",
+        help="where the Audit Packet goes: new or empty (default: ./trio-egress-audit/RUN)",
+    )
+    add(
+        "--key",
+        metavar="FILE",
+        help="signing key made by `trio-egress keygen` (default: one for this run only)",
+    )
+    add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
+    add(
+        "--fail-on",
+        choices=["deny"],
+        help="exit with 121 if anything was denied and the agent itself ended with 0",
+    )
+    add(
+        "--user",
+        metavar="USER",
+        help="as root: the user that the agent runs as (default: the one behind sudo, else nobody)",
+    )
+    add(
+        "--proxy-port",
+        metavar="PORT",
+        type=_port,
+        default=8888,
+        help="port of the HTTP proxy inside (default: 8888)",
+    )
+    add("--proxy-variables", action="store_true", help="also set http_proxy and its like; nothing needs them")
+    add("--status-file", metavar="FILE", help="write how the run ended to FILE, as JSON")
+    add("--json", action="store_true", help="print how the run ended to standard output, as JSON")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="check an Audit Packet, offline",
+        description="Check an Audit Packet, or a bare evidence.jsonl, without any network or privilege.",
+        epilog=VERIFY_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = verify.add_argument
+    add("packet", metavar="PACKET", help="the packet's directory, or its evidence.jsonl")
+    add(
+        "--public-key",
+        metavar="KEY|FILE",
+        action="append",
+        default=[],
+        help="a key that you trust; may be repeated",
+    )
+    add("--policy-hash", metavar="HASH", help="the policy that must have been in force")
+    add("--expect-run", metavar="ID", help="the run that this must be")
+    add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
+    add("--json", action="store_true", help="print the report as JSON")
+
+
+def _add_small(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="say what this machine allows, and the cure for what it does not"
+    )
+    doctor.add_argument("--user", metavar="USER", help="as root: the user that the agent would run as")
+    doctor.add_argument("--json", action="store_true", help="print the answers as JSON")
+
+    demo = commands.add_parser("demo", help="see it work: a sample agent, its packet, and the verdict")
+    demo.add_argument(
+        "--evidence", metavar="DIR", help="keep the packet here (default: a new temporary directory)"
+    )
+
+    init = commands.add_parser("init", help="write a commented starter policy")
+    init.add_argument(
+        "path", nargs="?", default="trio-egress.toml", metavar="FILE", help="default: trio-egress.toml"
+    )
+
+    keygen = commands.add_parser("keygen", help="make a signing key: PATH (secret) and PATH.pub")
+    keygen.add_argument("path", metavar="PATH")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return seconds
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1024 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

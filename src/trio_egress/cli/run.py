@@ -1,0 +1,198 @@
+"""`trio-egress run`: find policy, key and evidence directory, run, say how it ended.
+
+Everything is written to standard error; standard output belongs to the agent, unless --json asks for the status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import attrs
+
+from trio_egress.cli.exits import INCOMPLETE, REFUSED, exit_code
+from trio_egress.cli.status import Status, write_status
+from trio_egress.errors import SandboxError, TrioEgressError, UsageError
+from trio_egress.evidence.keys import read_private_key
+from trio_egress.evidence.receipt import Draft, uuid7
+from trio_egress.evidence.sign import SigningKey, generate
+from trio_egress.kernel.identity import find_identities
+from trio_egress.policy.load import load_policy
+from trio_egress.policy.rule import Policy
+from trio_egress.runtime.environment import agent_environment
+from trio_egress.runtime.spec import RunResult, RunSpec
+
+POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
+POLICY_FILE = "trio-egress.toml"
+AUDIT_DIRECTORY = "trio-egress-audit"
+POLICY_BYTES = 1 << 20
+DENIALS_SHOWN = 100
+
+
+def main(options: argparse.Namespace) -> int:
+    """Exit codes as in `trio_egress.cli.exits`."""
+    status_fd = _open_status(options.status_file)
+    if options.status_file and status_fd is None:
+        return REFUSED
+    status = Status(run_id="", exit_code=REFUSED, end="refused")
+    try:
+        spec = _prepare(options)
+        status = attrs.evolve(status, run_id=spec.run_id)
+        result = _run(spec, options)
+        code = exit_code(result, fail_on_deny=options.fail_on == "deny")
+        status = Status.of(result, code)
+    except TrioEgressError as error:
+        _say(str(error))
+        status = attrs.evolve(status, message=str(error))
+    except KeyboardInterrupt:
+        status = attrs.evolve(status, exit_code=130, end="interrupted")
+    except Exception as error:
+        # The outermost function: whatever was not foreseen is a bug, and the evidence can't be trusted to be whole.
+        import traceback
+
+        traceback.print_exc()
+        _say("this is a bug in trio-egress; the agent is dead, and the evidence ends where it happened")
+        status = attrs.evolve(status, exit_code=INCOMPLETE, end="error", message=repr(error))
+    write_status(status, status_fd, to_stdout=options.json)
+    return status.exit_code
+
+
+def _say(text: str) -> None:
+    print(f"trio-egress: {text}", file=sys.stderr, flush=True)
+
+
+def _open_status(path: str | None) -> int | None:
+    """Opened first, with the caller's rights, so that it is written however the run ends."""
+    if path is None:
+        return None
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        _say(f"--status-file {path}: {error.strerror}")
+        return None
+
+
+def _prepare(options: argparse.Namespace) -> RunSpec:
+    """Everything that can be wrong with a run before anything is created."""
+    if sys.platform != "linux":
+        raise SandboxError(
+            f"the sandbox is built from Linux namespaces, and this is {sys.platform}: run it on Linux "
+            "(`trio-egress verify` works everywhere)"
+        )
+    command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    if not command:
+        raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")
+    path, text = _read_policy(options.policy)
+    policy = load_policy(text, str(path))
+    identities = find_identities(options.user, os.environ)
+    key = read_private_key(options.key) if options.key else generate(os.urandom(32))
+    now = time.time_ns()
+    run_id = uuid7(now, os.urandom(10))
+    evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
+    if not options.quiet:
+        _announce(policy, path, evidence, key, run_id, pinned=bool(options.key))
+    return RunSpec(
+        command=tuple(command),
+        directory=Path.cwd(),
+        environment=agent_environment(
+            os.environ, identities, run_id, options.proxy_port, proxy_variables=options.proxy_variables
+        ),
+        policy=policy,
+        policy_text=text,
+        evidence=evidence,
+        key=key,
+        identities=identities,
+        run_id=run_id,
+        hidden=(Path(options.key).absolute(),) if options.key else (),
+        timeout_seconds=options.timeout,
+        proxy_port=options.proxy_port,
+        watch=None if options.quiet else Denials().show,
+    )
+
+
+def _read_policy(given: str | None) -> tuple[Path, str]:
+    """--policy, else $TRIO_EGRESS_POLICY, else ./trio-egress.toml; raises UsageError or PolicyError."""
+    path = Path(given or os.environ.get(POLICY_VARIABLE) or POLICY_FILE)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(POLICY_BYTES + 1)
+    except FileNotFoundError:
+        asked = (
+            "--policy"
+            if given
+            else f"${POLICY_VARIABLE}"
+            if os.environ.get(POLICY_VARIABLE)
+            else "this directory"
+        )
+        raise UsageError(
+            f"no policy: {path} does not exist ({asked}). Nothing runs without one; "
+            "`trio-egress init` writes a commented starter policy"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
+    if len(raw) > POLICY_BYTES:
+        raise UsageError(f"the policy {path} is larger than {POLICY_BYTES} bytes")
+    try:
+        return path, raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the policy {path} is not UTF-8 (byte {error.start})") from None
+
+
+def _announce(
+    policy: Policy, path: Path, evidence: Path, key: SigningKey, run_id: str, *, pinned: bool
+) -> None:
+    _say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
+    if not pinned:
+        _say(f"signing with a key made for this run only ({key.fingerprint}); --key FILE signs with yours")
+
+
+def _run(spec: RunSpec, options: argparse.Namespace) -> RunResult:
+    import trio
+
+    from trio_egress.runtime.supervisor import run
+
+    result = trio.run(run, spec)
+    if result.message:
+        _say(result.message)
+    if not options.quiet:
+        _say(f"{result.refused} denied; evidence in {_short(result.evidence)}, head {result.head}")
+        _say(
+            f"check it with: trio-egress verify {_short(result.evidence)} --public-key {spec.key.public_hex}"
+        )
+    return result
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
+
+
+class Denials:
+    """Shows each different denial once, as it happens, and no more than DENIALS_SHOWN of them."""
+
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, str]] = set()
+
+    def show(self, draft: Draft) -> None:
+        if draft.verdict != "block":
+            return
+        reason = str(draft.facts.get("reason", ""))
+        line = (draft.target, reason)
+        if line in self._shown or len(self._shown) > DENIALS_SHOWN:
+            return
+        self._shown.add(line)
+        if len(self._shown) > DENIALS_SHOWN:
+            _say("more was denied; the receipts have all of it")
+            return
+        method = f"{draft.method} " if draft.method else ""
+        _say(f"denied {method}{printable(draft.target)}: {printable(reason)}")
+
+
+def printable(text: str) -> str:
+    """Text that the agent had a hand in, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

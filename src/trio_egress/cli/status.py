@@ -1,0 +1,52 @@
+"""How a run ended, as the JSON that --status-file and --json give."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import attrs
+
+from trio_egress.runtime.spec import RunResult
+
+
+@attrs.frozen
+class Status:
+    """One object, version 1. `end` tells apart what shares an exit code; `agent_*` are null where it never ended."""
+
+    run_id: str
+    exit_code: int
+    end: str
+    agent_exit_code: int | None = None
+    agent_signal: int | None = None
+    denied: int = 0
+    evidence: str | None = None
+    head: str | None = None
+    message: str = ""
+
+    @classmethod
+    def of(cls, result: RunResult, code: int) -> Status:
+        agent = result.agent_code
+        return cls(
+            run_id=result.run_id,
+            exit_code=code,
+            end=result.end.value,
+            agent_exit_code=agent if agent is not None and agent >= 0 else None,
+            agent_signal=-agent if agent is not None and agent < 0 else None,
+            denied=result.refused,
+            evidence=str(result.evidence),
+            head=result.head,
+            message=result.message,
+        )
+
+
+def write_status(status: Status, descriptor: int | None, *, to_stdout: bool) -> None:
+    """Write it where it was asked for; the descriptor is closed."""
+    text = json.dumps({"version": 1, **attrs.asdict(status)}, indent=2) + "\n"
+    if descriptor is not None:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+    if to_stdout:
+        sys.stdout.write(text)
+        sys.stdout.flush()

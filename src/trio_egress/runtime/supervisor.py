@@ -1,0 +1,98 @@
+"""One run, from the first receipt to the last: recorder, sandbox, doors, agent, and back in the other order.
+
+Everything that lives lives in nurseries that nest in that order; a child that fails cancels what is inside, and that
+kills the agent. What ends a run is told by RunResult; only bugs come out as exceptions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+
+import trio
+
+from trio_egress.errors import RecorderError, SandboxError, TrioEgressError
+from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.session import Session
+from trio_egress.kernel import netlink
+from trio_egress.kernel.plan import plan_sandbox
+from trio_egress.policy.compiled import policy_hash
+from trio_egress.proxy.doors import open_doors
+from trio_egress.proxy.drops import Drops
+from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.names import Names
+from trio_egress.recorder import Recorder, open_recorder
+from trio_egress.runtime.agent import FORWARDED, AgentEnd, run_agent
+from trio_egress.runtime.sandbox import open_sandbox
+from trio_egress.runtime.seal import open_evidence, seal
+from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+
+async def run(spec: RunSpec) -> RunResult:
+    """Run the agent in its sandbox and write the Audit Packet.
+
+    Raises SandboxError when the evidence directory cannot be used: then there is nothing to seal.
+    """
+    chain = Chain(spec.key, _session(spec))
+    with open_evidence(spec) as evidence, trio.open_signal_receiver(*FORWARDED) as signals:
+        ended, refused = AgentEnd(End.REFUSED), 0
+        try:
+            async with open_recorder(chain, evidence.journal, spec.watch) as recorder:
+                ended = await _run_recorded(spec, recorder, signals)
+                refused = recorder.refused
+        except BaseExceptionGroup as group:
+            ended = _end_of_failure(group)
+        return seal(spec, evidence, ended, refused, chain.head)
+
+
+async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterator[int]) -> AgentEnd:
+    """Sandbox, doors, agent; and the other way round: agent, doors, open connections, sandbox."""
+    hidden = [str(path) for path in (spec.evidence, *spec.hidden)]
+    try:
+        plan = plan_sandbox(
+            spec.command, str(spec.directory), spec.environment, spec.identities, hidden, spec.proxy_port
+        )
+        async with open_sandbox(plan, spec.identities) as sandbox:
+            gate = Gate(spec.policy, recorder, Names())
+            drops = Drops(sandbox.sockets["log"], recorder)
+            async with open_doors(sandbox.sockets, gate, drops) as doors:
+                ended = await run_agent(sandbox, signals, spec.timeout_seconds)
+                await sandbox.end()
+                doors.close(FLUSH_GRACE_SECONDS)
+            counters = await trio.to_thread.run_sync(netlink.read_counters, sandbox.sockets["netfilter"])
+            drops.settle(counters)
+    except SandboxError as error:
+        ended, counters = AgentEnd(End.REFUSED, message=str(error)), {}
+    recorder.conclude(ended.end.value, {"counters": {name: list(pair) for name, pair in counters.items()}})
+    return ended
+
+
+def _session(spec: RunSpec) -> Session:
+    agent = spec.identities.agent
+    return Session(
+        run_id=spec.run_id,
+        run_nonce=os.urandom(16).hex(),
+        open_nonce=os.urandom(16).hex(),
+        policy_hash=policy_hash(spec.policy),
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+        principal=f"uid:{agent.uid}",
+        actor=os.path.basename(spec.command[0]),
+        containment_nonce=os.urandom(16).hex(),
+        contained_uid=str(agent.uid),
+    )
+
+
+def _end_of_failure(group: BaseExceptionGroup[BaseException]) -> AgentEnd:
+    """What a run's failure means: evidence that could not be written is an end; anything else is a bug, and raised."""
+    known, bugs = group.split(TrioEgressError)
+    if bugs is not None or known is None:
+        raise group
+    error: BaseException = known
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    end = End.INCOMPLETE if isinstance(error, RecorderError) else End.REFUSED
+    return AgentEnd(end, message=f"the run was ended: {error}")
