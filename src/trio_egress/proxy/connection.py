@@ -46,7 +46,7 @@ async def handle_explicit(sock: trio.socket.SocketType, gate: Gate) -> None:
 
 
 async def refuse_direct(sock: trio.socket.SocketType, gate: Gate) -> None:
-    """A connection that wasn't redirected but made to the transparent listener itself: it asks for nothing."""
+    """A connection to the transparent listener that nothing says the destination of: its receipt names the listener."""
     own = sock.getsockname()
     attempt = Attempt(Transport.TRANSPARENT, Protocol.TCP, ip_address(own[0]), own[1])
     await gate.recorder.refuse(

@@ -1,0 +1,270 @@
+"""A run without a sandbox: a real recorder over a real file, real upstreams on loopback, and both doors.
+
+The transparent door is told where a connection was going; everything after that is what a run does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trustme
+
+from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.journal import EVIDENCE_NAME, open_journal
+from trio_egress.evidence.session import Session
+from trio_egress.evidence.sign import generate
+from trio_egress.model import Endpoint, Name
+from trio_egress.policy.load import load_policy
+from trio_egress.proxy.connection import handle_explicit, handle_transparent
+from trio_egress.proxy.gate import Gate, Limits
+from trio_egress.proxy.listen import keep_listener
+from trio_egress.proxy.names import Names
+from trio_egress.recorder import open_recorder
+
+HEAD = 'version = "1.0"\ndefault_deny = true\ndns_resolution = "proxy_only"\n'
+PATIENCE_SECONDS = 20.0
+"""No test waits longer for anything; none waits at all when it passes."""
+
+Serve = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+@attrs.frozen
+class Receipt:
+    """The members of a receipt that these tests are about."""
+
+    verdict: str
+    phase: str
+    layer: str
+    target: str
+    facts: Mapping[str, Any]
+
+    @property
+    def said(self) -> tuple[str, str, str]:
+        return self.verdict, self.phase, self.target
+
+
+class World:
+    """One run's gate, with its doors and upstreams."""
+
+    def __init__(self, gate: Gate, nursery: trio.Nursery, directory: Path, authority: trustme.CA) -> None:
+        self.gate = gate
+        self._nursery = nursery
+        self._directory = directory
+        self._authority = authority
+        self._asked: dict[int, Endpoint] = {}
+        self._connected = self._accepted = self._open = 0
+        self._idle = trio.Event()
+
+    async def open_doors(self) -> None:
+        self._transparent = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        self._explicit = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        self._nursery.start_soon(keep_listener, self._transparent, self._take, self.gate)
+        self._nursery.start_soon(keep_listener, self._explicit, self._take, self.gate)
+
+    async def _take(self, sock: trio.socket.SocketType, gate: Gate) -> None:
+        self._accepted += 1
+        self._open += 1
+        try:
+            asked = self._asked.pop(sock.getpeername()[1], None)
+            if asked is None:
+                await handle_explicit(sock, gate)
+            else:
+                await handle_transparent(sock, asked, gate)
+        finally:
+            self._open -= 1
+            self._idle.set()
+
+    def close(self) -> None:
+        self._transparent.socket.close()
+        self._explicit.socket.close()
+
+    async def wait_idle(self) -> None:
+        """Until every connection of the agent has ended by itself."""
+        while self._accepted < self._connected or self._open:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def agent(self, host: str, port: int) -> trio.SocketStream:
+        """A redirected connection: to a name by its synthetic address, or to an address."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            addresses = self.gate.names.address_of(Name(host))
+            assert addresses is not None
+            address = addresses[0]
+        sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        await sock.bind(("127.0.0.1", 0))
+        self._asked[sock.getsockname()[1]] = Endpoint(address, port)
+        await sock.connect(self._transparent.socket.getsockname())
+        self._connected += 1
+        return trio.SocketStream(sock)
+
+    async def client(self) -> trio.SocketStream:
+        """A connection to the explicit proxy."""
+        sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        await sock.connect(self._explicit.socket.getsockname())
+        self._connected += 1
+        return trio.SocketStream(sock)
+
+    @property
+    def proxy_port(self) -> int:
+        port: int = self._explicit.socket.getsockname()[1]
+        return port
+
+    def client_tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        return context
+
+    def receipts(self) -> list[Receipt]:
+        """All of the run, without those of the session."""
+        found = []
+        for line in (self._directory / EVIDENCE_NAME).read_bytes().splitlines():
+            receipt = json.loads(line)
+            record = receipt["action_record"]
+            if record["transport"] != "receipt_session":
+                facts = receipt["ext"]["trio_egress"]
+                phase, layer = record.get("decision_phase", ""), record.get("layer", "")
+                found.append(Receipt(record["verdict"], phase, layer, record["target"], facts))
+        return found
+
+    def outcome(self) -> Receipt:
+        """The only outcome."""
+        (found,) = [receipt for receipt in self.receipts() if receipt.phase == "outcome"]
+        return found
+
+    def block(self) -> Receipt:
+        """The only receipt: a block."""
+        (found,) = self.receipts()
+        assert found.verdict == "block"
+        assert found.phase == ""
+        return found
+
+
+class Upstreams:
+    """Servers on loopback, made before the policy that pins them."""
+
+    def __init__(self, nursery: trio.Nursery, authority: trustme.CA) -> None:
+        self._nursery = nursery
+        self._authority = authority
+        self._listeners: list[trio.SocketListener] = []
+        self._held: list[trio.socket.SocketType] = []
+        self.accepted = 0
+
+    def close(self) -> None:
+        """End every server and its connections."""
+        self._nursery.cancel_scope.cancel()
+        for listener in self._listeners:
+            listener.socket.close()
+        for sock in self._held:
+            sock.close()
+
+    async def serve(self, handle: Serve) -> int:
+        """Handle each connection by `handle`; the port."""
+        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        self._listeners.append(listener)
+
+        async def take(stream: trio.SocketStream) -> None:
+            self.accepted += 1
+            await handle(stream)
+            await stream.aclose()
+
+        self._nursery.start_soon(trio.serve_listeners, take, [listener])
+        port: int = listener.socket.getsockname()[1]
+        return port
+
+    async def serve_tls(self, name: str, handle: Callable[[trio.SSLStream[trio.SocketStream]], Any]) -> int:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._authority.issue_cert(name).configure_cert(context)
+
+        async def take(stream: trio.SocketStream) -> None:
+            await handle(trio.SSLStream(stream, context, server_side=True, https_compatible=True))
+
+        return await self.serve(take)
+
+    async def refused_port(self) -> int:
+        """A port where nobody listens: bound, so that nobody else will."""
+        sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        await sock.bind(("127.0.0.1", 0))
+        self._held.append(sock)
+        port: int = sock.getsockname()[1]
+        return port
+
+
+OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+async def upstreams(authority: trustme.CA) -> AsyncIterator[Upstreams]:
+    async with trio.open_nursery() as nursery:
+        made = Upstreams(nursery, authority)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
+    """`open_world(rules, pins, **limits)`: leaving it waits until every connection has ended, then closes the chain."""
+
+    @asynccontextmanager
+    async def opened(rules: str, pins: Mapping[str, int] | None = None, **limits: Any) -> AsyncIterator[World]:
+        resolve = "".join(f'"{host}" = "127.0.0.1:{port}"\n' for host, port in (pins or {}).items())
+        policy = load_policy(f"{HEAD}{rules}\n[resolve]\n{resolve}", "agent.toml")
+        descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+        journal = open_journal(descriptor)
+        session = Session("run-1", "nonce-1", "open-1", "sha256:" + "0" * 64, 30, "principal", "agent")
+        try:
+            async with (
+                open_recorder(Chain(generate(bytes(32)), session), journal) as recorder,
+                trio.open_nursery() as nursery,
+            ):
+                world = World(Gate(policy, recorder, Names(), Limits(**limits)), nursery, tmp_path, authority)
+                await world.open_doors()
+                with trio.fail_after(PATIENCE_SECONDS):
+                    yield world
+                    await world.wait_idle()
+                nursery.cancel_scope.cancel()
+                world.close()
+        finally:
+            journal.close()
+            os.close(descriptor)
+
+    return opened
+
+
+async def receive_until(stream: trio.abc.ReceiveStream, marker: bytes) -> bytes:
+    """Up to and with `marker`, and whatever came in the same read."""
+    raw = b""
+    while marker not in raw:
+        piece = await stream.receive_some()
+        assert piece, raw
+        raw += piece
+    return raw
+
+
+async def receive_all(stream: trio.abc.ReceiveStream) -> bytes:
+    """Until the other end's clean end."""
+    return b"".join([piece async for piece in stream])
+
+
+def reset(stream: trio.SocketStream) -> None:
+    """Close with a reset."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
