@@ -2,18 +2,16 @@
 
 Reads nothing and judges no member: values in, bytes out, and back.
 
-Rule 1: canonical is compact JSON in the order of its members, raw UTF-8; `<` `>` `&` U+2028 U+2029 are escaped.
-Rule 2: stored is the same with every non-ASCII character escaped, so that no reader can split a line on one.
-Rule 3: `ext` is hashed as stored and holds printable ASCII text only, so that a verifier that decodes it before
-hashing gets the same bytes as one that does not (both exist).
-Rule 4: integers only, never a float; those that we write in `ext` stay within ±(2^53 - 1).
+Rule 1: canonical is compact JSON in the order of its members, raw UTF-8; `<` `>` `&` U+2028 U+2029 are
+escaped.
+Rule 2: stored is the same with every non-ASCII character escaped, so that no reader splits a line on one.
+Rule 3: integers only, never a float.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import NoReturn
 
 LINE_BYTES = 1 << 20
@@ -22,16 +20,6 @@ LINE_BYTES = 1 << 20
 NESTING = 128
 """Deepest nesting that readers of the format accept."""
 
-FACT_CHARS = 2048
-"""Longest text in `ext`; a URL that a browser would still send is about this long."""
-
-FACT_BUDGET = 32_768
-"""Characters, plus 8 an item, in one `ext`: even at 12 bytes each, a line stays under LINE_BYTES."""
-
-SAFE_INTEGER = 2**53 - 1
-"""RFC 8259 6: integers that every JSON reader keeps exact."""
-
-_ITEM_COST = 8
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _canonical = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
@@ -79,70 +67,6 @@ def clean_text(text: str, limit: int) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def escape_text(text: str, limit: int = FACT_CHARS) -> str:
-    """`text` as it may stand in `ext`: printable ASCII; all else, and a backslash, as its Python escape."""
-    if len(text) > limit:
-        text = f"{text[:limit]}...({len(text) - limit} more)"
-    if is_portable(text) and "\\" not in text:
-        return text
-    return text.encode("unicode_escape").decode("ascii")
-
-
-def is_portable(text: str) -> bool:
-    """Whether `text` is printable ASCII."""
-    return text.isascii() and text.isprintable()
-
-
-def clean_facts(facts: Mapping[str, object]) -> dict[str, object]:
-    """`facts` as they may stand in `ext`: bounded, with portable text.
-
-    Raises TypeError for what has no place there (a float, bytes …) and ValueError for an integer beyond
-    SAFE_INTEGER: both are bugs of the caller. No text raises.
-    """
-    budget = [FACT_BUDGET]
-    return _clean_members(facts, budget)
-
-
-def _clean_members(members: Mapping[str, object], budget: list[int]) -> dict[str, object]:
-    cleaned: dict[str, object] = {}
-    for name, value in members.items():
-        if budget[0] <= 0:
-            break
-        cleaned[_spend_text(name, budget)] = _clean_fact(value, budget)
-    return cleaned
-
-
-def _clean_fact(value: object, budget: list[int]) -> object:
-    budget[0] -= _ITEM_COST
-    match value:
-        case None | bool():
-            return value
-        case str():
-            return _spend_text(value, budget)
-        case int():
-            if abs(value) > SAFE_INTEGER:
-                raise ValueError(f"an integer in ext must stay within ±{SAFE_INTEGER}, got {value}")
-            return int(value)
-        case list() | tuple():
-            items: list[object] = []
-            for item in value:
-                if budget[0] <= 0:
-                    break
-                items.append(_clean_fact(item, budget))
-            return items
-        case Mapping():
-            return _clean_members(value, budget)
-    raise TypeError(
-        f"ext holds integers, text, lists, mappings, booleans and None, not {type(value).__name__}"
-    )
-
-
-def _spend_text(text: str, budget: list[int]) -> str:
-    text = escape_text(text, max(0, min(FACT_CHARS, budget[0])))
-    budget[0] -= len(text)
-    return text
-
-
 def _refuse_float(text: str) -> NoReturn:
     raise ValueError(f"{text[:40]} is not an integer")
 
@@ -150,13 +74,13 @@ def _refuse_float(text: str) -> NoReturn:
 _parse = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).decode
 
 
-def parse_json(raw: bytes) -> object:
-    """The JSON value of ASCII bytes, without floats. Raises ValueError with a reason, and nothing else.
+def parse_json(raw: bytes, encoding: str = "ascii") -> object:
+    """The JSON value of these bytes, without floats. Raises ValueError with a reason, and nothing else.
 
     A member that stands twice is not seen here: the later one wins, and rendering gives other bytes.
     """
     try:
-        value: object = _parse(raw.decode("ascii"))
+        value: object = _parse(raw.decode(encoding))
     except RecursionError:
         raise ValueError(f"nested deeper than {NESTING}") from None
     if raw.count(b"{") + raw.count(b"[") > NESTING and depth(value) > NESTING:
@@ -180,7 +104,7 @@ def depth(value: object) -> int:
     return deepest
 
 
-def find_repeated(raw: bytes) -> str | None:
+def find_repeated(raw: bytes, encoding: str = "ascii") -> str | None:
     """The first member that stands twice in one object of this (parseable) JSON, or None."""
     repeated: list[str] = []
 
@@ -192,5 +116,5 @@ def find_repeated(raw: bytes) -> str | None:
             names.add(name)
         return dict(pairs)
 
-    json.JSONDecoder(object_pairs_hook=look).decode(raw.decode("ascii"))
+    json.JSONDecoder(object_pairs_hook=look).decode(raw.decode(encoding))
     return repeated[0] if repeated else None

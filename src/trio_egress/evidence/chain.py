@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.canonical import LINE_BYTES, clean_text, render_canonical, render_stored
+from trio_egress.evidence.facts import render_ext
 from trio_egress.evidence.members import (
     HEARTBEAT,
     SESSION_CLOSE,
@@ -27,7 +28,6 @@ from trio_egress.evidence.receipt import (
     assemble,
     digest_record,
     hash_receipt,
-    render_ext,
     render_record,
     render_timestamp,
     uuid7,

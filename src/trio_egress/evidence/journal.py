@@ -1,9 +1,9 @@
-"""The evidence file while a run writes it: append only, durable on request, and final after the first failure.
+"""The evidence file while a run writes it: append only, durable on request, final after the first failure.
 
 Knows lines, not receipts. Works through a directory descriptor alone, so that it outlives lost rights.
 
 Rule 1: the file is created, never opened again: a second writer on one directory is refused.
-Rule 2: a line counts only once `sync` has returned; a write that failed or fell short is never tried again.
+Rule 2: a line counts once `sync` has returned; a write that failed or fell short is not tried again.
 Rule 3: a file that is no longer what its directory shows (removed, replaced, cut) has failed like a full disk.
 """
 
@@ -21,7 +21,7 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.
 
 
 def open_journal(dir_fd: int) -> Journal:
-    """Create the evidence file in this directory, durably. Raises RecorderError. The caller closes the journal."""
+    """Create the evidence file in this directory, durably. Raises RecorderError. The caller closes it."""
     try:
         kept_dir_fd = os.dup(dir_fd)
     except OSError as error:

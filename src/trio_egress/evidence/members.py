@@ -55,6 +55,11 @@ class Presence(enum.Enum):
     FILLED = "always there, never empty"
     PRESENT = "always there, may be empty"
     OPTIONAL = "left out when empty"
+    FREE = "may be left out, may be empty"
+
+
+_REQUIRED = frozenset({Presence.FILLED, Presence.PRESENT})
+_MAY_BE_EMPTY = frozenset({Presence.PRESENT, Presence.FREE})
 
 
 @attrs.frozen(eq=False)
@@ -73,14 +78,15 @@ class Member:
     presence: Presence
 
     def fits(self, value: object) -> bool:
-        return self.shape.fits(value) and (self.presence is Presence.PRESENT or bool(value))
+        return self.shape.fits(value) and (self.presence in _MAY_BE_EMPTY or bool(value))
 
 
 @attrs.frozen(eq=False)
 class Table:
-    """The members of one kind of object, in canonical order."""
+    """The members of one kind of object, in canonical order (which only matters where `ordered`)."""
 
     members: tuple[Member, ...]
+    ordered: bool = True
     by_name: Mapping[str, Member] = attrs.field(init=False)
     _known: dict[tuple[str, ...], tuple[Member, ...]] = attrs.field(init=False, factory=dict)
 
@@ -93,7 +99,7 @@ class Table:
         return {
             member.name: values[member.name]
             for member in self.members
-            if member.presence is not Presence.OPTIONAL or values.get(member.name)
+            if member.presence in _REQUIRED or values.get(member.name)
         }
 
     def find_misfits(self, raw: object, place: str = "") -> list[Misfit]:
@@ -124,14 +130,14 @@ class Table:
             for name in names
             if name not in self.by_name
         ]
-        present = set(names)
+        standing = set(names)
         misfits += [
             Misfit("member.missing", place + member.name, "nothing", member.shape.expected)
             for member in self.members
-            if member.presence is not Presence.OPTIONAL and member.name not in present
+            if member.presence in _REQUIRED and member.name not in standing
         ]
         order = {name: index for index, name in enumerate(self.by_name)}
-        known = [name for name in names if name in order]
+        known = [name for name in names if name in order] if self.ordered else []
         for before, after in itertools.pairwise(known):
             if order[before] > order[after]:
                 misfits.append(Misfit("member.order", place + after, f"after {before}", f"before {before}"))
@@ -152,152 +158,156 @@ def _is_text(value: object) -> bool:
     return type(value) is str
 
 
-def _is_texts(value: object) -> bool:
+def is_texts(value: object) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
-def _is_uint64(value: object) -> bool:
+def is_uint64(value: object) -> bool:
     return type(value) is int and 0 <= value <= UINT64_MAX
 
 
-def _one_of(words: frozenset[str] | tuple[str, ...]) -> Shape:
+def one_of(words: frozenset[str] | tuple[str, ...]) -> Shape:
     return Shape("one of " + " ".join(sorted(words)), lambda value: type(value) is str and value in words)
 
 
-def _matching(pattern: re.Pattern[str], expected: str) -> Shape:
+def matching(pattern: re.Pattern[str], expected: str) -> Shape:
     return Shape(expected, lambda value: type(value) is str and pattern.fullmatch(value) is not None)
 
 
-def _object(table: Table) -> Shape:
+def object_of(table: Table) -> Shape:
     return Shape("an object", lambda value: not table.find_misfits(value), table)
 
 
 TEXT = Shape("text", _is_text)
-TEXTS = Shape("a list of text", _is_texts)
-TEXTS_OR_NULL = Shape("a list of text, or null", lambda value: value is None or _is_texts(value))
-UINT64 = Shape("an integer from 0 to 2^64-1", _is_uint64)
+TEXTS = Shape("a list of text", is_texts)
+TEXTS_OR_NULL = Shape("a list of text, or null", lambda value: value is None or is_texts(value))
+UINT64 = Shape("an integer from 0 to 2^64-1", is_uint64)
 BOOLEAN = Shape("a boolean", lambda value: type(value) is bool)
 ONE = Shape("the integer 1", lambda value: type(value) is int and value == 1)
 COUNTS = Shape(
     "an object of counts, sorted by name",
     lambda value: (
-        type(value) is dict and list(value) == sorted(value) and all(map(_is_uint64, value.values()))
+        type(value) is dict and list(value) == sorted(value) and all(map(is_uint64, value.values()))
     ),
 )
 ABSENT = Shape("nothing: this verifier does not know its form", lambda value: False)
 
 
-def _filled(shape: Shape, *names: str) -> tuple[Member, ...]:
+def filled(shape: Shape, *names: str) -> tuple[Member, ...]:
     return tuple(Member(name, shape, Presence.FILLED) for name in names)
 
 
-def _present(shape: Shape, *names: str) -> tuple[Member, ...]:
+def present(shape: Shape, *names: str) -> tuple[Member, ...]:
     return tuple(Member(name, shape, Presence.PRESENT) for name in names)
 
 
-def _optional(shape: Shape, *names: str) -> tuple[Member, ...]:
+def free(shape: Shape, *names: str) -> tuple[Member, ...]:
+    return tuple(Member(name, shape, Presence.FREE) for name in names)
+
+
+def optional(shape: Shape, *names: str) -> tuple[Member, ...]:
     return tuple(Member(name, shape, Presence.OPTIONAL) for name in names)
 
 
 REDACTION = Table(
     (
-        *_optional(TEXT, "profile", "provider", "parser"),
-        *_optional(UINT64, "total_redactions"),
-        *_optional(COUNTS, "by_class"),
-        *_optional(BOOLEAN, "cache_boundary_kept"),
+        *optional(TEXT, "profile", "provider", "parser"),
+        *optional(UINT64, "total_redactions"),
+        *optional(COUNTS, "by_class"),
+        *optional(BOOLEAN, "cache_boundary_kept"),
     )
 )
 KEY_TRANSITION = Table(
     (
-        *_present(TEXT, "prior_signer_key"),
-        *_present(UINT64, "prior_chain_seq"),
-        *_present(TEXT, "prior_chain_hash"),
+        *present(TEXT, "prior_signer_key"),
+        *present(UINT64, "prior_chain_seq"),
+        *present(TEXT, "prior_chain_hash"),
     )
 )
 # `chain_open_seq` and `prior_*` stand before `genesis_hash`: checked against an independent verifier, which
 # refuses the signature in any other order.
 SESSION_OPEN = Table(
     (
-        *_filled(TEXT, "run_nonce", "open_nonce"),
-        *_present(TEXT, "recorder_session", "policy_hash", "signer_key_epoch"),
-        *_present(UINT64, "heartbeat_seconds", "chain_open_seq"),
-        *_optional(TEXT, "prior_chain_head"),
-        *_optional(UINT64, "prior_chain_seq"),
-        *_filled(TEXT, "genesis_hash"),
-        *_optional(TEXT, "genesis_anchor_head", "genesis_anchor_log", "posture_capsule_sha256"),
-        *_optional(TEXT, "posture_signer_key_id", "containment_nonce", "contained_uid"),
+        *filled(TEXT, "run_nonce", "open_nonce"),
+        *present(TEXT, "recorder_session", "policy_hash", "signer_key_epoch"),
+        *present(UINT64, "heartbeat_seconds", "chain_open_seq"),
+        *optional(TEXT, "prior_chain_head"),
+        *optional(UINT64, "prior_chain_seq"),
+        *filled(TEXT, "genesis_hash"),
+        *optional(TEXT, "genesis_anchor_head", "genesis_anchor_log", "posture_capsule_sha256"),
+        *optional(TEXT, "posture_signer_key_id", "containment_nonce", "contained_uid"),
     )
 )
 HEARTBEAT = Table(
     (
-        *_filled(TEXT, "run_nonce", "open_nonce"),
-        *_present(UINT64, "beat"),
-        *_filled(TEXT, "chain_head"),
-        *_present(UINT64, "chain_seq_head"),
-        *_filled(TEXT, "heartbeat_time"),
-        *_present(UINT64, "fsync_errors_gated", "durability_blocks"),
+        *filled(TEXT, "run_nonce", "open_nonce"),
+        *present(UINT64, "beat"),
+        *filled(TEXT, "chain_head"),
+        *present(UINT64, "chain_seq_head"),
+        *filled(TEXT, "heartbeat_time"),
+        *present(UINT64, "fsync_errors_gated", "durability_blocks"),
     )
 )
 SESSION_CLOSE = Table(
     (
-        *_filled(TEXT, "run_nonce", "open_nonce"),
-        *_present(UINT64, "final_seq"),
-        *_filled(TEXT, "root_hash"),
-        *_present(UINT64, "receipt_count"),
-        *_present(TEXT, "close_reason"),
-        *_present(UINT64, "fsync_errors_gated", "durability_blocks"),
+        *filled(TEXT, "run_nonce", "open_nonce"),
+        *present(UINT64, "final_seq"),
+        *filled(TEXT, "root_hash"),
+        *present(UINT64, "receipt_count"),
+        *present(TEXT, "close_reason"),
+        *present(UINT64, "fsync_errors_gated", "durability_blocks"),
     )
 )
 SESSION_CONTROL = Table(
     (
-        *_filled(_one_of(frozenset({"session_open", "heartbeat", "session_close"})), "kind"),
-        *_optional(_object(SESSION_OPEN), "open"),
-        *_optional(_object(HEARTBEAT), "heartbeat"),
-        *_optional(_object(SESSION_CLOSE), "close"),
+        *filled(one_of(frozenset({"session_open", "heartbeat", "session_close"})), "kind"),
+        *optional(object_of(SESSION_OPEN), "open"),
+        *optional(object_of(HEARTBEAT), "heartbeat"),
+        *optional(object_of(SESSION_CLOSE), "close"),
     )
 )
 RECORD = Table(
     (
-        *_present(ONE, "version"),
-        *_filled(_matching(ACTION_ID, "a UUID of version 7, lower case"), "action_id"),
-        *_optional(TEXT, "parent_action_id"),
-        *_filled(_one_of(ACTION_TYPES), "action_type"),
-        *_filled(TEXT, "timestamp"),
-        *_present(TEXT, "principal", "actor"),
-        *_present(TEXTS_OR_NULL, "delegation_chain"),
-        *_filled(TEXT, "target"),
-        *_optional(TEXT, "intent"),
-        *_optional(TEXTS, "data_classes_in", "data_classes_out"),
-        *_present(_one_of(SIDE_EFFECTS), "side_effect_class"),
-        *_present(_one_of(REVERSIBILITIES), "reversibility"),
-        *_present(TEXT, "policy_hash"),
-        *_filled(_one_of(VERDICTS), "verdict"),
-        *_optional(_one_of(PHASES), "decision_phase"),
-        *_optional(
+        *present(ONE, "version"),
+        *filled(matching(ACTION_ID, "a UUID of version 7, lower case"), "action_id"),
+        *optional(TEXT, "parent_action_id"),
+        *filled(one_of(ACTION_TYPES), "action_type"),
+        *filled(TEXT, "timestamp"),
+        *present(TEXT, "principal", "actor"),
+        *present(TEXTS_OR_NULL, "delegation_chain"),
+        *filled(TEXT, "target"),
+        *optional(TEXT, "intent"),
+        *optional(TEXTS, "data_classes_in", "data_classes_out"),
+        *present(one_of(SIDE_EFFECTS), "side_effect_class"),
+        *present(one_of(REVERSIBILITIES), "reversibility"),
+        *present(TEXT, "policy_hash"),
+        *filled(one_of(VERDICTS), "verdict"),
+        *optional(one_of(PHASES), "decision_phase"),
+        *optional(
             TEXT, "defer_id", "resolution_policy", "resolution_source", "session_id", "session_id_original"
         ),
-        *_optional(TEXT, "session_taint_level"),
-        *_optional(BOOLEAN, "session_contaminated"),
-        *_optional(ABSENT, "recent_taint_sources"),
-        *_optional(TEXT, "session_task_id", "session_task_label", "authority_kind"),
-        *_optional(TEXT, "taint_decision", "taint_decision_reason"),
-        *_optional(BOOLEAN, "task_override_applied"),
-        *_optional(TEXT, "contract_winning_source", "contract_live_verdict"),
-        *_optional(TEXTS, "contract_policy_sources"),
-        *_optional(TEXT, "contract_rule_id", "active_manifest_hash", "contract_hash", "contract_selector_id"),
-        *_optional(UINT64, "contract_generation"),
-        *_filled(_one_of(TRANSPORTS), "transport"),
-        *_optional(TEXT, "method", "layer", "pattern", "severity"),
-        *_optional(_object(REDACTION), "redaction"),
-        *_optional(ABSENT, "shield"),
-        *_optional(TEXT, "request_id"),
-        *_filled(TEXT, "chain_prev_hash"),
-        *_present(UINT64, "chain_seq"),
-        *_optional(TEXT, "run_nonce"),
-        *_optional(_object(KEY_TRANSITION), "key_transition"),
-        *_optional(_object(SESSION_CONTROL), "session_control"),
-        *_optional(TEXT, "venue", "jurisdiction", "rulebook_id", "remedy_class", "contestation_window"),
-        *_optional(TEXTS, "precedent_refs"),
+        *optional(TEXT, "session_taint_level"),
+        *optional(BOOLEAN, "session_contaminated"),
+        *optional(ABSENT, "recent_taint_sources"),
+        *optional(TEXT, "session_task_id", "session_task_label", "authority_kind"),
+        *optional(TEXT, "taint_decision", "taint_decision_reason"),
+        *optional(BOOLEAN, "task_override_applied"),
+        *optional(TEXT, "contract_winning_source", "contract_live_verdict"),
+        *optional(TEXTS, "contract_policy_sources"),
+        *optional(TEXT, "contract_rule_id", "active_manifest_hash", "contract_hash", "contract_selector_id"),
+        *optional(UINT64, "contract_generation"),
+        *filled(one_of(TRANSPORTS), "transport"),
+        *optional(TEXT, "method", "layer", "pattern", "severity"),
+        *optional(object_of(REDACTION), "redaction"),
+        *optional(ABSENT, "shield"),
+        *optional(TEXT, "request_id"),
+        *filled(TEXT, "chain_prev_hash"),
+        *present(UINT64, "chain_seq"),
+        *optional(TEXT, "run_nonce"),
+        *optional(object_of(KEY_TRANSITION), "key_transition"),
+        *optional(object_of(SESSION_CONTROL), "session_control"),
+        *optional(TEXT, "venue", "jurisdiction", "rulebook_id", "remedy_class", "contestation_window"),
+        *optional(TEXTS, "precedent_refs"),
     )
 )
 

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 
 import attrs
 
-from trio_egress.evidence.canonical import clean_facts, clean_text
+from trio_egress.evidence.canonical import clean_text
 from trio_egress.evidence.members import (
     ACTION_ID,
     ACTION_TYPES,
@@ -28,8 +28,6 @@ from trio_egress.evidence.members import (
 )
 from trio_egress.evidence.sign import SIGNATURE_PREFIX
 
-EXT_NAME = "trio_egress"
-EXT_VERSION = 1
 EXT_REF_PREFIX = "trio-egress/ext:sha256:"
 
 TARGET_CHARS = 4096
@@ -82,11 +80,6 @@ def render_record(draft: Draft, fixed: Mapping[str, object], stored_ext: bytes) 
             **fixed,
         }
     )
-
-
-def render_ext(facts: Mapping[str, object]) -> dict[str, object]:
-    """The `ext` of a receipt; a fact named `v` loses to the version."""
-    return {EXT_NAME: {**clean_facts({"v": EXT_VERSION, **facts}), "v": EXT_VERSION}}
 
 
 def render_ext_ref(stored_ext: bytes) -> str:

@@ -25,6 +25,7 @@ PublicKey = NewType("PublicKey", str)
 """64 lower-case hex digits of a point that may sign."""
 
 SIGNATURE_PREFIX = "ed25519:"
+SIGNATURE_FORM = re.compile(r"ed25519:[0-9a-f]{128}")
 PUBLIC_HEADER = b"pipelock-ed25519-public-v1"
 PRIVATE_HEADER = b"pipelock-ed25519-private-v1"
 

@@ -1,0 +1,149 @@
+"""What may stand in `ext.trio_egress`: the facts of a receipt, each with one meaning and one unit.
+
+Knows no receipt and no hash: mappings in, mappings that are safe to sign out.
+
+Rule 1: text is printable ASCII, so that a verifier that decodes `ext` before hashing it gets the same bytes
+as one that hashes it as stored (both exist). All else, and a backslash, stands as its Python escape.
+Rule 2: no text raises, however long or strange; `ext` as a whole is bounded.
+Rule 3: what the table of facts knows has its type; what it does not know may be anything that Rule 1 allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trio_egress.evidence.members import TEXT, UINT64, Misfit, Shape, describe
+
+EXT_NAME = "trio_egress"
+EXT_VERSION = 1
+
+FACT_CHARS = 2048
+"""Longest text in `ext`; a URL that a browser would still send is about this long."""
+
+FACT_BUDGET = 32_768
+"""Characters, plus 8 an item, in one `ext`: even at 12 bytes each, a line stays under LINE_BYTES."""
+
+SAFE_INTEGER = 2**53 - 1
+"""RFC 8259 6: integers that every JSON reader keeps exact."""
+
+_ITEM_COST = 8
+_PORT = Shape("an integer from 0 to 65535", lambda value: type(value) is int and 0 <= value <= 65535)
+_VERSION = Shape("the integer 1", lambda value: type(value) is int and value == EXT_VERSION)
+
+FACTS: Mapping[str, Shape] = {
+    "v": _VERSION,
+    "flow": UINT64,
+    "host": TEXT,
+    "port": _PORT,
+    "proto": TEXT,
+    "dialled": TEXT,
+    "sni": TEXT,
+    "reason": TEXT,
+    "bytes_up": UINT64,
+    "bytes_down": UINT64,
+    "duration_us": UINT64,
+    "status": UINT64,
+    "count": UINT64,
+    "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
+}
+
+
+def render_ext(facts: Mapping[str, object]) -> dict[str, object]:
+    """The `ext` of a receipt. A fact that is None is left out: it is not known.
+
+    Raises TypeError for what has no place there (a float, bytes …) or is not what FACTS says, and ValueError
+    for an integer beyond SAFE_INTEGER: both are bugs of the caller. No text raises.
+    """
+    known = {name: value for name, value in facts.items() if value is not None}
+    cleaned = {**_clean_members({"v": EXT_VERSION, **known}, [FACT_BUDGET]), "v": EXT_VERSION}
+    misfits = find_fact_misfits(cleaned)
+    if misfits:
+        raise TypeError(
+            f"the fact {misfits[0].place!r} must be {misfits[0].expected}, got {misfits[0].found}"
+        )
+    return {EXT_NAME: cleaned}
+
+
+def find_ext_misfits(ext: object) -> list[Misfit]:
+    """In what a receipt's `ext` is not of the form that `render_ext` gives."""
+    if type(ext) is not dict or list(ext) != [EXT_NAME]:
+        return [Misfit("ext.form", "ext", describe(ext), f"an object with {EXT_NAME} alone")]
+    facts = ext[EXT_NAME]
+    if type(facts) is not dict or "v" not in facts:
+        return [Misfit("ext.form", f"ext.{EXT_NAME}", describe(facts), "an object with the version v")]
+    return find_fact_misfits(facts)
+
+
+def find_fact_misfits(facts: Mapping[str, object]) -> list[Misfit]:
+    for name, value in facts.items():
+        shape = FACTS.get(name)
+        if shape is not None and not shape.fits(value):
+            return [Misfit("ext.fact", f"ext.{EXT_NAME}.{name}", describe(value), shape.expected)]
+        if not is_portable(name) or not _has_portable_text(value):
+            place = f"ext.{EXT_NAME}.{describe(name)}"
+            return [Misfit("ext.text", place, "a character that is not printable ASCII", "printable ASCII")]
+    return []
+
+
+def _has_portable_text(value: object) -> bool:
+    if type(value) is str:
+        return is_portable(value)
+    if type(value) is list:
+        return all(map(_has_portable_text, value))
+    if type(value) is dict:
+        return all(map(is_portable, value)) and all(map(_has_portable_text, value.values()))
+    return True
+
+
+def is_portable(text: str) -> bool:
+    """Whether `text` is printable ASCII."""
+    return text.isascii() and text.isprintable()
+
+
+def escape_text(text: str, limit: int = FACT_CHARS) -> str:
+    """`text` as it may stand in `ext`: printable ASCII; all else, and a backslash, as its Python escape."""
+    if len(text) > limit:
+        text = f"{text[:limit]}...({len(text) - limit} more)"
+    if is_portable(text) and "\\" not in text:
+        return text
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _clean_members(members: Mapping[str, object], budget: list[int]) -> dict[str, object]:
+    cleaned: dict[str, object] = {}
+    for name, value in members.items():
+        if budget[0] <= 0:
+            break
+        cleaned[_spend_text(name, budget)] = _clean_fact(value, budget)
+    return cleaned
+
+
+def _clean_fact(value: object, budget: list[int]) -> object:
+    budget[0] -= _ITEM_COST
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return _spend_text(value, budget)
+        case int():
+            if abs(value) > SAFE_INTEGER:
+                raise ValueError(f"an integer in ext must stay within ±{SAFE_INTEGER}, got {value}")
+            return int(value)
+        case list() | tuple():
+            items: list[object] = []
+            for item in value:
+                if budget[0] <= 0:
+                    break
+                items.append(_clean_fact(item, budget))
+            return items
+        case Mapping():
+            return _clean_members(value, budget)
+    raise TypeError(
+        f"ext holds integers, text, lists, mappings, booleans and None, not {type(value).__name__}"
+    )
+
+
+def _spend_text(text: str, budget: list[int]) -> str:
+    text = escape_text(text, max(0, min(FACT_CHARS, budget[0])))
+    budget[0] -= len(text)
+    return text

@@ -1,0 +1,98 @@
+"""What the verifier finds wrong: values with a stable code, never an exception.
+
+Rule 1: a code never changes its meaning; a new meaning gets a new code.
+Rule 2: however bad a file is, only KEPT findings are kept; the rest are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from trio_egress.evidence.members import Misfit
+
+KEPT = 100
+"""Findings kept of one packet: more than anybody reads, and a bound on memory."""
+
+CODES: Mapping[str, str] = {
+    "line.encoding": "a line holds bytes that are not ASCII",
+    "line.length": "a line is longer than the format allows",
+    "line.form": "a line is not one JSON object",
+    "line.repeated": "an object has the same member twice",
+    "line.bytes": "a line is not in the one byte form that its receipt has",
+    "line.text": "a text is not valid Unicode, so it cannot have been signed",
+    "member.unknown": "a member that the format does not have",
+    "member.missing": "a member is missing",
+    "member.order": "members stand in another than the canonical order",
+    "member.type": "a member is not what it must be",
+    "member.empty": "an empty member that must be filled or left out",
+    "signature.wrong": "the signature does not belong to the receipt",
+    "signature.key": "a receipt is signed by another key than the chain's first",
+    "key.not_trusted": "the chain is signed by a key that nobody pinned",
+    "chain.link": "a receipt does not name the one before it",
+    "chain.seq": "the sequence has a gap or a repetition",
+    "chain.genesis": "the genesis hash is not that of the open receipt",
+    "chain.rotation": "a key rotation, which this verifier does not follow",
+    "time.form": "a time is not in the one form that the format allows",
+    "time.order": "time runs backwards",
+    "session.order": "a receipt stands where none of its kind may",
+    "session.member": "a session's receipt contradicts the chain",
+    "session.nonce": "a receipt belongs to another run",
+    "session.policy": "a receipt was decided under another policy",
+    "pair.no_intent": "an outcome without the intent that must come before it",
+    "pair.no_outcome": "an intent without an outcome in a closed chain",
+    "pair.reuse": "an action id that is already in use",
+    "pair.differs": "an outcome that is about something else than its intent",
+    "pair.verdict": "an intent for something that was not allowed",
+    "pair.too_many": "more open intents than any run can have",
+    "ext.form": "the ext of a receipt does not have its form",
+    "ext.fact": "a recorded fact is not what it must be",
+    "ext.text": "a text in ext is not printable ASCII",
+    "ext.hash": "the ext of a receipt is not the one that was signed",
+    "sum.bytes": "the close receipt states other sums than the outcomes add up to",
+    "expect.run": "this is the evidence of another run",
+    "expect.head": "the chain does not end with the expected receipt",
+    "expect.policy": "the run was decided under another policy than expected",
+    "packet.form": "the packet file is not what Audit Packet v0 says",
+    "packet.claim": "the packet file contradicts the evidence",
+    "packet.file": "a file of the packet is missing or is not a plain file",
+    "packet.policy": "the packaged policy is not the one that the receipts name",
+    "packet.key": "the packaged public key is not the one that signed",
+}
+
+
+@attrs.frozen
+class Finding:
+    """One thing wrong. `line` counts from 1, 0 where no line is meant; `place` is a member's path or ''."""
+
+    code: str
+    file: str
+    line: int
+    place: str
+    found: str
+    expected: str
+
+    @property
+    def message(self) -> str:
+        """A sentence for people."""
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        what = f" ({self.place})" if self.place else ""
+        return f"{where}: {CODES[self.code]}{what}: found {self.found}; expected {self.expected}"
+
+
+class Findings:
+    """The findings of one verification, in the order in which they were met."""
+
+    def __init__(self) -> None:
+        self.kept: list[Finding] = []
+        self.count = 0
+
+    def add(self, code: str, file: str, line: int, found: str, expected: str, place: str = "") -> None:
+        self.count += 1
+        if len(self.kept) < KEPT:
+            self.kept.append(Finding(code, file, line, place, found, expected))
+
+    def add_misfits(self, misfits: Iterable[Misfit], file: str, line: int) -> None:
+        for misfit in misfits:
+            self.add(misfit.code, file, line, misfit.found, misfit.expected, misfit.place)

@@ -1,0 +1,123 @@
+"""One stored line read strictly: the receipt in it, and the two hashes that sign and link it.
+
+Judges a line by itself: nothing of keys, order or session.
+
+Rule 1: only one spelling of a receipt is accepted; what its bytes are must follow from its values.
+Rule 2: no bytes raise: what is wrong comes back as misfits.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from trio_egress.evidence.canonical import (
+    find_repeated,
+    is_plain,
+    parse_json,
+    render_canonical,
+    render_stored,
+)
+from trio_egress.evidence.facts import find_ext_misfits
+from trio_egress.evidence.members import (
+    HEX_64,
+    ONE,
+    RECORD,
+    Member,
+    Misfit,
+    Presence,
+    Shape,
+    Table,
+    describe,
+    matching,
+)
+from trio_egress.evidence.receipt import EXT_REF_PREFIX, assemble, digest_record, hash_receipt, render_ext_ref
+from trio_egress.evidence.sign import SIGNATURE_FORM
+
+_OBJECT = Shape("an object", lambda value: type(value) is dict)
+ENVELOPE = Table(
+    (
+        Member("version", ONE, Presence.PRESENT),
+        Member("action_record", _OBJECT, Presence.FILLED),
+        Member(
+            "signature", matching(SIGNATURE_FORM, "ed25519: and 128 lower-case hex digits"), Presence.FILLED
+        ),
+        Member("signer_key", matching(HEX_64, "64 lower-case hex digits"), Presence.FILLED),
+        Member("ext", _OBJECT, Presence.OPTIONAL),
+    )
+)
+
+
+@attrs.frozen
+class Line:
+    """A receipt as stored. `fit` says that its record and ext are what the tables say."""
+
+    record: dict[str, object]
+    ext: dict[str, object] | None
+    signature: bytes
+    signer_key: str
+    digest: bytes
+    hash: str
+    misfits: tuple[Misfit, ...]
+
+
+def read_line(raw: bytes) -> Line | tuple[Misfit, ...]:
+    """The receipt of one line (without its LF), or, where there is none to speak of, why."""
+    try:
+        receipt = parse_json(raw)
+    except UnicodeDecodeError as error:
+        return (Misfit("line.encoding", "", f"byte {raw[error.start]:#04x} at {error.start}", "ASCII"),)
+    except ValueError as error:
+        return (Misfit("line.form", "", str(error)[:120], "a JSON object without floats"),)
+    misfits = ENVELOPE.find_misfits(receipt)
+    if misfits:
+        return tuple(misfits + _find_spelling(raw))
+    match receipt:
+        case {"action_record": dict(record), "signature": str(signature), "signer_key": str(key), **rest}:
+            ext = rest.get("ext")
+            return _read_receipt(raw, record, ext if isinstance(ext, dict) else None, signature, key)
+    raise AssertionError("the table of the envelope lets nothing else by")
+
+
+def _read_receipt(
+    raw: bytes, record: dict[str, object], ext: dict[str, object] | None, signature: str, signer_key: str
+) -> Line | tuple[Misfit, ...]:
+    misfits = RECORD.find_misfits(record, "action_record.")
+    stored_ext = None if ext is None else render_stored(ext)
+    stored = canonical = render_stored(record)
+    if not is_plain(stored):
+        try:
+            canonical = render_canonical(record)
+        except UnicodeEncodeError:
+            return (Misfit("line.text", "action_record", "half of a surrogate pair", "valid Unicode"),)
+    signed = bytes.fromhex(signature[8:])
+    whole = assemble(canonical, signed, signer_key, stored_ext)
+    if raw != (whole if stored is canonical else assemble(stored, signed, signer_key, stored_ext)):
+        misfits += _find_spelling(raw) or [
+            Misfit("line.bytes", "", "other spaces, escapes or order", "the stored form")
+        ]
+    misfits += _find_unbound(record, ext, stored_ext)
+    return Line(
+        record, ext, signed, signer_key, digest_record(canonical), hash_receipt(whole), tuple(misfits)
+    )
+
+
+def _find_spelling(raw: bytes) -> list[Misfit]:
+    repeated = find_repeated(raw)
+    if repeated is None:
+        return []
+    return [Misfit("line.repeated", "", f"{describe(repeated)} twice", "each member once")]
+
+
+def _find_unbound(
+    record: dict[str, object], ext: dict[str, object] | None, stored: bytes | None
+) -> list[Misfit]:
+    """In what `ext` and the reference to it in the signed record do not belong together."""
+    refs = record.get("precedent_refs")
+    bound = [ref for ref in refs if str(ref).startswith(EXT_REF_PREFIX)] if isinstance(refs, list) else []
+    expected = [] if stored is None else [render_ext_ref(stored)]
+    if bound != expected:
+        found = describe(bound[0]) if bound else "no reference to an ext"
+        return [
+            Misfit("ext.hash", "ext", found, describe(expected[0]) if expected else "the ext that was signed")
+        ]
+    return [] if ext is None else find_ext_misfits(ext)

@@ -1,0 +1,219 @@
+"""The files of an Audit Packet and of keys: written so that a crash leaves no half file, read without trust.
+
+With journal.py the only code of this floor that opens files. What is in them is judged elsewhere.
+
+Rule 1: writing works through a directory descriptor; each file is made aside, made durable, then renamed.
+Rule 2: packet.json comes last: where it stands, everything that it names stands.
+Rule 3: reading takes plain files inside the packet, never a link, never more than its bound.
+Rule 4: a private key that group or others may read is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import attrs
+
+from trio_egress.errors import EvidenceError, RecorderError
+from trio_egress.evidence.audit_packet import PACKET_NAME, SUMMARY_NAME, VERIFIER_NAME, render_packet
+from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.members import HEX_64
+from trio_egress.evidence.packet_form import Posture, RunFacts
+from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.report import Verdict, conclude, render_text
+from trio_egress.evidence.sign import (
+    PublicKey,
+    SigningKey,
+    generate,
+    parse_private_key,
+    parse_public_key,
+    render_private_key,
+    render_public_key,
+)
+from trio_egress.evidence.summary import render_summary
+
+POLICY_NAME = "policy.toml"
+COMPILED_NAME = "policy-compiled.json"
+PUBLIC_KEY_NAME = "public-key.txt"
+
+KEY_BYTES = 16_384
+"""A PEM key is some hundred bytes; a longer file is something else."""
+
+FILE_BYTES = 64 << 20
+"""Longest packet.json or policy read: ten thousand hosts and ten thousand rules are a few MiB."""
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_BLOCK = getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+@attrs.frozen
+class PacketFacts:
+    """What a run knows of itself when its chain is closed; all else comes from the evidence file.
+
+    `policy_path` is where the operator's policy was. `pinned`: the public key was the operator's before the run, not
+    made for it; only then is the packet's own verdict `valid`.
+    """
+
+    run: RunFacts
+    posture: Posture
+    policy_text: str
+    policy_compiled: bytes
+    policy_path: str
+    public_key: PublicKey
+    pinned: bool
+    generated_ns: int
+
+
+def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
+    """Write every file of the packet beside the evidence, and say what the evidence is worth.
+
+    Raises RecorderError when a file could not be made durable; packet.json is missing then.
+    """
+    findings = Findings()
+    replay = Replay(findings, EVIDENCE_NAME, {facts.public_key})
+    try:
+        with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
+            replay_stream(evidence, replay)
+        report = conclude(EVIDENCE_NAME, replay, findings, pinned=facts.pinned)
+        policy_text = facts.policy_text.encode("utf-8", "surrogateescape")
+        policy = {
+            "config_path": facts.policy_path,
+            "config_snapshot_sha256": f"sha256:{hashlib.sha256(policy_text).hexdigest()}",
+        }
+        claim = _CLAIMS[report.verdict]
+        packet = render_packet(replay, claim, facts.run, facts.posture, policy, facts.generated_ns)
+        summary = render_summary(report, replay, facts.run.agent_exit_code, facts.policy_path)
+        for name, raw in (
+            (POLICY_NAME, policy_text),
+            (COMPILED_NAME, facts.policy_compiled),
+            (PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"),
+            (VERIFIER_NAME, render_text(report).encode()),
+            (SUMMARY_NAME, summary.encode()),
+            (PACKET_NAME, packet),
+        ):
+            _put(dir_fd, name, raw)
+    except OSError as error:
+        raise RecorderError(f"cannot write the packet: {error.strerror}") from error
+    return report.verdict
+
+
+_CLAIMS = {
+    Verdict.VALID: "valid",
+    Verdict.SELF_CONSISTENT: "self_consistent_only",
+    Verdict.PREFIX: "self_consistent_only",
+    Verdict.INVALID: "invalid",
+}
+
+
+def _open_at(dir_fd: int, name: str) -> BinaryIO:
+    return os.fdopen(os.open(name, os.O_RDONLY | os.O_CLOEXEC | _NO_FOLLOW, dir_fd=dir_fd), "rb")
+
+
+def _put(dir_fd: int, name: str, raw: bytes) -> None:
+    aside = f".{name}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | _NO_FOLLOW
+    fd = os.open(aside, flags, 0o644, dir_fd=dir_fd)
+    with os.fdopen(fd, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(aside, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    os.fsync(dir_fd)
+
+
+# reading
+
+
+def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
+    """Open a plain file. Raises EvidenceError for anything else; a link only where `follow`."""
+    flags = os.O_RDONLY | _BINARY | _NO_BLOCK | (0 if follow else _NO_FOLLOW)
+    try:
+        if not follow and stat.S_ISLNK(os.lstat(path).st_mode):
+            raise EvidenceError(f"{path} is a link")
+        fd = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise EvidenceError(f"cannot open {path}: {reason}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise EvidenceError(f"{path} is not a plain file")
+    return os.fdopen(fd, "rb")
+
+
+def read_inside(directory: Path, name: str) -> bytes:
+    """A file of a packet; `name` is relative, and no part of it may be a link. Raises EvidenceError."""
+    parts = PurePosixPath(name).parts
+    for depth in range(1, len(parts)):
+        if directory.joinpath(*parts[:depth]).is_symlink():
+            raise EvidenceError(f"{name} leads through a link")
+    with open_plain(directory.joinpath(*parts)) as file:
+        raw = file.read(FILE_BYTES + 1)
+    if len(raw) > FILE_BYTES:
+        raise EvidenceError(f"{name} is longer than {FILE_BYTES} bytes")
+    return raw
+
+
+# keys
+
+
+def read_private_key(path: str | os.PathLike[str]) -> SigningKey:
+    """The private key in a file that nobody else may read. Raises EvidenceError."""
+    with open_plain(path, follow=True) as file:
+        mode = os.fstat(file.fileno()).st_mode & 0o777
+        if mode & 0o077:
+            raise EvidenceError(
+                f"{path} has mode {mode:04o}: group or others may use the private key; run: chmod 600 {path}"
+            )
+        raw = file.read(KEY_BYTES)
+    try:
+        return parse_private_key(raw)
+    except EvidenceError as error:
+        raise EvidenceError(f"{path}: {error}") from None
+
+
+def read_public_key(text: str) -> PublicKey:
+    """A public key given as 64 hex digits, or as the path of a file with one. Raises EvidenceError."""
+    if not text.strip():
+        raise EvidenceError("the public key is empty")
+    if HEX_64.fullmatch(text.strip().lower()):
+        return parse_public_key(text.encode())
+    with open_plain(text, follow=True) as file:
+        raw = file.read(KEY_BYTES)
+    try:
+        return parse_public_key(raw)
+    except EvidenceError as error:
+        raise EvidenceError(f"{text}: {error}") from None
+
+
+def write_key_pair(path: str | os.PathLike[str], seed: bytes) -> SigningKey:
+    """Make PATH (mode 0600) and PATH.pub from 32 random bytes. Raises EvidenceError; never overwrites."""
+    key = generate(seed)
+    public_path = f"{os.fspath(path)}.pub"
+    if os.path.lexists(public_path):
+        raise EvidenceError(f"{public_path} is already there; keygen never overwrites a key")
+    _create(path, render_private_key(key), 0o600)
+    try:
+        _create(public_path, render_public_key(key.public_hex), 0o644)
+    except EvidenceError:
+        os.unlink(path)
+        raise
+    return key
+
+
+def _create(path: str | os.PathLike[str], raw: bytes, mode: int) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | _NO_FOLLOW, mode)
+        with os.fdopen(fd, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise EvidenceError(f"{os.fspath(path)} is already there; keygen never overwrites a key") from None
+    except OSError as error:
+        raise EvidenceError(f"cannot write {os.fspath(path)}: {error.strerror}") from error

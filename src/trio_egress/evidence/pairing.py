@@ -1,0 +1,80 @@
+"""Intents and their outcomes, and the bytes that outcomes add up to.
+
+Keeps only what is open: a closed pair costs no memory, however long the log is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from trio_egress.evidence.findings import Findings
+
+OPEN_INTENTS = 262_144
+"""No run has this many attempts under way: each holds two descriptors, and fs.nr_open is 1,048,576."""
+
+
+class Pairing:
+    """Fed each well-formed action receipt in order; asked at the end."""
+
+    def __init__(self, findings: Findings, file: str) -> None:
+        self._findings = findings
+        self._file = file
+        self._open: dict[object, tuple[int, int]] = {}
+        self._overflow = False
+        self.bytes_up = 0
+        self.bytes_down = 0
+
+    def feed(self, record: Mapping[str, object], facts: Mapping[str, object], line: int) -> None:
+        match record.get("decision_phase"):
+            case "intent":
+                self._start(record, line)
+            case "outcome":
+                self._end(record, line)
+                self.bytes_up += _count(facts.get("bytes_up"))
+                self.bytes_down += _count(facts.get("bytes_down"))
+            case _ if record["action_id"] in self._open:
+                self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def lines_without_outcome(self) -> Iterator[int]:
+        return (line for line, _ in self._open.values())
+
+    def check_sums(self, facts: Mapping[str, object], line: int) -> None:
+        """Compare the sums that a close receipt states, if it does."""
+        for name, total in (("bytes_up", self.bytes_up), ("bytes_down", self.bytes_down)):
+            stated = facts.get(name)
+            if stated is not None and stated != total:
+                self._findings.add("sum.bytes", self._file, line, f"{stated}", f"{total}", name)
+
+    def _start(self, record: Mapping[str, object], line: int) -> None:
+        if record["verdict"] == "block":
+            self._find("pair.verdict", line, "verdict block", "a verdict that lets the attempt go on")
+        if record["action_id"] in self._open:
+            self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
+        elif len(self._open) < OPEN_INTENTS:
+            self._open[record["action_id"]] = (line, _subject(record))
+        elif not self._overflow:
+            self._overflow = True
+            self._find("pair.too_many", line, f"more than {OPEN_INTENTS}", "outcomes in between")
+
+    def _end(self, record: Mapping[str, object], line: int) -> None:
+        intent = self._open.pop(record["action_id"], None)
+        if intent is None:
+            self._find("pair.no_intent", line, "no open intent with this id", "its intent on an earlier line")
+        elif intent[1] != _subject(record):
+            expected = f"those of the intent on line {intent[0]}"
+            self._find("pair.differs", line, "another target, transport or method", expected)
+
+    def _find(self, code: str, line: int, found: str, expected: str) -> None:
+        self._findings.add(code, self._file, line, found, expected, "action_record.action_id")
+
+
+def _subject(record: Mapping[str, object]) -> int:
+    # A hash, because a target may be 4 KiB and hundreds of thousands may be open in a hostile file.
+    return hash((record["target"], record["transport"], record.get("method"), record["action_type"]))
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int else 0

@@ -1,0 +1,269 @@
+"""The reading side of a chain: fed stored lines in order, it finds everything that does not hold together.
+
+Trusts nothing that it is fed, keeps a bounded state, and never raises for any bytes. It does not know whether
+the log is *the* log: an older or shorter one that is sound in itself is told from it by pins (verify) alone.
+
+Rule 1: each check stands by itself, so that one fault is told as one finding where that is possible.
+Rule 2: what comes after an unreadable line is linked to nothing, and the next line starts afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import BinaryIO
+
+from trio_egress.evidence.canonical import LINE_BYTES
+from trio_egress.evidence.facts import EXT_NAME
+from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.line import Line, read_line
+from trio_egress.evidence.members import SESSION_TRANSPORT, describe
+from trio_egress.evidence.pairing import Pairing
+from trio_egress.evidence.receipt import parse_timestamp
+from trio_egress.evidence.session import NEXT_STATE, SessionState, Step, render_genesis_hash
+from trio_egress.evidence.sign import is_signed
+from trio_egress.evidence.tally import Tally
+
+_PAYLOADS = {Step.OPEN: "open", Step.HEARTBEAT: "heartbeat", Step.CLOSE: "close"}
+LINE_START = b'{"version":1,"action_record":{"version":1,"action_id":"'
+"""How every stored receipt starts."""
+
+_NOTHING: Mapping[str, object] = {}
+
+
+class Replay:
+    """One pass over one evidence file. `keys` are the pinned public keys; none pinned means that none is."""
+
+    def __init__(self, findings: Findings, file: str, keys: Container[str] | None = None) -> None:
+        self.findings = findings
+        self.tally = Tally()
+        self.pairing = Pairing(findings, file)
+        self.state = SessionState.NEW
+        self.opening: Mapping[str, object] = _NOTHING
+        self.closing: Mapping[str, object] = _NOTHING
+        self.close_facts: Mapping[str, object] = _NOTHING
+        self.actor = ""
+        self.signer_key = ""
+        self.lines = 0
+        self.head = ""
+        self.final_seq = -1
+        self.started_at = ""
+        self.ended_at = ""
+        self._file = file
+        self._keys = keys
+        self._public = b""
+        self._last_ns = 0
+        self._beats = 0
+        self._readable = True
+        self.torn = False
+
+    def feed(self, raw: bytes) -> None:
+        """The next line, without its LF."""
+        self.lines += 1
+        line = read_line(raw)
+        if not isinstance(line, Line):
+            self.findings.add_misfits(line, self._file, self.lines)
+            self.final_seq += 1
+            self._readable = False
+            return
+        self.findings.add_misfits(line.misfits, self._file, self.lines)
+        self._check_signature(line)
+        self._check_link(line)
+        self._check_time(line)
+        if not line.misfits:
+            self._check_session(line)
+            self._count(line)
+        self.head = line.hash
+        self._readable = True
+
+    def feed_torn(self, raw: bytes) -> None:
+        """What stands after the last LF: the start of a line that a crash cut off, or a fault."""
+        self.lines += 1
+        self.torn = True
+        if self.state is SessionState.CLOSED:
+            self._find("session.order", f"{len(raw)} bytes after the close receipt", self._allowed())
+        elif not raw.isascii():
+            self._find("line.encoding", "bytes that are not ASCII", "the start of a receipt")
+        elif not LINE_START.startswith(raw[: len(LINE_START)]):
+            self._find("line.form", "a torn line", "the start of a receipt")
+
+    def feed_overlong(self) -> None:
+        """A line that was not read because it is too long."""
+        self.lines += 1
+        self.final_seq += 1
+        self._readable = False
+        self._find("line.length", f"{LINE_BYTES} bytes or more", f"less than {LINE_BYTES} bytes")
+
+    def _find(self, code: str, found: str, expected: str, place: str = "") -> None:
+        self.findings.add(code, self._file, self.lines, found, expected, place)
+
+    def _expect(self, code: str, place: str, found: object, expected: object) -> None:
+        if found != expected or type(found) is not type(expected):
+            self._find(code, describe(found), describe(expected), place)
+
+    # by itself
+
+    def _check_signature(self, line: Line) -> None:
+        if not self.signer_key:
+            self.signer_key = line.signer_key
+            self._public = bytes.fromhex(line.signer_key)
+            if self._keys is not None and line.signer_key not in self._keys:
+                self._find("key.not_trusted", line.signer_key, "a pinned key", "signer_key")
+        if line.signer_key != self.signer_key:
+            self._find("signature.key", line.signer_key, self.signer_key, "signer_key")
+        elif not is_signed(self._public, line.digest, line.signature):
+            self._find(
+                "signature.wrong", "a signature that does not verify", "one by signer_key", "signature"
+            )
+
+    def _check_time(self, line: Line) -> None:
+        text = line.record.get("timestamp")
+        if not isinstance(text, str):
+            return
+        now_ns = parse_timestamp(text)
+        if now_ns is None:
+            form = "RFC 3339 in UTC with Z, up to 9 fraction digits, no trailing zeros"
+            self._find("time.form", describe(text), form, "action_record.timestamp")
+            return
+        if now_ns < self._last_ns:
+            self._find("time.order", text, f"{self.ended_at} or later", "action_record.timestamp")
+            return
+        self._last_ns = now_ns
+        self.ended_at = text
+        self.started_at = self.started_at or text
+
+    # against the line before
+
+    def _check_link(self, line: Line) -> None:
+        record = line.record
+        seq, self.final_seq = self.final_seq + 1, self.final_seq + 1
+        self._expect("chain.seq", "action_record.chain_seq", record.get("chain_seq"), seq)
+        if seq and self._readable:
+            self._expect(
+                "chain.link", "action_record.chain_prev_hash", record.get("chain_prev_hash"), self.head
+            )
+        if "key_transition" in record:
+            self._find("chain.rotation", "key_transition", "one key for the whole chain", "action_record")
+
+    # within the session
+
+    def _check_session(self, line: Line) -> None:
+        record = line.record
+        control = record.get("session_control", _NOTHING)
+        assert isinstance(control, Mapping)
+        step = Step(control["kind"]) if control else Step.ACTION
+        named = _PAYLOADS.get(step)
+        if control and list(control) != ["kind", named]:
+            self._find(
+                "session.member", ", ".join(control), f"kind, {named}", "action_record.session_control"
+            )
+            return
+        if (record["transport"] == SESSION_TRANSPORT) != bool(control):
+            expected = f"{SESSION_TRANSPORT} with session_control, and only then"
+            self._find("session.member", describe(record["transport"]), expected, "action_record.transport")
+        state = NEXT_STATE.get((self.state, step))
+        if state is None:
+            self._find(
+                "session.order", f"{step.value} in a chain that is {self.state.value}", self._allowed()
+            )
+        else:
+            self.state = state
+        payload = control.get(named, _NOTHING) if named else _NOTHING
+        match step:
+            case Step.OPEN if state is not None:
+                self._check_open(record, payload)
+            case Step.HEARTBEAT:
+                self._check_heartbeat(payload)
+            case Step.CLOSE if state is not None:
+                self._check_close(line, payload)
+        self._check_run(record)
+
+    def _allowed(self) -> str:
+        steps = [step.value for state, step in NEXT_STATE if state is self.state]
+        return "one of " + " ".join(steps) if steps else "the end of the file"
+
+    def _check_run(self, record: Mapping[str, object]) -> None:
+        opening = self.opening
+        if not opening:
+            return
+        self._expect(
+            "session.nonce", "action_record.run_nonce", record.get("run_nonce"), opening["run_nonce"]
+        )
+        policy = record["policy_hash"]
+        self._expect("session.policy", "action_record.policy_hash", policy, opening["policy_hash"])
+        if "session_id" in record:
+            expected = opening["recorder_session"]
+            self._expect("session.member", "action_record.session_id", record["session_id"], expected)
+
+    def _check_open(self, record: Mapping[str, object], opening: Mapping[str, object]) -> None:
+        self.opening = opening
+        self.actor = str(record["actor"])
+        genesis = render_genesis_hash(opening)
+        self._expect("chain.genesis", "open.genesis_hash", opening["genesis_hash"], genesis)
+        self._expect("chain.genesis", "action_record.chain_prev_hash", record["chain_prev_hash"], genesis)
+        self._expect("session.member", "open.chain_open_seq", opening["chain_open_seq"], 0)
+        for name in ("prior_chain_head", "prior_chain_seq"):
+            if name in opening:
+                self._find("chain.rotation", name, "a chain that begins here", f"open.{name}")
+
+    def _check_heartbeat(self, beat: Mapping[str, object]) -> None:
+        self._beats += 1
+        self._expect_payload(
+            "heartbeat",
+            beat,
+            {
+                "run_nonce": self.opening.get("run_nonce"),
+                "open_nonce": self.opening.get("open_nonce"),
+                "beat": self._beats,
+                "chain_head": self.head,
+                "chain_seq_head": self.final_seq - 1,
+                "heartbeat_time": self.ended_at,
+            },
+        )
+
+    def _check_close(self, line: Line, closing: Mapping[str, object]) -> None:
+        self.closing = closing
+        self._expect_payload(
+            "close",
+            closing,
+            {
+                "run_nonce": self.opening.get("run_nonce"),
+                "open_nonce": self.opening.get("open_nonce"),
+                "final_seq": self.final_seq,
+                "root_hash": self.head,
+                "receipt_count": self.final_seq + 1,
+            },
+        )
+        self.close_facts = _facts(line)
+        self.pairing.check_sums(self.close_facts, self.lines)
+        for at in self.pairing.lines_without_outcome():
+            self.findings.add("pair.no_outcome", self._file, at, "no outcome", "one before the close receipt")
+
+    def _expect_payload(
+        self, name: str, payload: Mapping[str, object], expected: Mapping[str, object]
+    ) -> None:
+        for member, value in expected.items():
+            self._expect("session.member", f"{name}.{member}", payload[member], value)
+
+    def _count(self, line: Line) -> None:
+        facts = _facts(line)
+        self.tally.feed(line.record, facts)
+        if "session_control" not in line.record:
+            self.pairing.feed(line.record, facts, self.lines)
+
+
+def _facts(line: Line) -> Mapping[str, object]:
+    facts = (line.ext or _NOTHING).get(EXT_NAME, _NOTHING)
+    return facts if isinstance(facts, Mapping) else _NOTHING
+
+
+def replay_stream(stream: BinaryIO, replay: Replay) -> None:
+    """Feed a whole file, one line in memory at a time. Raises OSError where it cannot be read."""
+    while raw := stream.readline(LINE_BYTES):
+        if len(raw) == LINE_BYTES:
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(LINE_BYTES)
+            replay.feed_overlong()
+        elif raw.endswith(b"\n"):
+            replay.feed(raw[:-1])
+        else:
+            replay.feed_torn(raw)

@@ -1,0 +1,201 @@
+"""What a verification says: one verdict, its exit code, what was found, and what is not proven.
+
+Rule 1: `valid` is said only of a closed chain whose key the caller pinned, with no finding.
+Rule 2: texts from a packet are shown as printable ASCII: a report cannot steer a terminal.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import attrs
+
+from trio_egress.evidence.facts import escape_text
+from trio_egress.evidence.findings import Finding, Findings
+from trio_egress.evidence.members import VERDICTS
+from trio_egress.evidence.replay import Replay
+from trio_egress.evidence.session import SessionState
+
+NOT_PROVEN = (
+    "that the machine and the trio-egress that signed were honest: whoever holds the key can sign anything",
+    "that nothing happened beside the boundary: receipts tell what reached it",
+    "what was said inside TLS, beyond names, sizes and times",
+    "members of packet.json that no receipt repeats (repository, workflow, posture, times): they are not signed",
+    "that policy.toml compiles to policy-compiled.json: only the compiled policy is bound to the receipts",
+)
+NOT_PINNED = "who signed: no public key was pinned, and a stranger can re-sign a whole chain"
+NOT_EXPECTED = (
+    "that this is the run you mean: an older, complete run of the same key looks the same (--expect-run)"
+)
+NOT_CLOSED = "what happened after the last receipt: the chain has no close receipt, so its end is not proven"
+
+
+class Verdict(enum.Enum):
+    VALID = "valid"
+    INVALID = "invalid"
+    UNREADABLE = "error"
+    PREFIX = "valid_prefix"
+    SELF_CONSISTENT = "self_consistent_only"
+
+
+EXIT_CODES = {
+    Verdict.VALID: 0,
+    Verdict.INVALID: 1,
+    Verdict.UNREADABLE: 2,
+    Verdict.PREFIX: 3,
+    Verdict.SELF_CONSISTENT: 3,
+}
+USAGE_EXIT_CODE = 64
+
+_SENTENCES = {
+    Verdict.VALID: "VALID: signed by a pinned key, complete, and in itself consistent",
+    Verdict.INVALID: "INVALID: the evidence does not hold together",
+    Verdict.UNREADABLE: "ERROR: the evidence could not be read",
+    Verdict.PREFIX: "VALID PREFIX: what is there holds together, but its end is not proven",
+    Verdict.SELF_CONSISTENT: "SELF-CONSISTENT ONLY: it holds together, but no key was pinned",
+}
+_COLUMN = 12
+_SHOWN_CHARS = 256
+
+
+@attrs.frozen
+class Report:
+    """The result of one verification. Counts and hashes are those of the evidence file."""
+
+    path: str
+    verdict: Verdict
+    error: str = ""
+    findings: tuple[Finding, ...] = ()
+    finding_count: int = 0
+    notes: tuple[str, ...] = ()
+    run_id: str = ""
+    signer_key: str = ""
+    policy_hash: str = ""
+    receipt_count: int = 0
+    final_seq: int = -1
+    head: str = ""
+    started_at: str = ""
+    ended_at: str = ""
+    close_reason: str = ""
+    totals: dict[str, int] = attrs.field(factory=dict)
+    not_proven: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def trusted(self) -> bool:
+        return self.verdict is Verdict.VALID
+
+
+def conclude(
+    path: str, replay: Replay, findings: Findings, *, pinned: bool, whole: bool = True, expected: bool = False
+) -> Report:
+    """The report of a finished replay.
+
+    `pinned`: the caller named the public keys that the replay checked. `whole`: nothing of the packet is missing.
+    `expected`: the caller named the run or its head.
+    """
+    closed = replay.state is SessionState.CLOSED
+    if findings.count:
+        verdict = Verdict.INVALID
+    elif not (closed and whole):
+        verdict = Verdict.PREFIX
+    else:
+        verdict = Verdict.VALID if pinned else Verdict.SELF_CONSISTENT
+    unproven = [
+        *([] if closed else [NOT_CLOSED]),
+        *([] if pinned else [NOT_PINNED]),
+        *([] if expected else [NOT_EXPECTED]),
+        *NOT_PROVEN,
+    ]
+    return Report(
+        path=escape_text(path),
+        verdict=verdict,
+        findings=tuple(findings.kept),
+        finding_count=findings.count,
+        notes=tuple(_note(replay, whole)),
+        run_id=_show(replay.opening.get("recorder_session")),
+        signer_key=replay.signer_key,
+        policy_hash=_show(replay.opening.get("policy_hash")),
+        receipt_count=replay.tally.receipt_count,
+        final_seq=replay.final_seq,
+        head=replay.head,
+        started_at=replay.started_at,
+        ended_at=replay.ended_at,
+        close_reason=_show(replay.closing.get("close_reason")),
+        totals={name: replay.tally.totals[name] for name in (*VERDICTS, "other")},
+        not_proven=tuple(unproven),
+    )
+
+
+def _note(replay: Replay, whole: bool) -> Sequence[str]:
+    notes = []
+    if replay.torn:
+        notes.append("the last line is torn: it was being written when the run ended, and is not counted")
+    if replay.state is SessionState.NEW:
+        notes.append("there is no receipt at all")
+    elif replay.state is SessionState.OPEN:
+        notes.append("the chain is not closed: the run was cut off, or the end of the file was")
+        if len(replay.pairing):
+            notes.append(f"intents whose outcome is not recorded: {len(replay.pairing)}")
+    if not whole:
+        notes.append("packet.json is missing: only the evidence file was checked")
+    return notes
+
+
+def _show(value: object) -> str:
+    return escape_text(value, _SHOWN_CHARS) if isinstance(value, str) else ""
+
+
+def render_text(report: Report) -> str:
+    """A report for people: the verdict first."""
+    rows = [
+        ("evidence", report.path),
+        ("run", report.run_id),
+        ("signed by", report.signer_key),
+        ("policy", report.policy_hash),
+        ("receipts", _render_counts(report)),
+        ("head", report.head),
+        ("time", f"{report.started_at} to {report.ended_at}" if report.started_at else ""),
+        ("ended by", report.close_reason),
+    ]
+    lines = [_SENTENCES[report.verdict]]
+    if report.error:
+        lines.append(f"  {report.error}")
+    lines += [f"  {name:<{_COLUMN}}{value}" for name, value in rows if value]
+    lines += [f"  note: {note}" for note in report.notes]
+    if report.finding_count:
+        lines += ["", f"{report.finding_count} finding{'s' if report.finding_count > 1 else ''}:"]
+        lines += [f"  [{finding.code}] {finding.message}" for finding in report.findings]
+        if report.finding_count > len(report.findings):
+            lines.append(f"  ... and {report.finding_count - len(report.findings)} more")
+    if report.not_proven:
+        lines += ["", "Not proven:", *(f"  - {item}" for item in report.not_proven)]
+    return "\n".join(lines) + "\n"
+
+
+def render_json(report: Report) -> dict[str, object]:
+    """A report as plain values for `json.dumps`; the names are stable."""
+    return {
+        "verdict": report.verdict.value,
+        "trusted": report.trusted,
+        "exit_code": report.exit_code,
+        **{
+            name: value
+            for name, value in attrs.asdict(report, recurse=False).items()
+            if name not in ("verdict", "findings", "notes", "not_proven")
+        },
+        "findings": [{**attrs.asdict(finding), "message": finding.message} for finding in report.findings],
+        "notes": list(report.notes),
+        "not_proven": list(report.not_proven),
+    }
+
+
+def _render_counts(report: Report) -> str:
+    if not report.receipt_count:
+        return ""
+    totals = ", ".join(f"{count} {verdict}" for verdict, count in report.totals.items() if count)
+    return f"{report.receipt_count} ({totals})"

@@ -1,0 +1,150 @@
+"""Check a packet, or a bare evidence file, offline: `verify(path, keys=…)` gives a Report.
+
+Loads no runtime, needs no rights and no network. It never raises for what is in a packet: that is findings. It
+cannot tell an honest signer from a dishonest one; the report says what is not proven.
+
+Rule 1: without a pinned key nothing is ever valid.
+Rule 2: whatever the caller expects (run, head, policy) and the evidence does not show is a finding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trio_egress.errors import EvidenceError, UsageError
+from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
+from trio_egress.evidence.facts import escape_text
+from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.members import HEX_64, describe
+from trio_egress.evidence.packet import (
+    COMPILED_NAME,
+    POLICY_NAME,
+    PUBLIC_KEY_NAME,
+    open_plain,
+    read_inside,
+    read_public_key,
+)
+from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.report import Report, Verdict, conclude
+from trio_egress.evidence.sign import parse_public_key
+
+_POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def verify(
+    path: str | os.PathLike[str],
+    keys: Sequence[str] = (),
+    *,
+    policy_hash: str | None = None,
+    expect_run: str | None = None,
+    expect_head: str | None = None,
+) -> Report:
+    """Check the packet directory, or evidence file, at `path`.
+
+    `keys` are pinned public keys, as 64 hex digits or paths of key files. `policy_hash` is `sha256:…`, `expect_run`
+    a run id, `expect_head` the 64 hex digits of the last receipt's hash. Raises UsageError for arguments that
+    cannot be meant, and nothing else.
+    """
+    _refuse_nonsense(keys, policy_hash, expect_run, expect_head)
+    shown = os.fspath(path)
+    try:
+        pinned = {read_public_key(key) for key in keys}
+        directory = Path(path) if os.path.isdir(path) else None
+        findings = Findings()
+        replay = Replay(findings, EVIDENCE_NAME, pinned or None)
+        with open_plain(
+            path if directory is None else directory / EVIDENCE_NAME, follow=directory is None
+        ) as evidence:
+            replay_stream(evidence, replay)
+    except (EvidenceError, OSError) as error:
+        return Report(path=escape_text(shown), verdict=Verdict.UNREADABLE, error=escape_text(str(error)))
+    whole = directory is None or _check_files(directory, replay, findings)
+    _check_expected(replay, findings, policy_hash, expect_run, expect_head)
+    expected = expect_run is not None or expect_head is not None
+    return conclude(shown, replay, findings, pinned=bool(pinned), whole=whole, expected=expected)
+
+
+def _refuse_nonsense(
+    keys: Sequence[str], policy_hash: str | None, expect_run: str | None, expect_head: str | None
+) -> None:
+    if isinstance(keys, str):
+        raise UsageError("keys must be a list of public keys, not one text")
+    if not all(key.strip() for key in keys):
+        raise UsageError("the public key is empty: leave it out to check without one")
+    if policy_hash is not None and _POLICY_HASH.fullmatch(policy_hash) is None:
+        raise UsageError("the policy hash must be 'sha256:' and 64 lower-case hex digits")
+    if expect_run is not None and not expect_run:
+        raise UsageError("the expected run is empty")
+    if expect_head is not None and HEX_64.fullmatch(expect_head) is None:
+        raise UsageError("the expected head must be 64 lower-case hex digits")
+
+
+def _check_expected(
+    replay: Replay,
+    findings: Findings,
+    policy_hash: str | None,
+    expect_run: str | None,
+    expect_head: str | None,
+) -> None:
+    opening = replay.opening
+    for code, place, found, expected in (
+        ("expect.run", "open.recorder_session", opening.get("recorder_session"), expect_run),
+        ("expect.head", "", replay.head or None, expect_head),
+        ("expect.policy", "open.policy_hash", opening.get("policy_hash"), policy_hash),
+    ):
+        if expected is not None and found != expected:
+            findings.add(code, EVIDENCE_NAME, 0, describe(found), describe(expected), place)
+
+
+def _check_files(directory: Path, replay: Replay, findings: Findings) -> bool:
+    """Check all that stands beside the evidence; False where there is no packet.json."""
+    if not os.path.lexists(directory / PACKET_NAME):
+        return False
+    raw = _read(directory, PACKET_NAME, findings)
+    packet = None if raw is None else check_packet(raw, replay, findings)
+    if packet is not None:
+        _check_artifacts(directory, packet["artifacts"], findings)
+        _check_policy(directory, packet["policy"], replay, findings)
+        _check_key(directory, replay, findings)
+    return True
+
+
+def _check_artifacts(directory: Path, artifacts: Mapping[str, object], findings: Findings) -> None:
+    for name in sorted(set(map(str, artifacts.values())) - {PACKET_NAME, EVIDENCE_NAME}):
+        _read(directory, name, findings)
+
+
+def _check_policy(directory: Path, policy: Mapping[str, object], replay: Replay, findings: Findings) -> None:
+    snapshot = policy.get("config_snapshot_sha256")
+    for name, expected in ((COMPILED_NAME, replay.opening.get("policy_hash")), (POLICY_NAME, snapshot)):
+        if expected is None:
+            continue
+        raw = _read(directory, name, findings)
+        found = expected if raw is None else f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        if found != expected:
+            findings.add("packet.policy", name, 0, describe(found), describe(expected))
+
+
+def _check_key(directory: Path, replay: Replay, findings: Findings) -> None:
+    raw = _read(directory, PUBLIC_KEY_NAME, findings)
+    try:
+        found = "nothing" if raw is None else parse_public_key(raw)
+    except EvidenceError as error:
+        found = str(error)
+    if raw is not None and found != replay.signer_key:
+        findings.add("packet.key", PUBLIC_KEY_NAME, 0, found, replay.signer_key or "a key that signed")
+
+
+def _read(directory: Path, name: str, findings: Findings) -> bytes | None:
+    try:
+        return read_inside(directory, name)
+    except (EvidenceError, OSError) as error:
+        findings.add(
+            "packet.file", escape_text(name), 0, escape_text(str(error)), "a plain file of the packet"
+        )
+        return None
