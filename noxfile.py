@@ -1,0 +1,55 @@
+"""The same checks as `./check`, one at a time and on each Python: `nox -l` lists them.
+
+Interpreters are found, never downloaded; where one is missing its session is skipped with a word. Backend: uv or pip.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+FUZZ_SECONDS = 60
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = False
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    session.install(".", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The whole suite as the current user; arguments after -- go to pytest."""
+    install(session, "test")
+    session.run("pytest", "--no-skips", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    install(session, "dev")
+    session.run("mypy")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Each target for FUZZ_SECONDS, or for as many seconds as the argument after -- says."""
+    install(session, "fuzz")
+    seconds = session.posargs[0] if session.posargs else str(FUZZ_SECONDS)
+    for target in sorted(Path("fuzz").glob("fuzz_*.py")):
+        session.run("python", str(target), seconds)
