@@ -16,13 +16,13 @@ import attrs
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, exit_code
 from trio_egress.cli.status import Status, write_status
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
-from trio_egress.evidence.keys import read_private_key
+from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.sign import SigningKey, generate
 from trio_egress.kernel.identity import find_identities
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.rule import Policy
-from trio_egress.runtime.environment import agent_environment
+from trio_egress.runtime.environment import agent_environment, find_provenance
 from trio_egress.runtime.spec import RunResult, RunSpec
 
 POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
@@ -102,15 +102,24 @@ def _prepare(options: argparse.Namespace) -> RunSpec:
         ),
         policy=policy,
         policy_text=text,
+        policy_path=path,
         evidence=evidence,
         key=key,
         identities=identities,
         run_id=run_id,
-        hidden=(Path(options.key).absolute(),) if options.key else (),
+        pinned=bool(options.key),
+        provenance=find_provenance(os.environ),
+        hidden=_hidden(options, evidence),
         timeout_seconds=options.timeout,
         proxy_port=options.proxy_port,
         watch=None if options.quiet else Denials().show,
     )
+
+
+def _hidden(options: argparse.Namespace, evidence: Path) -> tuple[Path, ...]:
+    """What the agent must not see besides this run's evidence: the key, and the evidence of earlier runs."""
+    key = (Path(options.key).absolute(),) if options.key else ()
+    return key if options.evidence else (evidence.parent, *key)
 
 
 def _read_policy(given: str | None) -> tuple[Path, str]:

@@ -1,0 +1,31 @@
+"""`trio-egress verify`: one call of the verifier, its report on standard output, its verdict as the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from trio_egress.errors import UsageError
+from trio_egress.evidence.report import render_json, render_text
+from trio_egress.evidence.verify import verify
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 valid, 1 invalid, 2 could not run, 3 not proven, 64 usage."""
+    try:
+        report = verify(
+            options.packet,
+            options.public_key,
+            policy_hash=options.policy_hash,
+            expect_run=options.expect_run,
+            expect_head=options.expect_head,
+        )
+    except UsageError as error:
+        print(f"trio-egress verify: {error}", file=sys.stderr)
+        return 64
+    if options.json:
+        print(json.dumps(render_json(report), indent=2))
+    else:
+        print(render_text(report).rstrip())
+    return report.exit_code

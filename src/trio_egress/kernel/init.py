@@ -106,14 +106,28 @@ def become_agent(plan: dict[str, Any], seccomp: bytes, terminal: int | None, tro
         close_all_but(trouble)
         syscalls.install_seccomp(seccomp)
         stage = "exec"
-        os.execvpe(plan["command"][0], plan["command"], plan["environment"])
+        program = find_program(plan["command"][0], plan["environment"].get("PATH", os.defpath))
+        os.execve(program, plan["command"], plan["environment"])
     except OSError as error:
         number = error.errno or errno.EINVAL
-        message = f"{stage}: {error.strerror or error}"
+        message = f"{plan['command'][0] if stage == 'exec' else stage}: {error.strerror or error}"
     except Exception as error:
         message = f"{stage}: {error}"
     os.write(trouble, json.dumps({"stage": stage, "errno": number, "message": message}).encode("ascii"))
     os._exit(1)
+
+
+def find_program(command: str, path: str) -> str:
+    """Where a shell would find it: a directory that can't be searched holds nothing. Raises FileNotFoundError."""
+    if "/" in command:
+        return command
+    found = [p for d in path.split(os.pathsep) if os.path.isfile(p := os.path.join(d or ".", command))]
+    for candidate in found:
+        if os.access(candidate, os.X_OK):
+            return candidate
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "not found in PATH")
+    return found[0]
 
 
 def own_session(terminal: int | None) -> None:

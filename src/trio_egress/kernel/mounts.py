@@ -55,9 +55,11 @@ def _resolver() -> Iterator[Mount]:
 
 
 def _hide(paths: Iterable[str]) -> Iterator[Mount]:
+    covered = ["/run/"]
     for path in sorted({os.path.realpath(path) for path in paths}):
-        if path.startswith("/run/"):
+        if path.startswith(tuple(covered)):
             continue
+        covered.append(f"{path}/")
         try:
             mode = os.stat(path).st_mode
         except OSError as error:

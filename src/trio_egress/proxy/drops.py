@@ -1,7 +1,7 @@
 """What the kernel refused, as the sandbox's log tells it: each kind of packet becomes a receipt, a flood becomes sums.
 
-Rule 1: the log can lose messages when its buffer is full, the kernel's counters can't: `settle` makes up the difference,
-so that the counts in the receipts add up to the packets, exactly.
+Rule 1: the log can lose messages when its buffer is full, the kernel's counters can't: `settle` makes up the
+difference, so that the counts in the receipts add up to the packets, exactly.
 """
 
 from __future__ import annotations

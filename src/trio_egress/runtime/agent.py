@@ -67,29 +67,30 @@ class _Deadline:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     end: End = End.EXITED
     code: int | None = None
+    message: str = ""
     agent: AgentEnd | None = None
 
-    def set(self, end: End, code: int) -> None:
+    def set(self, end: End, code: int, message: str) -> None:
         if self.end is End.EXITED:
-            self.end, self.code = end, code
+            self.end, self.code, self.message = end, code, message
             self.scope.deadline = trio.current_time() + TERM_GRACE_SECONDS
 
     def verdict(self) -> AgentEnd:
         if self.agent is not None and self.end is not End.TIMED_OUT:
             return self.agent if self.end is End.EXITED else attrs.evolve(self.agent, end=self.end)
-        return AgentEnd(self.end, self.code)
+        return AgentEnd(self.end, self.code, self.message)
 
 
 async def _keep_signals(sandbox: Sandbox, signals: AsyncIterator[int], deadline: _Deadline) -> None:
     async for number in signals:
         await _say(sandbox, signal=int(number))
         if number in ENDING:
-            deadline.set(End.TERMINATED, -number)
+            deadline.set(End.TERMINATED, -number, f"ended by {signal.Signals(number).name}")
 
 
 async def _keep_time(sandbox: Sandbox, seconds: float, deadline: _Deadline) -> None:
     await trio.sleep(seconds)
-    deadline.set(End.TIMED_OUT, -signal.SIGTERM)
+    deadline.set(End.TIMED_OUT, -signal.SIGTERM, f"the agent was ended after {seconds:g} s (--timeout)")
     await _say(sandbox, signal=int(signal.SIGTERM))
     await _say(sandbox, signal=int(signal.SIGCONT))
 

@@ -37,3 +37,12 @@ def agent_environment(
         result |= {"HOME": agent.home or "/", "USER": agent.name, "LOGNAME": agent.name}
         result.pop("MAIL", None)
     return result
+
+
+def find_provenance(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where a run takes place, in members of Audit Packet v0: GitHub Actions, another CI (self_hosted), or local."""
+    if environment.get("GITHUB_ACTIONS") == "true":
+        names = ("repository", "workflow", "run_id", "run_attempt", "ref", "sha")
+        found = {name: environment.get(f"GITHUB_{name.upper()}", "") for name in names}
+        return {"provider": "github_actions", **found}
+    return {"provider": "self_hosted" if environment.get("CI") else "local"}

@@ -7,15 +7,28 @@ time the packet is written.
 from __future__ import annotations
 
 import os
+import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 
 import attrs
 
 from trio_egress.errors import RecorderError, SandboxError
 from trio_egress.evidence.journal import Journal, open_journal
-from trio_egress.runtime.spec import RunSpec
+from trio_egress.evidence.packet import PacketFacts, write_packet
+from trio_egress.evidence.packet_form import Posture, RunFacts
+from trio_egress.evidence.report import Verdict
+from trio_egress.policy.compiled import render_compiled
+from trio_egress.runtime.agent import AgentEnd
+from trio_egress.runtime.spec import End, RunResult, RunSpec
+
+UNSUPPORTED_PATHS = (
+    "other steps of the same job, which run outside the sandbox",
+    "what the agent writes to standard output and error, and to files that others read later",
+    "programs outside that the agent talks to through inherited descriptors 0, 1 and 2",
+    "the content of TLS tunnels, which are opaque",
+)
 
 
 @attrs.frozen
@@ -24,7 +37,7 @@ class Evidence:
 
     directory: int
     journal: Journal
-    started_at: datetime
+    started_ns: int
 
 
 @contextmanager
@@ -40,7 +53,7 @@ def open_evidence(spec: RunSpec) -> Iterator[Evidence]:
             raise SandboxError(f"the evidence directory {spec.evidence} is not empty: name a new one")
         journal = _open_journal(directory, spec)
         try:
-            yield Evidence(directory, journal, datetime.now(timezone.utc))
+            yield Evidence(directory, journal, time.time_ns())
         finally:
             journal.close()
     finally:
@@ -57,3 +70,82 @@ def _open_journal(directory: int, spec: RunSpec) -> Journal:
     except (OSError, RecorderError) as error:
         raise SandboxError(f"cannot write evidence in {spec.evidence}: {error}") from None
     return journal
+
+
+def seal(spec: RunSpec, evidence: Evidence, ended: AgentEnd, refused: int, head: str) -> RunResult:
+    """Write the packet, and say what came of the run. Never raises: a packet that can't be written is an end too."""
+    try:
+        verdict = write_packet(evidence.directory, _packet_facts(spec, evidence, ended))
+        trouble = _find_trouble(spec, evidence, verdict)
+    except RecorderError as error:
+        trouble = str(error)
+    if trouble and ended.end is not End.INCOMPLETE:
+        ended = attrs.evolve(ended, end=End.INCOMPLETE, message=trouble)
+    return RunResult(
+        end=ended.end,
+        evidence=spec.evidence,
+        run_id=spec.run_id,
+        agent_code=ended.code,
+        message=ended.message,
+        refused=refused,
+        head=head,
+        not_found=ended.not_found,
+    )
+
+
+def _find_trouble(spec: RunSpec, evidence: Evidence, verdict: Verdict) -> str:
+    if verdict not in (Verdict.VALID, Verdict.SELF_CONSISTENT):
+        return f"the evidence of this run is {verdict.value}; see {spec.evidence}/verifier.txt"
+    own = os.fstat(evidence.directory)
+    try:
+        shown = os.stat(spec.evidence)
+    except PermissionError:
+        return ""  # as root: a directory below one that the supervisor, by now, can't enter
+    except OSError as error:
+        return f"the evidence directory {spec.evidence} is gone: {error.strerror}"
+    if (own.st_dev, own.st_ino) != (shown.st_dev, shown.st_ino):
+        return f"the evidence directory {spec.evidence} was replaced during the run: what is there now is not from it"
+    return ""
+
+
+def _packet_facts(spec: RunSpec, evidence: Evidence, ended: AgentEnd) -> PacketFacts:
+    now = time.time_ns()
+    return PacketFacts(
+        run=RunFacts(
+            **{"provider": "local", **spec.provenance},
+            agent_identity=os.path.basename(spec.command[0]),
+            started_ns=evidence.started_ns,
+            completed_ns=now,
+            agent_exit_code=ended.code,
+        ),
+        posture=_posture(spec),
+        policy_text=spec.policy_text,
+        policy_compiled=render_compiled(spec.policy),
+        policy_path=str(spec.policy_path),
+        public_key=spec.key.public_hex,
+        pinned=spec.pinned,
+        generated_ns=now,
+    )
+
+
+def _posture(spec: RunSpec) -> Posture:
+    """What this run enforced by construction. What was not measured inside is `unknown`."""
+    agent, host = spec.identities.agent, spec.identities.supervisor
+    return Posture(
+        enforcement_mode="enforce",
+        runner_os=platform.system().lower(),
+        runner_arch=platform.machine(),
+        raw_socket_status="unknown",
+        docker_socket_status="unknown",
+        dns_udp_status="proxied",
+        browser_proxy_status="forced",
+        websocket_frame_scanning="off",
+        unsupported_paths=UNSUPPORTED_PATHS,
+        agent_user=agent.name,
+        agent_uid=agent.uid,
+        host_user=host.name,
+        host_uid=host.uid,
+        proxy_url=f"http://127.0.0.1:{spec.proxy_port}",
+        script_basename=os.path.basename(spec.command[0]),
+        script_arg_count=len(spec.command) - 1,
+    )

@@ -25,17 +25,24 @@ HEARTBEAT_SECONDS = 30
 
 @attrs.frozen
 class RunSpec:
-    """One run. `environment` is what the agent will see; `hidden` what it will not (its key, other evidence)."""
+    """One run.
+
+    `environment` is what the agent will see, `hidden` what it will not: the key, other evidence. `pinned`: the key is
+    the operator's and was not made for this run. `provenance`: `environment.find_provenance`.
+    """
 
     command: tuple[str, ...]
     directory: Path
     environment: Mapping[str, str]
     policy: Policy
     policy_text: str
+    policy_path: Path
     evidence: Path
     key: SigningKey
     identities: Identities
     run_id: str
+    pinned: bool = False
+    provenance: Mapping[str, str] = attrs.field(factory=dict)
     hidden: tuple[Path, ...] = ()
     timeout_seconds: float | None = None
     proxy_port: int = PROXY_PORT

@@ -1,0 +1,192 @@
+"""`trio-egress demo`: the main job on an embedded default, in front of your eyes.
+
+It makes upstreams, a key and a policy, starts `trio-egress run` with a sample agent as anybody would, verifies the
+packet with that key, and lays what the agent saw beside what the receipts say. It needs no internet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from importlib.resources import files
+from pathlib import Path
+
+import attrs
+
+from trio_egress.cli.exits import REFUSED
+from trio_egress.demo.claims import Row, compare, find_strays, parse_lines
+from trio_egress.demo.table import render_table, render_verdict
+from trio_egress.demo.upstreams import Upstreams, open_upstreams
+from trio_egress.errors import SandboxError, TrioEgressError
+from trio_egress.evidence.report import Report, Verdict
+from trio_egress.evidence.sign import SigningKey, generate, render_private_key
+from trio_egress.evidence.verify import verify
+from trio_egress.kernel.identity import Identities, find_identities
+
+NOT_AS_EXPECTED = 1
+INTERRUPTED = 130
+RUN_SECONDS = 30
+PYTHONS = (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3")
+
+
+@attrs.frozen
+class Outcome:
+    """What the run left: the agent's words, the verified evidence beside them, and everything that is wrong."""
+
+    rows: Sequence[Row]
+    strays: Sequence[str]
+    reached: int
+    report: Report
+
+    @property
+    def as_expected(self) -> bool:
+        return (
+            self.report.verdict is Verdict.VALID and not self.strays and not any(r.faults for r in self.rows)
+        )
+
+
+def main(options: argparse.Namespace) -> int:
+    """0: all as expected, and the packet is valid. 1: something was not. 125: this machine allows no sandbox."""
+    try:
+        return _demonstrate(options.evidence)
+    except TrioEgressError as error:
+        print(f"trio-egress demo: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _demonstrate(directory: str | None) -> int:
+    evidence = Path(directory or tempfile.mkdtemp(prefix="trio-egress-audit-")).absolute()
+    key = generate(os.urandom(32))
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trio-egress-demo-")))
+        upstreams = stack.enter_context(open_upstreams(scratch))
+        ran = _run_agent(scratch, evidence, key, upstreams)
+    if ran.returncode != 0:
+        if directory is None:
+            shutil.rmtree(evidence)
+        return _tell_failure(ran)
+    outcome = _examine(ran.stdout, evidence, key, upstreams)
+    _tell(outcome, evidence, key)
+    return 0 if outcome.as_expected else NOT_AS_EXPECTED
+
+
+def _run_agent(
+    scratch: Path, evidence: Path, key: SigningKey, upstreams: Upstreams
+) -> subprocess.CompletedProcess[str]:
+    """`trio-egress run`, in a process of its own: as root it gives its privileges up, and the packet is read here."""
+    policy, secret = scratch / "demo.toml", scratch / "demo.key"
+    policy.write_text(_render_policy(upstreams), "utf-8")
+    secret.touch(mode=0o600)
+    secret.write_bytes(render_private_key(key))
+    options = [
+        "--policy",
+        policy,
+        "--evidence",
+        evidence,
+        "--key",
+        secret,
+        "--timeout",
+        RUN_SECONDS,
+        "--quiet",
+    ]
+    python = _find_python(find_identities(None, os.environ))
+    agent = files("trio_egress.demo").joinpath("agent.py")
+    # The agent's program comes by standard input and its working directory is /: no user needs a right for that.
+    return subprocess.run(
+        [sys.executable, "-m", "trio_egress", "run", *map(str, options), "--", python, "-I", "-"],
+        input=agent.read_text("utf-8"),
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=_make_environment(os.environ, upstreams),
+        check=False,
+    )
+
+
+def _make_environment(environment: Mapping[str, str], upstreams: Upstreams) -> dict[str, str]:
+    # Where this program was found must hold from / as well: a PYTHONPATH may be relative.
+    found = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    return {**environment, "PYTHONPATH": found, "DEMO_CA": upstreams.certificate}
+
+
+def _render_policy(upstreams: Upstreams) -> str:
+    text = files("trio_egress.demo").joinpath("policy.toml").read_text("utf-8")
+    return text.replace("$https_port", str(upstreams.https_port)).replace(
+        "$http_port", str(upstreams.http_port)
+    )
+
+
+def _find_python(identities: Identities) -> str:
+    """An interpreter that the agent's user can start; as root that is tried, since ours may be in a private home."""
+    if not identities.root:
+        return sys.executable
+    agent = identities.agent
+    for python in PYTHONS:
+        try:
+            tried = subprocess.run(
+                [python, "-I", "-c", "import ssl"],
+                user=agent.uid,
+                group=agent.gid,
+                extra_groups=[],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError):
+            continue
+        if tried.returncode == 0:
+            return python
+    raise SandboxError(
+        f"the demo's agent is a Python program that runs as {agent.name}, and that user can start none of "
+        f"{', '.join(PYTHONS)}"
+    )
+
+
+def _tell_failure(ran: subprocess.CompletedProcess[str]) -> int:
+    """What `trio-egress run` said, as it said it."""
+    sys.stderr.write(ran.stderr)
+    if ran.returncode == REFUSED:
+        print(
+            "trio-egress demo: nothing has run; `trio-egress doctor` says what this machine lacks, and its cure",
+            file=sys.stderr,
+        )
+    else:
+        print(f"trio-egress demo: the run ended with {ran.returncode}, not with 0", file=sys.stderr)
+    return ran.returncode
+
+
+def _examine(said: str, evidence: Path, key: SigningKey, upstreams: Upstreams) -> Outcome:
+    report = verify(evidence, [key.public_hex])
+    receipts = parse_lines((evidence / "evidence.jsonl").read_text("ascii"))
+    return Outcome(
+        compare(parse_lines(said), receipts), find_strays(upstreams.reached), len(upstreams.reached), report
+    )
+
+
+def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    report = outcome.report
+    held = sum(not row.faults for row in outcome.rows)
+    print(render_table(outcome.rows, colour=colour))
+    for fault in [*outcome.strays, *(finding.message for finding in report.findings)]:
+        print(render_verdict(f"NOT AS EXPECTED: {fault}", good=False, colour=colour))
+    summary = (
+        f"{held} of {len(outcome.rows)} as expected; {outcome.reached} requests reached the upstreams; "
+        f"packet {report.verdict.value.upper()}, {report.receipt_count} receipts"
+    )
+    print(render_verdict(summary, good=outcome.as_expected, colour=colour))
+    print(f"""
+The Audit Packet: {evidence}
+Verify it again:  trio-egress verify {evidence} \\
+                      --public-key {key.public_hex}
+Next:             trio-egress init
+                  trio-egress run -- ./your-agent.sh""")

@@ -1,0 +1,27 @@
+"""`trio-egress doctor`: what this machine allows, each line with its cure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import attrs
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 everything that a run needs is there; 1 something fails."""
+    if sys.platform != "linux":
+        print(f"fail  platform: this is {sys.platform}; the sandbox needs Linux, `verify` works everywhere")
+        return 1
+    from trio_egress.kernel.probe import probe_all
+
+    probes = probe_all(options.user)
+    if options.json:
+        print(json.dumps([attrs.asdict(probe) for probe in probes], indent=2))
+    else:
+        for probe in probes:
+            print(f"{probe.status:<5} {probe.name}: {probe.found}")
+            if probe.cure:
+                print("\n".join(f"      {line}" for line in probe.cure.splitlines()))
+    return 1 if any(probe.status == "fail" for probe in probes) else 0

@@ -1,0 +1,25 @@
+"""`trio-egress keygen`: a new signing key in PATH, its public half in PATH.pub."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from trio_egress.errors import EvidenceError
+from trio_egress.evidence.packet import write_key_pair
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 made; 2 it could not be."""
+    try:
+        key = write_key_pair(options.path, os.urandom(32))
+    except EvidenceError as error:
+        print(f"trio-egress keygen: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.path}      secret: sign with it (trio-egress run --key {options.path})", file=sys.stderr)
+    print(
+        f"{options.path}.pub  public: give it to reviewers (trio-egress verify --public-key)", file=sys.stderr
+    )
+    print(f"fingerprint {key.fingerprint}", file=sys.stderr)
+    return 0
