@@ -6,6 +6,7 @@ Everything is written to standard error; standard output belongs to the agent, u
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -61,7 +62,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"trio-egress: {text}", file=sys.stderr, flush=True)
+    """One message; a standard error that nobody reads any more must not end the run."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"trio-egress: {text}", file=sys.stderr, flush=True)
 
 
 def _open_status(path: str | None) -> int | None:

@@ -1,0 +1,53 @@
+"""What the agent's environment keeps, loses and gains."""
+
+from __future__ import annotations
+
+import attrs
+
+from trio_egress.kernel.identity import Identities, Ids
+from trio_egress.runtime.environment import agent_environment, find_provenance
+
+USER = Ids(1000, 1000, "ann", "/home/ann")
+ORDINARY = Identities(False, USER, USER)
+ROOT = Identities(True, Ids(65533, 65533, "65533", ""), USER)
+
+
+def seen(
+    environment: dict[str, str], identities: Identities = ORDINARY, *, variables: bool = False
+) -> dict[str, str]:
+    return agent_environment(environment, identities, "run-1", 8888, proxy_variables=variables)
+
+
+def test_inherited_proxies_are_removed_in_every_spelling() -> None:
+    given = {"HTTP_PROXY": "a", "https_proxy": "b", "All_Proxy": "c", "no_proxy": "d", "PATH": "/bin"}
+    assert seen(given) == {
+        "PATH": "/bin",
+        "TRIO_EGRESS_PROXY": "http://127.0.0.1:8888",
+        "TRIO_EGRESS_RUN": "run-1",
+    }
+
+
+def test_proxy_variables_are_set_only_when_asked_for() -> None:
+    proxy = "http://127.0.0.1:8888"
+    found = seen({"http_proxy": "http://elsewhere"}, variables=True)
+    assert {found[name] for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")} == {proxy}
+
+
+def test_an_ordinary_users_account_stays_and_roots_becomes_the_agents() -> None:
+    given = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "MAIL": "/var/mail/root"}
+    assert seen(given).items() >= given.items()
+    as_root = seen(given, ROOT)
+    assert (as_root["HOME"], as_root["USER"], as_root["LOGNAME"]) == ("/home/ann", "ann", "ann")
+    assert "MAIL" not in as_root
+
+
+def test_an_agent_without_a_home_gets_the_root_directory() -> None:
+    homeless = attrs.evolve(ROOT, agent=attrs.evolve(USER, home=""))
+    assert seen({}, homeless)["HOME"] == "/"
+
+
+def test_provenance_tells_github_from_another_ci_and_from_a_desk() -> None:
+    assert find_provenance({}) == {"provider": "local"}
+    assert find_provenance({"CI": "true"}) == {"provider": "self_hosted"}
+    github = find_provenance({"GITHUB_ACTIONS": "true", "GITHUB_SHA": "abc", "GITHUB_REPOSITORY": "o/r"})
+    assert (github["provider"], github["sha"], github["repository"]) == ("github_actions", "abc", "o/r")
