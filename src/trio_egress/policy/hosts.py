@@ -87,13 +87,10 @@ def _parse_label(label: str) -> str:
 
 def _parse_international(label: str) -> str:
     try:
-        encoded = idna.alabel(idna.ulabel(label)).decode("ascii")
+        # Through the U-label and back: two spellings in Punycode of one label must not be two names.
+        return idna.alabel(idna.ulabel(label)).decode("ascii")
     except idna.IDNAError as error:
         raise ValueError(f"the label {label!r} is not an international name (IDNA 2008): {error}") from None
-    # Two spellings in Punycode of one label would be two names for one host.
-    if label.isascii() and encoded != label:
-        raise ValueError(f"the label {label!r} is not in its normal form, {encoded!r}")
-    return encoded
 
 
 def _ends_in_number(label: str) -> bool:

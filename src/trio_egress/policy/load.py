@@ -65,14 +65,14 @@ def _parse_toml(text: str, file: str) -> dict[str, Any]:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         line = _split_lines(text)[error.lineno - 1]
-        message = f"{error.msg}{_hint_syntax(line[error.colno - 1 :])}"
-        raise PolicyError((_make_problem(file, error.lineno, error.colno, message, line),)) from None
+        hint = _hint_value(line[error.colno - 1 :]) if error.msg == "Invalid value" else ""
+        raise PolicyError((_make_problem(file, error.lineno, error.colno, error.msg + hint, line),)) from None
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits, or nesting hundreds deep; neither says where.
         raise PolicyError((_make_problem(file, 1, 1, str(error), ""),)) from None
 
 
-def _hint_syntax(rest: str) -> str:
+def _hint_value(rest: str) -> str:
     """What was meant by a value that is not TOML: a boolean, or a text without its quotes."""
     word = _WORD.match(rest)
     if word is None:

@@ -1,0 +1,200 @@
+"""How each key of a policy file is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cattrs
+import pytest
+import tomli
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_egress.policy.destination import parse_destination
+from trio_egress.policy.keys import RULES_MAX, TABLES, Document, structure
+from trio_egress.policy.problems import Fault, find_faults
+from trio_egress.policy.rule import Terms
+
+TOP: dict[str, Any] = {"version": "1.0", "default_deny": True}
+
+
+def faults_of(**keys: Any) -> list[Fault]:
+    with pytest.raises(cattrs.BaseValidationError) as caught:
+        structure({**TOP, **keys})
+    return list(find_faults(caught.value, TABLES))
+
+
+def terms_fault(**keys: Any) -> str:
+    """The one message about a rule with these keys."""
+    (fault,) = faults_of(egress=[{"destination": "a.example", **keys}])
+    return fault.message
+
+
+def test_only_two_keys_are_required() -> None:
+    assert structure(TOP) == Document(version="1.0", default_deny=True)
+    assert [fault.message for fault in faults_of_nothing()] == [
+        'the key "version" is missing at the top of the file; write version = "1.0"',
+        'the key "default_deny" is missing at the top of the file; write default_deny = true',
+    ]
+
+
+def faults_of_nothing() -> list[Fault]:
+    with pytest.raises(cattrs.BaseValidationError) as caught:
+        structure({})
+    return list(find_faults(caught.value, TABLES))
+
+
+def test_a_rule_has_every_key_of_its_table() -> None:
+    rule = {"destination": "a.example", "methods": ["GET", "HEAD", "GET"], "allow_private": True}
+    assert structure({**TOP, "dns_resolution": "proxy_only", "egress": [rule], "resolve": {}}).egress == (
+        Terms(
+            destination=parse_destination("a.example"), methods=frozenset({"GET", "HEAD"}), allow_private=True
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("version", "1", 'version must be "1.0", not "1"'),
+        ("version", 1.0, 'version must be "1.0", not 1.0'),
+        ("default_deny", False, "default_deny must be true, not false: what no rule allows is denied"),
+        ("default_deny", 1, "default_deny must be true, not 1: what no rule allows is denied"),
+        ("dns_resolution", "system", 'dns_resolution must be "proxy_only", not "system"'),
+        ("egress", {}, 'egress must be a list of tables, not a table; did you mean "[[egress]]"?'),
+        ("resolve", [], 'resolve must be a table, not a list; did you mean "[resolve]"?'),
+        (
+            "defualt_deny",
+            True,
+            'unknown key "defualt_deny" at the top of the file; did you mean "default_deny"?',
+        ),
+        (
+            "methods",
+            ["GET"],
+            'unknown key "methods" at the top of the file; it belongs in an [[egress]] table',
+        ),
+    ],
+)
+def test_a_wrong_key_at_the_top_is_told(key: str, value: object, said: str) -> None:
+    (fault,) = faults_of(**{key: value})
+    assert fault.path == (key,)
+    assert fault.message == said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("destination", 80, 'destination must be a string such as "api.example.com", not 80'),
+        ("destination", "a b", "the character ' ' is not allowed in a host name"),
+        ("methods", "GET", 'methods must be a list such as ["GET", "HEAD"], not "GET"'),
+        ("methods", [], "methods is empty, which would allow nothing; leave it out to allow every method"),
+        ("methods", [1], 'a method must be a string such as "GET", not 1'),
+        ("methods", ["get"], '"get" is not a method: methods are upper-case words; did you mean "GET"?'),
+        ("methods", ["FOO BAR"], '"FOO BAR" is not a method: methods are upper-case words'),
+        ("methods", ["PSOT"], '"PSOT" is not a method; did you mean "POST"?'),
+        ("methods", ["CONNECT"], "CONNECT can't be allowed by a rule: a tunnel is judged by what is in it"),
+        ("methods", ["connect"], "CONNECT can't be allowed by a rule: a tunnel is judged by what is in it"),
+        ("allow_private", 1, "allow_private must be true or false, not 1"),
+        ("allow_private", "true", 'allow_private must be true or false, not "true"'),
+        (
+            "scan",
+            True,
+            'unknown key "scan" in an [[egress]] table; the keys there are destination, methods, allow_private',
+        ),
+        (
+            "default_deny",
+            True,
+            'unknown key "default_deny" in an [[egress]] table; it belongs at the top of the file',
+        ),
+    ],
+)
+def test_a_wrong_key_of_a_rule_is_told(key: str, value: object, said: str) -> None:
+    assert terms_fault(**{key: value}) == said
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "PURGE", "M-SEARCH", "QUERY", "X"])
+def test_an_unusual_method_is_a_method(method: str) -> None:
+    (terms,) = structure({**TOP, "egress": [{"destination": "a.example", "methods": [method]}]}).egress
+    assert terms.methods == frozenset({method})
+
+
+def test_each_wrong_method_is_told_at_its_place() -> None:
+    faults = faults_of(egress=[{"destination": "a.example", "methods": ["GET", "PSOT", 3]}])
+    assert [fault.path for fault in faults] == [("egress", 0, "methods", 1), ("egress", 0, "methods", 2)]
+
+
+def test_a_rule_that_is_no_table_is_told() -> None:
+    (fault,) = faults_of(egress=[{"destination": "a.example"}, "b.example"])
+    assert fault == Fault(("egress", 1), 'a table is needed here, not "b.example"')
+
+
+def test_a_fault_in_a_pin_is_told_at_its_key() -> None:
+    (fault,) = faults_of(resolve={"a.example": "b.example"})
+    assert fault.path == ("resolve", "a.example")
+
+
+def test_too_many_rules_are_refused_before_they_are_read() -> None:
+    (fault,) = faults_of(egress=[{}] * (RULES_MAX + 1))
+    assert fault == Fault(
+        ("egress",), f"a policy has at most {RULES_MAX} rules, and this has {RULES_MAX + 1}"
+    )
+
+
+def test_a_rule_without_a_destination_is_told_with_an_example() -> None:
+    (fault,) = faults_of(egress=[{"methods": ["GET"]}])
+    assert fault == Fault(
+        ("egress", 0),
+        'the key "destination" is missing in an [[egress]] table; write destination = "api.example.com"',
+    )
+
+
+def test_every_required_key_has_an_example_that_is_accepted() -> None:
+    text = (
+        "\n".join(TABLES[Document].examples.values())
+        + "\n[[egress]]\n"
+        + TABLES[Terms].examples["destination"]
+    )
+    assert structure(tomli.loads(text)).egress
+
+
+_VALUES = st.recursive(
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.dates()
+    | st.sampled_from(["1.0", "GET", "a.example"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+_NAMES = st.sampled_from(["destination", "methods", "allow_private", "version"]) | st.text()
+_RULES = st.lists(st.dictionaries(_NAMES, _VALUES, max_size=3) | _VALUES, max_size=3)
+
+
+def read(data: dict[str, Any]) -> Document | list[Fault]:
+    try:
+        return structure(data)
+    except cattrs.BaseValidationError as error:
+        return list(find_faults(error, TABLES))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "version": st.just("1.0") | _VALUES,
+            "default_deny": st.just(True) | _VALUES,
+            "dns_resolution": _VALUES,
+            "egress": _RULES | _VALUES,
+            "resolve": _VALUES,
+            "other": _VALUES,
+        },
+    )
+)
+def test_any_data_is_a_document_or_has_faults(data: dict[str, Any]) -> None:
+    match read(data):
+        case Document(default_deny=default_deny):
+            assert default_deny is True
+        case faults:
+            assert faults
+            assert all(fault.message for fault in faults)
