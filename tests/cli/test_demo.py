@@ -1,0 +1,110 @@
+"""`trio-egress demo` as a stranger starts it: a real sandbox, real servers, a packet that verifies."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trio_egress
+from trio_egress.cli.demo import PYTHONS, _find_python
+from trio_egress.demo.claims import CLAIMS
+from trio_egress.errors import SandboxError
+from trio_egress.evidence.report import Verdict
+from trio_egress.evidence.verify import verify
+from trio_egress.kernel.identity import Identities, Ids
+
+SOURCE = Path(trio_egress.__file__).parents[1]
+
+
+def run_demo(
+    *options: str | Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trio_egress", "demo", *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
+        check=False,
+    )
+
+
+@pytest.mark.sandbox
+def test_every_attempt_comes_out_as_expected_and_the_packet_is_valid(tmp_path: Path) -> None:
+    ran = run_demo("--evidence", tmp_path / "packet")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{len(CLAIMS)} of {len(CLAIMS)} as expected; 3 requests reached the upstreams" in ran.stdout
+    assert ran.stderr == ""
+    key = re.search(r"--public-key ([0-9a-f]{64})$", ran.stdout, re.MULTILINE)
+    assert key is not None
+    report = verify(tmp_path / "packet", [key[1]])
+    assert report.verdict is Verdict.VALID
+    assert f"packet VALID, {report.receipt_count} receipts" in ran.stdout
+
+
+@pytest.mark.sandbox
+def test_output_is_narrow_plain_and_names_what_to_do_next(tmp_path: Path) -> None:
+    ran = run_demo("--evidence", "packet", cwd=tmp_path)
+    table, _, rest = ran.stdout.partition("\n\n")
+    assert max(map(len, table.splitlines())) <= 100
+    assert "\x1b" not in ran.stdout
+    assert str(tmp_path / "packet") in rest
+    assert "trio-egress init\n" in rest
+    assert "trio-egress run -- " in rest
+
+
+@pytest.mark.sandbox
+def test_packet_goes_to_a_new_directory_that_is_named_and_nothing_else_is_left(tmp_path: Path) -> None:
+    ran = run_demo(TMPDIR=str(tmp_path))
+    (left,) = tmp_path.iterdir()
+    assert f"The Audit Packet: {left}\n" in ran.stdout
+    assert (left / "packet.json").is_file()
+
+
+@pytest.mark.sandbox
+def test_proxy_variables_and_another_policy_change_nothing(tmp_path: Path) -> None:
+    ran = run_demo(
+        "--evidence",
+        tmp_path / "packet",
+        http_proxy="http://127.0.0.1:9",
+        HTTPS_PROXY="http://127.0.0.1:9",
+        TRIO_EGRESS_POLICY="/nonexistent",
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_directory_that_is_not_empty_is_refused_as_run_refuses_it(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    ran = run_demo("--evidence", tmp_path)
+    assert ran.returncode == 125
+    assert "is not empty" in ran.stderr
+    assert "trio-egress doctor" in ran.stderr
+    assert ran.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_ordinary_user_runs_the_agent_with_its_own_interpreter() -> None:
+    me = Ids(os.getuid(), os.getgid(), "me", "/")
+    assert _find_python(Identities(root=False, supervisor=me, agent=me)) == sys.executable
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has the agent run as another user")
+def test_root_finds_an_interpreter_that_the_agents_user_can_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    private = tmp_path / "python"
+    private.symlink_to(sys.executable)
+    agent = Ids(65534, 65534, "nobody", "/")
+    identities = Identities(root=True, supervisor=agent, agent=agent)
+    monkeypatch.setattr("trio_egress.cli.demo.PYTHONS", (str(private), *PYTHONS))
+    assert _find_python(identities) in PYTHONS
+    monkeypatch.setattr("trio_egress.cli.demo.PYTHONS", (str(private),))
+    with pytest.raises(SandboxError, match="nobody"):
+        _find_python(identities)
