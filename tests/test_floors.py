@@ -33,6 +33,7 @@ FLOORS = {
     "recorder": 3,
     "proxy": 4,
     "runtime": 5,
+    "demo": 5,
     "cli": 6,
     "__main__": 6,
     "integrations": 6,
@@ -41,6 +42,7 @@ FLOORS = {
 LIBRARIES = {  # library: the files that may import it, as paths below src/trio_egress
     "attrs": ["*"],
     "cattrs": ["policy/*"],
+    "cryptography": ["demo/upstreams.py"],
     "dns": ["wire/dns.py"],
     "exceptiongroup": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "h11": ["wire/http1.py"],
@@ -54,11 +56,13 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
 }
 
 LAUNCHER = ["kernel/launcher.py", "kernel/init.py", "kernel/syscalls.py"]
-"""Programs that run without site-packages (`python -I -S`): the standard library and each other, nothing else."""
+"""The programs that build the sandbox: `python -I -S`, so the standard library and each other, nothing else."""
 LAUNCHER_MODULES = {
     "trio_egress.kernel",
     *("trio_egress." + p.removesuffix(".py").replace("/", ".") for p in LAUNCHER),
 }
+STANDALONE: dict[str, set[str]] = {**dict.fromkeys(LAUNCHER, LAUNCHER_MODULES), "demo/agent.py": set()}
+"""Programs that run where no library is, with what they may import beside the standard library."""
 
 WORLD = {
     "asyncio",
@@ -79,10 +83,21 @@ WORLD = {
 """What floor 1 never touches: it takes bytes and values, and is told the time."""
 
 FILES = {"io", "os", "pathlib", "shutil"}
-FILE_OPENERS = ["evidence/journal.py", "evidence/packet.py"]
-"""Floor 1 opens files in these alone."""
+"""Of floor 1 only evidence may import these, to name and look at paths; it opens them in FILE_OPENERS alone."""
 
-CLOCK_CALLS = {"now", "utcnow", "today"}
+FILE_OPENERS = ["evidence/journal.py", "evidence/packet.py", "policy/starter.py"]
+OPENING = {
+    "open()",
+    "os.open",
+    "os.fdopen",
+    "io.open",
+    ".read_text",
+    ".read_bytes",
+    ".write_text",
+    ".write_bytes",
+}
+AMBIENT = {".now", ".utcnow", ".today", "os.environ", "os.getenv", "os.urandom"}
+"""Clock, environment, randomness: on floor 1 each is an argument."""
 
 
 class Import(NamedTuple):
@@ -147,18 +162,16 @@ def find_violations(sources: Mapping[str, str], modules: set[str]) -> list[str]:
             reason = judge_import(path, imported.target)
             if reason:
                 found.append(f"{path}:{imported.line}: {imported.target}: {reason}")
-        found += [
-            f"{path}:{line}: reads a clock; time is an argument on floor 1"
-            for line in find_clocks(path, source)
-        ]
+        if FLOORS.get(folder_of(path)) in (0, 1):
+            found += [f"{path}:{line}: {reason}" for line, reason in find_touches(path, source)]
     return found
 
 
 def judge_import(path: str, target: str) -> str:
     """Why this file may not import that, or ''."""
     top, _, rest = target.partition(".")
-    if path in LAUNCHER and target not in LAUNCHER_MODULES and top not in sys.stdlib_module_names:
-        return "the launcher's programs import the standard library and each other only"
+    if path in STANDALONE and target not in STANDALONE[path] and top not in sys.stdlib_module_names:
+        return "a program that runs without libraries imports the standard library only"
     if top == "trio_egress":
         return judge_floor(path, rest.partition(".")[0] or "__init__")
     if top in LIBRARIES:
@@ -191,7 +204,7 @@ def judge_standard_library(path: str, top: str) -> str:
         return ""
     if top in WORLD:
         return "floors 0 and 1 touch no socket, clock, process or randomness"
-    if top in FILES and path not in FILE_OPENERS:
+    if top in FILES and folder_of(path) != "evidence" and path not in FILE_OPENERS:
         return f"on floor 1 files are opened in {', '.join(FILE_OPENERS)} alone"
     return ""
 
@@ -200,16 +213,22 @@ def folder_of(path: str) -> str:
     return Path(Path(path).parts[0]).stem
 
 
-def find_clocks(path: str, source: str) -> Iterator[int]:
-    if FLOORS.get(folder_of(path)) not in (0, 1):
-        return
+def find_touches(path: str, source: str) -> Iterator[tuple[int, str]]:
+    """Where a module of floor 0 or 1 reaches for the world through a module that it may import."""
     for node in ast.walk(ast.parse(source, path)):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in CLOCK_CALLS
-        ):
-            yield node.lineno
+        match node:
+            case ast.Call(func=ast.Name(id=name)):
+                names = {f"{name}()"}
+            case ast.Attribute(value=ast.Name(id=owner), attr=attribute):
+                names = {f"{owner}.{attribute}", f".{attribute}"}
+            case ast.Attribute(attr=attribute):
+                names = {f".{attribute}"}
+            case _:
+                continue
+        for name in names & AMBIENT:
+            yield node.lineno, f"{name} on floor 1, where time, randomness and environment are arguments"
+        for name in names & OPENING if path not in FILE_OPENERS else ():
+            yield node.lineno, f"{name}: on floor 1 files are opened in {', '.join(FILE_OPENERS)} alone"
 
 
 SOURCES = read_sources()
@@ -278,21 +297,27 @@ def test_the_graph_is_read_at_all() -> None:
         ("runtime/spec.py", "import tomli", "tomli belongs to policy/"),
         ("kernel/apply.py", "import trio", "trio belongs to"),
         ("runtime/seal.py", "import requests", "not a library that this project names"),
-        ("kernel/launcher.py", "import attrs", "standard library and each other only"),
+        ("kernel/launcher.py", "import attrs", "imports the standard library only"),
         (
             "kernel/init.py",
             "from trio_egress.errors import SandboxError",
-            "standard library and each other only",
+            "imports the standard library only",
         ),
         (
             "kernel/syscalls.py",
             "from trio_egress.kernel import seccomp",
-            "standard library and each other only",
+            "imports the standard library only",
         ),
+        ("demo/agent.py", "from trio_egress.errors import SandboxError", "imports the standard library only"),
         ("wire/dns.py", "import socket", "touch no socket"),
         ("policy/load.py", "import time", "touch no socket, clock"),
         ("policy/load.py", "from pathlib import Path", "files are opened in"),
-        ("evidence/receipt.py", "stamp = datetime.now(timezone.utc)", "reads a clock"),
+        ("evidence/verify.py", "file = open('x', 'rb')", "open(): on floor 1 files are opened in"),
+        ("evidence/verify.py", "fd = os.open('x', 0)", "os.open: on floor 1 files are opened in"),
+        ("evidence/verify.py", "raw = (directory / 'x').read_bytes()", ".read_bytes: on floor 1 files"),
+        ("evidence/receipt.py", "stamp = datetime.now(timezone.utc)", ".now on floor 1"),
+        ("evidence/chain.py", "home = os.environ['HOME']", "os.environ on floor 1"),
+        ("evidence/sign.py", "seed = os.urandom(32)", "os.urandom on floor 1"),
     ],
 )
 def test_a_forbidden_import_is_seen(path: str, source: str, reason: str) -> None:
@@ -312,6 +337,8 @@ def test_a_forbidden_import_is_seen(path: str, source: str, reason: str) -> None
         ),
         ("kernel/launcher.py", "import json\nfrom trio_egress.kernel import init, syscalls"),
         ("kernel/syscalls.py", "import ctypes"),
+        ("evidence/packet.py", "import os\nwith open('x') as file: pass"),
+        ("evidence/verify.py", "import os\nif os.path.isdir('x'): chain.open(1)"),
         ("__main__.py", "from trio_egress.cli.main import main"),
         ("proxy/http.py", "import trio, socket, time\nfrom trio_egress.wire import http1"),
     ],
