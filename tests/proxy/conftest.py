@@ -224,7 +224,9 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
     """`open_world(rules, pins, **limits)`: leaving it waits until every connection has ended, then closes the chain."""
 
     @asynccontextmanager
-    async def opened(rules: str, pins: Mapping[str, int] | None = None, **limits: Any) -> AsyncIterator[World]:
+    async def opened(
+        rules: str, pins: Mapping[str, int] | None = None, **limits: Any
+    ) -> AsyncIterator[World]:
         resolve = "".join(f'"{host}" = "127.0.0.1:{port}"\n' for host, port in (pins or {}).items())
         policy = load_policy(f"{HEAD}{rules}\n[resolve]\n{resolve}", "agent.toml")
         descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
@@ -257,6 +259,28 @@ async def receive_until(stream: trio.abc.ReceiveStream, marker: bytes) -> bytes:
         assert piece, raw
         raw += piece
     return raw
+
+
+async def receive_exactly(stream: trio.abc.ReceiveStream, size: int) -> bytes:
+    """`size` bytes; an error if more came with them."""
+    raw = b""
+    while len(raw) < size:
+        piece = await stream.receive_some()
+        assert piece, raw
+        raw += piece
+    assert len(raw) == size, raw[size:]
+    return raw
+
+
+def script(*exchanges: tuple[bytes, bytes]) -> Serve:
+    """An upstream that reads exactly the first of each pair, and answers with the second."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        for expected, answer in exchanges:
+            assert await receive_exactly(stream, len(expected)) == expected
+            await stream.send_all(answer)
+
+    return serve
 
 
 async def receive_all(stream: trio.abc.ReceiveStream) -> bytes:

@@ -103,10 +103,13 @@ class _Side:
 
     def __init__(self, role: type[h11.CLIENT | h11.SERVER], head_bytes: int, header_count: int) -> None:
         self._h11 = h11.Connection(role, max_incomplete_event_size=head_bytes)
+        self._head_bytes = head_bytes
         self._header_count = header_count
+        self._ended = False
 
     def feed(self, raw: bytes) -> None:
         """Bytes of the peer; empty at the end of its stream."""
+        self._ended = not raw
         try:
             self._h11.receive_data(raw)
         except h11.RemoteProtocolError as error:
@@ -133,7 +136,9 @@ class _Side:
         try:
             event = self._h11.next_event()
         except h11.RemoteProtocolError as error:
-            raise _bad(error) from None
+            raise (
+                BadMessage("the connection ended inside a message") if self._ended else _bad(error)
+            ) from None
         if isinstance(event, (h11.Request, h11.Response, h11.InformationalResponse)):
             self._check_head(event)
         return event if isinstance(event, h11.Event) else None
@@ -143,6 +148,9 @@ class _Side:
             raise BadMessage("the HTTP version is neither 1.0 nor 1.1", 505)
         if len(event.headers) > self._header_count:
             raise BadMessage(f"a head has more than {self._header_count} fields", 431)
+        # h11 bounds what is incomplete; a head that came whole in few reads can be longer.
+        if sum(len(name) + len(value) for name, value in event.headers) > self._head_bytes:
+            raise BadMessage(f"a head has more than {self._head_bytes} bytes", 431)
         names = {name for name, _ in event.headers}
         if {b"content-length", b"transfer-encoding"} <= names:
             raise BadMessage("a message has both Content-Length and Transfer-Encoding (RFC 9112 6.1)")
