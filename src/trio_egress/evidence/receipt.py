@@ -140,11 +140,11 @@ def parse_timestamp(text: str) -> int | None:
 @functools.lru_cache(maxsize=64)
 def _parse_second(text: str) -> int | None:
     try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        moment = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
     second = int(moment.timestamp())
-    # strptime takes "2026-1-1T0:0:0" too: only the one form counts.
+    # fromisoformat takes other forms too: only the one that is written counts.
     return second if second >= 0 and _render_second(second) == text else None
 
 

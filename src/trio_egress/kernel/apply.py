@@ -102,11 +102,9 @@ def _read_step(raw: bytes, step: str) -> Mapping[str, object]:
 def _explain(message: str) -> str:
     """A failure with its cure, where the cure is known."""
     text = f"cannot build the sandbox: {message}"
-    if message.startswith("creating the namespaces"):
-        return f"{text}\nthis machine does not let you create namespaces; `trio-egress doctor` says why and what helps"
-    if "proc on /proc" in message or "mount: /proc" in message:
-        return f"{text}\na /proc that a container engine has masked cannot be mounted anew; see `trio-egress doctor`"
-    return text
+    if message.startswith("PID 1") and "/proc" in message:
+        return f"{text}\na /proc that a container engine has masked can't be mounted anew; see `trio-egress doctor`"
+    return f"{text}\n`trio-egress doctor` says what this machine lacks, and what helps"
 
 
 def _map_ids(pid: int, identities: Identities) -> None:

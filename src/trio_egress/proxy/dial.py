@@ -75,7 +75,9 @@ async def _resolve(name: str, seconds: float) -> Sequence[Address] | Undialled:
     """The name's addresses by the machine's own resolver, without doubles."""
     with trio.move_on_after(seconds):
         try:
-            found = await trio.socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            # Bytes: a name in normal form needs no IDNA codec, which would be imported while the agent runs.
+            raw = name.encode("ascii")
+            found = await trio.socket.getaddrinfo(raw, None, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
             return Undialled(f"{name} can't be resolved: {getattr(error, 'strerror', None) or error}")
         return list(dict.fromkeys(_normal(str(entry[4][0])) for entry in found))
