@@ -3,13 +3,15 @@
 It forwards nothing and asks nobody: an allowed name gets its synthetic addresses, and what it really resolves to is
 asked for by the supervisor alone, after a connection to it was allowed.
 
-Rule 1: every query is in exactly one receipt, by itself or in the count of a sum; the counts add up to the queries.
-Rule 2: an answer never waits: to a client that does not take it, it is lost, as DNS allows.
+Rule 1: every query is in exactly one receipt, by itself or in the count of a sum; so is a connection without one.
+Rule 2: nobody waits for a client: an answer that it does not take is lost, as DNS allows.
 Rule 3: a client can end its own connection and nothing else.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -24,6 +26,7 @@ from trio_egress.model import Address, Attempt, Decision, Host, Layer, Name, Pro
 from trio_egress.policy.engine import decide
 from trio_egress.policy.hosts import parse_host
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.listen import keep_listener
 from trio_egress.proxy.peer import OUR_FAULTS, Peer
 from trio_egress.proxy.tally import Sum, open_tally
 from trio_egress.recorder import Recorder
@@ -32,19 +35,8 @@ from trio_egress.wire import dns
 TTL_SECONDS: Final = 300
 """Any value would do, the addresses hold for the whole run; this is what clients see most."""
 
-
-@attrs.frozen
-class DnsLimits:
-    """Bounds of the stub, in seconds and counts."""
-
-    idle_seconds: float = 10.0
-    """Until a whole query has come over TCP (RFC 7766 6.2.3: a few seconds; unbound's tcp-idle-timeout is 30)."""
-
-    send_seconds: float = 1.0
-    """Until the client's buffer takes an answer."""
-
-    connections: int = 64
-    """TCP connections at once; one more is closed (BIND's tcp-clients: 150 for a whole site)."""
+WAITING: Final = 4096
+"""Datagrams read at the end: more than the kernel's default receive buffer (208 KiB) holds."""
 
 
 @attrs.frozen
@@ -72,7 +64,7 @@ class _Stub:
         try:
             query = dns.parse_query(raw)
         except PeerError as error:
-            self.count_unread(Layer.MALFORMED, str(error))
+            self.count_unread(str(error))
             return dns.render_malformed(raw)
         host, decision = self._judge(query)
         addresses = None
@@ -93,93 +85,93 @@ class _Stub:
             answers.append(b"" if answer is None else dns.render_message(answer))
         return answers
 
-    def count_unread(self, layer: Layer, reason: str) -> None:
+    def count_unread(self, reason: str) -> None:
         """Count a message, or a connection, that holds no question to judge."""
-        self._count(self.own, Decision(False, layer, reason), "")
+        self._count(self.own, Decision(False, Layer.MALFORMED, reason), "")
 
     def _judge(self, query: dns.Query) -> tuple[Host, Decision]:
         try:
             host = parse_host(query.name)
         except ValueError as error:
-            return Name(query.name), Decision(
-                False, Layer.MALFORMED, f"{query.name} is not a host name: {error}"
-            )
+            reason = f"{query.name} is not a host name: {error}"
+            return Name(query.name), Decision(False, Layer.MALFORMED, reason)
         return host, decide(self.gate.policy, _attempt(host))
 
     def _count(self, host: Host, decision: Decision, rdtype: str) -> None:
         """One event for the tally. Where that has no room, it is an event of the rule, or of the layer."""
         rule = decision.rule if decision.allowed else None
         group = self.own if rule is None else Name(rule.destination.partition(":")[0])
-        others = Decision(decision.allowed, decision.layer, "different queries in a flood", rule)
+        others = Decision(decision.allowed, decision.layer, "a flood of different queries", rule)
         self.count(_Asked(_attempt(host), decision, rdtype), _Asked(_attempt(group), others, ""))
 
 
-async def keep_dns_udp(sock: trio.socket.SocketType, gate: Gate, limits: DnsLimits | None = None) -> None:
+async def keep_dns_udp(sock: trio.socket.SocketType, gate: Gate) -> None:
     """Answer datagrams for as long as the run lives. The socket stays the caller's to close."""
-    limits = limits or DnsLimits()
     async with open_tally(partial(_tell, gate.recorder, "udp")) as count:
         stub = _Stub(gate, ip_address(sock.getsockname()[0]), count)
-        while True:
-            try:
-                raw, sender = await sock.recvfrom(dns.QUERY_BYTES + 1)
-            except OSError as error:
-                if error.errno in OUR_FAULTS:
-                    raise
-                continue
-            answer = stub.answer(raw)
-            if answer is not None:
-                # A closed port, no route, a full queue: the client's loss. A fault of ours shows at the next receive.
-                with suppress(OSError), trio.move_on_after(limits.send_seconds):
-                    await sock.sendto(answer, sender)
+        try:
+            while True:
+                await _answer_datagram(sock, stub)
+        finally:
+            _judge_waiting(sock, stub)
 
 
-async def keep_dns_tcp(listener: trio.SocketListener, gate: Gate, limits: DnsLimits | None = None) -> None:
-    """Answer connections for as long as the run lives, and close the listener at its end."""
-    limits = limits or DnsLimits()
-    places = trio.Semaphore(limits.connections)
+async def _answer_datagram(sock: trio.socket.SocketType, stub: _Stub) -> None:
+    try:
+        raw, sender = await sock.recvfrom(dns.QUERY_BYTES + 1)
+    except OSError as error:
+        if error.errno in OUR_FAULTS:
+            raise
+        await trio.lowlevel.checkpoint()  # raised before trio let others run
+        return
+    answer = stub.answer(raw)
+    if answer is not None:
+        # A closed port, no route, a full queue: the client's loss. A fault of ours shows at the next receive.
+        with suppress(OSError), trio.move_on_after(stub.gate.limits.dns_send_seconds):
+            await sock.sendto(answer, sender)
+
+
+def _judge_waiting(sock: trio.socket.SocketType, stub: _Stub) -> None:
+    """What was sent before the end is judged and recorded as well, though it is too late to answer."""
+    with suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as waiting:
+        for _ in range(WAITING):
+            stub.answer(waiting.recv(dns.QUERY_BYTES + 1, socket.MSG_DONTWAIT))
+
+
+async def keep_dns_tcp(listener: trio.SocketListener, gate: Gate) -> None:
+    """Answer connections for as long as the run lives. The listener stays the caller's to close."""
     async with open_tally(partial(_tell, gate.recorder, "tcp")) as count:
         stub = _Stub(gate, ip_address(listener.socket.getsockname()[0]), count)
 
-        async def serve(stream: trio.SocketStream) -> None:
-            try:
-                places.acquire_nowait()
-            except trio.WouldBlock:
-                stub.count_unread(Layer.LIMIT, f"more than {limits.connections} DNS connections at once")
-                return
-            try:
-                await _serve(Peer(stream.socket, PeerError), stub, limits)
-            finally:
-                places.release()
+        async def handle(sock: trio.socket.SocketType, gate: Gate) -> None:
+            await _answer_stream(Peer(sock, PeerError), stub)
 
-        await trio.serve_listeners(serve, [listener])
+        await keep_listener(listener, handle, gate)
 
 
-async def _serve(peer: Peer, stub: _Stub, limits: DnsLimits) -> None:
+async def _answer_stream(peer: Peer, stub: _Stub) -> None:
     """One connection, until its client ends it, breaks it or keeps it waiting; nothing of that is raised."""
     buffer = bytearray()
-    fault = "DNS connection without a query"
-    try:
-        deadline = trio.current_time() + limits.idle_seconds
-        while True:
-            with trio.fail_at(deadline):
-                raw = await peer.recv(dns.QUERY_BYTES)
-            if not raw:
-                break
-            buffer += raw
-            answers = stub.answer_all(buffer)
-            if answers:
-                fault = ""
-                deadline = trio.current_time() + limits.idle_seconds
-                with trio.fail_after(limits.send_seconds):
-                    await peer.send(b"".join(answers))
-    except PeerError as error:
-        fault = fault and str(error)
-    except trio.TooSlowError:
-        pass
+    answered = 0
+    with suppress(PeerError, trio.TooSlowError):
+        while (answers := await _read_and_judge(peer, stub, buffer)) is not None:
+            answered += len(answers)
+            with trio.fail_after(stub.gate.limits.dns_send_seconds):
+                await peer.send(b"".join(answers))
     if buffer:
-        stub.count_unread(Layer.MALFORMED, "DNS message cut short, or longer than a query can be")
-    elif fault:
-        stub.count_unread(Layer.MALFORMED, fault)
+        stub.count_unread("a DNS message that is cut short or longer than a query can be")
+    elif not answered:
+        stub.count_unread("a DNS connection without a query")
+
+
+async def _read_and_judge(peer: Peer, stub: _Stub, buffer: bytearray) -> list[bytes] | None:
+    """The answers to the next whole messages; None at the end of the stream. What is left of one is in `buffer`."""
+    with trio.fail_after(stub.gate.limits.dns_idle_seconds):
+        while raw := await peer.recv(dns.QUERY_BYTES):
+            buffer += raw
+            if answers := stub.answer_all(buffer):
+                return answers
+    return None
 
 
 def _attempt(host: Host) -> Attempt:

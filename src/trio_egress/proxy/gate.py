@@ -69,6 +69,12 @@ class Limits:
     candidates: int = 8
     """Addresses of one name that are tried."""
 
+    dns_idle_seconds: float = 10.0
+    """Until a whole DNS query has come over TCP (RFC 7766 6.2.3 says a few seconds; unbound waits 30)."""
+
+    dns_send_seconds: float = 1.0
+    """Until the client's buffer takes a DNS answer of a few hundred bytes."""
+
 
 @attrs.frozen
 class Gate:
