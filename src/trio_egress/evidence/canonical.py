@@ -10,8 +10,10 @@ Rule 3: integers only, never a float.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 LINE_BYTES = 1 << 20
@@ -83,25 +85,31 @@ def parse_json(raw: bytes, encoding: str = "ascii") -> object:
         value: object = _parse(raw.decode(encoding))
     except RecursionError:
         raise ValueError(f"nested deeper than {NESTING}") from None
-    if raw.count(b"{") + raw.count(b"[") > NESTING and depth(value) > NESTING:
-        raise ValueError(f"nested deeper than {NESTING}")
     return value
 
 
-def depth(value: object) -> int:
-    """How many objects and arrays stand inside one another; a bare value has none."""
-    deepest = 0
-    pending = [(value, 0)]
-    while pending:
-        item, level = pending.pop()
-        if isinstance(item, dict):
-            pending.extend((child, level + 1) for child in item.values())
-        elif isinstance(item, list):
-            pending.extend((child, level + 1) for child in item)
-        else:
-            continue
-        deepest = max(deepest, level + 1)
-    return deepest
+def is_nested(value: object, limit: int) -> bool:
+    """Whether more than `limit` objects and arrays stand inside one another; a bare value is none."""
+    level = _containers([value])
+    for _ in range(limit):
+        level = _containers(child for item in level for child in _children(item))
+        if not level:
+            return False
+    return True
+
+
+def _containers(values: Iterable[object]) -> list[object]:
+    return [value for value in values if isinstance(value, (dict, list))]
+
+
+def _children(container: object) -> Iterable[object]:
+    return (
+        container.values()
+        if isinstance(container, dict)
+        else container
+        if isinstance(container, list)
+        else ()
+    )
 
 
 def find_repeated(raw: bytes, encoding: str = "ascii") -> str | None:
@@ -116,5 +124,6 @@ def find_repeated(raw: bytes, encoding: str = "ascii") -> str | None:
             names.add(name)
         return dict(pairs)
 
-    json.JSONDecoder(object_pairs_hook=look).decode(raw.decode(encoding))
+    with contextlib.suppress(RecursionError):  # then it is refused as too deep, whatever it repeats
+        json.JSONDecoder(object_pairs_hook=look).decode(raw.decode(encoding))
     return repeated[0] if repeated else None

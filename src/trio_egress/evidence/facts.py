@@ -64,13 +64,16 @@ def render_ext(facts: Mapping[str, object]) -> dict[str, object]:
     return {EXT_NAME: cleaned}
 
 
-def find_ext_misfits(ext: object) -> list[Misfit]:
-    """In what a receipt's `ext` is not of the form that `render_ext` gives."""
+def find_ext_misfits(ext: object, stored: bytes) -> list[Misfit]:
+    """In what a receipt's `ext` (and its stored bytes) is not of the form that `render_ext` gives."""
     if type(ext) is not dict or list(ext) != [EXT_NAME]:
         return [Misfit("ext.form", "ext", describe(ext), f"an object with {EXT_NAME} alone")]
     facts = ext[EXT_NAME]
     if type(facts) is not dict or "v" not in facts:
         return [Misfit("ext.form", f"ext.{EXT_NAME}", describe(facts), "an object with the version v")]
+    # Where stored bytes hold no escape at all, every text in them is printable ASCII.
+    if b"\\" in stored and not _has_portable_text(facts):
+        return [Misfit("ext.text", f"ext.{EXT_NAME}", "a character that is not", "printable ASCII alone")]
     return find_fact_misfits(facts)
 
 
@@ -79,9 +82,6 @@ def find_fact_misfits(facts: Mapping[str, object]) -> list[Misfit]:
         shape = FACTS.get(name)
         if shape is not None and not shape.fits(value):
             return [Misfit("ext.fact", f"ext.{EXT_NAME}.{name}", describe(value), shape.expected)]
-        if not is_portable(name) or not _has_portable_text(value):
-            place = f"ext.{EXT_NAME}.{describe(name)}"
-            return [Misfit("ext.text", place, "a character that is not printable ASCII", "printable ASCII")]
     return []
 
 

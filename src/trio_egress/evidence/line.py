@@ -11,7 +11,9 @@ from __future__ import annotations
 import attrs
 
 from trio_egress.evidence.canonical import (
+    NESTING,
     find_repeated,
+    is_nested,
     is_plain,
     parse_json,
     render_canonical,
@@ -82,8 +84,16 @@ def _read_receipt(
     raw: bytes, record: dict[str, object], ext: dict[str, object] | None, signature: str, signer_key: str
 ) -> Line | tuple[Misfit, ...]:
     misfits = RECORD.find_misfits(record, "action_record.")
+    if is_nested(ext, NESTING - 1):
+        return (Misfit("line.form", "ext", f"deeper than {NESTING}", f"nesting up to {NESTING}"),)
     stored_ext = None if ext is None else render_stored(ext)
-    stored = canonical = render_stored(record)
+    try:
+        stored = canonical = render_stored(record)
+    except RecursionError:
+        return (
+            *misfits,
+            Misfit("line.form", "action_record", f"deeper than {NESTING}", f"nesting up to {NESTING}"),
+        )
     if not is_plain(stored):
         try:
             canonical = render_canonical(record)
@@ -120,4 +130,4 @@ def _find_unbound(
         return [
             Misfit("ext.hash", "ext", found, describe(expected[0]) if expected else "the ext that was signed")
         ]
-    return [] if ext is None else find_ext_misfits(ext)
+    return [] if stored is None else find_ext_misfits(ext, stored)

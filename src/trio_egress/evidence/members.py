@@ -59,7 +59,7 @@ class Presence(enum.Enum):
 
 
 _REQUIRED = frozenset({Presence.FILLED, Presence.PRESENT})
-_MAY_BE_EMPTY = frozenset({Presence.PRESENT, Presence.FREE})
+_NEVER_EMPTY = frozenset({Presence.FILLED, Presence.OPTIONAL})
 
 
 @attrs.frozen(eq=False)
@@ -73,12 +73,18 @@ class Shape:
 
 @attrs.frozen(eq=False)
 class Member:
+    """A member; `fits` says whether a value may stand there."""
+
     name: str
     shape: Shape
     presence: Presence
+    fits: Callable[[object], bool] = attrs.field(init=False)
 
-    def fits(self, value: object) -> bool:
-        return self.shape.fits(value) and (self.presence in _MAY_BE_EMPTY or bool(value))
+    def __attrs_post_init__(self) -> None:
+        shape_fits = self.shape.fits
+        may_be_empty = self.presence not in _NEVER_EMPTY
+        fits = shape_fits if may_be_empty else lambda value: bool(value) and shape_fits(value)
+        object.__setattr__(self, "fits", fits)
 
 
 @attrs.frozen(eq=False)
@@ -88,7 +94,7 @@ class Table:
     members: tuple[Member, ...]
     ordered: bool = True
     by_name: Mapping[str, Member] = attrs.field(init=False)
-    _known: dict[tuple[str, ...], tuple[Member, ...]] = attrs.field(init=False, factory=dict)
+    _known: dict[tuple[str, ...], list[Callable[[object], bool]]] = attrs.field(init=False, factory=dict)
 
     @by_name.default
     def _name_members(self) -> Mapping[str, Member]:
@@ -107,22 +113,26 @@ class Table:
         if type(raw) is not dict:
             return [Misfit("member.type", place.rstrip(".") or "receipt", describe(raw), "an object")]
         names = tuple(raw)
-        standing = self._known.get(names)
-        if standing is None:
+        fits = self._known.get(names)
+        if fits is None:
             misfits = self._find_misplaced(names, place)
             if misfits:
-                for name in names:
-                    if len(misfits) < MISFITS and name in self.by_name:
-                        misfits += _find_value_misfits(self.by_name[name], raw[name], place)
-                return misfits[:MISFITS]
-            standing = tuple(self.by_name[name] for name in names)
+                return (misfits + self._find_values(raw, place))[:MISFITS]
+            # The same few orders of members come again and again: each is judged once.
+            fits = [self.by_name[name].fits for name in names]
             if len(self._known) < _KNOWN_ORDERS:
-                self._known[names] = standing
-        misfits = []
-        for member, value in zip(standing, raw.values(), strict=True):
-            if not member.fits(value):
-                misfits += _find_value_misfits(member, value, place)
-        return misfits[:MISFITS]
+                self._known[names] = fits
+        for fit, value in zip(fits, raw.values(), strict=True):
+            if not fit(value):
+                return self._find_values(raw, place)[:MISFITS]
+        return []
+
+    def _find_values(self, raw: Mapping[str, object], place: str) -> list[Misfit]:
+        misfits: list[Misfit] = []
+        for name, value in raw.items():
+            if name in self.by_name and len(misfits) < MISFITS:
+                misfits += _find_value_misfits(self.by_name[name], value, place)
+        return misfits
 
     def _find_misplaced(self, names: tuple[str, ...], place: str) -> list[Misfit]:
         misfits = [

@@ -13,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, Union
 
 import attrs
 
@@ -36,6 +36,8 @@ from trio_egress.evidence.sign import (
     render_public_key,
 )
 from trio_egress.evidence.summary import render_summary
+
+FilePath = Union[str, "os.PathLike[str]"]
 
 POLICY_NAME = "policy.toml"
 COMPILED_NAME = "policy-compiled.json"
@@ -130,7 +132,7 @@ def _put(dir_fd: int, name: str, raw: bytes) -> None:
 # reading
 
 
-def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
+def open_plain(path: FilePath, *, follow: bool = False) -> BinaryIO:
     """Open a plain file. Raises EvidenceError for anything else; a link only where `follow`."""
     flags = os.O_RDONLY | _BINARY | _NO_BLOCK | (0 if follow else _NO_FOLLOW)
     try:
@@ -146,23 +148,51 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryI
     return os.fdopen(fd, "rb")
 
 
-def read_inside(directory: Path, name: str) -> bytes:
-    """A file of a packet; `name` is relative, and no part of it may be a link. Raises EvidenceError."""
-    parts = PurePosixPath(name).parts
-    for depth in range(1, len(parts)):
-        if directory.joinpath(*parts[:depth]).is_symlink():
-            raise EvidenceError(f"{name} leads through a link")
-    with open_plain(directory.joinpath(*parts)) as file:
-        raw = file.read(FILE_BYTES + 1)
-    if len(raw) > FILE_BYTES:
-        raise EvidenceError(f"{name} is longer than {FILE_BYTES} bytes")
-    return raw
+@attrs.frozen
+class Packet:
+    """A packet directory to be read, which nobody vouches for."""
+
+    directory: Path
+
+    def __contains__(self, name: str) -> bool:
+        """Whether anything, a dangling link too, stands under this name."""
+        return os.path.lexists(self.directory / name)
+
+    def read(self, name: str) -> bytes:
+        """A file; `name` is relative, and no part of it may be a link. Raises EvidenceError."""
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            if self.directory.joinpath(*parts[:depth]).is_symlink():
+                raise EvidenceError(f"{name} leads through a link")
+        with open_plain(self.directory.joinpath(*parts)) as file:
+            try:
+                raw = file.read(FILE_BYTES + 1)
+            except OSError as error:
+                raise EvidenceError(f"cannot read {name}: {error.strerror}") from error
+        if len(raw) > FILE_BYTES:
+            raise EvidenceError(f"{name} is longer than {FILE_BYTES} bytes")
+        return raw
+
+
+def replay_evidence(path: FilePath, replay: Replay) -> Packet | None:
+    """Replay the evidence file at `path`, or in the packet directory there, which is then given back.
+
+    Raises EvidenceError where it cannot be read.
+    """
+    packet = Packet(Path(path)) if os.path.isdir(path) else None
+    place = path if packet is None else packet.directory / EVIDENCE_NAME
+    with open_plain(place, follow=packet is None) as evidence:
+        try:
+            replay_stream(evidence, replay)
+        except OSError as error:
+            raise EvidenceError(f"cannot read {place}: {error.strerror}") from error
+    return packet
 
 
 # keys
 
 
-def read_private_key(path: str | os.PathLike[str]) -> SigningKey:
+def read_private_key(path: FilePath) -> SigningKey:
     """The private key in a file that nobody else may read. Raises EvidenceError."""
     with open_plain(path, follow=True) as file:
         mode = os.fstat(file.fileno()).st_mode & 0o777
@@ -191,7 +221,7 @@ def read_public_key(text: str) -> PublicKey:
         raise EvidenceError(f"{text}: {error}") from None
 
 
-def write_key_pair(path: str | os.PathLike[str], seed: bytes) -> SigningKey:
+def write_key_pair(path: FilePath, seed: bytes) -> SigningKey:
     """Make PATH (mode 0600) and PATH.pub from 32 random bytes. Raises EvidenceError; never overwrites."""
     key = generate(seed)
     public_path = f"{os.fspath(path)}.pub"
@@ -206,7 +236,7 @@ def write_key_pair(path: str | os.PathLike[str], seed: bytes) -> SigningKey:
     return key
 
 
-def _create(path: str | os.PathLike[str], raw: bytes, mode: int) -> None:
+def _create(path: FilePath, raw: bytes, mode: int) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | _NO_FOLLOW, mode)
         with os.fdopen(fd, "wb") as file:

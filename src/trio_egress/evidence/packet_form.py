@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 
 import attrs
 
@@ -53,8 +52,8 @@ VERIFIER_VERDICTS = frozenset({"valid", "invalid", "error", "not_run", "self_con
 
 def is_inside(path: str) -> bool:
     """Whether `path` is relative and leads nowhere out of the packet, on any system."""
-    parts = PurePosixPath(path).parts
-    return bool(parts) and path.isprintable() and not set(path) & set("\\:") and not {"/", ".."} & set(parts)
+    parts = path.split("/")
+    return path.isprintable() and not set(path) & set("\\:") and not {"", ".", ".."} & set(parts)
 
 
 _INTEGER = Shape("an integer", lambda value: type(value) is int)

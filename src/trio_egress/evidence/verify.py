@@ -10,10 +10,8 @@ Rule 2: whatever the caller expects (run, head, policy) and the evidence does no
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
@@ -25,11 +23,12 @@ from trio_egress.evidence.packet import (
     COMPILED_NAME,
     POLICY_NAME,
     PUBLIC_KEY_NAME,
-    open_plain,
-    read_inside,
+    FilePath,
+    Packet,
     read_public_key,
+    replay_evidence,
 )
-from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
 from trio_egress.evidence.sign import parse_public_key
 
@@ -37,7 +36,7 @@ _POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def verify(
-    path: str | os.PathLike[str],
+    path: FilePath,
     keys: Sequence[str] = (),
     *,
     policy_hash: str | None = None,
@@ -51,22 +50,17 @@ def verify(
     cannot be meant, and nothing else.
     """
     _refuse_nonsense(keys, policy_hash, expect_run, expect_head)
-    shown = os.fspath(path)
+    findings = Findings()
     try:
         pinned = {read_public_key(key) for key in keys}
-        directory = Path(path) if os.path.isdir(path) else None
-        findings = Findings()
         replay = Replay(findings, EVIDENCE_NAME, pinned or None)
-        with open_plain(
-            path if directory is None else directory / EVIDENCE_NAME, follow=directory is None
-        ) as evidence:
-            replay_stream(evidence, replay)
-    except (EvidenceError, OSError) as error:
-        return Report(path=escape_text(shown), verdict=Verdict.UNREADABLE, error=escape_text(str(error)))
-    whole = directory is None or _check_files(directory, replay, findings)
+        packet = replay_evidence(path, replay)
+    except EvidenceError as error:
+        return Report(path=escape_text(str(path)), verdict=Verdict.UNREADABLE, error=escape_text(str(error)))
+    whole = packet is None or _check_files(packet, replay, findings)
     _check_expected(replay, findings, policy_hash, expect_run, expect_head)
     expected = expect_run is not None or expect_head is not None
-    return conclude(shown, replay, findings, pinned=bool(pinned), whole=whole, expected=expected)
+    return conclude(str(path), replay, findings, pinned=bool(pinned), whole=whole, expected=expected)
 
 
 def _refuse_nonsense(
@@ -101,37 +95,37 @@ def _check_expected(
             findings.add(code, EVIDENCE_NAME, 0, describe(found), describe(expected), place)
 
 
-def _check_files(directory: Path, replay: Replay, findings: Findings) -> bool:
+def _check_files(packet: Packet, replay: Replay, findings: Findings) -> bool:
     """Check all that stands beside the evidence; False where there is no packet.json."""
-    if not os.path.lexists(directory / PACKET_NAME):
+    if PACKET_NAME not in packet:
         return False
-    raw = _read(directory, PACKET_NAME, findings)
-    packet = None if raw is None else check_packet(raw, replay, findings)
-    if packet is not None:
-        _check_artifacts(directory, packet["artifacts"], findings)
-        _check_policy(directory, packet["policy"], replay, findings)
-        _check_key(directory, replay, findings)
+    raw = _read(packet, PACKET_NAME, findings)
+    objects = None if raw is None else check_packet(raw, replay, findings)
+    if objects is not None:
+        _check_artifacts(packet, objects["artifacts"], findings)
+        _check_policy(packet, objects["policy"], replay, findings)
+        _check_key(packet, replay, findings)
     return True
 
 
-def _check_artifacts(directory: Path, artifacts: Mapping[str, object], findings: Findings) -> None:
+def _check_artifacts(packet: Packet, artifacts: Mapping[str, object], findings: Findings) -> None:
     for name in sorted(set(map(str, artifacts.values())) - {PACKET_NAME, EVIDENCE_NAME}):
-        _read(directory, name, findings)
+        _read(packet, name, findings)
 
 
-def _check_policy(directory: Path, policy: Mapping[str, object], replay: Replay, findings: Findings) -> None:
+def _check_policy(packet: Packet, policy: Mapping[str, object], replay: Replay, findings: Findings) -> None:
     snapshot = policy.get("config_snapshot_sha256")
     for name, expected in ((COMPILED_NAME, replay.opening.get("policy_hash")), (POLICY_NAME, snapshot)):
         if expected is None:
             continue
-        raw = _read(directory, name, findings)
+        raw = _read(packet, name, findings)
         found = expected if raw is None else f"sha256:{hashlib.sha256(raw).hexdigest()}"
         if found != expected:
             findings.add("packet.policy", name, 0, describe(found), describe(expected))
 
 
-def _check_key(directory: Path, replay: Replay, findings: Findings) -> None:
-    raw = _read(directory, PUBLIC_KEY_NAME, findings)
+def _check_key(packet: Packet, replay: Replay, findings: Findings) -> None:
+    raw = _read(packet, PUBLIC_KEY_NAME, findings)
     try:
         found = "nothing" if raw is None else parse_public_key(raw)
     except EvidenceError as error:
@@ -140,10 +134,10 @@ def _check_key(directory: Path, replay: Replay, findings: Findings) -> None:
         findings.add("packet.key", PUBLIC_KEY_NAME, 0, found, replay.signer_key or "a key that signed")
 
 
-def _read(directory: Path, name: str, findings: Findings) -> bytes | None:
+def _read(packet: Packet, name: str, findings: Findings) -> bytes | None:
     try:
-        return read_inside(directory, name)
-    except (EvidenceError, OSError) as error:
+        return packet.read(name)
+    except EvidenceError as error:
         findings.add(
             "packet.file", escape_text(name), 0, escape_text(str(error)), "a plain file of the packet"
         )
