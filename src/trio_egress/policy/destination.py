@@ -62,8 +62,8 @@ class Destination:
                 return str(host) if self.port is None else render_authority(host, self.port)
             case Below(name):
                 return f"*.{name}" if self.port is None else f"*.{name}:{self.port}"
-            case Within(network):
-                return str(network)
+            case wide:
+                return str(wide.network)
 
 
 def parse_destination(raw: str) -> Destination:

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from trio_egress.model import Address, Host
-from trio_egress.policy.destination import Below, Exact, Pattern, Within
+from trio_egress.policy.destination import Below, Exact, Pattern
 
 T = TypeVar("T")
 
@@ -66,7 +66,8 @@ def build_index(entries: Iterable[tuple[Pattern, T]]) -> Index[T]:
                 exact.setdefault(host, []).append(value)
             case Below(name):
                 below.setdefault(name, []).append(value)
-            case Within(network):
+            case wide:
+                network = wide.network
                 shift = network.max_prefixlen - network.prefixlen
                 networks = within.setdefault((network.version, shift), {})
                 networks.setdefault(int(network.network_address) >> shift, []).append(value)
