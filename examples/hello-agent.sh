@@ -4,11 +4,11 @@
 # Needs curl. It ends with 0 when the denied ones were denied, whatever the network beyond the sandbox is like.
 
 try() {
-    printf '%-52s ' "$*"
-    curl --silent --show-error --max-time 20 --output /dev/null --write-out 'status %{http_code}\n' "$@" 2>&1
+    printf '%-32s ' "$*"
+    curl --silent --show-error --fail --max-time 20 --output /dev/null --write-out 'status %{http_code}\n' "$@" 2>&1
 }
 
 try https://example.com/ || true
 
 if try https://elsewhere.example/; then echo "hello-agent: that should have been denied" >&2; exit 1; fi
-if try telnet://203.0.113.7:2323 </dev/null; then echo "hello-agent: that should have been denied" >&2; exit 1; fi
+if try http://203.0.113.7:8080/; then echo "hello-agent: that should have been denied" >&2; exit 1; fi

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+import trio_egress
+from trio_egress.evidence.verify import verify
 from trio_egress.model import Attempt, Host, Name, Protocol, Transport
 from trio_egress.policy.engine import decide
 from trio_egress.policy.load import load_policy
@@ -43,7 +48,7 @@ def test_hello_allows_its_one_host_and_nothing_else() -> None:
     policy = load("hello.toml")
     assert is_allowed(policy, Name("example.com"), 443, Protocol.TLS)
     assert not is_allowed(policy, Name("elsewhere.example"), 443, Protocol.TLS)
-    assert not is_allowed(policy, ip_address("203.0.113.7"), 2323, Protocol.TCP)
+    assert not is_allowed(policy, ip_address("203.0.113.7"), 8080, Protocol.HTTP, "GET")
 
 
 def test_github_readonly_opens_no_host_that_takes_a_push() -> None:
@@ -81,3 +86,50 @@ def test_example_programs_parse() -> None:
         subprocess.run(["sh", "-n", path], check=True)
     for path in pythons:
         compile(path.read_text("utf-8"), str(path), "exec")
+
+
+def run_example(
+    tmp_path: Path, *command: str
+) -> tuple[subprocess.CompletedProcess[str], set[tuple[str, str]]]:
+    """Run it under hello.toml with its host pinned to a closed port; returns what the receipts say of each target."""
+    pins = '\n[resolve]\n"example.com:443" = "127.0.0.1:1"\n"example.com:80" = "127.0.0.1:1"\n'
+    (tmp_path / "hello.toml").write_text((EXAMPLES / "hello.toml").read_text("utf-8") + pins, "utf-8")
+    options = [f"--policy={tmp_path}/hello.toml", f"--evidence={tmp_path}/packet", "--quiet"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "trio_egress", "run", *options, "--", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(Path(trio_egress.__file__).parents[1])},
+        check=False,
+    )
+    assert verify(tmp_path / "packet").finding_count == 0, ran.stderr
+    lines = (tmp_path / "packet" / "evidence.jsonl").read_text("ascii").splitlines()
+    records = [json.loads(line)["action_record"] for line in lines]
+    return ran, {(record["target"], record["verdict"]) for record in records}
+
+
+@pytest.mark.sandbox
+@pytest.mark.programs
+def test_hello_agent_is_denied_what_its_policy_leaves_out(tmp_path: Path) -> None:
+    ran, verdicts = run_example(tmp_path, "sh", "-c", (EXAMPLES / "hello-agent.sh").read_text("utf-8"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert {
+        ("tls://example.com:443", "allow"),
+        ("dns:elsewhere.example", "block"),
+        ("http://203.0.113.7:8080/", "block"),
+    } <= verdicts
+
+
+@pytest.mark.sandbox
+def test_fetch_agent_reads_why_it_was_denied(tmp_path: Path) -> None:
+    program = (EXAMPLES / "fetch-agent.py").read_text("utf-8")
+    urls = ("http://example.com/", "http://elsewhere.example/", "http://203.0.113.7:8080/")
+    ran, _ = run_example(tmp_path, "python3", "-I", "-c", program, *urls)
+    allowed, name, address = ran.stdout.splitlines()
+    assert allowed == "http://example.com/: 502 from the server"
+    assert name.startswith("http://elsewhere.example/: not reached: ")
+    assert address.startswith(
+        "http://203.0.113.7:8080/: denied: no rule allows 203.0.113.7:8080 (a person can "
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,12 +20,12 @@ from pathlib import Path
 
 import attrs
 
-from trio_egress.cli.exits import REFUSED
+from trio_egress.cli.exits import NOT_EXECUTABLE, NOT_FOUND, REFUSED
 from trio_egress.demo.claims import Row, compare, find_strays, parse_lines
 from trio_egress.demo.table import render_table, render_verdict
 from trio_egress.demo.upstreams import Upstreams, open_upstreams
-from trio_egress.errors import SandboxError, TrioEgressError
-from trio_egress.evidence.report import Report, Verdict
+from trio_egress.errors import TrioEgressError
+from trio_egress.evidence.report import Report
 from trio_egress.evidence.sign import SigningKey, generate, render_private_key
 from trio_egress.evidence.verify import verify
 from trio_egress.kernel.identity import Identities, find_identities
@@ -37,22 +38,21 @@ PYTHONS = (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3")
 
 @attrs.frozen
 class Outcome:
-    """What the run left: the agent's words, the verified evidence beside them, and everything that is wrong."""
+    """What the run left: the agent's words and the evidence beside them, and what is wrong apart from the rows."""
 
     rows: Sequence[Row]
-    strays: Sequence[str]
+    faults: Sequence[str]
     reached: int
     report: Report
 
     @property
     def as_expected(self) -> bool:
-        return (
-            self.report.verdict is Verdict.VALID and not self.strays and not any(r.faults for r in self.rows)
-        )
+        return self.report.trusted and not self.faults and not any(r.faults for r in self.rows)
 
 
 def main(options: argparse.Namespace) -> int:
     """0: all as expected, and the packet is valid. 1: something was not. 125: this machine allows no sandbox."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends it, what it started is ended
     try:
         return _demonstrate(options.evidence)
     except TrioEgressError as error:
@@ -86,25 +86,17 @@ def _run_agent(
     policy.write_text(_render_policy(upstreams), "utf-8")
     secret.touch(mode=0o600)
     secret.write_bytes(render_private_key(key))
-    options = [
-        "--policy",
-        policy,
-        "--evidence",
-        evidence,
-        "--key",
-        secret,
-        "--timeout",
-        RUN_SECONDS,
-        "--quiet",
-    ]
+    options = ["--quiet", f"--timeout={RUN_SECONDS}"]
+    options += [f"--policy={policy}", f"--evidence={evidence}", f"--key={secret}"]
     python = _find_python(find_identities(None, os.environ))
     agent = files("trio_egress.demo").joinpath("agent.py")
     # The agent's program comes by standard input and its working directory is /: no user needs a right for that.
     return subprocess.run(
-        [sys.executable, "-m", "trio_egress", "run", *map(str, options), "--", python, "-I", "-"],
+        [sys.executable, "-m", "trio_egress", "run", *options, "--", python, "-I", "-"],
         input=agent.read_text("utf-8"),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
         cwd="/",
         env=_make_environment(os.environ, upstreams),
         check=False,
@@ -125,7 +117,10 @@ def _render_policy(upstreams: Upstreams) -> str:
 
 
 def _find_python(identities: Identities) -> str:
-    """An interpreter that the agent's user can start; as root that is tried, since ours may be in a private home."""
+    """An interpreter that the agent's user can start; as root that is tried, since ours may be in a private home.
+
+    Where none is found, `run` says better why.
+    """
     if not identities.root:
         return sys.executable
     agent = identities.agent
@@ -145,31 +140,32 @@ def _find_python(identities: Identities) -> str:
             continue
         if tried.returncode == 0:
             return python
-    raise SandboxError(
-        f"the demo's agent is a Python program that runs as {agent.name}, and that user can start none of "
-        f"{', '.join(PYTHONS)}"
-    )
+    return sys.executable
 
 
 def _tell_failure(ran: subprocess.CompletedProcess[str]) -> int:
     """What `trio-egress run` said, as it said it."""
     sys.stderr.write(ran.stderr)
-    if ran.returncode == REFUSED:
-        print(
-            "trio-egress demo: nothing has run; `trio-egress doctor` says what this machine lacks, and its cure",
-            file=sys.stderr,
-        )
+    if ran.returncode in (NOT_EXECUTABLE, NOT_FOUND):
+        hint = f"its agent is a Python program, and the agent's user can start none of {', '.join(PYTHONS)}"
+    elif ran.returncode != REFUSED:
+        hint = f"the run ended with {ran.returncode}, not with 0"
+    elif "trio-egress doctor" not in ran.stderr:
+        hint = "nothing has run; `trio-egress doctor` says what this machine lacks, and its cure"
     else:
-        print(f"trio-egress demo: the run ended with {ran.returncode}, not with 0", file=sys.stderr)
+        hint = "nothing has run"
+    print(f"trio-egress demo: {hint}", file=sys.stderr)
     return ran.returncode
 
 
 def _examine(said: str, evidence: Path, key: SigningKey, upstreams: Upstreams) -> Outcome:
     report = verify(evidence, [key.public_hex])
-    receipts = parse_lines((evidence / "evidence.jsonl").read_text("ascii"))
-    return Outcome(
-        compare(parse_lines(said), receipts), find_strays(upstreams.reached), len(upstreams.reached), report
-    )
+    receipts = []
+    if report.trusted:  # a packet that does not hold together says nothing
+        receipts = parse_lines((evidence / "evidence.jsonl").read_text("ascii"))
+    rows = compare(parse_lines(said), receipts)
+    faults = [*find_strays(upstreams.reached), *(finding.message for finding in report.findings)]
+    return Outcome(rows, faults, len(upstreams.reached), report)
 
 
 def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
@@ -177,7 +173,7 @@ def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
     report = outcome.report
     held = sum(not row.faults for row in outcome.rows)
     print(render_table(outcome.rows, colour=colour))
-    for fault in [*outcome.strays, *(finding.message for finding in report.findings)]:
+    for fault in outcome.faults:
         print(render_verdict(f"NOT AS EXPECTED: {fault}", good=False, colour=colour))
     summary = (
         f"{held} of {len(outcome.rows)} as expected; {outcome.reached} requests reached the upstreams; "

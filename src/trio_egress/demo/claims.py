@@ -50,7 +50,7 @@ CLAIMS = (
     ),
     Claim(
         "get_without_proxy_settings",
-        "GET /raw by a plain socket",
+        "GET /raw, ignoring any proxy",
         True,
         "http://docs.example.com:80/raw",
         "GET",
