@@ -10,6 +10,7 @@ DRAIN_SECONDS to finish.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,9 @@ from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.journal import Journal
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.model import Attempt, Decision, Endpoint, Layer, Protocol, Transport, render_authority
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
 
 DRAIN_SECONDS = 10.0
 """How long the last group may take after the run has ended: a disk slower than this has failed."""
@@ -259,11 +263,16 @@ class Flow:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(error, trio.Cancelled):
-            self._facts.setdefault("reason", "the run ended")
-        elif error is not None:
-            self._facts.setdefault("reason", type(error).__name__)
+        if error is not None:
+            self._facts.setdefault("reason", "the run ended" if _is_cancelled(error) else type(error).__name__)
         self.finish()
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether nothing but cancellation is in it; a nursery with several children groups theirs."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_cancelled(part) for part in error.exceptions)
+    return isinstance(error, trio.Cancelled)
 
 
 def _action_id() -> str:

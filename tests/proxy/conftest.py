@@ -5,12 +5,13 @@ The transparent door is told where a connection was going; everything after that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,7 +30,7 @@ from trio_egress.model import Endpoint, Name
 from trio_egress.policy.load import load_policy
 from trio_egress.proxy.connection import handle_explicit, handle_transparent
 from trio_egress.proxy.gate import Gate, Limits
-from trio_egress.proxy.listen import keep_listener
+from trio_egress.proxy.listen import Handle, keep_listener
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import open_recorder
 
@@ -63,32 +64,35 @@ class World:
         self._nursery = nursery
         self._directory = directory
         self._authority = authority
-        self._asked: dict[int, Endpoint] = {}
+        self._opening = trio.Lock()
+        self._transparent: dict[Endpoint, trio.SocketListener] = {}
         self._connected = self._accepted = self._open = 0
         self._idle = trio.Event()
 
-    async def open_doors(self) -> None:
-        self._transparent = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        self._explicit = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        self._nursery.start_soon(keep_listener, self._transparent, self._take, self.gate)
-        self._nursery.start_soon(keep_listener, self._explicit, self._take, self.gate)
+    async def open_proxy(self) -> None:
+        self._explicit = await self._listen(handle_explicit)
 
-    async def _take(self, sock: trio.socket.SocketType, gate: Gate) -> None:
-        self._accepted += 1
-        self._open += 1
-        try:
-            asked = self._asked.pop(sock.getpeername()[1], None)
-            if asked is None:
-                await handle_explicit(sock, gate)
-            else:
-                await handle_transparent(sock, asked, gate)
-        finally:
-            self._open -= 1
-            self._idle.set()
+    async def _listen(self, handle: Handle) -> trio.SocketListener:
+        async def take(sock: trio.socket.SocketType, gate: Gate) -> None:
+            self._accepted += 1
+            self._open += 1
+            try:
+                await handle(sock, gate)
+            finally:
+                self._open -= 1
+                self._idle.set()
+
+        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        self._nursery.start_soon(keep_listener, listener, take, self.gate)
+        return listener
+
+    def cancel(self) -> None:
+        """End the run."""
+        self._nursery.cancel_scope.cancel()
 
     def close(self) -> None:
-        self._transparent.socket.close()
-        self._explicit.socket.close()
+        for listener in (self._explicit, *self._transparent.values()):
+            listener.socket.close()
 
     async def wait_idle(self) -> None:
         """Until every connection of the agent has ended by itself."""
@@ -104,17 +108,21 @@ class World:
             addresses = self.gate.names.address_of(Name(host))
             assert addresses is not None
             address = addresses[0]
-        sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        await sock.bind(("127.0.0.1", 0))
-        self._asked[sock.getsockname()[1]] = Endpoint(address, port)
-        await sock.connect(self._transparent.socket.getsockname())
-        self._connected += 1
-        return trio.SocketStream(sock)
+        asked = Endpoint(address, port)
+        async with self._opening:
+            if asked not in self._transparent:
+                self._transparent[asked] = await self._listen(
+                    lambda sock, gate: handle_transparent(sock, asked, gate)
+                )
+        return await self._connect(self._transparent[asked])
 
     async def client(self) -> trio.SocketStream:
         """A connection to the explicit proxy."""
+        return await self._connect(self._explicit)
+
+    async def _connect(self, listener: trio.SocketListener) -> trio.SocketStream:
         sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        await sock.connect(self._explicit.socket.getsockname())
+        await sock.connect(listener.socket.getsockname())
         self._connected += 1
         return trio.SocketStream(sock)
 
@@ -238,12 +246,14 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
                 trio.open_nursery() as nursery,
             ):
                 world = World(Gate(policy, recorder, Names(), Limits(**limits)), nursery, tmp_path, authority)
-                await world.open_doors()
-                with trio.fail_after(PATIENCE_SECONDS):
-                    yield world
-                    await world.wait_idle()
-                nursery.cancel_scope.cancel()
-                world.close()
+                await world.open_proxy()
+                try:
+                    with trio.fail_after(PATIENCE_SECONDS):
+                        yield world
+                        await world.wait_idle()
+                    world.cancel()
+                finally:
+                    world.close()
         finally:
             journal.close()
             os.close(descriptor)
@@ -281,6 +291,20 @@ def script(*exchanges: tuple[bytes, bytes]) -> Serve:
             await stream.send_all(answer)
 
     return serve
+
+
+def render_hello(server_name: str | None, alpn: Sequence[str] = ()) -> bytes:
+    """The first flight of a real TLS client."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    sent = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=server_name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
 
 
 async def receive_all(stream: trio.abc.ReceiveStream) -> bytes:

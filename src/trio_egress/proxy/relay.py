@@ -124,6 +124,7 @@ async def _splice(source: Peer, sink: Peer, count: Count, limit: int, out: int, 
         if held is None:
             return moved + await _copy(source, sink, count, limit - moved)
         if held == 0:
+            source.check_end()
             break
         await _splice_out(out, sink, held, count)
         moved += held
