@@ -80,13 +80,21 @@ def bring_up_loopback(rt: socket.socket) -> None:
 
 
 def add_local_routes(rt: socket.socket) -> None:
-    """Make every IPv4 and IPv6 address local, so that whatever is sent reaches the OUTPUT hooks."""
+    """Make every IPv4 and IPv6 address local, so that whatever is sent reaches the OUTPUT hooks.
+
+    With a preferred source: without it a packet comes *from* the address that it goes to.
+    """
+    sources = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
     requests = []
-    for sequence, family in enumerate((socket.AF_INET, socket.AF_INET6), 1):
+    for sequence, (family, source) in enumerate(sources, 1):
         message = _codec().route()
         message.update(family=family, table=_TABLE_LOCAL, proto=_RTPROT_STATIC, scope=_SCOPE_HOST)
         message.update(type=_RTN_LOCAL, dst_len=0)
-        message["attrs"] = [("RTA_TABLE", _TABLE_LOCAL), ("RTA_OIF", LOOPBACK_INDEX)]
+        message["attrs"] = [
+            ("RTA_TABLE", _TABLE_LOCAL),
+            ("RTA_OIF", LOOPBACK_INDEX),
+            ("RTA_PREFSRC", source),
+        ]
         requests.append(_encode(message, _RTM_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCLUSIVE, sequence))
     request(rt, requests, ["local 0.0.0.0/0 dev lo", "local ::/0 dev lo"])
 

@@ -5,6 +5,7 @@ Rule 2: nat decides before filter, so a packet that filter sees going to loopbac
 redirected; the rest is counted, logged and refused at once, never dropped in silence.
 Rule 3: a refusal's own RST or ICMP passes OUTPUT as well, and so does every reply: established first.
 Rule 4: only a redirected connection reaches a transparent listener, so each one has a destination to judge.
+Rule 5: a packet that names its real destination elsewhere (IPv4 options, IPv6 routing header) is refused.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ LOG_GROUP = 7
 
 REDIRECTED, DNS_TCP, DNS_UDP = "redirected", "dns_tcp", "dns_udp"
 REFUSED = ("udp", "icmp", "icmpv6", "tcp", "other")
-COUNTERS = (REDIRECTED, DNS_TCP, DNS_UDP, *REFUSED)
-"""`redirected`, `dns_tcp`: connections. `dns_udp`: datagrams to the DNS listener. Others: refused packets."""
+MEMBERSHIP = "membership"
+COUNTERS = (REDIRECTED, DNS_TCP, DNS_UDP, *REFUSED, MEMBERSHIP)
+"""What each counts: `redirected`, `dns_tcp` connections, `dns_udp` datagrams to the DNS listener, REFUSED the packets
+that were refused and logged, `membership` the kernel's own IGMP and MLD reports, dropped without a log."""
 
 DNS_PORT = 53
 
@@ -92,6 +95,7 @@ def ruleset(ports: ListenerPorts) -> list[Message]:
         _base_chain(NAT, "nat", priority=-100, policy=_ACCEPT),
         _base_chain(FILTER, "filter", priority=0, policy=_DROP),
         Message(Kind.CHAIN, (("NFTA_CHAIN_TABLE", TABLE), ("NFTA_CHAIN_NAME", REFUSE))),
+        *[_rule(NAT, [*routed, _verdict(_ACCEPT)]) for routed in _SOURCE_ROUTED],
         *[message for family in families for message in _nat_rules(family)],
         *_filter_rules(families),
         *_refuse_rules(),
@@ -151,6 +155,7 @@ def _filter_rules(families: Sequence[Family]) -> list[Message]:
         for family in families
     ]
     return [
+        *[_rule(FILTER, [*routed, _verdict(_JUMP, REFUSE)]) for routed in _SOURCE_ROUTED],
         *queries,
         _rule(FILTER, [*_known_connection(), _verdict(_ACCEPT)]),
         *unredirected,
@@ -160,8 +165,9 @@ def _filter_rules(families: Sequence[Family]) -> list[Message]:
 
 
 def _refuse_rules() -> list[Message]:
+    """One by one in the order of REFUSED. The reports come first: a program that joins a group causes them."""
     numbers = (socket.IPPROTO_UDP, socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6, socket.IPPROTO_TCP, None)
-    rules = []
+    rules = [_rule(REFUSE, [*report, _count(MEMBERSHIP), _verdict(_DROP)]) for report in _MEMBERSHIP_REPORTS]
     for name, number in zip(REFUSED, numbers, strict=True):
         matched = [] if number is None else _protocol(number)
         answer = _RESET if number == socket.IPPROTO_TCP else _PROHIBITED
@@ -261,6 +267,39 @@ def _known_connection() -> list[Nest]:
 
 def _in_original_direction() -> list[Nest]:
     return [_ct(_CT_DIRECTION), _compare(b"\x00")]
+
+
+_INTERNET_HEADER_WORDS = b"\x0f"
+_SOURCE_ROUTED = (
+    [
+        _expression("meta", dreg=_REGISTER, key=_META_NFPROTO),
+        _compare(bytes([socket.AF_INET])),
+        *_bits(_payload(_NETWORK_HEADER, 0, 1), _INTERNET_HEADER_WORDS, b"\x05", _UNEQUAL),
+    ],
+    [
+        _expression("meta", dreg=_REGISTER, key=_META_NFPROTO),
+        _compare(bytes([socket.AF_INET6])),
+        _expression(
+            "exthdr",
+            dreg=_REGISTER,
+            type=socket.IPPROTO_ROUTING,
+            offset=0,
+            len=1,
+            flags="NFT_EXTHDR_F_PRESENT",
+        ),
+        _compare(b"\x01"),
+    ],
+)
+"""RFC 791 3.1 (a header of more than five words has options), RFC 8200 4.4."""
+
+_MEMBERSHIP_REPORTS = (
+    _protocol(socket.IPPROTO_IGMP),
+    *[
+        [*_protocol(socket.IPPROTO_ICMPV6), _payload(_TRANSPORT_HEADER, 0, 1), _compare(bytes([kind]))]
+        for kind in (131, 132, 143)
+    ],
+)
+"""RFC 3376, RFC 2710 3, RFC 3810 5.2."""
 
 
 def _redirect(port: int) -> list[Nest]:
