@@ -59,23 +59,32 @@ def main(options: argparse.Namespace) -> int:
         print(f"trio-egress demo: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
+        print("trio-egress demo: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
 def _demonstrate(directory: str | None) -> int:
-    evidence = Path(directory or tempfile.mkdtemp(prefix="trio-egress-audit-")).absolute()
-    key = generate(os.urandom(32))
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trio-egress-demo-")))
-        upstreams = stack.enter_context(open_upstreams(scratch))
-        ran = _run_agent(scratch, evidence, key, upstreams)
-    if ran.returncode != 0:
+    with ExitStack() as undo:
         if directory is None:
-            shutil.rmtree(evidence)
-        return _tell_failure(ran)
+            directory = tempfile.mkdtemp(prefix="trio-egress-audit-")
+            undo.callback(shutil.rmtree, directory)
+        evidence = Path(directory).absolute()
+        key = generate(os.urandom(32))
+        ran, upstreams = _serve_and_run(evidence, key)
+        if ran.returncode != REFUSED:
+            undo.pop_all()  # there is something to see in it
+    if ran.returncode != 0:
+        return _tell_failure(ran, evidence)
     outcome = _examine(ran.stdout, evidence, key, upstreams)
     _tell(outcome, evidence, key)
     return 0 if outcome.as_expected else NOT_AS_EXPECTED
+
+
+def _serve_and_run(evidence: Path, key: SigningKey) -> tuple[subprocess.CompletedProcess[str], Upstreams]:
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trio-egress-demo-")))
+        upstreams = stack.enter_context(open_upstreams(scratch))
+        return _run_agent(scratch, evidence, key, upstreams), upstreams
 
 
 def _run_agent(
@@ -116,7 +125,7 @@ def _render_policy(upstreams: Upstreams) -> str:
     )
 
 
-def _find_python(identities: Identities) -> str:
+def _find_python(identities: Identities, candidates: Sequence[str] = PYTHONS) -> str:
     """An interpreter that the agent's user can start; as root that is tried, since ours may be in a private home.
 
     Where none is found, `run` says better why.
@@ -124,7 +133,7 @@ def _find_python(identities: Identities) -> str:
     if not identities.root:
         return sys.executable
     agent = identities.agent
-    for python in PYTHONS:
+    for python in candidates:
         try:
             tried = subprocess.run(
                 [python, "-I", "-c", "import ssl"],
@@ -143,13 +152,13 @@ def _find_python(identities: Identities) -> str:
     return sys.executable
 
 
-def _tell_failure(ran: subprocess.CompletedProcess[str]) -> int:
+def _tell_failure(ran: subprocess.CompletedProcess[str], evidence: Path) -> int:
     """What `trio-egress run` said, as it said it."""
     sys.stderr.write(ran.stderr)
     if ran.returncode in (NOT_EXECUTABLE, NOT_FOUND):
         hint = f"its agent is a Python program, and the agent's user can start none of {', '.join(PYTHONS)}"
     elif ran.returncode != REFUSED:
-        hint = f"the run ended with {ran.returncode}, not with 0"
+        hint = f"the run ended with {ran.returncode}, not with 0; what it recorded is in {evidence}"
     elif "trio-egress doctor" not in ran.stderr:
         hint = "nothing has run; `trio-egress doctor` says what this machine lacks, and its cure"
     else:

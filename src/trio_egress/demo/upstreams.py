@@ -75,12 +75,13 @@ def _serve(reached: list[str], context: ssl.SSLContext | None) -> Iterator[int]:
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
         thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
-        thread.start()
         try:
+            thread.start()
             yield server.server_port
         finally:
-            server.shutdown()
-            thread.join()
+            if thread.is_alive():
+                server.shutdown()
+                thread.join()
 
 
 def _make_certificate(path: Path) -> str:
