@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import enum
 from ipaddress import IPv4Address, IPv6Address
-from typing import NewType, Union
+from typing import NewType
 
 import attrs
 
 Name = NewType("Name", str)
 """A host name in normal form: A-labels, lower case, no trailing dot, never a spelling of an address."""
 
-Address = Union[IPv4Address, IPv6Address]
-Host = Union[Name, IPv4Address, IPv6Address]
+Address = IPv4Address | IPv6Address
+Host = Name | IPv4Address | IPv6Address
 
 
 class Protocol(enum.Enum):

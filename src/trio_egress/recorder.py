@@ -231,7 +231,7 @@ class Flow:
         self._facts.update(facts)
 
     def fail(self, reason: str, layer: Layer | None = None, *, blocked: bool = False) -> None:
-        """Why it ended early. `blocked`: the boundary refused it after the intent, so the outcome's verdict is block."""
+        """Why it ended early. `blocked`: refused by the boundary after the intent; the outcome's verdict is block."""
         self._facts["reason"] = reason
         if layer is not None:
             self._layer = layer.value
