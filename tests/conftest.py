@@ -1,4 +1,8 @@
-"""What holds for every test: in a check, a skipped test is a failed check."""
+"""What holds for every test.
+
+Rule 1: where nothing may be skipped (`--no-skips`, CI=true), a skipped test fails the run.
+Rule 2: what only root can do is marked `root`, and not selected as an ordinary user; `./check` runs the suite as both.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help="a run in which any test was skipped fails (as with CI=true)"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.geteuid() == 0:
+        return
+    for_root = [item for item in items if item.get_closest_marker("root")]
+    config.hook.pytest_deselected(items=for_root)
+    items[:] = [item for item in items if item not in for_root]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
