@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -191,7 +192,7 @@ def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
     print(render_verdict(summary, good=outcome.as_expected, colour=colour))
     print(f"""
 The Audit Packet: {evidence}
-Verify it again:  trio-egress verify {evidence} \\
+Verify it again:  trio-egress verify {shlex.quote(str(evidence))} \\
                       --public-key {key.public_hex}
 Next:             trio-egress init
                   trio-egress run -- ./your-agent.sh""")
