@@ -34,7 +34,7 @@ _SPKI = bytes.fromhex("302a300506032b6570032100")
 _PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
 _PKCS8_V2 = bytes.fromhex("3051020101300506032b657004220420")
 _PKCS8_V2_PUBLIC = bytes.fromhex("812100")
-_PEM = re.compile(rb"\A-----BEGIN ([A-Z0-9 ]+)-----\s(.*?)-----END \1-----\s*\Z", re.DOTALL)
+_PEM = re.compile(rb"\A-----BEGIN ([A-Z0-9 ]+)-----\s([^-]*)-----END \1-----\s*\Z", re.DOTALL)
 _HEX = re.compile(rb"\A[0-9A-Fa-f]{64}\Z")
 
 

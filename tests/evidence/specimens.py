@@ -1,0 +1,200 @@
+"""Evidence to test with: honest chains, and chains that a dishonest holder of the key would make.
+
+Keys, nonces and times are fixed: the same specimen has the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import attrs
+
+from trio_egress.evidence.canonical import render_canonical, render_stored
+from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.receipt import Draft, assemble, digest_record, hash_receipt, render_ext_ref, uuid7
+from trio_egress.evidence.replay import Replay
+from trio_egress.evidence.session import Session
+from trio_egress.evidence.sign import SigningKey, generate
+
+KEY = generate(b"\x01" * 32)
+STRANGER = generate(b"\x02" * 32)
+START_NS = 1_800_000_000_000_000_000
+COMPILED_POLICY = b'{"egress":[]}'
+POLICY_HASH = f"sha256:{sha256(COMPILED_POLICY).hexdigest()}"
+SESSION = Session(
+    run_id="run-1",
+    run_nonce="aa" * 16,
+    open_nonce="bb" * 16,
+    policy_hash=POLICY_HASH,
+    heartbeat_seconds=30,
+    principal="uid:1000",
+    actor="agent.sh",
+    contained_uid="1000",
+)
+
+Receipt = dict[str, object]
+Change = Callable[[Receipt], None]
+
+
+class Scribe:
+    """Writes a chain line by line with a clock of its own; `lines` are what it has written."""
+
+    def __init__(self, session: Session = SESSION, key: SigningKey = KEY) -> None:
+        self.chain = Chain(key, session)
+        self.now_ns = START_NS
+        self.lines: list[bytes] = []
+        self._ids = 0
+
+    def tick(self) -> int:
+        self.now_ns += 1_234_567
+        return self.now_ns
+
+    def draft(self, host: str = "api.example.com", **members: object) -> Draft:
+        self._ids += 1
+        facts = {"flow": self._ids, "host": host, "port": 443, "proto": "tls", "reason": "a reason"}
+        known: dict[str, object] = {
+            "action_id": uuid7(self.now_ns, self._ids.to_bytes(10, "big")),
+            "target": f"tls://{host}:443",
+            "verdict": "allow",
+            "transport": "transparent",
+            "facts": facts,
+        }
+        return Draft(**{**known, **members})  # type: ignore[arg-type]
+
+    def open(self) -> Scribe:
+        self.lines.append(self.chain.open(self.now_ns))
+        return self
+
+    def append(self, draft: Draft) -> Scribe:
+        self.lines.append(self.chain.append(draft, self.tick()))
+        return self
+
+    def allow(self, host: str = "api.example.com", up: int = 10, down: int = 20, **members: object) -> Scribe:
+        intent = self.draft(host, phase="intent", layer="rule", **members)
+        self.append(intent)
+        facts = {**intent.facts, "bytes_up": up, "bytes_down": down, "duration_us": 5}
+        return self.append(attrs.evolve(intent, phase="outcome", facts=facts))
+
+    def block(self, host: str = "evil.example", **members: object) -> Scribe:
+        return self.append(self.draft(host, verdict="block", layer="default_deny", **members))
+
+    def heartbeat(self) -> Scribe:
+        self.lines.append(self.chain.heartbeat(self.tick()))
+        return self
+
+    def close(self, reason: str = "exited", facts: Mapping[str, object] | None = None) -> Scribe:
+        self.lines.append(self.chain.close(reason, self.tick(), facts))
+        return self
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join(self.lines)
+
+
+def write_chain(session: Session = SESSION, key: SigningKey = KEY) -> list[bytes]:
+    """open, intent, outcome, block, heartbeat, intent, outcome, close: lines 1 to 8."""
+    return Scribe(session, key).open().allow().block().heartbeat().allow("b.example.com").close().lines
+
+
+def rewrite(
+    lines: list[bytes], changes: Mapping[int, Change], *, key: SigningKey = KEY, bind_ext: bool = True
+) -> list[bytes]:
+    """The lines after `changes` (by index), linked and signed anew with the key: what its holder could write.
+
+    A change sees its receipt with the links already right, so it can break them; its ext is bound after it.
+    """
+    head = ""
+    written = []
+    for index, line in enumerate(lines):
+        receipt: Receipt = json.loads(line)
+        _link(receipt, head)
+        changes.get(index, _keep)(receipt)
+        line, head = sign(receipt, key, bind_ext=bind_ext)
+        written.append(line)
+    return written
+
+
+def sign(receipt: Receipt, key: SigningKey = KEY, *, bind_ext: bool = True) -> tuple[bytes, str]:
+    """A signed line and its hash."""
+    record, ext = record_of(receipt), receipt.get("ext")
+    stored_ext = None if ext is None else render_stored(ext)
+    if bind_ext and stored_ext is not None:
+        record["precedent_refs"] = [render_ext_ref(stored_ext)]
+    canonical = render_canonical(record)
+    signature = key.sign(digest_record(canonical))
+    line = assemble(render_stored(record), signature, key.public_hex, stored_ext) + b"\n"
+    return line, hash_receipt(assemble(canonical, signature, key.public_hex, stored_ext))
+
+
+def _keep(receipt: Receipt) -> None:
+    pass
+
+
+def _link(receipt: Receipt, head: str) -> None:
+    if not head:
+        return
+    record_of(receipt)["chain_prev_hash"] = head
+    control = record_of(receipt).get("session_control")
+    if isinstance(control, dict):
+        control.get("heartbeat", {}).update(chain_head=head)
+        control.get("close", {}).update(root_hash=head)
+
+
+def record_of(receipt: Receipt) -> Receipt:
+    record = receipt["action_record"]
+    assert isinstance(record, dict)
+    return record
+
+
+def setting(name: str, value: object) -> Change:
+    """A change that gives a member of the record another value."""
+
+    def change(receipt: Receipt) -> None:
+        record_of(receipt)[name] = value
+
+    return change
+
+
+def setting_fact(name: str, value: object) -> Change:
+    def change(receipt: Receipt) -> None:
+        ext = receipt["ext"]
+        assert isinstance(ext, dict)
+        ext["trio_egress"][name] = value
+
+    return change
+
+
+def setting_control(kind: str, name: str, value: object) -> Change:
+    """A change in the payload (open, heartbeat, close) of a session receipt."""
+
+    def change(receipt: Receipt) -> None:
+        control = record_of(receipt)["session_control"]
+        assert isinstance(control, dict)
+        control[kind][name] = value
+
+    return change
+
+
+def replay(lines: list[bytes], torn: bytes = b"") -> Replay:
+    """The lines replayed with the key pinned; its findings are at `.findings`."""
+    played = Replay(Findings(), "evidence.jsonl", {KEY.public_hex})
+    for line in lines:
+        assert line.endswith(b"\n")
+        played.feed(line[:-1])
+    if torn:
+        played.feed_torn(torn)
+    return played
+
+
+def codes(played: Replay) -> list[str]:
+    return sorted({finding.code for finding in played.findings.kept})
+
+
+def write_evidence(directory: Path, lines: list[bytes]) -> Path:
+    path = directory / "evidence.jsonl"
+    path.write_bytes(b"".join(lines))
+    return path
