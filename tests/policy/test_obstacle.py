@@ -92,6 +92,7 @@ def test_without_methods_any_method_passes(method: str | None) -> None:
 def test_no_rule_passes_a_connect_inside_http() -> None:
     assert obstacle(ANY, (HTTP, 80, "CONNECT")) is Obstacle.TUNNEL
     assert obstacle(f"{ANY}:8080", (HTTP, 8080, "CONNECT")) is Obstacle.TUNNEL
+    assert obstacle(ANY, (HTTP, 80, "Connect")) is Obstacle.TUNNEL
 
 
 @pytest.mark.parametrize(("destination", "host"), [("10.0.0.0/8", "10.1.2.3"), ("::1", "::1")])

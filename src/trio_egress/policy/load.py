@@ -67,9 +67,11 @@ def _parse_toml(text: str, file: str) -> dict[str, Any]:
         line = _split_lines(text)[error.lineno - 1]
         hint = _hint_value(line[error.colno - 1 :]) if error.msg == "Invalid value" else ""
         raise PolicyError((_make_problem(file, error.lineno, error.colno, error.msg + hint, line),)) from None
-    except (ValueError, RecursionError) as error:
-        # A number of thousands of digits, or nesting hundreds deep; neither says where.
-        raise PolicyError((_make_problem(file, 1, 1, str(error), ""),)) from None
+    # Neither of these says where; and what int() says is for programmers (sys.set_int_max_str_digits).
+    except RecursionError:
+        raise PolicyError((Problem(file, 1, 1, "something in it is nested too deeply"),)) from None
+    except ValueError:
+        raise PolicyError((Problem(file, 1, 1, "a number in it has too many digits"),)) from None
 
 
 def _hint_value(rest: str) -> str:

@@ -54,8 +54,9 @@ def find_obstacle(rule: Rule, attempt: Attempt, *, pinned: bool) -> Obstacle | N
 
 def _find_method_obstacle(methods: frozenset[str] | None, attempt: Attempt) -> Obstacle | None:
     if attempt.protocol is Protocol.HTTP:
-        # RFC 9110 9.3.6: what follows it is no HTTP any more, and goes wherever the client said.
-        if attempt.method == "CONNECT":
+        # RFC 9110 9.3.6: what follows it is no HTTP any more, and goes wherever the client said. Methods have case,
+        # but not every upstream knows that.
+        if attempt.method is not None and attempt.method.upper() == "CONNECT":
             return Obstacle.TUNNEL
         return None if methods is None or attempt.method in methods else Obstacle.METHOD
     if methods is None:
