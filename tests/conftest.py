@@ -30,6 +30,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None or not (session.config.getoption("--no-skips") or os.environ.get("CI") == "true"):
         return
     skipped = len(reporter.stats.get("skipped", []))
-    if skipped and session.exitstatus == pytest.ExitCode.OK:
+    if skipped:
         reporter.write_line(f"\n{skipped} skipped: nothing may be skipped here, so this run failed", red=True)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

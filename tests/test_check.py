@@ -1,0 +1,134 @@
+"""The check checks: a skip fails it, its demo is the README's, and its interpreters are what it takes them for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_check() -> ModuleType:
+    loader = SourceFileLoader("trio_egress_check", str(ROOT / "check"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    dont_write, sys.dont_write_bytecode = (
+        sys.dont_write_bytecode,
+        True,
+    )  # or `checkc` would stand beside `check`
+    loader.exec_module(module)
+    sys.dont_write_bytecode = dont_write
+    return module
+
+
+check = load_check()
+
+
+def run_suite(folder: Path, source: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a made-up suite under this suite's conftest.py."""
+    shutil.copy(ROOT / "tests/conftest.py", folder)
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = root: only root\n")
+    (folder / "test_it.py").write_text(f"import pytest\n{source}\n")
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        cwd=folder,
+        env={**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+SKIPS = {
+    "call": "def test_a(): pytest.skip()\ndef test_b(): pass",
+    "mark": "@pytest.mark.skipif(True, reason='r')\ndef test_a(): pass\ndef test_b(): pass",
+    "import": "import os\npytest.importorskip('no_such_module')",
+    "fixture": "@pytest.fixture\ndef f(): pytest.skip()\ndef test_a(f): pass\ndef test_b(): pass",
+}
+
+
+@pytest.mark.parametrize("source", SKIPS.values(), ids=SKIPS)
+def test_a_skipped_test_fails_the_run(tmp_path: Path, source: str) -> None:
+    ran = run_suite(tmp_path, source, "--no-skips")
+    assert "1 skipped: nothing may be skipped here" in ran.stdout
+    assert ran.returncode != 0
+
+
+def test_a_skipped_test_fails_the_run_in_ci(tmp_path: Path) -> None:
+    assert run_suite(tmp_path, SKIPS["call"], CI="true").returncode == 1
+
+
+def test_a_skipped_test_passes_elsewhere(tmp_path: Path) -> None:
+    ran = run_suite(tmp_path, SKIPS["call"])
+    assert (ran.returncode, "1 passed, 1 skipped" in ran.stdout) == (0, True)
+
+
+def test_a_run_without_skips_passes(tmp_path: Path) -> None:
+    assert run_suite(tmp_path, "def test_b(): pass", "--no-skips", CI="true").returncode == 0
+
+
+def test_what_only_root_can_do_is_run_by_root_alone(tmp_path: Path) -> None:
+    ran = run_suite(tmp_path, "@pytest.mark.root\ndef test_a(): pass\ndef test_b(): pass", "--no-skips")
+    assert ran.returncode == 0
+    assert ("2 passed" if os.geteuid() == 0 else "1 passed, 1 deselected") in ran.stdout
+
+
+def test_the_demo_is_the_readme_line() -> None:
+    demo = check.find_demo()
+    assert demo in (ROOT / "README.md").read_text("utf-8").splitlines()
+
+
+def test_what_runs_on_every_python_is_there() -> None:
+    assert [path for path in check.EVERYWHERE if not (ROOT / path).exists()] == []
+
+
+def test_version_is_that_of_the_interpreter_started() -> None:
+    assert check.version_of(Path(sys.executable)) == ".".join(map(str, sys.version_info[:2]))
+
+
+def test_what_is_no_python_has_no_version(tmp_path: Path) -> None:
+    assert check.version_of(Path("/bin/true")) == ""
+    assert check.version_of(tmp_path / "python3") == ""
+
+
+def test_a_file_below_a_private_folder_is_not_readable_by_all(tmp_path: Path) -> None:
+    python = tmp_path / "private" / "python"
+    python.parent.mkdir()
+    python.touch()
+    python.chmod(0o755)
+    python.parent.chmod(0o700)
+    assert not check.readable_by_all(python)
+    assert check.readable_by_all(Path("/bin/sh"))
+
+
+def test_it_stops_before_anything_when_a_program_is_missing(tmp_path: Path) -> None:
+    text = (ROOT / "check").read_text("utf-8")
+    script = tmp_path / "check"
+    script.write_text(
+        text.replace("PROGRAMS = {", 'PROGRAMS = {"no-such-program": ("its-package", "why"),', 1)
+    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/apt-get").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "bin/apt-get").chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "no-such-program its-package why" in " ".join(ran.stdout.split())
+    assert "check stopped: " in ran.stdout
+    assert not (tmp_path / ".venv").exists()
