@@ -107,18 +107,33 @@ async def test_undecided_first_bytes_are_tcp_after_a_pause(
 async def test_client_that_closes_without_a_byte_leaves_a_receipt_and_dials_nothing(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:
+    rule = f'[[egress]]\ndestination = "{HOST}"\n'
     port = await upstreams.serve(script())
-    async with open_world(RULE, {f"{HOST}:5432": port}) as world:
-        await (await world.agent(HOST, 5432)).aclose()
-        await (await world.agent("evil.example", 443)).aclose()
-    said = [receipt.said for receipt in world.receipts()]
-    assert sorted(said) == [
-        ("allow", "intent", TARGET),
-        ("allow", "outcome", TARGET),
+    async with open_world(rule, {HOST: port}) as world:
+        for host, number in ((HOST, 443), (HOST, 80), ("evil.example", 443)):
+            await (await world.agent(host, number)).aclose()
+            await world.wait_idle()
+    assert [receipt.said for receipt in world.receipts()] == [
+        ("allow", "intent", "tls://db.example:443"),
+        ("allow", "outcome", "tls://db.example:443"),
+        ("allow", "intent", "http://db.example:80"),
+        ("allow", "outcome", "http://db.example:80"),
         ("block", "", "tcp://evil.example:443"),
     ]
-    assert "before its first byte" in world.outcome().facts["reason"]
+    assert "before its first byte" in world.receipts()[1].facts["reason"]
     assert upstreams.accepted == 0
+
+
+async def test_client_that_half_closes_without_a_byte_hears_an_allowed_server(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    port = await upstreams.serve(script((b"", b"SSH-2.0-x\r\n")))
+    async with open_world(RULE, {f"{HOST}:5432": port}) as world:
+        agent = await world.agent(HOST, 5432)
+        await agent.send_eof()
+        assert await receive_all(agent) == b"SSH-2.0-x\r\n"
+        await agent.aclose()
+    assert world.outcome().said == ("allow", "outcome", TARGET)
 
 
 async def test_client_that_resets_without_a_byte_leaves_a_receipt(
@@ -183,10 +198,10 @@ async def test_two_hundred_connections_at_once_each_have_their_own_pair(
         await agent.aclose()
 
     everyone = trio.Event()
-    async with open_world(RULE, {f"{HOST}:5432": await upstreams.serve(serve)}) as world:
-        async with trio.open_nursery() as nursery:
-            for number in range(200):
-                nursery.start_soon(ask, number)
+    port = await upstreams.serve(serve)
+    async with open_world(RULE, {f"{HOST}:5432": port}) as world, trio.open_nursery() as nursery:
+        for number in range(200):
+            nursery.start_soon(ask, number)
     flows = [receipt.facts["flow"] for receipt in world.receipts() if receipt.phase == "outcome"]
     assert len(flows) == len(set(flows)) == 200
 
@@ -194,12 +209,16 @@ async def test_two_hundred_connections_at_once_each_have_their_own_pair(
 async def test_no_more_connections_than_the_limit_are_served_at_once(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:
-    port = await upstreams.serve(script((b"\0abc", b"ok"), (b"", b"")))
+    async def serve(stream: trio.SocketStream) -> None:
+        await stream.send_all(await receive_all(stream))
+
+    port = await upstreams.serve(serve)
     async with open_world(RULE, {f"{HOST}:5432": port}, connections=1) as world:
         first, second = await world.agent(HOST, 5432), await world.agent(HOST, 5432)
         await second.send_all(b"\0abc")
+        await second.send_eof()
         await trio.testing.wait_all_tasks_blocked()
         assert upstreams.accepted == 0
         await first.aclose()
-        assert await receive_all(second) == b"ok"
+        assert await receive_all(second) == b"\0abc"
         await second.aclose()

@@ -86,7 +86,7 @@ async def _handle_stream(agent: Peer, door: Door, gate: Gate) -> None:
         case Protocol.HTTP:
             await handle_http(agent, door, gate)
         case None:
-            await _record_nothing(agent, door, gate)
+            await _end_silently(agent, door, gate)
         case _:
             await handle_tcp(agent, door, gate)
 
@@ -96,9 +96,13 @@ def _is_patient(door: Door, gate: Gate) -> bool:
     return not judge_tcp(gate.policy, door).decision.allowed and may_speak_later(gate.policy, door)
 
 
-async def _record_nothing(agent: Peer, door: Door, gate: Gate) -> None:
-    """A connection that ended without a byte: nothing was dialled, and its receipt says whether it could have been."""
+async def _end_silently(agent: Peer, door: Door, gate: Gate) -> None:
+    """A connection that ended, or half-closed, without a byte. Where TCP is allowed, the upstream's word may be all
+    that is wanted; elsewhere nothing is dialled, and the receipt says whether it could have been."""
     best = judge_best(gate.policy, door)
+    if best.decision.allowed and best.attempt.protocol is Protocol.TCP:
+        await handle_tcp(agent, door, gate)
+        return
     reason = "the agent closed the connection before its first byte"
     if not best.decision.allowed:
         await gate.recorder.refuse(best.attempt, best.decision, {"ended": reason})

@@ -85,6 +85,9 @@ class Exchange:
     async def _download(self, scope: trio.CancelScope) -> None:
         try:
             answer = await self._read_answer()
+            # A fast answer may be read in the same turn of the loop in which the upload learns that all was taken: it
+            # must not be mistaken for one that came before the request's end, which would cost the connection.
+            await trio.lowlevel.checkpoint()
             self._flow.note(status=answer.status)
             self.agent_stays = self._request.persists and self._uploaded
             self.upstream_stays = answer.persists

@@ -176,7 +176,7 @@ def _told(head: RequestHead) -> list[tuple[Host, int | None]]:
 
 def _target_of_forward(head: RequestHead, told: list[tuple[Host, int | None]]) -> tuple[Host, int] | Decision:
     """Where a request to the forward proxy goes."""
-    if head.scheme is None or head.authority is None or not told:
+    if head.scheme is None or not head.authority:
         reason = "this is an HTTP proxy: it takes `GET http://host/path` and `CONNECT host:port`"
         return deny(Layer.MALFORMED, reason)
     host, port = told[0]

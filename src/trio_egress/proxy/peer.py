@@ -106,8 +106,8 @@ class Peer:
     def check_end(self) -> None:
         """Raise if the end of the stream that was just read is a reset after all.
 
-        Linux reports a reset once, here to a `send` that runs beside; what reads after that finds an end. But a side that
-        only closed can still be written to, so it doesn't hang up (tcp_poll: POLLHUP means both directions).
+        Linux reports a reset once, here to a `send` that runs beside; what reads after that finds an end. But a side
+        that only closed can still be written to, so it doesn't hang up (tcp_poll: POLLHUP means both directions).
         """
         poll = select.poll()
         poll.register(self.sock.fileno(), 0)

@@ -1,0 +1,220 @@
+"""Dialling: what the resolver says is checked address by address, and only a checked address is connected to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+import attrs
+import pytest
+import trio
+import trio.abc
+import trio.testing
+
+from trio_egress.model import Endpoint, Name, Upstream
+from trio_egress.proxy.dial import Dialled, Undialled, dial, find_endpoints
+from trio_egress.proxy.gate import Limits
+
+HOST = Name("api.example")
+LIMITS = Limits()
+
+
+class Resolver(trio.abc.HostnameResolver):
+    """A resolver of a test's own, in the place that Trio has for one."""
+
+    def __init__(self) -> None:
+        self.answers: dict[bytes, Sequence[str]] = {}
+        self.asked: list[bytes] = []
+
+    async def getaddrinfo(  # type: ignore[override]
+        self, host: bytes, port: int | None, family: int, type: int, proto: int, flags: int
+    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        self.asked.append(host)
+        if host not in self.answers:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if not self.answers[host]:
+            await trio.sleep_forever()
+        return [(0, 0, 0, "", (address, 0)) for address in self.answers[host]]
+
+    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
+        raise AssertionError("nobody looks up an address")
+
+
+@pytest.fixture
+async def resolver() -> Resolver:
+    made = Resolver()
+    trio.socket.set_custom_hostname_resolver(made)
+    return made
+
+
+@asynccontextmanager
+async def listening(address: str = "127.0.0.1") -> AsyncIterator[int]:
+    (listener,) = await trio.open_tcp_listeners(0, host=address)
+    async with listener:
+        yield listener.socket.getsockname()[1]
+
+
+async def connect(upstream: Upstream, limits: Limits = LIMITS) -> Endpoint:
+    """Where it was connected to."""
+    dialled = await dial(upstream, limits)
+    assert isinstance(dialled, Dialled), dialled
+    with dialled.sock as sock:
+        peer = sock.getpeername()
+    assert dialled.endpoint == Endpoint(ip_address(peer[0]), peer[1])
+    return dialled.endpoint
+
+
+async def fail(upstream: Upstream, limits: Limits = LIMITS) -> Undialled:
+    dialled = await dial(upstream, limits)
+    assert isinstance(dialled, Undialled)
+    return dialled
+
+
+# which addresses
+
+
+async def test_pin_is_dialled_and_nothing_is_looked_up(resolver: Resolver) -> None:
+    async with listening() as port:
+        pin = Endpoint(ip_address("127.0.0.1"), port)
+        assert await connect(Upstream(HOST, 443, pin)) == pin
+    assert resolver.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "198.18.0.2",
+        "0.0.0.0",
+        "::1",
+        "fe80::1%1",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+    ],
+)
+async def test_name_with_an_inside_address_is_blocked_and_not_dialled(
+    resolver: Resolver, address: str
+) -> None:
+    resolver.answers[HOST.encode()] = [address]
+    failed = await fail(Upstream(HOST, 443))
+    assert failed.blocked
+    assert "has no outside address" in failed.reason
+
+
+async def test_only_outside_addresses_of_a_mixed_answer_are_candidates(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["10.0.0.1", "93.184.216.34", "::1", "2606:2800::1", "93.184.216.34"]
+    assert await find_endpoints(Upstream(HOST, 443), LIMITS) == [
+        Endpoint(ip_address("93.184.216.34"), 443),
+        Endpoint(ip_address("2606:2800::1"), 443),
+    ]
+
+
+async def test_private_addresses_are_dialled_where_the_rule_allows_them(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["127.0.0.1"]
+    async with listening() as port:
+        endpoint = await connect(Upstream(HOST, port, allow_private=True))
+    assert endpoint.address == ip_address("127.0.0.1")
+
+
+async def test_mapped_address_is_dialled_as_the_ipv4_address_in_it(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["::ffff:127.0.0.1"]
+    async with listening() as port:
+        endpoint = await connect(Upstream(HOST, port, allow_private=True))
+    assert endpoint.address == ip_address("127.0.0.1")
+
+
+async def test_address_is_checked_without_a_look_up(resolver: Resolver) -> None:
+    failed = await fail(Upstream(ip_address("127.0.0.1"), 80))
+    assert failed.blocked
+    assert resolver.asked == []
+
+
+async def test_ipv6_is_dialled() -> None:
+    async with listening("::1") as port:
+        endpoint = await connect(Upstream(ip_address("::1"), port, allow_private=True))
+    assert str(endpoint) == f"[::1]:{port}"
+
+
+# what fails
+
+
+async def test_unknown_name_is_a_failure_that_names_it(resolver: Resolver) -> None:
+    failed = await fail(Upstream(HOST, 443))
+    assert failed == Undialled("api.example can't be resolved: Name or service not known")
+
+
+async def test_slow_resolver_is_too_late(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = []
+    failed = await fail(Upstream(HOST, 443), Limits(resolve_seconds=0.01))
+    assert failed.late
+    assert "wasn't resolved within 0.01 s" in failed.reason
+
+
+async def test_every_refused_address_is_in_the_reason(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["127.0.0.1", "127.0.0.2"]
+    async with listening() as port:
+        pass
+    failed = await fail(Upstream(HOST, port, allow_private=True))
+    assert failed.reason == (
+        f"api.example:{port} can't be reached: 127.0.0.1:{port}: connection refused; "
+        f"127.0.0.2:{port}: connection refused"
+    )
+    assert not failed.blocked
+    assert not failed.late
+
+
+async def test_next_address_is_tried_when_one_refuses(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["127.0.0.2", "127.0.0.1"]
+    async with listening() as port:
+        endpoint = await connect(
+            Upstream(HOST, port, allow_private=True), attrs.evolve(LIMITS, stagger_seconds=60)
+        )
+    assert endpoint.address == ip_address("127.0.0.1")
+
+
+@asynccontextmanager
+async def deaf() -> AsyncIterator[int]:
+    """A port whose backlog is full: a connection to it is neither accepted nor refused."""
+    with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        await listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        with trio.socket.socket() as one, trio.socket.socket() as two:
+            await one.connect(("127.0.0.1", port))
+            with trio.move_on_after(0.05):
+                await two.connect(("127.0.0.1", port))
+            yield port
+
+
+async def test_silent_address_does_not_hold_up_the_next(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["127.0.0.1", "127.0.0.2"]
+    async with deaf() as port:
+        with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+            await other.bind(("127.0.0.2", port))
+            other.listen(5)
+            endpoint = await connect(
+                Upstream(HOST, port, allow_private=True), attrs.evolve(LIMITS, stagger_seconds=0.01)
+            )
+    assert endpoint.address == ip_address("127.0.0.2")
+
+
+async def test_dial_without_an_answer_is_too_late(resolver: Resolver) -> None:
+    async with deaf() as port:
+        failed = await fail(
+            Upstream(ip_address("127.0.0.1"), port, allow_private=True), Limits(connect_seconds=0.05)
+        )
+    assert failed.late
+    assert "no answer within 0.05 s" in failed.reason
+
+
+async def test_cancelled_dial_leaves_no_socket(resolver: Resolver) -> None:
+    async with deaf() as port:
+        with trio.move_on_after(0.01) as scope:
+            await dial(Upstream(ip_address("127.0.0.1"), port, allow_private=True), LIMITS)
+    assert scope.cancelled_caught
