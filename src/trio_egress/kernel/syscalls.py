@@ -46,6 +46,7 @@ UMOUNT_NOFOLLOW = 0x8
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_KEEPCAPS = 8
 _PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
@@ -82,6 +83,7 @@ _libc.mount.argtypes = [
 ]
 _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _libc.capset.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+_libc.capget.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
 
 
 class _CapabilityHeader(ctypes.Structure):
@@ -157,6 +159,24 @@ def set_parent_death_signal(signal: int) -> None:
 def set_dumpable(dumpable: bool) -> None:
     """False: no core file, and /proc/PID belongs to root, so that same-uid processes cannot look inside."""
     _prctl(_PR_SET_DUMPABLE, "PR_SET_DUMPABLE", int(dumpable))
+
+
+def keep_capabilities() -> None:
+    """Let the permitted set survive the next change from root to another user; exec forgets this."""
+    _prctl(_PR_SET_KEEPCAPS, "PR_SET_KEEPCAPS", 1)
+
+
+def raise_capabilities() -> None:
+    """Make every permitted capability effective again, after such a change.
+
+    With it a former root may still create a user namespace, and own it as an ordinary user, where only the
+    privileged may: Debian's kernel.unprivileged_userns_clone, Ubuntu's AppArmor restriction.
+    """
+    header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: the lower 32, then the upper
+    _checked(_libc.capget(ctypes.byref(header), ctypes.byref(sets)), "capget")
+    sets[0], sets[3] = sets[1], sets[4]
+    _checked(_libc.capset(ctypes.byref(header), ctypes.byref(sets)), "capset")
 
 
 def drop_capabilities() -> None:
