@@ -104,6 +104,26 @@ def test_a_denial_says_which_layer_and_which_rule_came_nearest(
 
 
 @pytest.mark.parametrize(
+    ("protocol", "method", "nearest"),
+    [(Protocol.HTTP, "POST", 3), (Protocol.TLS, None, 3), (Protocol.TCP, None, 1)],
+)
+def test_of_several_rules_that_miss_the_nearest_is_named(
+    protocol: Protocol, method: str | None, nearest: int
+) -> None:
+    put = frozenset({"PUT"})
+    terms = [
+        Terms(destination=parse_destination("10.0.0.1:22")),
+        Terms(destination=parse_destination("10.0.0.1"), methods=put),
+        Terms(destination=parse_destination("10.0.0.1")),
+        Terms(destination=parse_destination("10.0.0.1"), methods=put, allow_private=True),
+        Terms(destination=parse_destination("10.0.0.1"), methods=put, allow_private=True),
+    ]
+    decision = decide(build(terms), attempt(protocol, "10.0.0.1", 443, method))
+    assert decision.rule is not None
+    assert decision.rule.index == nearest
+
+
+@pytest.mark.parametrize(
     ("host", "reason"),
     [
         ("api.evil.example", "no rule allows api.evil.example:443"),

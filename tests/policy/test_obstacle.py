@@ -107,5 +107,16 @@ def test_an_address_outside_and_a_name_pass() -> None:
     assert obstacle("localhost", (TLS, 443, None), host="localhost") is None
 
 
+def test_the_nearest_miss_is_the_one_that_got_furthest() -> None:
+    assert sorted(set(Obstacle)) == [
+        Obstacle.METHOD,
+        Obstacle.TUNNEL,
+        Obstacle.INTERCEPTION,
+        Obstacle.ADDRESS,
+        Obstacle.PROTOCOL,
+        Obstacle.PORT,
+    ]
+
+
 def test_every_obstacle_has_a_layer() -> None:
     assert set(LAYERS) == set(Obstacle)
