@@ -310,6 +310,28 @@ async def test_a_port_unreachable_that_comes_back_ends_nothing(open_world: OpenW
             nursery.cancel_scope.cancel()
 
 
+async def test_an_answer_that_cannot_be_sent_ends_nothing(open_world: OpenWorld) -> None:
+    async with open_world(RULES) as world, trio.open_nursery() as nursery:
+        with (
+            trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        ):
+            await sock.bind(("127.0.0.1", 0))
+            client.connect(sock.getsockname())
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+            with pytest.raises(BrokenPipeError):
+                await sock.sendto(b"x", client.getsockname())
+            nursery.start_soon(keep_dns_udp, sock, world.gate)
+            for name in ("a.example", "b.example"):
+                client.send(wire(name))
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            assert not nursery.cancel_scope.cancel_called
+            nursery.cancel_scope.cancel()
+            await trio.lowlevel.checkpoint_if_cancelled()
+    assert [receipt.target for receipt in world.receipts()] == ["dns:a.example", "dns:b.example"]
+
+
 # connections
 
 
@@ -352,7 +374,7 @@ MESSAGE = render_message(wire("api.example.com"))
 async def test_a_client_that_ends_early_ends_its_own_connection_only(
     open_stub: OpenStub, sent: bytes, why: str, go: Callable[[trio.SocketStream], Awaitable[None]]
 ) -> None:
-    async with open_stub(dns_idle_seconds=0.05) as stub:
+    async with open_stub(dns_idle_seconds=0.25) as stub:
         stream = await stub.connect()
         await stream.send_all(sent)
         await go(stream)
