@@ -81,7 +81,7 @@ def test_the_head_is_the_hash_of_the_newest_receipt() -> None:
     for step in (scribe.open, scribe.block, scribe.heartbeat, scribe.close):
         step()
         assert scribe.chain.head == hashlib.sha256(_go_json(json.loads(scribe.lines[-1]))).hexdigest()
-    assert scribe.chain.next_seq == 4
+    assert (scribe.chain.next_seq, scribe.chain.heartbeat_seconds) == (4, 30)
 
 
 def test_the_genesis_hash_frames_what_the_session_is() -> None:

@@ -17,6 +17,7 @@ from trio_egress.evidence.receipt import (
     TARGET_CHARS,
     Draft,
     assemble,
+    digest_record,
     hash_receipt,
     parse_timestamp,
     render_record,
@@ -167,4 +168,4 @@ def test_the_parts_of_a_receipt_are_put_together_in_their_order() -> None:
         + f'","signer_key":"{KEY.public_hex}","ext":{{E}}}}'
     )
     assert assemble(b"{R}", b"\xab" * 64, KEY.public_hex, None) == whole[:-11] + b"}"
-    assert hash_receipt(whole) == hashlib.sha256(whole).hexdigest()
+    assert hash_receipt(whole) == digest_record(whole).hex() == hashlib.sha256(whole).hexdigest()

@@ -214,7 +214,7 @@ class Replay:
                 "run_nonce": self.opening.get("run_nonce"),
                 "open_nonce": self.opening.get("open_nonce"),
                 "beat": self._beats,
-                "chain_head": self.head,
+                "chain_head": self.head if self._readable else beat["chain_head"],
                 "chain_seq_head": self.final_seq - 1,
                 "heartbeat_time": self.ended_at,
             },
@@ -229,7 +229,7 @@ class Replay:
                 "run_nonce": self.opening.get("run_nonce"),
                 "open_nonce": self.opening.get("open_nonce"),
                 "final_seq": self.final_seq,
-                "root_hash": self.head,
+                "root_hash": self.head if self._readable else closing["root_hash"],
                 "receipt_count": self.final_seq + 1,
             },
         )
