@@ -1,0 +1,191 @@
+"""Trials of this machine: forked children that build what a run builds, use it, and tell what they saw.
+
+Nothing is changed on the machine and nothing in the caller, who should have one thread (`man 2 fork`).
+
+Rule 1: a trial does what a run does, as the user that the run would be, with the modules that the run uses.
+Rule 2: whatever goes wrong in a trial is its outcome, never an exception of the caller.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+import attrs
+
+from trio_egress.errors import SandboxError
+from trio_egress.kernel import netlink, nflog, nft, origin, seccomp, syscalls
+from trio_egress.kernel.identity import Identities
+
+TRIAL_SECONDS = 15.0
+ANSWER_SECONDS = 3.0
+MESSAGE_BYTES = 4096  # PIPE_BUF
+
+NETLINK_NETFILTER = 12
+_LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+_OUTSIDE = (("203.0.113.9", 443), ("2001:db8::9", 443))  # RFC 5737, RFC 3849
+
+
+@attrs.frozen
+class Outcome:
+    """What a trial saw, or why it failed: exactly one of them unless there was nothing to tell."""
+
+    text: str
+    failure: str
+
+
+def try_in_child(trial: Callable[[], str]) -> Outcome:
+    """Run `trial` in a child, for at most TRIAL_SECONDS."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _run_trial(trial, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        ready, _, _ = select.select([pipe], [], [], TRIAL_SECONDS)
+        raw = pipe.read(MESSAGE_BYTES) if ready else b""
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if raw:
+        return Outcome(**json.loads(raw))
+    if not ready:
+        return Outcome("", f"no answer for {TRIAL_SECONDS:.0f} s")
+    return Outcome("", f"the trial ended with status {os.waitstatus_to_exitcode(status)} and told nothing")
+
+
+def _run_trial(trial: Callable[[], str], writer: int) -> NoReturn:
+    """The child: its one message is at most PIPE_BUF bytes, so it is written and read whole."""
+    try:
+        message = {"text": trial(), "failure": ""}
+    except Exception as error:
+        message = {"text": "", "failure": _explain(error)}
+    try:
+        os.write(writer, json.dumps(message).encode("ascii"))
+    finally:
+        os._exit(0)
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+def enter_namespaces(identities: Identities) -> str:
+    """The first steps of the launcher, in this (forked) process."""
+    if identities.root:
+        ids = identities.supervisor
+        syscalls.keep_capabilities()
+        os.setgroups([])
+        os.setresgid(ids.gid, ids.gid, ids.gid)
+        os.setresuid(ids.uid, ids.uid, ids.uid)
+        syscalls.raise_capabilities()
+        syscalls.set_dumpable(True)  # or /proc/self would belong to root
+    uid, gid = os.getuid(), os.getgid()
+    syscalls.unshare(
+        syscalls.CLONE_NEWUSER
+        | syscalls.CLONE_NEWNS
+        | syscalls.CLONE_NEWNET
+        | syscalls.CLONE_NEWPID
+        | syscalls.CLONE_NEWIPC
+        | syscalls.CLONE_NEWUTS
+        | syscalls.CLONE_NEWCGROUP
+    )
+    for file, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{file}", "w", encoding="ascii") as opened:
+            opened.write(text)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    return ""
+
+
+def use_mounts(identities: Identities) -> str:
+    """/proc shows a PID namespace, so it takes a process that was born in it."""
+    enter_namespaces(identities)
+    if os.path.isdir("/run"):
+        syscalls.mount("tmpfs", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=0755,size=1m")
+    inner = try_in_child(_mount_proc)
+    if inner.failure:
+        raise SandboxError(inner.failure)
+    return ""
+
+
+def _mount_proc() -> str:
+    syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    return ""
+
+
+def use_network(identities: Identities) -> str:
+    """Build the network of a run and use it: one JSON list of what was seen."""
+    enter_namespaces(identities)
+    route, rules, log = (
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+        for protocol in (socket.NETLINK_ROUTE, NETLINK_NETFILTER, NETLINK_NETFILTER)
+    )
+    for opened in (route, rules, log):
+        opened.bind((0, 0))
+    netlink.bring_up_loopback(route)
+    netlink.add_local_routes(route)
+    nflog.bind_group(log, nft.LOG_GROUP)
+    listeners = [socket.create_server((host, 0), family=family) for family, host in _LOOPBACK]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    netlink.run_batch(rules, nft.ruleset(nft.ListenerPorts(*ports, *ports)))
+    log.settimeout(ANSWER_SECONDS)
+    lines = []
+    for listener, target in zip(listeners, _OUTSIDE, strict=True):
+        lines.append(_line("redirect", functools.partial(_see_redirect, listener, target)))
+    lines.append(_line("log", functools.partial(_see_log, log)))
+    return json.dumps(lines)
+
+
+def _line(name: str, see: Callable[[], str]) -> dict[str, str]:
+    try:
+        return {"name": name, "found": see(), "failure": ""}
+    except (OSError, SandboxError) as error:
+        return {"name": name, "found": "", "failure": _explain(error)}
+
+
+def _see_redirect(listener: socket.socket, target: tuple[str, int]) -> str:
+    listener.settimeout(ANSWER_SECONDS)
+    with socket.socket(listener.family, socket.SOCK_STREAM) as client:
+        client.settimeout(ANSWER_SECONDS)
+        client.connect(target)
+        accepted, _ = listener.accept()
+        with accepted:
+            seen = origin.original_destination(accepted, listener.family)
+    if seen is None or (str(seen.address), seen.port) != target:
+        raise SandboxError(f"a connection to {target[0]} was redirected as one to {seen}")
+    return f"a connection to {seen} arrives at the listener"
+
+
+def _see_log(log: socket.socket) -> str:
+    target = _OUTSIDE[0][0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.sendto(b"probe", (target, 9))
+        except PermissionError:
+            pass
+        else:
+            raise SandboxError(f"a datagram to {target} was not refused")
+    for packet in nflog.parse_packets(log.recv(nflog.DATAGRAM_BYTES)):
+        if str(packet.destination) == target and packet.protocol == "udp":
+            return f"a datagram to {target} is refused at once and seen"
+    raise SandboxError(f"the log does not show a datagram to {target}")
+
+
+def use_seccomp() -> str:
+    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()  # anybody may, without it
+    syscalls.set_no_new_privs()
+    syscalls.install_seccomp(seccomp.build_filter(os.uname().machine))
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
+    except OSError as error:
+        if error.errno == seccomp.EAFNOSUPPORT:
+            return ""
+        raise
+    raise SandboxError("the filter is installed and refuses nothing")
