@@ -30,6 +30,8 @@ PIPE_BYTES = 1 << 20
 
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_REFUSED = (errno.EINVAL, errno.ENOSYS)
+"""A kind of socket that doesn't splice, or a kernel (gVisor's, or behind a seccomp filter) that doesn't."""
 
 
 class Patience:
@@ -140,7 +142,7 @@ async def _splice_in(source: Peer, into: int, room: int) -> int | None:
         except BlockingIOError:
             await trio.lowlevel.wait_readable(source.sock)
         except OSError as error:
-            if error.errno == errno.EINVAL:
+            if error.errno in _REFUSED:
                 return None
             raise source.blame_for(error) from None
 
@@ -154,7 +156,7 @@ async def _splice_out(out: int, sink: Peer, held: int, count: Count) -> None:
             await trio.lowlevel.wait_writable(sink.sock)
             continue
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno not in _REFUSED:
                 raise sink.blame_for(error) from None
             raw = os.read(out, held)
             await sink.send(raw, count)

@@ -108,12 +108,9 @@ class _Side:
         self._ended = False
 
     def feed(self, raw: bytes) -> None:
-        """Bytes of the peer; empty at the end of its stream."""
+        """Bytes of the peer; empty, once and last, at the end of its stream."""
         self._ended = not raw
-        try:
-            self._h11.receive_data(raw)
-        except h11.RemoteProtocolError as error:
-            raise _bad(error) from None
+        self._h11.receive_data(raw)
 
     def body(self) -> bytes | Trailers | None:
         """The next piece of a chunked body, its end, or None for more bytes."""
@@ -214,8 +211,6 @@ class UpstreamSide(_Side):
         match self._next():
             case h11.InformationalResponse() | h11.Response() as event:
                 return _response_head(self._method, event)
-            case h11.ConnectionClosed():
-                raise BadMessage("the upstream closed the connection before an answer")
         return None
 
 
