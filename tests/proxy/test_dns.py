@@ -115,7 +115,7 @@ def open_stub(open_world: OpenWorld) -> OpenStub:
 
 
 def wire(name: str, rdtype: str = "A") -> bytes:
-    return dns.message.make_query(name, rdtype).to_wire()
+    return dns.message.make_query(name, rdtype, id=0x1234).to_wire()
 
 
 def addresses(answer: dns.message.Message) -> list[str]:
