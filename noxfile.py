@@ -30,7 +30,7 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """The whole suite as the current user; arguments after -- go to pytest."""
     install(session, "test")
-    session.run("pytest", "--no-skips", *session.posargs)
+    session.run("python", "-m", "pytest", "--no-skips", *session.posargs)
 
 
 @nox.session
