@@ -70,7 +70,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         stage = "becoming the supervisor's user"
         if plan["identities"]["root"]:
             hide_from_root(plan)
-            become(plan["identities"]["supervisor"], groups=True)
+            become(plan["identities"]["supervisor"])
             tie_to_parent()
         stage = "creating the namespaces"
         syscalls.unshare(BOUNDARY)
@@ -109,11 +109,17 @@ def hide_from_root(plan: dict[str, Any]) -> None:
     apply_mounts(plan["mounts"])
 
 
-def become(ids: dict[str, Any], *, groups: bool) -> None:
-    if groups:
-        os.setgroups([])
+def become(ids: dict[str, Any]) -> None:
+    """Become the supervisor's user, who will own the user namespace.
+
+    The capabilities stay until the namespace is there: where AppArmor or a sysctl forbids user namespaces to ordinary
+    users, only they make it possible. Creating it takes them away.
+    """
+    syscalls.keep_capabilities()
+    os.setgroups([])
     os.setresgid(ids["gid"], ids["gid"], ids["gid"])
     os.setresuid(ids["uid"], ids["uid"], ids["uid"])
+    syscalls.raise_capabilities()
 
 
 def apply_mounts(mounts: list[dict[str, Any]]) -> None:
