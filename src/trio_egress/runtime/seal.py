@@ -67,8 +67,15 @@ def _open_journal(directory: int, spec: RunSpec) -> Journal:
             owner = spec.identities.supervisor
             os.fchown(directory, owner.uid, owner.gid)
             os.chown("evidence.jsonl", owner.uid, owner.gid, dir_fd=directory, follow_symlinks=False)
-    except (OSError, RecorderError) as error:
+    except RecorderError as error:
         raise SandboxError(f"cannot write evidence in {spec.evidence}: {error}") from None
+    except OSError as error:
+        journal.close()
+        owner = spec.identities.supervisor
+        raise SandboxError(
+            f"cannot give {spec.evidence} to uid {owner.uid}, which the supervisor becomes: {error.strerror}"
+            " (a container maps too few ids? start trio-egress as an ordinary user there)"
+        ) from None
     return journal
 
 
