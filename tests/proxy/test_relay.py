@@ -108,7 +108,7 @@ async def test_without_descriptors_bytes_are_copied() -> None:
         next_free = os.dup(0)
         os.close(next_free)
         # The sockets of `carry` take the next ones; a pipe of two finds one.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 6, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 5, hard))
         return await carry(BULK)
 
     try:
