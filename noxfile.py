@@ -6,11 +6,16 @@ Interpreters are found, never downloaded; where one is missing its session is sk
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 import nox
 
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+if "PYENV_ROOT" in os.environ:  # pyenv's shims start only the versions that are switched on; its own first
+    installed = [path.name for path in Path(os.environ["PYENV_ROOT"], "versions").glob("3.1[0-3].*")]
+    installed.sort(key=lambda version: version != platform.python_version())
+    os.environ.setdefault("PYENV_VERSION", ":".join(installed) or "system")
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
