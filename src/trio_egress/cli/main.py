@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from trio_egress import __version__
@@ -47,8 +47,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the process's exit status."""
-    parser = _build_parser()
-    options = parser.parse_args(arguments)
+    parser, commands = _build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # told by the command's own parser, which knows its exit code
+        commands.get(options.command, parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command is None:
         parser.print_help(sys.stderr)
         return USAGE
@@ -57,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def _build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
+    """The parser, and those of the commands by name."""
     parser = _Parser(
         prog="trio-egress",
         description="Run an AI agent in a sandbox whose only way out is a policy proxy that signs what it saw.",
@@ -67,7 +70,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_verify(commands)
     _add_small(commands)
-    return parser
+    return parser, commands.choices
 
 
 def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
