@@ -161,11 +161,12 @@ def test_among_equal_rules_the_first_in_the_file_decides() -> None:
         assert decision.rule == rules[0].ref
 
 
-def test_a_private_rule_that_stands_first_still_decides() -> None:
-    private = Terms(destination=parse_destination("a.example"), allow_private=True)
-    plain = Terms(destination=parse_destination("a.example"))
-    policy = Policy((Rule(RuleRef(0, "a.example", 1), private), Rule(RuleRef(1, "a.example", 2), plain)))
-    assert decide(policy, attempt(Protocol.TLS, "a.example", 443)).rule == RuleRef(0, "a.example", 1)
+@pytest.mark.parametrize("private_place", [0, 1, 2])
+def test_a_rule_that_reaches_private_addresses_decides_wherever_it_stands(private_place: int) -> None:
+    a_example = parse_destination("a.example")
+    terms = [Terms(destination=a_example, allow_private=place == private_place) for place in range(3)]
+    decision = decide(build(terms), attempt(Protocol.TLS, "a.example", 443))
+    assert decision.rule == RuleRef(private_place, "a.example", private_place + 1)
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,9 @@ def test_a_name_without_quotes_is_recognised(table: Mapping[str, object], name: 
 
 def test_a_host_is_pinned_once_however_it_is_spelt() -> None:
     (fault,) = faults_of({"api.example.com": "127.0.0.1", "API.example.com.": "127.0.0.2"})
-    assert fault.path == ("API.example.com.",)
-    assert fault.message == "api.example.com is pinned already, by another spelling"
+    assert fault == Fault(
+        ("API.example.com.",), "api.example.com is pinned already, by another spelling", on_key=True
+    )
 
 
 def test_a_host_may_be_pinned_apart_on_each_port() -> None:

@@ -20,6 +20,11 @@ def rule(destination: str, index: int = 0) -> Rule:
     return Rule(RuleRef(index, destination, index + 1), Terms(destination=parse_destination(destination)))
 
 
+def test_terms_allow_any_method_and_nothing_private_unless_they_say_so() -> None:
+    terms = Terms(destination=parse_destination("api.example.com"))
+    assert (terms.methods, terms.allow_private) == (None, False)
+
+
 def test_a_policy_indexes_its_rules() -> None:
     policy = Policy((rule("api.example.com"), rule("*.example.com", 1)))
     assert {found.ref.index for found in policy.index.find(API)} == {0, 1}
