@@ -24,8 +24,8 @@ from trio_egress.wire.tls_hello import ClientHello
 HTTP_PORT = 80
 TLS_PORT = 443
 
-COMMON_METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""Enough to tell whether a rule with methods could open an endpoint at all."""
+DROPPED_UPGRADES = ("h2c", "tls/")
+"""Offers that a server may ignore, and never hears of (Apache's HttpClient makes one with every request)."""
 
 
 @attrs.frozen
@@ -81,9 +81,11 @@ def judge_request(policy: Policy, door: Door, head: RequestHead) -> Judgement:
     if head.scheme not in (None, "http"):
         reason = f"{head.scheme}:// is not spoken to a proxy in the clear: a client asks for it by CONNECT"
         return Judgement(attempt, deny(Layer.PROTOCOL, reason))
-    if set(head.upgrades) - {"h2c"}:
-        reason = f"an upgrade to {', '.join(sorted(set(head.upgrades) - {'h2c'}))} can't be inspected"
-        return Judgement(attempt, deny(Layer.PROTOCOL, reason))
+    wanted = [upgrade for upgrade in head.upgrades if not upgrade.startswith(DROPPED_UPGRADES)]
+    if wanted:
+        return Judgement(
+            attempt, deny(Layer.PROTOCOL, f"an upgrade to {', '.join(wanted)} can't be inspected")
+        )
     return _judge(policy, attempt, _asked(door, host))
 
 
@@ -111,7 +113,8 @@ def judge_best(policy: Policy, door: Door) -> Judgement:
     tls = _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.TLS))
     requests = (
         _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.HTTP, method=method))
-        for method in COMMON_METHODS
+        for rule in policy.index.find(door.host)
+        for method in sorted(rule.terms.methods or ("GET",))
     )
     return next((judged for judged in (tcp, tls, *requests) if judged.decision.allowed), tcp)
 
