@@ -1,0 +1,27 @@
+"""Findings as values."""
+
+from __future__ import annotations
+
+import re
+
+from trio_egress.evidence.findings import CODES, KEPT, Finding, Findings
+from trio_egress.evidence.members import Misfit
+
+
+def test_a_message_says_where_what_found_and_expected() -> None:
+    finding = Finding("time.order", "evidence.jsonl", 7, "action_record.timestamp", "A", "B or later")
+    assert finding.message == (
+        "evidence.jsonl:7: time runs backwards (action_record.timestamp): found A; expected B or later"
+    )
+    assert Finding("packet.file", "a.txt", 0, "", "A", "B").message.startswith("a.txt: a file of the packet")
+
+
+def test_findings_are_bounded_and_counted() -> None:
+    findings = Findings()
+    findings.add_misfits((Misfit("member.type", f"m{n}", "x", "y") for n in range(KEPT + 5)), "e", 3)
+    assert (len(findings.kept), findings.count) == (KEPT, KEPT + 5)
+    assert (findings.kept[0].place, findings.kept[0].line) == ("m0", 3)
+
+
+def test_codes_have_one_form_and_a_meaning() -> None:
+    assert all(re.fullmatch(r"[a-z]+\.[a-z_]+", code) and meaning for code, meaning in CODES.items())
