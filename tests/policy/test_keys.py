@@ -10,6 +10,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trio_egress.policy import keys
 from trio_egress.policy.destination import parse_destination
 from trio_egress.policy.keys import RULES_MAX, TABLES, Document, structure
 from trio_egress.policy.problems import Fault, find_faults
@@ -18,15 +19,15 @@ from trio_egress.policy.rule import Terms
 TOP: dict[str, Any] = {"version": "1.0", "default_deny": True}
 
 
-def faults_of(**keys: Any) -> list[Fault]:
+def faults_of(**changed: Any) -> list[Fault]:
     with pytest.raises(cattrs.BaseValidationError) as caught:
-        structure({**TOP, **keys})
+        structure({**TOP, **changed})
     return list(find_faults(caught.value, TABLES))
 
 
-def terms_fault(**keys: Any) -> str:
+def terms_fault(**changed: Any) -> str:
     """The one message about a rule with these keys."""
-    (fault,) = faults_of(egress=[{"destination": "a.example", **keys}])
+    (fault,) = faults_of(egress=[{"destination": "a.example", **changed}])
     return fault.message
 
 
@@ -112,6 +113,12 @@ def test_a_wrong_key_of_a_rule_is_told(key: str, value: object, said: str) -> No
     assert terms_fault(**{key: value}) == said
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def test_a_slip_in_a_usual_method_is_told(method: str) -> None:
+    slip = method[:-1] + method[-1] * 2
+    assert terms_fault(methods=[slip]) == f'"{slip}" is not a method; did you mean "{method}"?'
+
+
 @pytest.mark.parametrize("method", ["PROPFIND", "PURGE", "M-SEARCH", "QUERY", "X"])
 def test_an_unusual_method_is_a_method(method: str) -> None:
     (terms,) = structure({**TOP, "egress": [{"destination": "a.example", "methods": [method]}]}).egress
@@ -133,7 +140,15 @@ def test_a_fault_in_a_pin_is_told_at_its_key() -> None:
     assert fault.path == ("resolve", "a.example")
 
 
+def test_a_policy_may_have_just_as_many_rules_as_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "RULES_MAX", 3)
+    rule = {"destination": "a.example"}
+    assert len(structure({**TOP, "egress": [rule] * 3}).egress) == 3
+    assert faults_of(egress=[rule] * 4)[0].message == "a policy has at most 3 rules, and this has 4"
+
+
 def test_too_many_rules_are_refused_before_they_are_read() -> None:
+    assert RULES_MAX == 100_000
     (fault,) = faults_of(egress=[{}] * (RULES_MAX + 1))
     assert fault == Fault(
         ("egress",), f"a policy has at most {RULES_MAX} rules, and this has {RULES_MAX + 1}"

@@ -34,6 +34,8 @@ list = [ 10, "a,]}#", ["nested", {deep = 'x'}],
 inline = {a = 1, b.c = "2", "d e" = [4, 5],}
 empty = []
 none = {}
+tight=12
+close={a=[1,"x"],b=3}
 many = {
   first = 1, # comment
   second = 2
@@ -75,6 +77,10 @@ destination = "three"
         (("inline", "b", "c"), '"2", "d e" = [4, 5],}'),
         (("inline", "d e", 1), "5],}"),
         (("empty",), "[]"),
+        (("tight",), "12"),
+        (("close", "a", 0), '1,"x"],b=3}'),
+        (("close", "a", 1), '"x"],b=3}'),
+        (("close", "b"), "3}"),
         (("none",), "{}"),
         (("many", "second"), "2"),
         (("table",), "table]"),

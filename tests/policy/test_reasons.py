@@ -120,6 +120,14 @@ def test_a_method_of_the_agents_choice_is_repeated_only_when_short_and_printable
     assert len(reason) < 100 + METHOD_CHARS
 
 
+def test_a_method_of_32_characters_is_the_longest_that_is_repeated() -> None:
+    def said(method: str) -> str:
+        return explain_obstacle(Obstacle.METHOD, rule(API, METHODS), attempt(Protocol.HTTP, 80, method))
+
+    assert said("A" * 32).endswith("not " + "A" * 32)
+    assert said("A" * 33).endswith("not another method")
+
+
 def test_a_name_is_never_described_as_a_range() -> None:
     reason = explain_obstacle(Obstacle.ADDRESS, rule(API), attempt(Protocol.TLS, 443))
     assert "api.example.com is not (a name)" in reason
