@@ -211,6 +211,13 @@ async def test_heartbeats_stand_between_receipts_that_are_far_apart(
     assert kinds(tmp_path) == ["session_open", "heartbeat", "heartbeat", "session_close"]
 
 
+async def test_what_shares_a_receipt_is_counted_each(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (recorder, _):
+        recorder.drop_nowait("udp://192.0.2.1:53", 3, "no rule")
+        recorder.refuse_nowait(ATTEMPT, DENIED)
+        assert recorder.refused == 4
+
+
 def test_a_target_carries_neither_query_nor_userinfo() -> None:
     assert render_target(ATTEMPT) == "http://api.example.com:80/v1"
     assert render_target(Attempt(Transport.DNS, Protocol.DNS, HOST, 0)) == "dns:api.example.com"

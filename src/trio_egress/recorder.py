@@ -58,6 +58,7 @@ class Recorder:
         self._close_reason = "error"
         self._close_facts: Facts = {}
         self.refused = 0
+        """Attempts, queries and packets refused so far, those that share a receipt included."""
 
     # what the proxy asks for
 
@@ -126,7 +127,8 @@ class Recorder:
             return
         self._put(self._chain.append(draft, time.time_ns()))
         if draft.verdict == "block":
-            self.refused += 1
+            count = draft.facts.get("count", 1)
+            self.refused += count if isinstance(count, int) else 1
         if self._watch is not None:
             self._watch(draft)
 
