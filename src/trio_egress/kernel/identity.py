@@ -21,7 +21,7 @@ HIGHEST_UNUSED_ID = 65533
 
 @attrs.frozen
 class Ids:
-    """One user as the kernel sees it; `home` is empty where the id has no account."""
+    """One user as the kernel sees it; `home` is empty where the id has no account, or no such directory exists."""
 
     uid: int
     gid: int
@@ -56,10 +56,14 @@ def find_identities(user: str | None, environment: Mapping[str, str]) -> Identit
 
 def _account(uid: int, gid: int) -> Ids:
     try:
-        entry = pwd.getpwuid(uid)
+        return attrs.evolve(_ids(pwd.getpwuid(uid)), gid=gid)
     except KeyError:
         return Ids(uid, gid, str(uid), "")
-    return Ids(uid, gid, entry.pw_name, entry.pw_dir)
+
+
+def _ids(entry: pwd.struct_passwd) -> Ids:
+    home = entry.pw_dir if os.path.isdir(entry.pw_dir) else ""
+    return Ids(entry.pw_uid, entry.pw_gid, entry.pw_name, home)
 
 
 def _named(user: str) -> Ids:
@@ -67,7 +71,7 @@ def _named(user: str) -> Ids:
         entry = pwd.getpwuid(int(user)) if user.isascii() and user.isdigit() else pwd.getpwnam(user)
     except (KeyError, OverflowError):
         raise SandboxError(f"--user {user}: there is no such user on this machine") from None
-    return Ids(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+    return _ids(entry)
 
 
 def _behind_sudo(environment: Mapping[str, str]) -> Ids | None:

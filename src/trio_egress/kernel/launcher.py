@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 if __name__ == "__main__":  # run by path, with neither site nor the working directory on sys.path
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from trio_egress.kernel import init, syscalls
+from trio_egress.kernel import init, syscalls, view
 
 BOUNDARY = (
     syscalls.CLONE_NEWUSER
@@ -69,7 +69,9 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
             signal.signal(number, signal.SIG_IGN)
         stage = "becoming the supervisor's user"
         if plan["identities"]["root"]:
-            hide_from_root(plan)
+            # Before the user namespace, so that nobody inside it can ever take a mount off.
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            view.apply_mounts(plan["mounts"])
             become(plan["identities"]["supervisor"])
             tie_to_parent()
         stage = "creating the namespaces"
@@ -78,8 +80,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         control.expect("mapped")
         stage = "preparing the file system view"
         if not plan["identities"]["root"]:
-            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE, None)
-            apply_mounts(plan["mounts"])
+            view.apply_mounts(plan["mounts"])
         stage = "opening the sockets inside"
         sockets = open_sockets(plan["proxy_port"])
         control.tell("sockets", [s.fileno() for s in sockets.values()], names=list(sockets))
@@ -102,13 +103,6 @@ def tie_to_parent() -> None:
         os._exit(1)
 
 
-def hide_from_root(plan: dict[str, Any]) -> None:
-    """As root the view is made before the user namespace, so that nobody inside it can ever take a mount off."""
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE, None)
-    apply_mounts(plan["mounts"])
-
-
 def become(ids: dict[str, Any]) -> None:
     """Become the supervisor's user, who will own the user namespace.
 
@@ -120,29 +114,6 @@ def become(ids: dict[str, Any]) -> None:
     os.setresgid(ids["gid"], ids["gid"], ids["gid"])
     os.setresuid(ids["uid"], ids["uid"], ids["uid"])
     syscalls.raise_capabilities()
-
-
-def apply_mounts(mounts: list[dict[str, Any]]) -> None:
-    for step in mounts:
-        target = step["target"]
-        try:
-            apply_mount(step["kind"], target, step)
-        except OSError as error:
-            raise OSError(error.errno, f"{step['kind']} on {target}: {error.strerror or error}") from None
-
-
-def apply_mount(kind: str, target: str, step: dict[str, Any]) -> None:
-    if kind == "file":
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "x", encoding="ascii") as file:
-            file.write(step["source"])
-    elif kind == "tmpfs":
-        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | (syscalls.MS_RDONLY if step["read_only"] else 0)
-        syscalls.mount("tmpfs", target, "tmpfs", flags, f"mode={step['mode']},size=16m")
-    elif kind == "bind":
-        syscalls.mount(step["source"], target, None, syscalls.MS_BIND, None)
-    else:
-        raise RuntimeError(f"no such kind of mount: {kind}")
 
 
 def open_sockets(proxy_port: int) -> dict[str, socket.socket]:

@@ -1,7 +1,12 @@
 """What the agent sees of the file system, as an ordered list of mounts.
 
-Works out the list (pure but for looking at which paths exist); the launcher carries it out, in a mount namespace of
-its own whose mounts propagate nowhere. It does *not* make the host read-only.
+Works the list out from which paths exist (it changes nothing); `kernel/view.py` carries it out, in a mount namespace of
+its own whose mounts propagate nowhere.
+
+Rule 1: the host is read-only. Writable are the working directory and what the policy names, as they are on the host;
+HOME, whose changes are kept in memory and end with the run; and a /tmp of the run's own.
+Rule 2: what could lead out is out of sight: the directories of sockets, every Unix socket that has a path, other
+terminals and devices, the signing key and the evidence. What is hidden is hidden last, so that nothing uncovers it.
 """
 
 from __future__ import annotations
@@ -14,15 +19,37 @@ import attrs
 
 from trio_egress.errors import SandboxError
 
+STAGE = "/run/trio-egress"
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
 RESOLVER_TEXT = "# trio-egress answers every name\nnameserver 127.0.0.1\noptions timeout:5 attempts:1\n"
+
+PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  the agent gets its own
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+SECRETS = (
+    ".aws",
+    ".azure",
+    ".config/gcloud",
+    ".config/gh",
+    ".docker",
+    ".git-credentials",
+    ".gnupg",
+    ".kube",
+    ".netrc",
+    ".ssh",
+)
+"""Below HOME; each is another service's way in, and hidden where it exists."""
+
+_OVERLAY_SPECIAL = ",:\\"
 
 
 @attrs.frozen
 class Mount:
-    """One step: `tmpfs` (empty, at target), `file` (write `source` as text to target), `bind` (source over target).
+    """One step. `source` is what `kind` needs:
 
-    A `read_only` tmpfs stays empty for ever: what lay under it is out of sight.
+    tmpfs: an empty one at target, with this mode.  file: make target with this text.  link: make target a link.
+    bind: source over target.  keep: source stays reachable at target (made for it).  overlay: changes to target are
+    kept in memory below source.  read_only, writable: of target alone.  freeze: everything, from / down.
+    pts: terminals of its own.
     """
 
     kind: str
@@ -30,15 +57,135 @@ class Mount:
     source: str = ""
     mode: str = "0755"
     read_only: bool = False
+    optional: bool = False
+    owner: int = -1
 
 
-def plan_mounts(hidden: Sequence[str]) -> tuple[Mount, ...]:
-    """The mounts of a run: an empty /run, our resolver, and `hidden` paths out of sight."""
-    return (*_runtime_sockets(), *_resolver(), *_hide(hidden))
+@attrs.frozen
+class View:
+    """What a run asks of the file system. Paths are absolute; `sockets` are Unix sockets of the host."""
+
+    directory: str
+    home: str
+    owner: int
+    write: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
 
 
-def _runtime_sockets() -> Iterator[Mount]:
+def plan_mounts(view: View) -> tuple[Mount, ...]:
+    """The mounts of a run, in order. Raises SandboxError for what cannot be shown or hidden as asked."""
+    writable = _writable(view)
+    return (
+        Mount("tmpfs", "/run"),
+        *(Mount("keep", f"{STAGE}/{number}", path) for number, path in enumerate(writable)),
+        Mount("freeze", "/"),
+        Mount("writable", "/run"),
+        Mount("writable", "/proc"),  # the agent's own is mounted over it, and may not be freer than this one
+        *_private(),
+        *_devices(),
+        *_home(view),
+        *_restore(writable),
+        *_hide(view),
+        *_socket_directories(),
+        *_resolver(),
+    )
+
+
+def find_sockets(raw_table: str) -> tuple[str, ...]:
+    """The paths in /proc/net/unix: sockets that a network namespace does not hold."""
+    found = set()
+    for line in raw_table.splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and fields[7].startswith("/"):
+            found.add(fields[7])
+    return tuple(sorted(found))
+
+
+def _writable(view: View) -> list[str]:
+    """The directories that stay as they are on the host, outermost first, none inside another."""
+    found: list[str] = []
+    for path in sorted({os.path.realpath(path) for path in (view.directory, *view.write)}):
+        if not os.path.isdir(path):
+            raise SandboxError(f"{path} can't be made writable for the agent: it is no directory")
+        if path in ("/", "/run", "/var/run", *PRIVATE):
+            if path == "/" and view.directory != "/":
+                raise SandboxError("the whole host can't be made writable for the agent")
+            continue
+        if not path.startswith(tuple(f"{outer}/" for outer in found)):
+            found.append(path)
+    return found
+
+
+def _private() -> Iterator[Mount]:
+    for path in PRIVATE:
+        if os.path.isdir(path) and not os.path.islink(path) and not path.startswith("/dev/"):
+            yield Mount("tmpfs", path, mode="1777")
+
+
+def _devices() -> Iterator[Mount]:
+    """A /dev of its own: the few devices that every program needs, and no terminal but its own."""
+    names = [name for name in DEVICES if os.path.exists(f"/dev/{name}")]
+    yield from (Mount("keep", f"{STAGE}/dev-{name}", f"/dev/{name}") for name in names)
+    yield Mount("tmpfs", "/dev")
+    for name in names:
+        yield Mount("file", f"/dev/{name}", mode="0666")
+        yield Mount("bind", f"/dev/{name}", f"{STAGE}/dev-{name}")
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        yield Mount("link", f"/dev/{name}", f"/proc/self/fd/{number}")
+    yield Mount("link", "/dev/fd", "/proc/self/fd")
+    yield Mount("link", "/dev/ptmx", "pts/ptmx")
+    yield Mount("pts", "/dev/pts")
+    yield Mount("tmpfs", "/dev/shm", mode="1777")  # noqa: S108
+    yield Mount("read_only", "/dev")
+
+
+def _home(view: View) -> Iterator[Mount]:
+    home = os.path.realpath(view.home) if view.home else ""
+    if not os.path.isdir(home) or home == "/" or _is_below(home, ("/run", *PRIVATE)):
+        return
+    if any(character in home for character in _OVERLAY_SPECIAL):
+        raise SandboxError(f"HOME {home} has one of {_OVERLAY_SPECIAL} in its path, which an overlay can't name")
+    yield Mount("overlay", home, f"{STAGE}/home", owner=view.owner)
+    for name in SECRETS:
+        path = f"{home}/{name}"
+        if os.path.lexists(path):
+            yield _cover(path, optional=True)
+
+
+def _restore(writable: Sequence[str]) -> Iterator[Mount]:
+    for number, path in enumerate(writable):
+        yield Mount("bind", path, f"{STAGE}/{number}")
+        if not os.statvfs(path).f_flag & os.ST_RDONLY:
+            yield Mount("writable", path)
+
+
+def _hide(view: View) -> Iterator[Mount]:
+    covered: list[str] = ["/run/"]
+    for path in sorted({os.path.realpath(path) for path in view.hide}):
+        if path.startswith(tuple(covered)):
+            continue
+        covered.append(f"{path}/")
+        # In a /tmp or HOME of the run's own there may be nothing left to hide.
+        yield _cover(path, optional=_is_below(path, PRIVATE))
+    for path in view.sockets:
+        if not _is_below(path, ("/run", "/var/run", *PRIVATE)) and not path.startswith(tuple(covered)):
+            yield Mount("bind", path, "/dev/null", read_only=True, optional=True)
+
+
+def _cover(path: str, *, optional: bool) -> Mount:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise SandboxError(f"cannot hide {path} from the agent: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        return Mount("tmpfs", path, mode="0555", read_only=True, optional=optional)
+    return Mount("bind", path, "/dev/null", read_only=True, optional=optional)
+
+
+def _socket_directories() -> Iterator[Mount]:
     # /run holds the sockets of docker, containerd, D-Bus, systemd, nscd …: none is bound to a network namespace.
+    # Covered once more at the end, so that what was kept there on the way is out of sight too.
     for path in ("/run", "/var/run"):
         if os.path.isdir(path) and not os.path.islink(path):
             yield Mount("tmpfs", path)
@@ -52,19 +199,8 @@ def _resolver() -> Iterator[Mount]:
         yield Mount("file", target, RESOLVER_TEXT)
     elif os.path.isfile(target):
         yield Mount("bind", target, RESOLVER_FILE, read_only=True)
+    yield Mount("read_only", "/run")
 
 
-def _hide(paths: Iterable[str]) -> Iterator[Mount]:
-    covered = ["/run/"]
-    for path in sorted({os.path.realpath(path) for path in paths}):
-        if path.startswith(tuple(covered)):
-            continue
-        covered.append(f"{path}/")
-        try:
-            mode = os.stat(path).st_mode
-        except OSError as error:
-            raise SandboxError(f"cannot hide {path} from the agent: {error.strerror}") from None
-        if stat.S_ISDIR(mode):
-            yield Mount("tmpfs", path, mode="0555", read_only=True)
-        else:
-            yield Mount("bind", path, "/dev/null", read_only=True)
+def _is_below(path: str, folders: Iterable[str]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)

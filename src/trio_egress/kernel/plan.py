@@ -16,7 +16,7 @@ import attrs
 
 from trio_egress.kernel import seccomp
 from trio_egress.kernel.identity import Identities
-from trio_egress.kernel.mounts import Mount, plan_mounts
+from trio_egress.kernel.mounts import Mount, View, plan_mounts
 
 
 @attrs.frozen
@@ -34,19 +34,18 @@ class Plan:
 
 def plan_sandbox(
     command: Sequence[str],
-    directory: str,
     environment: Mapping[str, str],
     identities: Identities,
-    hidden: Sequence[str],
+    view: View,
     proxy_port: int,
 ) -> Plan:
-    """Work the whole sandbox out. `hidden` are paths (key, evidence) that the agent must never see."""
+    """Work the whole sandbox out. Raises SandboxError for what can't be built."""
     return Plan(
         command=tuple(command),
-        directory=directory,
+        directory=view.directory,
         environment=dict(environment),
         identities=identities,
-        mounts=plan_mounts(hidden),
+        mounts=plan_mounts(view),
         proxy_port=proxy_port,
         seccomp=seccomp.build_filter(platform.machine()),
     )

@@ -1,6 +1,6 @@
 """The system calls that Python lacks, by ctypes: the only file that talks to libc.
 
-Imports ctypes and os alone: the launcher loads it under `python -I -S`, where no third-party package exists.
+Imports ctypes, os and struct alone: the launcher loads it under `python -I -S`, where no third-party package exists.
 Each function is one call; a failure is an OSError whose text begins with the name of the call.  It decides
 nothing: which namespaces, mounts and filters there are is the plan's business.
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 
 CLONE_NEWNS = 0x0002_0000
 CLONE_NEWCGROUP = 0x0200_0000
@@ -44,6 +45,12 @@ MNT_DETACH = 0x2
 MNT_EXPIRE = 0x4
 UMOUNT_NOFOLLOW = 0x8
 
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
@@ -65,8 +72,8 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1
 
 # Calls without a function in libc. x86-64, aarch64 (asm/unistd_64.h, asm-generic/unistd.h).
 _NUMBERS = {
-    "x86_64": {"keyctl": 250, "landlock_create_ruleset": 444, "pivot_root": 155, "seccomp": 317},
-    "aarch64": {"keyctl": 219, "landlock_create_ruleset": 444, "pivot_root": 41, "seccomp": 277},
+    "x86_64": {"keyctl": 250, "landlock_create_ruleset": 444, "mount_setattr": 442, "seccomp": 317},
+    "aarch64": {"keyctl": 219, "landlock_create_ruleset": 444, "mount_setattr": 442, "seccomp": 277},
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -140,10 +147,13 @@ def umount2(target: str, flags: int = 0) -> None:
     _checked(_libc.umount2(_path(target), flags), f"umount2({target}, flags {flags:#x})")
 
 
-def pivot_root(new_root: str, put_old: str) -> None:
-    """pivot_root(2); "." and "." swap the roots without a directory for the old one."""
-    new, old = os.fsencode(new_root), os.fsencode(put_old)
-    _syscall("pivot_root", new, old, call=f"pivot_root({new_root}, {put_old})")
+def mount_setattr(target: str, set_flags: int = 0, clear_flags: int = 0, *, recursive: bool = False) -> None:
+    """mount_setattr(2), Linux 5.12: MOUNT_ATTR_* of one mount, or of all below it too."""
+    attributes = struct.pack("=QQQQ", set_flags, clear_flags, 0, 0)
+    flags = _AT_RECURSIVE if recursive else 0
+    path = os.fsencode(target)
+    call = f"mount_setattr({target}, +{set_flags:#x} -{clear_flags:#x})"
+    _syscall("mount_setattr", _AT_FDCWD, path, flags, attributes, len(attributes), call=call)
 
 
 def set_no_new_privs() -> None:

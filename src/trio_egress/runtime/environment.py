@@ -9,6 +9,7 @@ from trio_egress.kernel.identity import Identities
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_proxy", "wss_proxy", "no_proxy")
 PROXY_ADDRESS = "TRIO_EGRESS_PROXY"
 RUN_ID = "TRIO_EGRESS_RUN"
+HOMELESS = "/tmp"  # noqa: S108  a directory of the run's own
 
 
 def agent_environment(
@@ -34,7 +35,7 @@ def agent_environment(
         result["no_proxy"] = result["NO_PROXY"] = "localhost,127.0.0.0/8,::1"
     if identities.root:
         agent = identities.agent
-        result |= {"HOME": agent.home or "/", "USER": agent.name, "LOGNAME": agent.name}
+        result |= {"HOME": agent.home or HOMELESS, "USER": agent.name, "LOGNAME": agent.name}
         result.pop("MAIL", None)
     return result
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import trio
 
@@ -16,6 +17,7 @@ from trio_egress.errors import RecorderError, SandboxError, TrioEgressError
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.session import Session
 from trio_egress.kernel import netlink
+from trio_egress.kernel.mounts import View, find_sockets
 from trio_egress.kernel.plan import plan_sandbox
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.proxy.doors import open_doors
@@ -51,10 +53,9 @@ async def run(spec: RunSpec) -> RunResult:
 
 async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterator[int]) -> AgentEnd:
     """Sandbox, doors, agent; and the other way round: agent, doors, open connections, sandbox."""
-    hidden = [str(path) for path in (spec.evidence, *spec.hidden)]
     try:
         plan = plan_sandbox(
-            spec.command, str(spec.directory), spec.environment, spec.identities, hidden, spec.proxy_port
+            spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port
         )
         async with open_sandbox(plan, spec.identities) as sandbox:
             gate = Gate(spec.policy, recorder, Names())
@@ -69,6 +70,16 @@ async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterato
         ended, counters = AgentEnd(End.REFUSED, message=str(error)), {}
     recorder.conclude(ended.end.value, {"counters": {name: list(pair) for name, pair in counters.items()}})
     return ended
+
+
+def _view(spec: RunSpec) -> View:
+    return View(
+        directory=str(spec.directory),
+        home=spec.environment.get("HOME", ""),
+        owner=spec.identities.agent.uid,
+        hide=tuple(str(path) for path in (spec.evidence, *spec.hidden)),
+        sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
+    )
 
 
 def _session(spec: RunSpec) -> Session:
