@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -216,6 +217,20 @@ def test_a_file_at_its_size_limit_is_a_valid_prefix(directory: Path) -> None:
     assert "bytes to evidence.jsonl (disk full or over a limit?)" in str(said["error"])
     assert len(str(said["raw"])) == 20_000
     _assert_valid_prefix(said)
+
+
+def test_a_write_that_falls_short_fails_for_good(journal: Journal) -> None:
+    journal.write(LINES[:1])
+    journal.sync()
+    limit = len(LINES[0]) + 10
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(RecorderError, match=f"wrote 10 of {len(LINES[1])} bytes"):
+            journal.write(LINES[1:2])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    _assert_final(journal, len(LINES[0]))
 
 
 TINY_DISK = 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"'

@@ -183,6 +183,8 @@ def test_a_bare_file_may_be_a_link_and_a_file_of_a_packet_may_not(tmp_path: Path
 def test_reading_that_fails_midway_is_an_error_and_no_traceback() -> None:
     with pytest.raises(EvidenceError, match="Input/output error"):
         replay_evidence("/proc/self/mem", Replay(Findings(), "e"))
+    with pytest.raises(EvidenceError, match="Input/output error"):
+        Packet(Path("/proc/self")).read("mem")
 
 
 # keys

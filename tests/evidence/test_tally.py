@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.evidence.specimens import Scribe, replay, write_chain
+from tests.evidence.specimens import POLICY_HASH, Scribe, replay, write_chain
 
 from trio_egress.evidence import tally as tally_module
 from trio_egress.evidence.tally import Tally
@@ -20,7 +20,7 @@ def test_an_honest_chain_adds_up() -> None:
     assert dict(tally.transports) == {"receipt_session": 3, "transparent": 5}
     assert tally.layers == {"default_deny": 1}
     assert tally.domains_touched == ["api.example.com", "b.example.com", "evil.example"]
-    assert (tally.allowed, tally.denied) == (2, 1)
+    assert (tally.allowed, tally.denied, tally.policy_hashes) == (2, 1, [POLICY_HASH])
     assert tally.denials == {("tls://evil.example:443", "a reason"): 1}
     contact = tally.contacts["api.example.com"]
     assert (list(tally.contacts), contact.attempts, contact.bytes_up, contact.bytes_down) == (

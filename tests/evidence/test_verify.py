@@ -238,6 +238,15 @@ def test_a_packet_whose_files_were_changed_is_invalid(
     assert (report.exit_code, _codes(report)) == (1, found)
 
 
+def test_a_packet_that_names_no_policy_snapshot_needs_no_policy_text(tmp_path: Path) -> None:
+    make_packet(tmp_path)
+    (tmp_path / "policy.toml").unlink()
+    packet = json.loads((tmp_path / "packet.json").read_bytes())
+    del packet["policy"]["config_snapshot_sha256"]
+    (tmp_path / "packet.json").write_text(json.dumps(packet))
+    assert verify(tmp_path, PINNED).exit_code == 0
+
+
 def test_evidence_of_another_run_does_not_fit_the_packet(tmp_path: Path) -> None:
     make_packet(tmp_path)
     write_evidence(tmp_path, Scribe().open().block().close().lines)

@@ -8,6 +8,8 @@ Rule 2: no bytes raise: what is wrong comes back as misfits.
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from trio_egress.evidence.canonical import (
@@ -33,7 +35,7 @@ from trio_egress.evidence.members import (
     matching,
 )
 from trio_egress.evidence.receipt import EXT_REF_PREFIX, assemble, digest_record, hash_receipt, render_ext_ref
-from trio_egress.evidence.sign import SIGNATURE_FORM
+from trio_egress.evidence.sign import SIGNATURE_FORM, SIGNATURE_PREFIX
 
 _OBJECT = Shape("an object", lambda value: type(value) is dict)
 ENVELOPE = Table(
@@ -73,41 +75,36 @@ def read_line(raw: bytes) -> Line | tuple[Misfit, ...]:
     misfits = ENVELOPE.find_misfits(receipt)
     if misfits:
         return tuple(misfits + _find_spelling(raw))
-    match receipt:
-        case {"action_record": dict(record), "signature": str(signature), "signer_key": str(key), **rest}:
-            ext = rest.get("ext")
-            return _read_receipt(raw, record, ext if isinstance(ext, dict) else None, signature, key)
-    raise AssertionError("the table of the envelope lets nothing else by")
+    assert isinstance(receipt, dict)  # the envelope says so, and the same of its members
+    return _read_receipt(raw, receipt)
 
 
-def _read_receipt(
-    raw: bytes, record: dict[str, object], ext: dict[str, object] | None, signature: str, signer_key: str
-) -> Line | tuple[Misfit, ...]:
+def _read_receipt(raw: bytes, receipt: dict[str, Any]) -> Line | tuple[Misfit, ...]:
+    record: dict[str, object] = receipt["action_record"]
+    ext: dict[str, object] | None = receipt.get("ext")
+    signature, signer_key = (
+        bytes.fromhex(receipt["signature"][len(SIGNATURE_PREFIX) :]),
+        receipt["signer_key"],
+    )
     misfits = RECORD.find_misfits(record, "action_record.")
-    if is_nested(ext, NESTING - 1):
-        return (Misfit("line.form", "ext", f"deeper than {NESTING}", f"nesting up to {NESTING}"),)
+    # A record that fits is shallow.
+    if is_nested(ext, NESTING - 1) or (misfits and is_nested(record, NESTING - 1)):
+        return (Misfit("line.form", "", f"deeper than {NESTING}", f"nesting up to {NESTING}"),)
     stored_ext = None if ext is None else render_stored(ext)
-    try:
-        stored = canonical = render_stored(record)
-    except RecursionError:
-        return (
-            *misfits,
-            Misfit("line.form", "action_record", f"deeper than {NESTING}", f"nesting up to {NESTING}"),
-        )
+    stored = canonical = render_stored(record)
     if not is_plain(stored):
         try:
             canonical = render_canonical(record)
         except UnicodeEncodeError:
             return (Misfit("line.text", "action_record", "half of a surrogate pair", "valid Unicode"),)
-    signed = bytes.fromhex(signature[8:])
-    whole = assemble(canonical, signed, signer_key, stored_ext)
-    if raw != (whole if stored is canonical else assemble(stored, signed, signer_key, stored_ext)):
+    whole = assemble(canonical, signature, signer_key, stored_ext)
+    if raw != (whole if stored is canonical else assemble(stored, signature, signer_key, stored_ext)):
         misfits += _find_spelling(raw) or [
             Misfit("line.bytes", "", "other spaces, escapes or order", "the stored form")
         ]
     misfits += _find_unbound(record, ext, stored_ext)
     return Line(
-        record, ext, signed, signer_key, digest_record(canonical), hash_receipt(whole), tuple(misfits)
+        record, ext, signature, signer_key, digest_record(canonical), hash_receipt(whole), tuple(misfits)
     )
 
 

@@ -145,15 +145,22 @@ def _decode_counter(decoder: Any, answer: _Answer) -> tuple[str, int, int]:
     return name, data.get_attr("NFTA_COUNTER_PACKETS"), data.get_attr("NFTA_COUNTER_BYTES")
 
 
-def request(sock: socket.socket, requests: Sequence[bytes], names: Sequence[str]) -> None:
+def request(
+    sock: socket.socket,
+    requests: Sequence[bytes],
+    names: Sequence[str],
+    seconds: float = ANSWER_SECONDS,
+) -> None:
     """Send all at once and wait for the acknowledgement of each; `names` are those of sequence numbers 1…"""
     _send(sock, b"".join(requests))
     waiting = set(range(1, len(names) + 1))
-    answers = _answers(sock)
+    answers = _answers(sock, seconds)
     while waiting:
         answer = next(answers)
         name = names[answer.sequence - 1] if answer.sequence in waiting else "the request"
         _check_error(answer, name)
+        if answer.type != _NLMSG_ERROR:
+            raise SandboxError(f"{name}: the kernel answered with a message of type {answer.type:#x}")
         waiting.discard(answer.sequence)
 
 
@@ -166,18 +173,20 @@ def _send(sock: socket.socket, raw: bytes) -> None:
         raise SandboxError(f"the kernel took {sent} of {len(raw)} bytes of a netlink request")
 
 
-def _answers(sock: socket.socket) -> Iterator[_Answer]:
-    """Messages as they come, for at most ANSWER_SECONDS in all. The mode of the socket stays as it was."""
-    deadline = time.monotonic() + ANSWER_SECONDS
+def _answers(sock: socket.socket, seconds: float = ANSWER_SECONDS) -> Iterator[_Answer]:
+    """Messages as they come, for at most `seconds` in all. The mode of the socket stays as it was."""
+    deadline = time.monotonic() + seconds
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     while True:
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise SandboxError(f"the kernel did not answer over netlink for {ANSWER_SECONDS:.0f} s")
+            raise SandboxError(f"the kernel did not answer over netlink for {seconds:.0f} s")
         try:
             raw, _, flags, sender = sock.recvmsg(ANSWER_BYTES, 0, socket.MSG_DONTWAIT)
         except OSError as error:
             raise SandboxError(f"cannot read the kernel's answer over netlink: {error.strerror}") from None
+        if not raw:
+            raise SandboxError("an empty netlink answer")
         if flags & socket.MSG_TRUNC:
             raise SandboxError(f"a netlink answer of more than {ANSWER_BYTES} bytes")
         if sender[0] == 0:  # port 0 is the kernel; any process may write to a netlink socket

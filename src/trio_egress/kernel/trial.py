@@ -40,22 +40,22 @@ class Outcome:
     failure: str
 
 
-def try_in_child(trial: Callable[[], str]) -> Outcome:
-    """Run `trial` in a child, for at most TRIAL_SECONDS."""
+def try_in_child(trial: Callable[[], str], seconds: float = TRIAL_SECONDS) -> Outcome:
+    """Run `trial` in a child, for at most `seconds`."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         _run_trial(trial, writer)
     os.close(writer)
     with os.fdopen(reader, "rb", buffering=0) as pipe:
-        ready, _, _ = select.select([pipe], [], [], TRIAL_SECONDS)
+        ready, _, _ = select.select([pipe], [], [], seconds)
         raw = pipe.read(MESSAGE_BYTES) if ready else b""
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if raw:
         return Outcome(**json.loads(raw))
     if not ready:
-        return Outcome("", f"no answer for {TRIAL_SECONDS:.0f} s")
+        return Outcome("", f"no answer for {seconds:.0f} s")
     return Outcome("", f"the trial ended with status {os.waitstatus_to_exitcode(status)} and told nothing")
 
 

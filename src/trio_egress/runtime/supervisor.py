@@ -40,7 +40,7 @@ async def run(spec: RunSpec) -> RunResult:
     Raises SandboxError when the evidence directory cannot be used: then there is nothing to seal.
     """
     chain = Chain(spec.key, _session(spec))
-    with open_evidence(spec) as evidence, trio.open_signal_receiver(*FORWARDED) as signals:
+    with trio.open_signal_receiver(*FORWARDED) as signals, open_evidence(spec) as evidence:
         ended, refused = AgentEnd(End.REFUSED), 0
         try:
             async with open_recorder(chain, evidence.journal, spec.watch) as recorder:
