@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.runtime.environment import agent_environment, find_provenance
@@ -41,9 +42,49 @@ def test_an_ordinary_users_account_stays_and_roots_becomes_the_agents() -> None:
     assert "MAIL" not in as_root
 
 
-def test_an_agent_without_a_home_gets_the_root_directory() -> None:
+def test_an_agent_without_a_home_gets_the_private_tmp() -> None:
     homeless = attrs.evolve(ROOT, agent=attrs.evolve(USER, home=""))
-    assert seen({}, homeless)["HOME"] == "/"
+    assert seen({}, homeless)["HOME"] == "/tmp"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "GITHUB_ENV",
+            "GITHUB_OUTPUT",
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "ACTIONS_RUNTIME_TOKEN",
+            "SSH_AUTH_SOCK",
+        ),
+        *(
+            "DBUS_SESSION_BUS_ADDRESS",
+            "DOCKER_HOST",
+            "LD_PRELOAD",
+            "BASH_ENV",
+            "BASH_FUNC_ls%%",
+            "NODE_OPTIONS",
+        ),
+    ],
+)
+def test_an_outlet_is_closed_even_where_it_is_passed(name: str) -> None:
+    assert name not in seen({name: "x"})
+    passed = agent_environment({name: "x"}, ORDINARY, "run-1", 8888, proxy_variables=False, passed=["*"])
+    assert name not in passed
+
+
+def test_passing_names_makes_an_allow_list_and_adding_comes_last() -> None:
+    given = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s", "LC_ALL": "C", "LANG": "C"}
+    found = agent_environment(
+        given,
+        ORDINARY,
+        "run-1",
+        8888,
+        proxy_variables=False,
+        passed=["PATH", "LC_*"],
+        added={"DOCKER_HOST": "tcp://x"},
+    )
+    assert set(found) == {"PATH", "LC_ALL", "TRIO_EGRESS_PROXY", "TRIO_EGRESS_RUN", "DOCKER_HOST"}
 
 
 def test_provenance_tells_github_from_another_ci_and_from_a_desk() -> None:

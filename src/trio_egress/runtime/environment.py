@@ -1,8 +1,13 @@
-"""The environment that the agent sees, worked out from the caller's. Pure: a mapping in, a mapping out."""
+"""The environment that the agent sees, worked out from the caller's. Pure: a mapping in, a mapping out.
+
+Rule 1: what would let the agent speak to a later step of its job, to another service, or into another program's start is
+closed, whatever else is passed; only `[env] set` can name such a variable again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from trio_egress.kernel.identity import Identities
 
@@ -10,6 +15,30 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_pr
 PROXY_ADDRESS = "TRIO_EGRESS_PROXY"
 RUN_ID = "TRIO_EGRESS_RUN"
 HOMELESS = "/tmp"  # noqa: S108  a directory of the run's own
+
+CLOSED = (
+    # Files through which a step speaks to the next ones, and tokens of the job itself (GitHub, GitLab).
+    *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"),
+    *("ACTIONS_*", "RUNNER_TOKEN", "CI_JOB_TOKEN", "CI_JOB_JWT*", "CI_REGISTRY_PASSWORD"),
+    # Services of the host that act for whoever reaches them.
+    *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_*", "DOCKER_HOST", "CONTAINER_HOST"),
+    *("XDG_RUNTIME_DIR", "WAYLAND_DISPLAY", "DISPLAY", "XAUTHORITY", "NOTIFY_SOCKET", "LISTEN_*", "SUDO_*"),
+    # Code that a loader, shell or interpreter would run before the program that was asked for.
+    *("LD_PRELOAD", "LD_AUDIT", "GCONV_PATH", "BASH_ENV", "ENV", "PROMPT_COMMAND", "BASH_FUNC_*"),
+    *(
+        "PYTHONSTARTUP",
+        "PYTHONINSPECT",
+        "PERL5OPT",
+        "PERL5DB",
+        "RUBYOPT",
+        "NODE_OPTIONS",
+        "JAVA_TOOL_OPTIONS",
+    ),
+    *("_JAVA_OPTIONS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "SSH_ASKPASS", "GIT_EXTERNAL_DIFF"),
+    # What would write TLS keys where somebody reads them.
+    "SSLKEYLOGFILE",
+)
+"""Patterns of names, compared with their case."""
 
 
 def agent_environment(
@@ -19,14 +48,17 @@ def agent_environment(
     proxy_port: int,
     *,
     proxy_variables: bool,
+    passed: Sequence[str] | None = None,
+    added: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The caller's environment without its proxies, with ours named in TRIO_EGRESS_PROXY.
+    """The caller's environment without what is CLOSED and without its proxies, with ours in TRIO_EGRESS_PROXY.
 
+    `passed` makes an allow-list of it: patterns of the only names that get in. `added` comes last and may say anything.
     `proxy_variables` also sets the usual variables; nothing needs them, because TCP is redirected anyway. As root the
     account's variables become those of the agent's user.
     """
     proxy = f"http://127.0.0.1:{proxy_port}"
-    result = {k: v for k, v in environment.items() if k.lower() not in PROXY_VARIABLES}
+    result = {k: v for k, v in environment.items() if _passes(k, passed)}
     result[PROXY_ADDRESS] = proxy
     result[RUN_ID] = run_id
     if proxy_variables:
@@ -37,7 +69,17 @@ def agent_environment(
         agent = identities.agent
         result |= {"HOME": agent.home or HOMELESS, "USER": agent.name, "LOGNAME": agent.name}
         result.pop("MAIL", None)
-    return result
+    return result | dict(added or {})
+
+
+def _passes(name: str, passed: Sequence[str] | None) -> bool:
+    if name.lower() in PROXY_VARIABLES or _matches(name, CLOSED):
+        return False
+    return passed is None or _matches(name, passed)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def find_provenance(environment: Mapping[str, str]) -> dict[str, str]:

@@ -54,9 +54,7 @@ async def run(spec: RunSpec) -> RunResult:
 async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterator[int]) -> AgentEnd:
     """Sandbox, doors, agent; and the other way round: agent, doors, open connections, sandbox."""
     try:
-        plan = plan_sandbox(
-            spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port
-        )
+        plan = plan_sandbox(spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port)
         async with open_sandbox(plan, spec.identities) as sandbox:
             gate = Gate(spec.policy, recorder, Names())
             drops = Drops(sandbox.sockets["log"], recorder)
