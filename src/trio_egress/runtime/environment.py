@@ -1,6 +1,6 @@
 """The environment that the agent sees, worked out from the caller's. Pure: a mapping in, a mapping out.
 
-Rule 1: what would let the agent speak to a later step of its job, to another service, or into another program's start is
+Rule 1: what would let the agent speak to a later step of its job, to another service, or into a program's start is
 closed, whatever else is passed; only `[env] set` can name such a variable again.
 """
 
