@@ -45,6 +45,7 @@ def _find(raw: object) -> list[tuple[str, str]]:
         ({"a": "x", "b": 0, "c": ""}, [("member.empty", "r.c")]),
         ({"a": 5, "b": 0}, [("member.type", "r.a")]),
         ({"a": "x", "b": True}, [("member.type", "r.b")]),
+        ({"a": 5, "b": 0, "d": {"n": 1}}, [("member.type", "r.a")]),
         ({"a": "x"}, [("member.missing", "r.b")]),
         ({"b": 0, "a": "x"}, [("member.order", "r.a")]),
         ({"a": "x", "b": 0, "z": 1}, [("member.unknown", "r.z")]),
