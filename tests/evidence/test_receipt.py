@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tests.evidence.specimens import KEY, START_NS, Scribe
 
 from trio_egress.evidence.canonical import render_canonical
-from trio_egress.evidence.members import RECORD
 from trio_egress.evidence.receipt import (
     TARGET_CHARS,
     Draft,
@@ -24,6 +23,7 @@ from trio_egress.evidence.receipt import (
     render_timestamp,
     uuid7,
 )
+from trio_egress.evidence.receipt_form import RECORD
 
 _MAX_NS = 253_402_300_799_999_999_999  # the last nanosecond of the year 9999
 FIXED = {

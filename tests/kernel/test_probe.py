@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 import trio_egress
-from trio_egress.kernel.probe import Probe, probe_all
+from trio_egress.kernel.identity import Identities, Ids
+from trio_egress.kernel.probe import (
+    Limits,
+    Probe,
+    judge_namespaces,
+    judge_platform,
+    judge_python,
+    namespace_cure,
+    probe_all,
+)
 
 SOURCE = str(Path(trio_egress.__file__).parent.parent)
 NAMES = [
@@ -51,6 +60,97 @@ def test_unknown_user_is_a_line(probes: list[Probe]) -> None:
     last = probe_all("no-such-user")[-1]
     assert (last.name, last.status) == ("identity", "fail")
     assert "no-such-user" in last.found
+
+
+# judgement
+
+
+@pytest.mark.parametrize(
+    ("release", "machine", "status", "cure"),
+    [
+        ("6.18.44-generic", "x86_64", "ok", ""),
+        ("5.2", "aarch64", "ok", ""),
+        ("5.1.99", "x86_64", "fail", "use Linux 5.2 or newer"),
+        ("4.19.0-27", "x86_64", "fail", "use Linux 5.2 or newer"),
+        ("nonsense", "x86_64", "fail", "use Linux 5.2 or newer"),
+        ("6.18.44", "riscv64", "fail", "use one of aarch64, x86_64"),
+    ],
+)
+def test_platform_is_judged(release: str, machine: str, status: str, cure: str) -> None:
+    probe = judge_platform(release, machine)
+    assert (probe.status, probe.cure) == (status, cure)
+
+
+def test_old_python_fails() -> None:
+    assert judge_python(("3", "9", "18"), "/usr/bin/python3").status == "fail"
+    assert judge_python(("3", "10", "0"), "/usr/bin/python3").status == "ok"
+
+
+ME, AGENT = Ids(1000, 1000, "me", "/home/me"), Ids(65534, 65534, "nobody", "")
+ORDINARY, ROOT = Identities(False, ME, ME), Identities(True, ME, AGENT)
+NO_LIMIT = Limits(None, None, None)
+
+
+def judged(failure: str, limits: Limits, identities: Identities) -> dict[str, str]:
+    return {probe.name: probe.status for probe in judge_namespaces(failure, limits, identities)}
+
+
+def test_apparmor_fails_only_where_it_is_in_the_way() -> None:
+    restricted = Limits(1, 96365, 1)
+    assert judged("not permitted", restricted, ORDINARY) == {
+        "namespaces": "fail",
+        "apparmor": "fail",
+        "sysctl": "ok",
+    }
+    assert judged("", restricted, ORDINARY) == {"namespaces": "ok", "apparmor": "ok", "sysctl": "ok"}
+    assert judged("", restricted, ROOT) == {"namespaces": "ok", "apparmor": "ok", "sysctl": "ok"}
+    assert judged("", Limits(0, None, None), ORDINARY) == {"namespaces": "ok", "apparmor": "ok"}
+    assert judged("", NO_LIMIT, ORDINARY) == {"namespaces": "ok"}
+
+
+def test_setting_that_forbids_is_named_with_its_cure() -> None:
+    lines = list(judge_namespaces("not permitted", Limits(None, 0, 0), ORDINARY))
+    assert [(probe.status, probe.cure) for probe in lines if probe.name == "sysctl"] == [
+        ("warn", "sudo sysctl -w user.max_user_namespaces=15000"),
+        ("warn", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "root", "words"),
+    [
+        (Limits(1, 0, None), False, ["user.max_user_namespaces=15000"]),
+        (Limits(1, 0, None), True, ["user.max_user_namespaces=15000"]),
+        (NO_LIMIT, True, ["root is not enough", "seccomp=unconfined", "SYS_ADMIN"]),
+        (NO_LIMIT, False, ["sudo trio-egress run", "systempaths=unconfined"]),
+        (Limits(None, None, 0), False, ["sudo trio-egress run", "kernel.unprivileged_userns_clone=1"]),
+        (
+            Limits(1, None, 1),
+            False,
+            [
+                "sudo trio-egress run",
+                "apparmor_restrict_unprivileged_userns=0",
+                "apparmor_parser -r",
+                "userns,",
+            ],
+        ),
+    ],
+)
+def test_cure_names_what_forbids(limits: Limits, root: bool, words: list[str]) -> None:
+    cure = namespace_cure(limits, root)
+    for word in words:
+        assert word in cure
+
+
+def test_apparmor_profile_is_one_line_that_a_shell_can_run(tmp_path: Path) -> None:
+    line = namespace_cure(Limits(1, None, None), False).splitlines()[-1]
+    command = line.partition("interpreter: ")[2].partition(" | sudo")[0]
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[:2] == ["abi <abi/4.0>,", "include <tunables/global>"]
+    assert f"profile trio-egress {os.path.realpath(sys.executable)} flags=(unconfined)" in done.stdout
+
+
+# machines that lack something
 
 
 def probe_under(prelude: str) -> str:

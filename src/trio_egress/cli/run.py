@@ -21,7 +21,7 @@ from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.sign import SigningKey, generate
 from trio_egress.kernel.identity import find_identities
-from trio_egress.policy.load import load_policy
+from trio_egress.policy.load import POLICY_BYTES, decode_policy, load_policy
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.environment import agent_environment, find_provenance
 from trio_egress.runtime.spec import RunResult, RunSpec
@@ -29,7 +29,6 @@ from trio_egress.runtime.spec import RunResult, RunSpec
 POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
 POLICY_FILE = "trio-egress.toml"
 AUDIT_DIRECTORY = "trio-egress-audit"
-POLICY_BYTES = 1 << 20
 DENIALS_SHOWN = 100
 
 
@@ -132,25 +131,15 @@ def _read_policy(given: str | None) -> tuple[Path, str]:
         with path.open("rb") as file:
             raw = file.read(POLICY_BYTES + 1)
     except FileNotFoundError:
-        asked = (
-            "--policy"
-            if given
-            else f"${POLICY_VARIABLE}"
-            if os.environ.get(POLICY_VARIABLE)
-            else "this directory"
-        )
+        variable = os.environ.get(POLICY_VARIABLE)
+        asked = "--policy" if given else f"${POLICY_VARIABLE}" if variable else "this directory"
         raise UsageError(
             f"no policy: {path} does not exist ({asked}). Nothing runs without one; "
             "`trio-egress init` writes a commented starter policy"
         ) from None
     except OSError as error:
         raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
-    if len(raw) > POLICY_BYTES:
-        raise UsageError(f"the policy {path} is larger than {POLICY_BYTES} bytes")
-    try:
-        return path, raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the policy {path} is not UTF-8 (byte {error.start})") from None
+    return path, decode_policy(raw, str(path))
 
 
 def _announce(

@@ -13,8 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 LINE_BYTES = 1 << 20
 """A line with its LF stays under this (the format's own bound)."""
@@ -90,26 +89,13 @@ def parse_json(raw: bytes, encoding: str = "ascii") -> object:
 
 def is_nested(value: object, limit: int) -> bool:
     """Whether more than `limit` objects and arrays stand inside one another; a bare value is none."""
-    level = _containers([value])
-    for _ in range(limit):
-        level = _containers(child for item in level for child in _children(item))
+    level: list[Any] = [value]
+    for _ in range(limit + 1):
+        level = [item for item in level if type(item) is dict or type(item) is list]
         if not level:
             return False
+        level = [child for item in level for child in (item.values() if type(item) is dict else item)]
     return True
-
-
-def _containers(values: Iterable[object]) -> list[object]:
-    return [value for value in values if isinstance(value, (dict, list))]
-
-
-def _children(container: object) -> Iterable[object]:
-    return (
-        container.values()
-        if isinstance(container, dict)
-        else container
-        if isinstance(container, list)
-        else ()
-    )
 
 
 def find_repeated(raw: bytes, encoding: str = "ascii") -> str | None:

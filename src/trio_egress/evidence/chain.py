@@ -15,13 +15,6 @@ from collections.abc import Mapping
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.canonical import LINE_BYTES, clean_text, render_canonical, render_stored
 from trio_egress.evidence.facts import render_ext
-from trio_egress.evidence.members import (
-    HEARTBEAT,
-    SESSION_CLOSE,
-    SESSION_CONTROL,
-    SESSION_OPEN,
-    SESSION_TRANSPORT,
-)
 from trio_egress.evidence.receipt import (
     WORD_CHARS,
     Draft,
@@ -31,6 +24,13 @@ from trio_egress.evidence.receipt import (
     render_record,
     render_timestamp,
     uuid7,
+)
+from trio_egress.evidence.receipt_form import (
+    HEARTBEAT,
+    SESSION_CLOSE,
+    SESSION_CONTROL,
+    SESSION_OPEN,
+    SESSION_TRANSPORT,
 )
 from trio_egress.evidence.session import NEXT_STATE, Session, SessionState, Step, render_genesis_hash
 from trio_egress.evidence.sign import SigningKey

@@ -22,19 +22,9 @@ from trio_egress.evidence.canonical import (
     render_stored,
 )
 from trio_egress.evidence.facts import find_ext_misfits
-from trio_egress.evidence.members import (
-    HEX_64,
-    ONE,
-    RECORD,
-    Member,
-    Misfit,
-    Presence,
-    Shape,
-    Table,
-    describe,
-    matching,
-)
+from trio_egress.evidence.members import Member, Misfit, Presence, Shape, Table, describe, matching
 from trio_egress.evidence.receipt import EXT_REF_PREFIX, assemble, digest_record, hash_receipt, render_ext_ref
+from trio_egress.evidence.receipt_form import HEX_64, ONE, RECORD
 from trio_egress.evidence.sign import SIGNATURE_FORM, SIGNATURE_PREFIX
 
 _OBJECT = Shape("an object", lambda value: type(value) is dict)

@@ -1,10 +1,9 @@
-"""Every member of a receipt, in canonical order: the table by which receipts are written and read.
+"""Objects described as tables of members, and everything in which a value differs from its table.
 
-Knows one receipt at a time: nothing of keys, hashes, or the receipts around it.
+Knows no receipt and no packet: those are tables elsewhere.
 
-Rule 1: the order of a table is the canonical order of its members (it is not alphabetical).
-Rule 2: an OPTIONAL member is left out when it is empty or zero; the others always stand.
-Rule 3: an object that differs from its table in any way is a misfit, and never raises.
+Rule 1: an object that differs from its table in any way is a misfit, and never raises.
+Rule 2: what is told of a value is short and printable, whatever the value is.
 """
 
 from __future__ import annotations
@@ -23,33 +22,6 @@ MISFITS = 8
 
 _KNOWN_ORDERS = 256
 
-ACTION_TYPES = frozenset(
-    {"read", "derive", "write", "delegate", "authorize", "spend", "commit", "actuate", "unclassified"}
-)
-SIDE_EFFECTS = frozenset({"none", "external_read", "external_write", "financial", "physical"})
-REVERSIBILITIES = frozenset({"full", "compensatable", "irreversible", "unknown"})
-VERDICTS = ("allow", "block", "warn", "ask", "strip", "forward", "redirect")
-PHASES = frozenset({"intent", "outcome"})
-SESSION_TRANSPORT = "receipt_session"
-TRANSPORTS = frozenset(
-    {
-        *(
-            "fetch",
-            "forward",
-            "connect",
-            "intercept",
-            "websocket",
-            "reverse",
-            "mcp_stdio",
-            "mcp_http_upstream",
-        ),
-        *("mcp_http_listener", "mcp_ws", SESSION_TRANSPORT),
-        *("transparent", "dns", "packet", "syscall", "ssh"),
-    }
-)
-ACTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-HEX_64 = re.compile(r"[0-9a-f]{64}")
-
 
 class Presence(enum.Enum):
     FILLED = "always there, never empty"
@@ -59,6 +31,7 @@ class Presence(enum.Enum):
 
 
 _REQUIRED = frozenset({Presence.FILLED, Presence.PRESENT})
+_EMPTY: tuple[object, ...] = ("", 0, False, None, [], {})
 _NEVER_EMPTY = frozenset({Presence.FILLED, Presence.OPTIONAL})
 
 
@@ -82,8 +55,9 @@ class Member:
 
     def __attrs_post_init__(self) -> None:
         shape_fits = self.shape.fits
-        may_be_empty = self.presence not in _NEVER_EMPTY
-        fits = shape_fits if may_be_empty else lambda value: bool(value) and shape_fits(value)
+        # Most shapes take no empty value anyway, and need no second look.
+        exact = self.presence not in _NEVER_EMPTY or not any(map(shape_fits, _EMPTY))
+        fits = shape_fits if exact else lambda value: bool(value) and shape_fits(value)
         object.__setattr__(self, "fits", fits)
 
 
@@ -190,17 +164,8 @@ def object_of(table: Table) -> Shape:
 
 TEXT = Shape("text", _is_text)
 TEXTS = Shape("a list of text", is_texts)
-TEXTS_OR_NULL = Shape("a list of text, or null", lambda value: value is None or is_texts(value))
 UINT64 = Shape("an integer from 0 to 2^64-1", is_uint64)
 BOOLEAN = Shape("a boolean", lambda value: type(value) is bool)
-ONE = Shape("the integer 1", lambda value: type(value) is int and value == 1)
-COUNTS = Shape(
-    "an object of counts, sorted by name",
-    lambda value: (
-        type(value) is dict and list(value) == sorted(value) and all(map(is_uint64, value.values()))
-    ),
-)
-ABSENT = Shape("nothing: this verifier does not know its form", lambda value: False)
 
 
 def filled(shape: Shape, *names: str) -> tuple[Member, ...]:
@@ -217,109 +182,6 @@ def free(shape: Shape, *names: str) -> tuple[Member, ...]:
 
 def optional(shape: Shape, *names: str) -> tuple[Member, ...]:
     return tuple(Member(name, shape, Presence.OPTIONAL) for name in names)
-
-
-REDACTION = Table(
-    (
-        *optional(TEXT, "profile", "provider", "parser"),
-        *optional(UINT64, "total_redactions"),
-        *optional(COUNTS, "by_class"),
-        *optional(BOOLEAN, "cache_boundary_kept"),
-    )
-)
-KEY_TRANSITION = Table(
-    (
-        *present(TEXT, "prior_signer_key"),
-        *present(UINT64, "prior_chain_seq"),
-        *present(TEXT, "prior_chain_hash"),
-    )
-)
-# `chain_open_seq` and `prior_*` stand before `genesis_hash`: checked against an independent verifier, which
-# refuses the signature in any other order.
-SESSION_OPEN = Table(
-    (
-        *filled(TEXT, "run_nonce", "open_nonce"),
-        *present(TEXT, "recorder_session", "policy_hash", "signer_key_epoch"),
-        *present(UINT64, "heartbeat_seconds", "chain_open_seq"),
-        *optional(TEXT, "prior_chain_head"),
-        *optional(UINT64, "prior_chain_seq"),
-        *filled(TEXT, "genesis_hash"),
-        *optional(TEXT, "genesis_anchor_head", "genesis_anchor_log", "posture_capsule_sha256"),
-        *optional(TEXT, "posture_signer_key_id", "containment_nonce", "contained_uid"),
-    )
-)
-HEARTBEAT = Table(
-    (
-        *filled(TEXT, "run_nonce", "open_nonce"),
-        *present(UINT64, "beat"),
-        *filled(TEXT, "chain_head"),
-        *present(UINT64, "chain_seq_head"),
-        *filled(TEXT, "heartbeat_time"),
-        *present(UINT64, "fsync_errors_gated", "durability_blocks"),
-    )
-)
-SESSION_CLOSE = Table(
-    (
-        *filled(TEXT, "run_nonce", "open_nonce"),
-        *present(UINT64, "final_seq"),
-        *filled(TEXT, "root_hash"),
-        *present(UINT64, "receipt_count"),
-        *present(TEXT, "close_reason"),
-        *present(UINT64, "fsync_errors_gated", "durability_blocks"),
-    )
-)
-SESSION_CONTROL = Table(
-    (
-        *filled(one_of(frozenset({"session_open", "heartbeat", "session_close"})), "kind"),
-        *optional(object_of(SESSION_OPEN), "open"),
-        *optional(object_of(HEARTBEAT), "heartbeat"),
-        *optional(object_of(SESSION_CLOSE), "close"),
-    )
-)
-RECORD = Table(
-    (
-        *present(ONE, "version"),
-        *filled(matching(ACTION_ID, "a UUID of version 7, lower case"), "action_id"),
-        *optional(TEXT, "parent_action_id"),
-        *filled(one_of(ACTION_TYPES), "action_type"),
-        *filled(TEXT, "timestamp"),
-        *present(TEXT, "principal", "actor"),
-        *present(TEXTS_OR_NULL, "delegation_chain"),
-        *filled(TEXT, "target"),
-        *optional(TEXT, "intent"),
-        *optional(TEXTS, "data_classes_in", "data_classes_out"),
-        *present(one_of(SIDE_EFFECTS), "side_effect_class"),
-        *present(one_of(REVERSIBILITIES), "reversibility"),
-        *present(TEXT, "policy_hash"),
-        *filled(one_of(VERDICTS), "verdict"),
-        *optional(one_of(PHASES), "decision_phase"),
-        *optional(
-            TEXT, "defer_id", "resolution_policy", "resolution_source", "session_id", "session_id_original"
-        ),
-        *optional(TEXT, "session_taint_level"),
-        *optional(BOOLEAN, "session_contaminated"),
-        *optional(ABSENT, "recent_taint_sources"),
-        *optional(TEXT, "session_task_id", "session_task_label", "authority_kind"),
-        *optional(TEXT, "taint_decision", "taint_decision_reason"),
-        *optional(BOOLEAN, "task_override_applied"),
-        *optional(TEXT, "contract_winning_source", "contract_live_verdict"),
-        *optional(TEXTS, "contract_policy_sources"),
-        *optional(TEXT, "contract_rule_id", "active_manifest_hash", "contract_hash", "contract_selector_id"),
-        *optional(UINT64, "contract_generation"),
-        *filled(one_of(TRANSPORTS), "transport"),
-        *optional(TEXT, "method", "layer", "pattern", "severity"),
-        *optional(object_of(REDACTION), "redaction"),
-        *optional(ABSENT, "shield"),
-        *optional(TEXT, "request_id"),
-        *filled(TEXT, "chain_prev_hash"),
-        *present(UINT64, "chain_seq"),
-        *optional(TEXT, "run_nonce"),
-        *optional(object_of(KEY_TRANSITION), "key_transition"),
-        *optional(object_of(SESSION_CONTROL), "session_control"),
-        *optional(TEXT, "venue", "jurisdiction", "rulebook_id", "remedy_class", "contestation_window"),
-        *optional(TEXTS, "precedent_refs"),
-    )
-)
 
 
 def _find_value_misfits(member: Member, value: object, place: str) -> list[Misfit]:

@@ -22,8 +22,8 @@ from trio_egress.errors import EvidenceError, RecorderError
 from trio_egress.evidence.audit_packet import PACKET_NAME, SUMMARY_NAME, VERIFIER_NAME, render_packet
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
-from trio_egress.evidence.members import HEX_64
 from trio_egress.evidence.packet_form import Posture, RunFacts
+from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay, replay_stream
 from trio_egress.evidence.report import Verdict, conclude, render_text
 from trio_egress.evidence.sign import (

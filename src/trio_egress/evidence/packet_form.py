@@ -16,10 +16,8 @@ import attrs
 
 from trio_egress.evidence.members import (
     BOOLEAN,
-    HEX_64,
     TEXT,
     UINT64,
-    VERDICTS,
     Shape,
     Table,
     filled,
@@ -32,6 +30,7 @@ from trio_egress.evidence.members import (
     present,
 )
 from trio_egress.evidence.receipt import parse_timestamp
+from trio_egress.evidence.receipt_form import HEX_64, VERDICTS
 
 PACKET_NAME = "packet.json"
 SUMMARY_NAME = "summary.md"

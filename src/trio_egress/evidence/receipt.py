@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 import attrs
 
 from trio_egress.evidence.canonical import clean_text
-from trio_egress.evidence.members import (
+from trio_egress.evidence.receipt_form import (
     ACTION_ID,
     ACTION_TYPES,
     PHASES,

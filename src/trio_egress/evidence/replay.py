@@ -16,9 +16,10 @@ from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.facts import EXT_NAME
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.line import Line, read_line
-from trio_egress.evidence.members import SESSION_TRANSPORT, describe
+from trio_egress.evidence.members import describe
 from trio_egress.evidence.pairing import Pairing
 from trio_egress.evidence.receipt import parse_timestamp
+from trio_egress.evidence.receipt_form import SESSION_TRANSPORT
 from trio_egress.evidence.session import NEXT_STATE, SessionState, Step, render_genesis_hash
 from trio_egress.evidence.sign import is_signed
 from trio_egress.evidence.tally import Tally

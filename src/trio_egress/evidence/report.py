@@ -13,7 +13,7 @@ import attrs
 
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Finding, Findings
-from trio_egress.evidence.members import VERDICTS
+from trio_egress.evidence.receipt_form import VERDICTS
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import SessionState
 

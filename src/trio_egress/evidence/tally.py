@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from trio_egress.evidence.members import VERDICTS
+from trio_egress.evidence.receipt_form import VERDICTS
 
 HOSTS = 10_000
 """Distinct hosts, layers or policies kept. More names than this are a flood, and the list is given up."""

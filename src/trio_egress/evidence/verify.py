@@ -18,7 +18,7 @@ from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
-from trio_egress.evidence.members import HEX_64, describe
+from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
     POLICY_NAME,
@@ -28,6 +28,7 @@ from trio_egress.evidence.packet import (
     read_public_key,
     replay_evidence,
 )
+from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
 from trio_egress.evidence.sign import parse_public_key

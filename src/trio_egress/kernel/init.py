@@ -28,7 +28,7 @@ PASSED_ON = (
 )
 
 
-def main(plan: dict[str, Any], control: Control, seccomp: bytes) -> NoReturn:
+def main(plan: dict[str, Any], control: Control, seccomp: bytes, terminal: int | None) -> NoReturn:
     try:
         syscalls.set_parent_death_signal(signal.SIGKILL)
         syscalls.set_dumpable(False)
@@ -37,7 +37,6 @@ def main(plan: dict[str, Any], control: Control, seccomp: bytes) -> NoReturn:
         syscalls.mount(
             "proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC, None
         )
-        terminal = find_terminal()
         control.tell("ready")
         control.expect("go")
         wake = watch_children()
@@ -49,7 +48,10 @@ def main(plan: dict[str, Any], control: Control, seccomp: bytes) -> NoReturn:
 
 
 def find_terminal() -> int | None:
-    """The controlling terminal, if one of 0, 1, 2 is it and the supervisor's job has the foreground."""
+    """The controlling terminal, if one of 0, 1, 2 is it and the supervisor's job has the foreground.
+
+    Asked by the launcher: in the PID namespace every process group of outside is 0, so there they would all be equal.
+    """
     for descriptor in (0, 1, 2):
         try:
             if os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp():

@@ -156,9 +156,10 @@ def listen(family: int, address: str, port: int) -> socket.socket:
 
 def become_init(plan: dict[str, Any], control: Control) -> NoReturn:
     """Fork PID 1 and wait for its end: when this process is gone, so is every process of the agent."""
+    terminal = init.find_terminal()
     child = os.fork()
     if child == 0:
-        init.main(plan, control, base64.b64decode(plan["seccomp"]))
+        init.main(plan, control, base64.b64decode(plan["seccomp"]), terminal)
     control.sock.close()
     os.waitpid(child, 0)
     os._exit(0)

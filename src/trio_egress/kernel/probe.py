@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -43,124 +43,135 @@ class Probe:
     cure: str = ""
 
 
+@attrs.frozen
+class Limits:
+    """The settings that decide who may create user namespaces; None where this kernel has no such setting."""
+
+    apparmor_restricts: int | None
+    max_namespaces: int | None
+    unprivileged_clone: int | None
+
+
 def probe_all(user: str | None = None) -> list[Probe]:
     """Everything that a run as this caller (with `--user user`) needs, in the order in which it needs it."""
+    system = os.uname()
+    probes = [
+        judge_platform(system.release, system.machine),
+        judge_python(platform.python_version_tuple(), sys.executable),
+    ]
     try:
         identities = find_identities(user, os.environ)
     except SandboxError as error:
-        return [*_probe_platform(), Probe("identity", "fail", str(error), "give --user an existing user")]
-    namespaces = _probe_namespaces(identities)
-    probes = [*_probe_platform(), namespaces, *_probe_limits(identities, namespaces.status == "ok")]
-    probes += _probe_interpreter(identities)
-    if namespaces.status == "ok":
+        return [*probes, Probe("identity", "fail", str(error), "give --user an existing user")]
+    limits = Limits(
+        _read_sysctl("kernel/apparmor_restrict_unprivileged_userns"),
+        _read_sysctl("user/max_user_namespaces"),
+        _read_sysctl("kernel/unprivileged_userns_clone"),
+    )
+    outcome = try_in_child(functools.partial(enter_namespaces, identities))
+    probes += judge_namespaces(outcome.failure, limits, identities)
+    probes.append(_probe_interpreter(identities))
+    if not outcome.failure:
         probes += [_probe_mounts(identities), *_probe_network(identities)]
     return [*probes, _probe_seccomp(), _probe_landlock(), _probe_splice()]
 
 
-def _probe_platform() -> Iterator[Probe]:
-    system = os.uname()
-    found = f"Linux {system.release} on {system.machine}"
-    numbers = re.match(r"(\d+)\.(\d+)", system.release)
-    if system.machine not in seccomp.MACHINES:
-        yield Probe("platform", "fail", found, f"use one of {', '.join(sorted(seccomp.MACHINES))}")
-    elif numbers is None or tuple(map(int, numbers.groups())) < OLDEST_KERNEL:
-        yield Probe("platform", "fail", found, f"use Linux {OLDEST_KERNEL[0]}.{OLDEST_KERNEL[1]} or newer")
-    else:
-        yield Probe("platform", "ok", found)
-    python = f"Python {platform.python_version()} at {sys.executable}"
-    if sys.version_info[:2] < OLDEST_PYTHON:
-        yield Probe("python", "fail", python, "use Python 3.10 or newer")
-    else:
-        yield Probe("python", "ok", python)
+def judge_platform(release: str, machine: str) -> Probe:
+    found = f"Linux {release} on {machine}"
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    if machine not in seccomp.MACHINES:
+        return Probe("platform", "fail", found, f"use one of {', '.join(sorted(seccomp.MACHINES))}")
+    if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_KERNEL:
+        return Probe("platform", "fail", found, "use Linux {}.{} or newer".format(*OLDEST_KERNEL))
+    return Probe("platform", "ok", found)
 
 
-def _probe_namespaces(identities: Identities) -> Probe:
-    name = "namespaces"
+def judge_python(version: tuple[str, str, str], executable: str) -> Probe:
+    found = f"Python {'.'.join(version)} at {executable}"
+    if (int(version[0]), int(version[1])) < OLDEST_PYTHON:
+        return Probe("python", "fail", found, "use Python {}.{} or newer".format(*OLDEST_PYTHON))
+    return Probe("python", "ok", found)
+
+
+def judge_namespaces(failure: str, limits: Limits, identities: Identities) -> Iterator[Probe]:
+    """The trial's outcome, then the settings behind it, even where something else makes it work."""
     who = "root" if identities.root else identities.supervisor.name
-    outcome = try_in_child(functools.partial(enter_namespaces, identities))
-    if outcome.failure:
-        return Probe(name, "fail", f"{who} cannot build a sandbox: {outcome.failure}", _namespace_cure())
-    return Probe(name, "ok", f"{who} may create them")
+    cure = namespace_cure(limits, identities.root)
+    if failure:
+        yield Probe("namespaces", "fail", f"{who} cannot build a sandbox: {failure}", cure)
+    else:
+        yield Probe("namespaces", "ok", f"{who} may create them")
+    if limits.apparmor_restricts is not None:
+        does = "restricts" if limits.apparmor_restricts else "does not restrict"
+        found = f"{does} the user namespaces of ordinary users"
+        if limits.apparmor_restricts and failure and not identities.root:
+            yield Probe("apparmor", "fail", found, cure)
+        else:
+            yield Probe("apparmor", "ok", found)
+    for setting, value, good in (
+        ("user.max_user_namespaces", limits.max_namespaces, 15000),
+        ("kernel.unprivileged_userns_clone", limits.unprivileged_clone, 1),
+    ):
+        if value == 0:
+            yield Probe("sysctl", "warn", f"{setting} = 0", f"sudo sysctl -w {setting}={good}")
+        elif value is not None:
+            yield Probe("sysctl", "ok", f"{setting} = {value}")
 
 
-def _namespace_cure() -> str:
-    """The cure for what is known to forbid it here, else those of the usual places."""
-    if _read_sysctl("user/max_user_namespaces") == 0:
+def namespace_cure(limits: Limits, root: bool) -> str:
+    """The cure for what is known to forbid it here, else the one for containers."""
+    if limits.max_namespaces == 0:
         return "sudo sysctl -w user.max_user_namespaces=15000"
-    if os.geteuid() == 0:
+    if root:
         return (
-            "root is not enough here, so this is most likely a container: start it with\n"
-            "--security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-            " --security-opt systempaths=unconfined --cap-add SYS_ADMIN (docker, podman)"
+            f"root is not enough here, so this is most likely a container: {_CONTAINER} --cap-add SYS_ADMIN"
         )
     cures = ["run it as root: sudo trio-egress run …"]
-    if _read_sysctl("kernel/apparmor_restrict_unprivileged_userns") == 1:
-        cures += [
-            "or allow it to all: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
-            "or to this interpreter: " + _apparmor_profile(),
-        ]
-    elif _read_sysctl("kernel/unprivileged_userns_clone") == 0:
+    if limits.apparmor_restricts:
+        cures.append("or allow it to all: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+        cures.append(f"or to this interpreter: {_render_apparmor_profile(os.path.realpath(sys.executable))}")
+    elif limits.unprivileged_clone == 0:
         cures.append("or allow it to all: sudo sysctl -w kernel.unprivileged_userns_clone=1")
     else:
-        cures.append(
-            "or, in a container (docker, podman): --security-opt seccomp=unconfined"
-            " --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
-        )
+        cures.append(f"or, in a container: {_CONTAINER}")
     return "\n".join(cures)
 
 
-def _apparmor_profile() -> str:
-    program = os.path.realpath(sys.executable)
+_CONTAINER = (
+    "start it (docker, podman) with --security-opt seccomp=unconfined"
+    " --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
+)
+
+
+def _render_apparmor_profile(program: str) -> str:
+    """One line for a shell; the form of the profiles that Ubuntu 24.04 ships."""
     text = (
-        f"abi <abi/4.0>,\\ninclude <tunables/global>\\n"
+        "abi <abi/4.0>,\\ninclude <tunables/global>\\n"
         f"profile trio-egress {program} flags=(unconfined) {{ userns, }}\\n"
     )
     file = "/etc/apparmor.d/trio-egress"
     return f"printf '{text}' | sudo tee {file} && sudo apparmor_parser -r {file}"
 
 
-def _probe_limits(identities: Identities, works: bool) -> Iterator[Probe]:
-    """The settings behind it, named even where something else makes it work."""
-    restricted = _read_sysctl("kernel/apparmor_restrict_unprivileged_userns")
-    if restricted is not None:
-        found = "restricts" if restricted else "does not restrict"
-        note = "; root is exempt" if restricted and identities.root else ""
-        failed = restricted and not works and not identities.root
-        status: Status = "fail" if failed else "ok"
-        cure = _namespace_cure() if failed else ""
-        yield Probe("apparmor", status, f"{found} the user namespaces of ordinary users{note}", cure)
-    for file in ("user/max_user_namespaces", "kernel/unprivileged_userns_clone"):
-        value = _read_sysctl(file)
-        if value is not None:
-            setting = file.replace("/", ".")
-            status = "warn" if value == 0 else "ok"
-            cure = f"sudo sysctl -w {setting}=…, see namespaces" if value == 0 else ""
-            yield Probe("sysctl", status, f"{setting} = {value}", cure)
-
-
-def _probe_interpreter(identities: Identities) -> Iterator[Probe]:
+def _probe_interpreter(identities: Identities) -> Probe:
     """The agent may be a Python program, and a Python under a home of mode 0700 is not everybody's."""
     agent = identities.agent
-    name = "interpreter"
-    command = [sys.executable, "-I", "-S", "-c", ""]
     found = f"{sys.executable} as the agent's user {agent.name}"
+    as_agent: dict[str, Any] = (
+        {"user": agent.uid, "group": agent.gid, "extra_groups": []} if identities.root else {}
+    )
     try:
-        if identities.root:
-            done = subprocess.run(
-                command, capture_output=True, cwd="/", user=agent.uid, group=agent.gid, extra_groups=[]
-            )
-        else:
-            done = subprocess.run(command, capture_output=True, cwd="/")
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", ""], capture_output=True, check=False, cwd="/", **as_agent
+        )
     except OSError as error:
         cure = f"use a Python outside of home directories, or --user with a user who may read {sys.prefix}"
-        yield Probe(name, "fail", f"cannot start {found}: {error.strerror}", cure)
-        return
+        return Probe("interpreter", "fail", f"cannot start {found}: {error.strerror}", cure)
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        cure = f"chmod -R o+rX {sys.prefix}, or --user with a user who may read it"
-        yield Probe(name, "fail", f"{found} fails: {''.join(last) or done.returncode}", cure)
-    else:
-        yield Probe(name, "ok", f"starts {found}")
+        cure = f"sudo chmod -R o+rX {sys.prefix}, or --user with a user who may read it"
+        return Probe("interpreter", "fail", f"{found} fails: {''.join(last) or done.returncode}", cure)
+    return Probe("interpreter", "ok", f"starts {found}")
 
 
 def _probe_mounts(identities: Identities) -> Probe:

@@ -204,7 +204,8 @@ class Return:
     action: int
 
 
-Line = Label | Load | Mask | Jump | Goto | Return
+Instruction = Load | Mask | Jump | Goto | Return
+Line = Label | Instruction
 
 # linux/bpf_common.h
 _LOAD, _AND, _GOTO, _RETURN = 0x20, 0x54, 0x05, 0x06
@@ -289,7 +290,7 @@ _ARGUMENT_LINES: list[Line] = [
 def assemble(lines: Sequence[Line]) -> bytes:
     """Instructions as bytes. ValueError for a jump that goes backwards, nowhere or further than 255."""
     places: dict[str, int] = {}
-    instructions: list[Line] = []
+    instructions: list[Instruction] = []
     for line in lines:
         if isinstance(line, Label):
             places[line.name] = len(instructions)
@@ -304,7 +305,7 @@ def assemble(lines: Sequence[Line]) -> bytes:
             raise ValueError(f"a jump from instruction {start} to {label!r} cannot be encoded")
         return steps
 
-    def encode(at: int, line: Line) -> tuple[int, int, int, int]:
+    def encode(at: int, line: Instruction) -> tuple[int, int, int, int]:
         match line:
             case Load(offset):
                 return _LOAD, 0, 0, offset
@@ -316,7 +317,5 @@ def assemble(lines: Sequence[Line]) -> bytes:
                 return _GOTO, 0, 0, distance(label, at, 0xFFFF_FFFF)
             case Return(action):
                 return _RETURN, 0, 0, action
-            case Label():
-                raise AssertionError("labels have been taken out")
 
     return b"".join(struct.pack("<HBBI", *encode(at, line)) for at, line in enumerate(instructions))

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 import trio
@@ -108,30 +108,35 @@ async def _wait_end(sandbox: Sandbox, terminal: int | None) -> AgentEnd:
 
 async def _stop_with_agent(sandbox: Sandbox, terminal: int) -> None:
     """Ctrl-Z stopped the agent: stop too, as one job, and go on when the shell says so."""
-    os.tcsetpgrp(terminal, os.getpgrp())
+    _take_foreground(terminal)
     os.kill(os.getpid(), signal.SIGSTOP)
-    foreground = os.tcgetpgrp(terminal) == os.getpgrp()
+    foreground = _has_foreground(terminal)
     await _say(sandbox, signal=int(signal.SIGCONT), foreground=foreground)
 
 
 @contextmanager
 def _terminal() -> Iterator[int | None]:
     """The terminal whose foreground the agent will take, given back at the end; None where there is none."""
-    terminal = None
-    for descriptor in (0, 1, 2):
-        try:
-            if os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp():
-                terminal = descriptor
-                break
-        except OSError:
-            continue
+    terminal = next((d for d in (0, 1, 2) if _has_foreground(d)), None)
     previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN) if terminal is not None else None
     try:
         yield terminal
     finally:
         if terminal is not None:
-            os.tcsetpgrp(terminal, os.getpgrp())
+            _take_foreground(terminal)
             signal.signal(signal.SIGTTOU, previous)
+
+
+def _has_foreground(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _take_foreground(terminal: int) -> None:
+    with suppress(OSError):  # it has hung up: nobody has its foreground any more
+        os.tcsetpgrp(terminal, os.getpgrp())
 
 
 def _not_started(message: dict[str, object] | None) -> AgentEnd:
