@@ -61,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: Sequence[str] | None) -> int:
-    parser = _build_parser()
-    options = parser.parse_args(arguments)
+    parser, commands = _build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # told by the command's own parser, which knows its exit code
+        commands.get(options.command, parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command is None:
         parser.print_help(sys.stderr)
         return USAGE
