@@ -278,6 +278,9 @@ class Started:
         if self.process.returncode is None:
             self.process.kill()
             self.process.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 class Place:

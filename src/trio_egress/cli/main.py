@@ -7,6 +7,7 @@ pay for a runtime that they don't use.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,6 +16,7 @@ from trio_egress import __version__
 
 REFUSED = 125
 USAGE = 64
+BROKEN_PIPE = 141
 
 RUN_EPILOG = """\
 exit codes:
@@ -47,6 +49,18 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the process's exit status."""
+    try:
+        try:
+            return _dispatch(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read standard output has enough (`… | head`). What is still buffered must not fail at exit again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+
+
+def _dispatch(arguments: Sequence[str] | None) -> int:
     parser, commands = _build_parser()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:  # told by the command's own parser, which knows its exit code

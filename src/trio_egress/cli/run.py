@@ -6,7 +6,6 @@ Everything is written to standard error; standard output belongs to the agent, u
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ import attrs
 
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, exit_code
 from trio_egress.cli.status import Status, write_status
+from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
@@ -34,18 +34,23 @@ DENIALS_SHOWN = 100
 
 def main(options: argparse.Namespace) -> int:
     """Exit codes as in `trio_egress.cli.exits`."""
-    status_fd = _open_status(options.status_file)
+    with open_voice() as say:
+        return _main(options, say)
+
+
+def _main(options: argparse.Namespace, say: Say) -> int:
+    status_fd = _open_status(options.status_file, say)
     if options.status_file and status_fd is None:
         return REFUSED
     status = Status(run_id="", exit_code=REFUSED, end="refused")
     try:
-        spec = _prepare(options)
+        spec = _prepare(options, say)
         status = attrs.evolve(status, run_id=spec.run_id)
-        result = _run(spec, options)
+        result = _run(spec, options, say)
         code = exit_code(result, fail_on_deny=options.fail_on == "deny")
         status = Status.of(result, code)
     except TrioEgressError as error:
-        _say(str(error))
+        say(str(error))
         status = attrs.evolve(status, message=str(error))
     except KeyboardInterrupt:
         status = attrs.evolve(status, exit_code=130, end="interrupted")
@@ -53,31 +58,25 @@ def main(options: argparse.Namespace) -> int:
         # The outermost function: whatever was not foreseen is a bug, and the evidence can't be trusted to be whole.
         import traceback
 
-        traceback.print_exc()
-        _say("this is a bug in trio-egress; the agent is dead, and the evidence ends where it happened")
+        say(traceback.format_exc())
+        say("this is a bug in trio-egress; the agent is dead, and the evidence ends where it happened")
         status = attrs.evolve(status, exit_code=INCOMPLETE, end="error", message=repr(error))
     write_status(status, status_fd, to_stdout=options.json)
     return status.exit_code
 
 
-def _say(text: str) -> None:
-    """One message; a standard error that nobody reads any more must not end the run."""
-    with contextlib.suppress(OSError, ValueError):
-        print(f"trio-egress: {text}", file=sys.stderr, flush=True)
-
-
-def _open_status(path: str | None) -> int | None:
+def _open_status(path: str | None, say: Say) -> int | None:
     """Opened first, with the caller's rights, so that it is written however the run ends."""
     if path is None:
         return None
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        _say(f"--status-file {path}: {error.strerror}")
+        say(f"--status-file {path}: {error.strerror}")
         return None
 
 
-def _prepare(options: argparse.Namespace) -> RunSpec:
+def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
     """Everything that can be wrong with a run before anything is created."""
     if sys.platform != "linux":
         raise SandboxError(
@@ -95,7 +94,7 @@ def _prepare(options: argparse.Namespace) -> RunSpec:
     run_id = uuid7(now, os.urandom(10))
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     if not options.quiet:
-        _announce(policy, path, evidence, key, run_id, pinned=bool(options.key))
+        _announce(say, policy, path, evidence, key, run_id, pinned=bool(options.key))
     return RunSpec(
         command=tuple(command),
         directory=Path.cwd(),
@@ -114,7 +113,7 @@ def _prepare(options: argparse.Namespace) -> RunSpec:
         hidden=_hidden(options, evidence),
         timeout_seconds=options.timeout,
         proxy_port=options.proxy_port,
-        watch=None if options.quiet else Denials().show,
+        watch=None if options.quiet else Denials(say).show,
     )
 
 
@@ -143,26 +142,24 @@ def _read_policy(given: str | None) -> tuple[Path, str]:
 
 
 def _announce(
-    policy: Policy, path: Path, evidence: Path, key: SigningKey, run_id: str, *, pinned: bool
+    say: Say, policy: Policy, path: Path, evidence: Path, key: SigningKey, run_id: str, *, pinned: bool
 ) -> None:
-    _say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
+    say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
     if not pinned:
-        _say(f"signing with a key made for this run only ({key.fingerprint}); --key FILE signs with yours")
+        say(f"signing with a key made for this run only ({key.fingerprint}); --key FILE signs with yours")
 
 
-def _run(spec: RunSpec, options: argparse.Namespace) -> RunResult:
+def _run(spec: RunSpec, options: argparse.Namespace, say: Say) -> RunResult:
     import trio
 
     from trio_egress.runtime.supervisor import run
 
     result = trio.run(run, spec)
     if result.message:
-        _say(result.message)
+        say(result.message)
     if not options.quiet:
-        _say(f"{result.refused} denied; evidence in {_short(result.evidence)}, head {result.head}")
-        _say(
-            f"check it with: trio-egress verify {_short(result.evidence)} --public-key {spec.key.public_hex}"
-        )
+        say(f"{result.refused} denied; evidence in {_short(result.evidence)}, head {result.head}")
+        say(f"check it with: trio-egress verify {_short(result.evidence)} --public-key {spec.key.public_hex}")
     return result
 
 
@@ -176,7 +173,8 @@ def _short(path: Path) -> str:
 class Denials:
     """Shows each different denial once, as it happens, and no more than DENIALS_SHOWN of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Say) -> None:
+        self._say = say
         self._shown: set[tuple[str, str]] = set()
 
     def show(self, draft: Draft) -> None:
@@ -188,10 +186,10 @@ class Denials:
             return
         self._shown.add(line)
         if len(self._shown) > DENIALS_SHOWN:
-            _say("more was denied; the receipts have all of it")
+            self._say("more was denied; the receipts have all of it")
             return
         method = f"{draft.method} " if draft.method else ""
-        _say(f"denied {method}{printable(draft.target)}: {printable(reason)}")
+        self._say(f"denied {method}{printable(draft.target)}: {printable(reason)}")
 
 
 def printable(text: str) -> str:

@@ -66,7 +66,8 @@ async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterato
             drops.settle(counters)
     except SandboxError as error:
         ended, counters = AgentEnd(End.REFUSED, message=str(error)), {}
-    recorder.conclude(ended.end.value, {"counters": {name: list(pair) for name, pair in counters.items()}})
+    facts = {"agent_exit_code": ended.code, "counters": {name: list(pair) for name, pair in counters.items()}}
+    recorder.conclude(ended.end.value, facts)
     return ended
 
 

@@ -1,0 +1,52 @@
+"""What a run says on standard error, said by a thread of its own.
+
+Standard error is the agent's too: it can fill the pipe, stop the terminal or make it non-blocking. Who waited for that
+would see neither a time-out nor a signal any more.
+
+Rule 1: saying something never waits and never raises.
+Rule 2: at the end CLOSE_SECONDS are waited; what could not be said by then is lost, and the receipts have it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+
+STDERR = 2
+CLOSE_SECONDS = 1.0
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def open_voice() -> Iterator[Say]:
+    """A function that says one message."""
+    messages: SimpleQueue[str | None] = SimpleQueue()
+    speaker = threading.Thread(target=_speak, args=(messages,), daemon=True)
+    speaker.start()
+    try:
+        yield messages.put
+    finally:
+        messages.put(None)
+        speaker.join(CLOSE_SECONDS)
+
+
+def _speak(messages: SimpleQueue[str | None]) -> None:
+    while (text := messages.get()) is not None:
+        try:
+            _write(f"trio-egress: {text}\n".encode(errors="backslashreplace"))
+        except OSError:
+            continue  # nobody reads it any more
+
+
+def _write(raw: bytes) -> None:
+    """By the descriptor: a thread that stays behind must hold no lock that the interpreter's end needs."""
+    while raw:
+        try:
+            raw = raw[os.write(STDERR, raw) :]
+        except BlockingIOError:
+            select.select([], [STDERR], [])
