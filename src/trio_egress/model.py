@@ -14,6 +14,9 @@ import attrs
 Name = NewType("Name", str)
 """A host name in normal form: A-labels, lower case, no trailing dot, never a spelling of an address."""
 
+HOST_INTERNAL = Name("host.internal")
+"""The host's own loopback, as a policy names it; no resolver knows it (`internal` is reserved for such, ICANN 2024)."""
+
 Address = IPv4Address | IPv6Address
 Host = Name | IPv4Address | IPv6Address
 
@@ -95,13 +98,15 @@ class Upstream:
     """Where an allowed attempt may be dialled.
 
     `pin` is the endpoint that `[resolve]` names: nothing is looked up and its range is not checked.
-    Otherwise `host` is resolved and, unless `allow_private`, only an outside address is dialled.
+    `loopback`: the host's own loopback, its IPv4 address first. Otherwise `host` is resolved and, unless
+    `allow_private`, only an outside address is dialled.
     """
 
     host: Host
     port: int
     pin: Endpoint | None = None
     allow_private: bool = False
+    loopback: bool = False
 
 
 @attrs.frozen
@@ -118,3 +123,19 @@ class Decision:
 def render_authority(host: Host, port: int) -> str:
     """`host:port`, with brackets around an IPv6 address (RFC 3986 3.2.2)."""
     return f"[{host}]:{port}" if isinstance(host, IPv6Address) else f"{host}:{port}"
+
+
+@attrs.frozen
+class ResourceLimits:
+    """What the agent may use of the machine, all of its processes together; None is the machine's own limit.
+
+    `open_files`, `file_bytes`: of one process, of one file. `memory_bytes`: None is 7/8 of what this caller has.
+    """
+
+    processes: int | None = 4096
+    """Threads count too. Twice Podman's `pids_limit`; a build on 128 cores stays far below."""
+
+    open_files: int | None = None
+    memory_bytes: int | None = None
+    file_bytes: int | None = None
+    cpu_seconds: int | None = None

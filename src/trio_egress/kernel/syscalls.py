@@ -68,12 +68,20 @@ _FILTER_BYTES = 8
 _FILTER_MAX = 4096
 
 _LANDLOCK_CREATE_RULESET_VERSION = 1
+_LANDLOCK_RULE_PATH_BENEATH = 1
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_KCMP_VM = 1
 
 # Calls without a function in libc. x86-64, aarch64 (asm/unistd_64.h, asm-generic/unistd.h).
 _NUMBERS = {
-    "x86_64": {"keyctl": 250, "landlock_create_ruleset": 444, "mount_setattr": 442, "seccomp": 317},
-    "aarch64": {"keyctl": 219, "landlock_create_ruleset": 444, "mount_setattr": 442, "seccomp": 277},
+    "x86_64": {"kcmp": 312, "keyctl": 250, "seccomp": 317},
+    "aarch64": {"kcmp": 272, "keyctl": 219, "seccomp": 277},
+}
+_SAME_NUMBERS = {  # since 5.1 a call has one number on every machine
+    "landlock_add_rule": 445,
+    "landlock_create_ruleset": 444,
+    "landlock_restrict_self": 446,
+    "mount_setattr": 442,
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -117,11 +125,12 @@ def _prctl(option: int, call: str, second: int = 0, third: int = 0) -> int:
 
 
 def _syscall(name: str, *arguments: int | bytes | None, call: str = "") -> int:
-    numbers = _NUMBERS.get(os.uname().machine, {})
-    if name not in numbers:
+    own_numbers = _NUMBERS.get(os.uname().machine)
+    if own_numbers is None:
         raise OSError(38, f"{name}: unknown machine {os.uname().machine!r}")  # ENOSYS
+    number = own_numbers[name] if name in own_numbers else _SAME_NUMBERS[name]
     words = [*arguments, *[0] * (5 - len(arguments))]
-    return _checked(_libc.syscall(numbers[name], *words), call or name)
+    return _checked(_libc.syscall(number, *words), call or name)
 
 
 def _path(value: str | None) -> bytes | None:
@@ -231,6 +240,35 @@ def landlock_abi() -> int:
         return 0
 
 
+def landlock_create_ruleset(handled_rights: int, scopes: int) -> int:
+    """A descriptor of an empty ruleset that denies `handled_rights` (of files) and confines to `scopes`."""
+    attributes = struct.pack("=QQQ", handled_rights, 0, scopes)
+    call = f"landlock_create_ruleset({handled_rights:#x}, scopes {scopes:#x})"
+    return _syscall("landlock_create_ruleset", attributes, len(attributes), 0, call=call)
+
+
+def landlock_add_rule(ruleset: int, rights: int, beneath: int) -> None:
+    """Allow `rights` to the file of the descriptor `beneath`, and to all below it where it is a directory."""
+    attributes = struct.pack("=Qi", rights, beneath)
+    call = f"landlock_add_rule({rights:#x})"
+    _syscall("landlock_add_rule", ruleset, _LANDLOCK_RULE_PATH_BENEATH, attributes, 0, call=call)
+
+
+def landlock_restrict_self(ruleset: int) -> None:
+    """Put the ruleset on this thread and all that it starts, for ever. Needs no_new_privs or CAP_SYS_ADMIN."""
+    _syscall("landlock_restrict_self", ruleset, 0)
+
+
+def attempt(name: str, *arguments: int) -> int:
+    """Any of the calls that are known by number, with these words: for probes, which ask whether it is refused."""
+    return _syscall(name, *arguments)
+
+
 def new_session_keyring() -> None:
     """Leave the caller's session keyring for a new, empty one (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING)."""
     _syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None, call="keyctl(KEYCTL_JOIN_SESSION_KEYRING)")
+
+
+def share_memory(one: int, other: int) -> bool:
+    """Whether two processes have one address space: kcmp(2), which needs the right to trace both."""
+    return _syscall("kcmp", one, other, _KCMP_VM, call=f"kcmp({one}, {other})") == 0
