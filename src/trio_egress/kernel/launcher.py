@@ -10,6 +10,7 @@ Rule 2: when CONTROL closes, or its parent dies, it dies, and the kernel kills a
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -32,6 +33,7 @@ BOUNDARY = (
     | syscalls.CLONE_NEWCGROUP
 )
 LISTEN_BACKLOG = 4096
+CONNTRACK = "/proc/sys/net/netfilter/nf_conntrack"
 NETLINK_NETFILTER = 12
 
 
@@ -87,6 +89,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
             opened.close()
         stage = "waiting for the network"
         control.expect("configured")
+        keep_half_closed()
         stage = "starting PID 1"
         become_init(plan, control)
     except Exception as error:
@@ -143,6 +146,17 @@ def apply_mount(kind: str, target: str, step: dict[str, Any]) -> None:
         syscalls.mount(step["source"], target, None, syscalls.MS_BIND, None)
     else:
         raise RuntimeError(f"no such kind of mount: {kind}")
+
+
+def keep_half_closed() -> None:
+    """Let connection tracking remember half-closed connections as long as open ones.
+
+    Its default is a minute or two, after which a late answer (of a model that thinks, to a client that has said all) is
+    lost; measured with 1 s and 300 s on 6.18. What can't be set stays at the default.
+    """
+    for name in ("close_wait", "fin_wait"):
+        with contextlib.suppress(OSError), open(f"{CONNTRACK}_tcp_timeout_{name}", "w", encoding="ascii") as file:
+            file.write("432000")
 
 
 def open_sockets(proxy_port: int) -> dict[str, socket.socket]:
