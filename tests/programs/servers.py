@@ -102,7 +102,8 @@ http {{
     '"protocol":"$server_protocol","status":$status,"length":$request_length,"connection":$connection,'
     '"expect":"$http_expect"}}';
   access_log {web.log} json;
-  default_type application/octet-stream; sendfile on; client_max_body_size 0; keepalive_requests 10000;
+  types {{ text/html html; }} default_type application/octet-stream;
+  sendfile on; client_max_body_size 0; keepalive_requests 10000;
   ssl_certificate {place}/server.pem; ssl_certificate_key {place}/server.key;
   server {{
     listen 127.0.0.1:{web.http} backlog=1024; listen [::1]:{web.http} backlog=1024;

@@ -197,14 +197,18 @@ async def test_bytes_before_a_reset_are_counted_exactly(
 async def test_idle_time_is_counted_from_the_last_byte_of_either_side(
     open_world: OpenWorld, upstreams: Upstreams, mock_clock: trio.testing.MockClock
 ) -> None:
+    async def wait(seconds: float) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(seconds)
+        await trio.testing.wait_all_tasks_blocked()
+
     async def serve(stream: trio.SocketStream) -> None:
         for _ in range(4):
             await receive_exactly(stream, 1)
-            mock_clock.jump(1.5)
-            await trio.testing.wait_all_tasks_blocked()
+            await wait(1.5)
             await stream.send_all(b"x")
         await receive_exactly(stream, 1)
-        mock_clock.jump(2.5)
+        await wait(2.5)
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
 
@@ -215,8 +219,7 @@ async def test_idle_time_is_counted_from_the_last_byte_of_either_side(
         for _ in range(4):
             await agent.send_all(b"\0")
             assert await receive_exactly(agent, 1) == b"x"
-            mock_clock.jump(1.5)
-            await trio.testing.wait_all_tasks_blocked()
+            await wait(1.5)
         await agent.send_all(b"\0")
         with pytest.raises(trio.BrokenResourceError):
             await agent.receive_some()

@@ -39,6 +39,12 @@ AGENT = pwd.getpwnam("nobody") if AS_ROOT else pwd.getpwuid(os.geteuid())
 PATHS = {name: os.path.abspath(os.environ[name]) for name in ("PYTHONPATH",) if os.environ.get(name)}
 """What is relative to the tree, made to hold in another directory."""
 
+TRUST = re.compile(r"PIP_.*|.*(_CA_BUNDLE|_CA_CERTS|_CAINFO|SSL_CERT_FILE|SSL_CERT_DIR)")
+"""Settings of this machine that would decide which certificates and indexes a program of a test believes."""
+
+ENVIRONMENT = {k: v for k, v in {**os.environ, **PATHS}.items() if not TRUST.fullmatch(k)}
+"""What runs are started with."""
+
 TIMED = 'start=$EPOCHREALTIME; "$@"; code=$?; end=$EPOCHREALTIME; echo $((${end/./} - ${start/./})) >took; exit $code'
 """A shell that leaves the microseconds that its command took in the file `took`."""
 
@@ -319,7 +325,7 @@ class Place:
                     "stdin": stdin,
                     "stdout": out,
                     "stderr": err,
-                    "env": {**os.environ, **PATHS, **(environment or {})},
+                    "env": {**ENVIRONMENT, **(environment or {})},
                     **popen,
                 },
             )

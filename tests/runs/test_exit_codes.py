@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
-from tests.runs.launch import AGENT, AS_ROOT, PATHS, Ended, Place, read_lines, write_policy
+from tests.runs.launch import AGENT, AS_ROOT, ENVIRONMENT, Ended, Place, read_lines, write_policy
 
 pytestmark = pytest.mark.sandbox
 
@@ -154,7 +153,7 @@ def test_no_policy_is_refused_and_says_how_to_get_one(place: Place) -> None:
 
 def test_a_directory_without_a_policy_is_told_too(place: Place) -> None:
     command = [*place.program("run", 0)[:4], "--json", "true"]
-    environment = {k: v for k, v in {**os.environ, **PATHS}.items() if k != "TRIO_EGRESS_POLICY"}
+    environment = {k: v for k, v in ENVIRONMENT.items() if k != "TRIO_EGRESS_POLICY"}
     ran = subprocess.run(
         command, cwd=place.path, capture_output=True, env=environment, check=False, text=True
     )

@@ -1,0 +1,132 @@
+"""git over HTTPS against git http-backend, and what a policy can say of it while TLS is opaque."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.programs.servers import Web
+from tests.runs.launch import DENIAL_SECONDS, PROXY, Place, write_policy
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
+
+SETTINGS = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    **{f"GIT_{role}_{what}": "agent" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+
+
+def git(*arguments: str | Path) -> str:
+    """On the host, as whoever runs the tests."""
+    ran = subprocess.run(
+        ["git", *map(str, arguments)], env={**os.environ, **SETTINGS}, check=True, capture_output=True
+    )
+    return ran.stdout.decode().strip()
+
+
+@pytest.fixture
+def repository(web: Web, place: Place) -> Path:
+    """A bare repository that takes pushes, with a commit of half a megabyte on main."""
+    bare = web.root / "git" / f"{place.path.name}.git"
+    git("init", "--quiet", "--bare", "--initial-branch=main", bare)
+    git("-C", bare, "config", "http.receivepack", "true")
+    tree = place.path / "tree"
+    git("clone", "--quiet", bare, tree)
+    (tree / "data").write_bytes(os.urandom(1 << 19))
+    git("-C", tree, "add", ".")
+    git("-C", tree, "commit", "--quiet", "-m", "one")
+    git("-C", tree, "push", "--quiet", "origin", "HEAD:main")
+    return bare
+
+
+@pytest.fixture
+def environment(web: Web) -> dict[str, str]:
+    return {**SETTINGS, "GIT_SSL_CAINFO": str(web.authority)}
+
+
+@pytest.mark.parametrize("proxy", ["", PROXY])
+def test_clone_and_fetch_over_https(
+    place: Place, web: Web, repository: Path, environment: dict[str, str], proxy: str
+) -> None:
+    policy = write_policy("git.example.com", pins=web.pins("git.example.com"))
+    url = f"https://git.example.com/git/{repository.name}"
+    script = f"git clone -q {url} copy && git -C copy fetch -q && git -C copy rev-parse HEAD"
+    ended = place.run(policy, "env", f"https_proxy={proxy}", "sh", "-c", script, environment=environment)
+    assert (ended.code, ended.text.strip()) == (0, git("-C", repository, "rev-parse", "main"))
+    assert (place.work / "copy" / "data").read_bytes() == (place.path / "tree" / "data").read_bytes()
+    outcomes = ended.outcomes
+    assert {outcome.facts["host"] for outcome in outcomes} == {"git.example.com"}
+    assert {outcome.transport for outcome in outcomes} == {"connect" if proxy else "transparent"}
+    assert sum(outcome.down for outcome in outcomes) > 1 << 19
+    assert ended.blocks == []
+    assert ended.verify() == 0
+    assert ended.verify_foreign() == 0
+
+
+def test_a_push_leaves_where_the_tunnel_is_allowed(
+    place: Place, web: Web, repository: Path, environment: dict[str, str]
+) -> None:
+    policy = write_policy("git.example.com", pins=web.pins("git.example.com"))
+    url = f"https://git.example.com/git/{repository.name}"
+    change = "dd if=/dev/urandom of=more bs=64k count=4 status=none; git add .; git commit -qm two"
+    script = f"git clone -q {url} copy && cd copy && {change} && git push -q origin HEAD:main && git rev-parse HEAD"
+    ended = place.run(policy, "sh", "-c", script, environment=environment)
+    assert (ended.code, ended.text.strip()) == (0, git("-C", repository, "rev-parse", "main"))
+    assert git("-C", repository, "log", "--format=%s", "main").split() == ["two", "one"]
+    assert sum(outcome.up for outcome in ended.outcomes) > 4 * 65536
+    assert ended.verify() == 0
+
+
+def test_a_rule_for_reading_alone_does_not_open_the_tunnel(
+    place: Place, web: Web, repository: Path, environment: dict[str, str]
+) -> None:
+    """Without interception nobody can tell a fetch from a push: what asks for the difference gets neither."""
+    more = '[[egress]]\ndestination = "git.example.com"\nmethods = ["GET"]\n'
+    policy = write_policy(more=more, pins=web.pins("git.example.com"))
+    url = f"https://git.example.com/git/{repository.name}"
+    ended = place.run_timed(policy, "git", "clone", "-q", url, "copy", environment=environment)
+    assert ended.code == 128
+    assert ended.took < DENIAL_SECONDS
+    assert ended.block.layer == "interception"
+    assert "egress[0]" in ended.block.reason
+    assert web.take_requests() == []
+    assert ended.verify() == 0
+
+
+def test_over_plain_http_methods_tell_a_clone_from_a_push(
+    place: Place, web: Web, repository: Path, environment: dict[str, str]
+) -> None:
+    """The dumb protocol reads by GET alone."""
+    git("-C", repository, "update-server-info")
+    more = '[[egress]]\ndestination = "git.example.com"\nmethods = ["GET"]\n'
+    policy = write_policy(more=more, pins=web.pins("git.example.com"))
+    url = f"http://git.example.com/git/{repository.name}"
+    push = "git commit -qm two --allow-empty && git push origin HEAD:main"
+    script = f"GIT_SMART_HTTP=0 git clone -q {url} copy && cd copy && {push}"
+    ended = place.run(policy, "sh", "-c", script, environment=environment)
+    assert ended.code != 0
+    assert (place.work / "copy" / "data").exists()
+    assert git("-C", repository, "log", "--format=%s", "main") == "one"
+    assert {block.layer for block in ended.blocks} == {"method"}
+    assert {block.method for block in ended.blocks} == {"POST"}
+    assert {request["method"] for request in web.take_requests()} == {"GET"}
+    assert ended.verify() == 0
+
+
+@pytest.mark.parametrize("scheme", ["https", "http", "git"])
+def test_a_denied_remote_fails_at_once(
+    place: Place, web: Web, environment: dict[str, str], scheme: str
+) -> None:
+    policy = write_policy("git.example.com", pins=web.pins("git.example.com", "evil.example"))
+    ended = place.run_timed(
+        policy, "git", "clone", "-q", f"{scheme}://evil.example/x.git", environment=environment
+    )
+    assert ended.code == 128
+    assert ended.took < DENIAL_SECONDS
+    assert {query.reason for query in ended.queries} == {"no rule allows evil.example"}
+    assert web.take_requests() == []
+    assert ended.verify() == 0
