@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_egress.policy.compiled import policy_hash, render_compiled
+from trio_egress.policy.files import DEFAULT_PROTECT
 from trio_egress.policy.load import load_policy
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
@@ -33,12 +34,47 @@ def hash_of(text: str) -> str:
 
 
 def test_the_compiled_form_is_canonical_json_with_every_default() -> None:
+    protect = json.dumps(sorted(DEFAULT_PROTECT), separators=(",", ":")).encode()
     assert render_compiled(load_policy(POLICY, "f")) == (
         b'{"default_deny":true,"dns_resolution":"proxy_only","egress":['
         b'{"allow_private":false,"destination":"xn--bcher-kva.example","methods":["GET","HEAD"]},'
         b'{"allow_private":true,"destination":"10.0.0.0/8","methods":null}],'
+        b'"env":{"pass":null,"set":{}},'
+        b'"files":{"hide":[],"protect":' + protect + b',"write":[]},'
+        b'"limits":{"cpu_seconds":null,"file_size":null,"memory":null,"open_files":null,"processes":4096,'
+        b'"wall_seconds":null},'
         b'"resolve":{"a.example:443":"[::1]:8443","z.example":"127.0.0.1"},"version":"1.0"}'
     )
+
+
+def test_what_is_said_of_files_variables_and_limits_is_in_the_compiled_form() -> None:
+    compiled = json.loads(
+        render_compiled(
+            load_policy(
+                f"""{HEAD}
+[files]
+write = ["~/b", "./a"]
+hide = ["secrets"]
+protect = ["Makefile", "!.vscode"]
+[env]
+pass = ["PATH", "LC_*"]
+set = {{B = "ü", A = "1"}}
+[limits]
+memory = "2 GiB"
+wall_seconds = 60
+""",
+                "f",
+            )
+        )
+    )
+    assert compiled["files"] == {
+        "write": ["a", "~/b"],
+        "hide": ["secrets"],
+        "protect": sorted({*DEFAULT_PROTECT, "Makefile"} - {".vscode"}),
+    }
+    assert compiled["env"] == {"pass": ["LC_*", "PATH"], "set": {"A": "1", "B": "ü"}}
+    assert compiled["limits"]["memory"] == 2 << 30
+    assert compiled["limits"]["wall_seconds"] == 60
 
 
 def test_the_hash_is_that_of_the_compiled_form() -> None:
@@ -72,6 +108,15 @@ def test_every_difference_of_meaning_changes_the_hash() -> None:
         POLICY.replace("a.example:443", "a.example"),
         POLICY.replace("z.example", "y.example"),
         POLICY + '"b.example" = "127.0.0.1"\n',
+        POLICY + '[files]\nwrite = ["build"]\n',
+        POLICY + '[files]\nhide = ["build"]\n',
+        POLICY + '[files]\nprotect = ["build"]\n',
+        POLICY + '[files]\nprotect = ["!.vscode"]\n',
+        POLICY + "[env]\npass = []\n",
+        POLICY + '[env]\npass = ["A"]\n',
+        POLICY + '[env]\nset = {A = ""}\n',
+        POLICY + "[limits]\nprocesses = 1\n",
+        POLICY + "[limits]\ncpu_seconds = 1\n",
         HEAD,
     ]
     assert len({hash_of(text) for text in [POLICY, *changed]}) == len(changed) + 1

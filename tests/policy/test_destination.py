@@ -108,6 +108,9 @@ def test_the_text_of_a_destination_is_its_normal_form(text: str, written: str) -
         ("10.0.0.0/8:443", "a network has no port"),
         ("::ffff:10.0.0.0/104", 'did you mean "10.0.0.0"?'),
         ("fe80::1%eth0", "zone id"),
+        ("host.internal", 'of which a rule opens one port: "host.internal:5432"'),
+        ("HOST.Internal.", 'of which a rule opens one port: "host.internal:5432"'),
+        ("*.host.internal:5432", "has no names below it"),
     ],
 )
 def test_a_wrong_destination_is_refused_with_what_was_meant(text: str, reason: str) -> None:

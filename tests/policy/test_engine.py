@@ -66,6 +66,37 @@ def test_a_pin_stands_in_the_upstream() -> None:
     assert upstream.pin == Endpoint(ip_address("127.0.0.1"), 8443)
 
 
+INTERNAL = load_policy(
+    """\
+version = "1.0"
+default_deny = true
+[[egress]]
+destination = "host.internal:5432"
+[[egress]]
+destination = "*.internal:6379"
+""",
+    "agent.toml",
+)
+
+
+def test_the_loopback_of_the_host_is_reached_by_name_on_the_port_of_its_rule() -> None:
+    decision = decide(INTERNAL, attempt(Protocol.TCP, "host.internal", 5432))
+    assert decision.upstream == Upstream(Name("host.internal"), 5432, loopback=True)
+    assert decide(INTERNAL, attempt(Protocol.DNS, "host.internal", 0)).allowed
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("host.internal", 5433), ("host.internal", 6379), ("127.0.0.1", 5432), ("::1", 5432)]
+)
+def test_no_other_port_of_the_host_is_reached_and_no_wildcard_opens_one(host: str, port: int) -> None:
+    assert not decide(INTERNAL, attempt(Protocol.TCP, host, port)).allowed
+
+
+def test_a_name_beside_that_of_the_loopback_leads_to_no_loopback() -> None:
+    upstream = decide(INTERNAL, attempt(Protocol.TCP, "db.internal", 6379)).upstream
+    assert upstream == Upstream(Name("db.internal"), 6379)
+
+
 def test_a_pin_allows_nothing_by_itself() -> None:
     policy = load_policy(
         'version = "1.0"\ndefault_deny = true\n[resolve]\n"a.example" = "127.0.0.1"\n', "agent.toml"

@@ -55,6 +55,14 @@ def test_a_host_finds_every_pattern_that_matches_it(host: str, found: set[str]) 
     assert set(index.find(parse_host(host))) == found
 
 
+def test_the_loopback_of_the_host_is_found_by_its_name_alone() -> None:
+    texts = ["*.internal", "*.host.internal.example", "host.internal:5432"]
+    index = build_index((pattern(text), text) for text in texts)
+    assert index.find(parse_host("HOST.internal.")) == ("host.internal:5432",)
+    assert index.find(parse_host("other.internal")) == ("*.internal",)
+    assert index.find(parse_host("a.host.internal")) == ("*.internal",)
+
+
 def test_values_of_one_pattern_keep_their_order() -> None:
     index = build_index([(pattern("a.example"), 2), (pattern("a.example"), 1), (pattern("10.0.0.0/8"), 3)])
     assert index.find(parse_host("a.example")) == (2, 1)

@@ -135,6 +135,12 @@ def test_a_rule_that_is_no_table_is_told() -> None:
     assert fault == Fault(("egress", 1), 'a table is needed here, not "b.example"')
 
 
+def test_a_key_that_is_a_word_of_python_is_written_as_it_is() -> None:
+    assert structure({**TOP, "env": {"pass": ["A"]}}).env.pass_ == ("A",)
+    (fault,) = faults_of(env={"pass_": ["A"]})
+    assert fault.message == 'unknown key "pass_" in the [env] table; did you mean "pass"?'
+
+
 def test_a_fault_in_a_pin_is_told_at_its_key() -> None:
     (fault,) = faults_of(resolve={"a.example": "b.example"})
     assert fault.path == ("resolve", "a.example")
@@ -183,6 +189,11 @@ _VALUES = st.recursive(
     max_leaves=6,
 )
 _NAMES = st.sampled_from(["destination", "methods", "allow_private", "version"]) | st.text()
+_TABLES = st.dictionaries(
+    st.sampled_from(["write", "hide", "protect", "pass", "pass_", "set", "memory", "processes"]),
+    _VALUES | st.lists(st.text(max_size=4), max_size=3) | st.dictionaries(st.text(), st.text(), max_size=2),
+    max_size=3,
+)
 _RULES = st.lists(st.dictionaries(_NAMES, _VALUES, max_size=3) | _VALUES, max_size=3)
 
 
@@ -202,6 +213,9 @@ def read(data: dict[str, Any]) -> Document | list[Fault]:
             "dns_resolution": _VALUES,
             "egress": _RULES | _VALUES,
             "resolve": _VALUES,
+            "files": _TABLES | _VALUES,
+            "env": _TABLES | _VALUES,
+            "limits": _TABLES | _VALUES,
             "other": _VALUES,
         },
     )

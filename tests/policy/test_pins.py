@@ -51,6 +51,10 @@ def test_a_pin_says_where_a_host_is(
         ("api.example.com:https", 'did you mean ":443"?'),
         ("0x7f.1", 'did you mean "127.0.0.1"?'),
         ("", "the host is empty"),
+        (
+            "host.internal:5432",
+            "host.internal is this machine's loopback already, and can't be pinned elsewhere",
+        ),
     ],
 )
 def test_a_wrong_target_is_a_fault_of_its_key(key: str, said: str) -> None:

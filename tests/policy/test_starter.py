@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+import attrs
+
+from trio_egress.policy.environment import Env
+from trio_egress.policy.files import Files
+from trio_egress.policy.limits import Limits
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.starter import starter_policy
 
@@ -12,13 +17,20 @@ def test_the_starter_policy_loads_and_denies_everything() -> None:
     policy = load_policy(starter_policy(), "trio-egress.toml")
     assert policy.rules == ()
     assert policy.resolve.pins == ()
+    assert (policy.files, policy.env, policy.limits) == (Files(), Env(), Limits())
 
 
 def test_every_example_in_it_works_when_uncommented() -> None:
     uncommented = re.sub(r'^# (?=\[|[a-z_]+ = |"[^"]+" = )', "", starter_policy(), flags=re.MULTILINE)
     policy = load_policy(uncommented, "trio-egress.toml")
-    assert len(policy.rules) == starter_policy().count("# [[egress]]") == 5
+    assert len(policy.rules) == starter_policy().count("# [[egress]]") == 6
     assert len(policy.resolve.pins) == 1
+    assert policy.files.write
+    assert policy.files.hide
+    assert policy.files.protect != Files().protect
+    assert policy.env.pass_
+    assert policy.env.set
+    assert None not in attrs.astuple(policy.limits)
 
 
 def test_it_fits_a_terminal() -> None:

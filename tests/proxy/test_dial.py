@@ -13,7 +13,7 @@ import trio
 import trio.abc
 import trio.testing
 
-from trio_egress.model import Endpoint, Name, Upstream
+from trio_egress.model import HOST_INTERNAL, Endpoint, Name, Upstream
 from trio_egress.proxy.dial import Dialled, Undialled, dial, find_endpoints
 from trio_egress.proxy.gate import Limits
 
@@ -113,6 +113,24 @@ async def test_only_outside_addresses_of_a_mixed_answer_are_candidates(resolver:
         Endpoint(ip_address("93.184.216.34"), 443),
         Endpoint(ip_address("2606:2800::1"), 443),
     ]
+
+
+async def test_loopback_of_the_host_is_dialled_and_nothing_is_looked_up(resolver: Resolver) -> None:
+    async with listening() as port:
+        upstream = Upstream(HOST_INTERNAL, port, loopback=True)
+        assert await connect(upstream) == Endpoint(ip_address("127.0.0.1"), port)
+    assert resolver.asked == []
+
+
+async def test_loopback_of_the_host_is_its_ipv6_address_where_the_other_refuses(resolver: Resolver) -> None:
+    async with listening("::1") as port:
+        upstream = Upstream(HOST_INTERNAL, port, loopback=True)
+        assert await connect(upstream) == Endpoint(ip_address("::1"), port)
+    failed = await fail(upstream)
+    assert failed.reason.startswith(
+        f"host.internal:{port} can't be reached: 127.0.0.1:{port}: connection refused"
+    )
+    assert not failed.blocked
 
 
 async def test_private_addresses_are_dialled_where_the_rule_allows_them(resolver: Resolver) -> None:

@@ -5,6 +5,7 @@ Parses one string and judges no attempt.
 Rule 1: `host` is that host alone; `*.host` is every name below it, at any depth, and never the host itself.
 Rule 2: a CIDR holds addresses, never names: no name is resolved to find out.
 Rule 3: an address is written as everybody reads it; another spelling is refused, and the right one named.
+Rule 4: `host.internal` is the host's own loopback: one port of it, never all, and never by a wildcard.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 import attrs
 
-from trio_egress.model import Host, Name, render_authority
+from trio_egress.model import HOST_INTERNAL, Host, Name, render_authority
 from trio_egress.policy.hosts import parse_host
 
 Network = IPv4Network | IPv6Network
@@ -75,7 +76,12 @@ def parse_destination(raw: str) -> Destination:
     host, port = split_port(raw)
     if "*" in host:
         return Destination(Below(_parse_base(host)), port)
-    return Destination(Exact(parse_written_host(host)), port)
+    exact = parse_written_host(host)
+    if exact == HOST_INTERNAL and port is None:
+        raise ValueError(
+            f'{HOST_INTERNAL} is the loopback of this machine, of which a rule opens one port: "{HOST_INTERNAL}:5432"'
+        )
+    return Destination(Exact(exact), port)
 
 
 def split_port(raw: str) -> tuple[str, int | None]:
@@ -120,6 +126,8 @@ def _parse_base(raw: str) -> Name:
     name = parse_host(base)
     if isinstance(name, (IPv4Address, IPv6Address)):
         raise ValueError("an address has no subdomains; many addresses are a network, as in 192.0.2.0/24")
+    if name == HOST_INTERNAL:
+        raise ValueError(f"{HOST_INTERNAL} is this machine's loopback, and has no names below it")
     return name
 
 

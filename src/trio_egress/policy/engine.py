@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
-from trio_egress.model import Attempt, Decision, Layer, Protocol, Upstream, render_authority
+from trio_egress.model import HOST_INTERNAL, Attempt, Decision, Layer, Protocol, Upstream, render_authority
 from trio_egress.policy.obstacle import LAYERS, find_obstacle
 from trio_egress.policy.reasons import explain_obstacle
 from trio_egress.policy.rule import Policy, Rule
@@ -34,7 +34,8 @@ def decide(policy: Policy, attempt: Attempt) -> Decision:
             chosen = rule
     if chosen is None:
         return _deny(policy, attempt, rules, pinned=pinned)
-    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private)
+    loopback = attempt.host == HOST_INTERNAL
+    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback)
     return Decision(True, Layer.RULE, f"{chosen.ref} allows it", chosen.ref, upstream)
 
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from trio_egress.model import Address, Host
+from trio_egress.model import HOST_INTERNAL, Address, Host
 from trio_egress.policy.destination import Below, Exact, Pattern
 
 T = TypeVar("T")
@@ -33,7 +33,9 @@ class Index(Generic[T]):
         found = self._exact.get(host, ())
         if isinstance(host, (IPv4Address, IPv6Address)):
             return found + self._find_within(host) if self._within else found
-        return found + self._find_below(host) if self._below else found
+        if not self._below or host == HOST_INTERNAL:  # *.internal is somebody's network, and not this machine
+            return found
+        return found + self._find_below(host)
 
     def find_base(self, host: Host) -> tuple[T, ...]:
         """Everything that is said of the names below this very host."""

@@ -4,7 +4,7 @@ Takes what tomli gives and knows nothing of lines; raises only what `problems.fi
 
 Rule 1: nothing is converted: "80" is no number and 1 is not true.
 Rule 2: an unknown key is an error, in every table.
-A new key is a field of Terms (in `rule`) or of Document, and one line in `_READERS`.
+A new key is a field of its table's class (Document, Terms, Files …), and one line in `_READERS`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from trio_egress.policy.destination import Destination, parse_destination
+from trio_egress.policy.environment import Env, read_pass, read_set
+from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
+from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.pins import parse_pins
-from trio_egress.policy.problems import Fault, Faults, Table, hint_nearest, show
+from trio_egress.policy.problems import Fault, Faults, Table, hint_nearest, key_of, show
 from trio_egress.policy.rule import Resolve, Terms
 
 RULES_MAX = 100_000
@@ -37,6 +40,9 @@ class Document:
     dns_resolution: str = "proxy_only"
     egress: tuple[Terms, ...] = ()
     resolve: Resolve = attrs.field(factory=Resolve)
+    files: Files = attrs.field(factory=Files)
+    env: Env = attrs.field(factory=Env)
+    limits: Limits = attrs.field(factory=Limits)
 
 
 TABLES: Mapping[type, Table] = {
@@ -44,6 +50,9 @@ TABLES: Mapping[type, Table] = {
         "at the top of the file", {"version": 'version = "1.0"', "default_deny": "default_deny = true"}
     ),
     Terms: Table("in an [[egress]] table", {"destination": 'destination = "api.example.com"'}),
+    Files: Table("in the [files] table", {}),
+    Env: Table("in the [env] table", {}),
+    Limits: Table("in the [limits] table", {}),
 }
 """What messages say of each table: where it stands, and how a required key is written."""
 
@@ -75,9 +84,19 @@ def _read_egress(value: object, _type: object) -> tuple[Terms, ...]:
 
 
 def _read_resolve(value: object, _type: object) -> Resolve:
-    if not isinstance(value, dict):
-        raise ValueError(f'resolve must be a table, not {show(value)}; did you mean "[resolve]"?')
-    return parse_pins(value)
+    return parse_pins(_expect_table("resolve", value))
+
+
+def _read_files(value: object, _type: object) -> Files:
+    return check_files(_CONVERTER.structure(_expect_table("files", value), Files))
+
+
+def _read_env(value: object, _type: object) -> Env:
+    return _CONVERTER.structure(_expect_table("env", value), Env)
+
+
+def _read_limits(value: object, _type: object) -> Limits:
+    return _CONVERTER.structure(_expect_table("limits", value), Limits)
 
 
 def _read_destination(value: object, _type: object) -> Destination:
@@ -123,7 +142,18 @@ def _expect_word(key: str, value: object, word: str) -> str:
     return word
 
 
+def _expect_table(key: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f'{key} must be a table, not {show(value)}; did you mean "[{key}]"?')
+    return value
+
+
 Reader = Callable[[object, object], object]
+
+
+def _reader(read: Callable[[object], object]) -> Reader:
+    return lambda value, _type: read(value)
+
 
 _READERS: Mapping[type, Mapping[str, Reader]] = {
     Document: {
@@ -132,12 +162,18 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "dns_resolution": _read_dns_resolution,
         "egress": _read_egress,
         "resolve": _read_resolve,
+        "files": _read_files,
+        "env": _read_env,
+        "limits": _read_limits,
     },
     Terms: {
         "destination": _read_destination,
         "methods": _read_methods,
         "allow_private": _read_allow_private,
     },
+    Files: {"write": _reader(read_write), "hide": _reader(read_hide), "protect": _reader(read_protect)},
+    Env: {"pass_": _reader(read_pass), "set": _reader(read_set)},
+    Limits: {field.name: _reader(read_limit(field.name)) for field in attrs.fields(Limits)},
 }
 
 
@@ -151,7 +187,9 @@ def _make_converter() -> cattrs.Converter:
 def _make_table_hook(
     converter: cattrs.Converter, table: type, readers: Mapping[str, Reader]
 ) -> Callable[[object, object], Any]:
-    overrides: Any = {key: override(struct_hook=reader) for key, reader in readers.items()}
+    overrides: Any = {
+        field: override(struct_hook=reader, rename=key_of(field)) for field, reader in readers.items()
+    }
     read_keys: Callable[..., Any] = make_dict_structure_fn(
         table, converter, _cattrs_forbid_extra_keys=True, **overrides
     )

@@ -57,7 +57,9 @@ def load_policy(text: str, file: str) -> Policy:
         Rule(RuleRef(index, str(terms.destination), positions.place_value(("egress", index))[0]), terms)
         for index, terms in enumerate(document.egress)
     ]
-    return Policy(tuple(rules), document.resolve, file)
+    return Policy(
+        tuple(rules), document.resolve, file, files=document.files, env=document.env, limits=document.limits
+    )
 
 
 def _parse_toml(text: str, file: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
-from trio_egress.model import Address
+from trio_egress.model import HOST_INTERNAL, Address
 from trio_egress.policy.destination import parse_written_host, split_port
 from trio_egress.policy.problems import Fault, Faults, show
 from trio_egress.policy.rule import Pin, Resolve
@@ -46,6 +46,10 @@ def _parse_pin(key: str, answer: object) -> Pin:
     try:
         host, port = split_port(key)
         target = parse_written_host(host)
+        if target == HOST_INTERNAL:
+            raise ValueError(
+                f"{HOST_INTERNAL} is this machine's loopback already, and can't be pinned elsewhere"
+            )
     except ValueError as error:
         raise Faults([Fault((), str(error), on_key=True)]) from None
     try:

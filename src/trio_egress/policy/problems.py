@@ -105,7 +105,7 @@ def _find_in_group(
         yield from find_faults(error, tables, path)
     misspelt = {find_nearest(key, _names(group.cl)) for key in _find_unknown(others)}
     for error, note in noted:
-        step = note.name if isinstance(note, AttributeValidationNote) else note.index
+        step = key_of(note.name) if isinstance(note, AttributeValidationNote) else note.index
         if not isinstance(error, KeyError):
             yield from find_faults(error, tables, (*path, step))
         elif step not in misspelt:
@@ -130,5 +130,10 @@ def _explain_unknown(key: str, table: type, tables: Mapping[type, Table]) -> str
     return f"{said}; the keys there are {', '.join(own)}"
 
 
+def key_of(field: str) -> str:
+    """The key that a field stands for; a field whose key is a word of Python's has `_` behind it (PEP 8)."""
+    return field.removesuffix("_")
+
+
 def _names(table: type) -> list[str]:
-    return [field.name for field in attrs.fields(table)]
+    return [key_of(field.name) for field in attrs.fields(table)]

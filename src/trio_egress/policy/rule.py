@@ -12,7 +12,10 @@ import attrs
 
 from trio_egress.model import Address, Endpoint, Host, RuleRef, render_authority
 from trio_egress.policy.destination import Destination
+from trio_egress.policy.environment import Env
+from trio_egress.policy.files import Files
 from trio_egress.policy.index import Index, build_index
+from trio_egress.policy.limits import Limits
 
 
 @attrs.frozen(kw_only=True)
@@ -70,11 +73,14 @@ class Resolve:
 
 @attrs.frozen
 class Policy:
-    """Everything that is allowed; what no rule allows is denied."""
+    """Everything that is allowed; what no rule allows is denied. And the agent's files, variables and limits."""
 
     rules: tuple[Rule, ...] = ()
     resolve: Resolve = attrs.field(factory=Resolve)
     source_file: str = attrs.field(default="", eq=False)
+    files: Files = attrs.field(factory=Files, kw_only=True)
+    env: Env = attrs.field(factory=Env, kw_only=True)
+    limits: Limits = attrs.field(factory=Limits, kw_only=True)
     index: Index[Rule] = attrs.field(init=False, eq=False, repr=False)
 
     @index.default

@@ -2,7 +2,8 @@
 
 Called only after the intent receipt is on disk. Never connects to a name, so nothing resolves it a second time.
 
-Rule 1: an address that isn't outside is never dialled unless the rule says `allow_private` or a pin names it.
+Rule 1: an address that isn't outside is never dialled unless the rule says `allow_private`, names `host.internal`, or
+a pin names it.
 Rule 2: whatever the network does is a value, `Undialled`; nothing is raised but bugs and cancellation.
 """
 
@@ -19,6 +20,9 @@ import trio
 from trio_egress.model import Address, Endpoint, Upstream, render_authority
 from trio_egress.policy.addresses import describe_range, is_outside
 from trio_egress.proxy.gate import Limits
+
+LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+"""Where `host.internal` is. Not `localhost`, which a file or a resolver could lead elsewhere."""
 
 
 @attrs.frozen
@@ -58,6 +62,8 @@ async def find_endpoints(upstream: Upstream, limits: Limits) -> Sequence[Endpoin
     """The endpoints that may be dialled, in the resolver's order; at least one."""
     if upstream.pin is not None:
         return [upstream.pin]
+    if upstream.loopback:
+        return [Endpoint(address, upstream.port) for address in LOOPBACK]
     if isinstance(upstream.host, (IPv4Address, IPv6Address)):
         addresses: Sequence[Address] | Undialled = [upstream.host]
     else:

@@ -1,0 +1,49 @@
+"""The `[limits]` table: how much of the machine the agent may use.
+
+Numbers only: how the kernel is told is another floor's affair. Where a key is missing, the default is ResourceLimits'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from trio_egress.model import ResourceLimits
+from trio_egress.policy.values import read_number, read_size
+
+DEFAULTS = ResourceLimits()
+
+# Fewer than these, and hardly a program starts, which would be told in riddles.
+_LEAST_NUMBERS = {"processes": 1, "open_files": 16, "cpu_seconds": 1, "wall_seconds": 1}
+_LEAST_SIZES = {"memory": 32 << 20, "file_size": 1}
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """A field for each key. `memory` and `file_size` are bytes; `wall_seconds` is a time-out of the run."""
+
+    processes: int | None = DEFAULTS.processes
+    open_files: int | None = DEFAULTS.open_files
+    memory: int | None = DEFAULTS.memory_bytes
+    file_size: int | None = DEFAULTS.file_bytes
+    cpu_seconds: int | None = DEFAULTS.cpu_seconds
+    wall_seconds: int | None = None
+
+    @property
+    def resources(self) -> ResourceLimits:
+        """What the kernel can be told."""
+        return ResourceLimits(
+            processes=self.processes,
+            open_files=self.open_files,
+            memory_bytes=self.memory,
+            file_bytes=self.file_size,
+            cpu_seconds=self.cpu_seconds,
+        )
+
+
+def read_limit(key: str) -> Callable[[object], int]:
+    """What reads the value of this key."""
+    if key in _LEAST_SIZES:
+        return lambda value: read_size(key, value, _LEAST_SIZES[key])
+    return lambda value: read_number(key, value, _LEAST_NUMBERS[key])
