@@ -46,7 +46,8 @@ _OVERLAY_SPECIAL = ",:\\"
 class Mount:
     """One step. `source` is what `kind` needs:
 
-    tmpfs: an empty one at target, with this mode.  file: make target with this text.  link: make target a link.
+    tmpfs: an empty one at target, with this mode, for at most `size` bytes (0: half of this machine's memory).
+    file: make target with this text.  link: make target a link.
     bind: source over target.  keep: source stays reachable at target (made for it).  overlay: changes to target are
     kept in memory below source.  read_only, writable: of target alone.  freeze: everything, from / down.
     pts: terminals of its own.
@@ -59,6 +60,7 @@ class Mount:
     read_only: bool = False
     optional: bool = False
     owner: int = -1
+    size: int = 0
 
 
 @attrs.frozen
@@ -145,7 +147,9 @@ def _home(view: View) -> Iterator[Mount]:
     if not os.path.isdir(home) or home == "/" or _is_below(home, ("/run", *PRIVATE)):
         return
     if any(character in home for character in _OVERLAY_SPECIAL):
-        raise SandboxError(f"HOME {home} has one of {_OVERLAY_SPECIAL} in its path, which an overlay can't name")
+        raise SandboxError(
+            f"HOME {home} has one of {_OVERLAY_SPECIAL} in its path, which an overlay can't name"
+        )
     yield Mount("overlay", home, f"{STAGE}/home", owner=view.owner)
     for name in SECRETS:
         path = f"{home}/{name}"

@@ -10,13 +10,28 @@ import base64
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from trio_egress.kernel import seccomp
+from trio_egress.kernel import seccomp, syscalls
 from trio_egress.kernel.identity import Identities
+from trio_egress.kernel.landlock import explain_absence
 from trio_egress.kernel.mounts import Mount, View, plan_mounts
+from trio_egress.kernel.places import find_private, find_writable
+from trio_egress.kernel.resources import Resources, find_available, limit_mounts, plan_resources
+from trio_egress.model import ResourceLimits
+
+DEFAULT_LIMITS = ResourceLimits()
+
+
+@attrs.frozen
+class Landlock:
+    """What Landlock of version `abi` leaves writable; `missing` says why it is not used, where it is not."""
+
+    abi: int
+    places: tuple[str, ...]
+    missing: str
 
 
 @attrs.frozen
@@ -30,6 +45,8 @@ class Plan:
     mounts: tuple[Mount, ...]
     proxy_port: int
     seccomp: bytes
+    resources: Resources
+    landlock: Landlock
 
 
 def plan_sandbox(
@@ -38,17 +55,29 @@ def plan_sandbox(
     identities: Identities,
     view: View,
     proxy_port: int,
+    limits: ResourceLimits = DEFAULT_LIMITS,
 ) -> Plan:
     """Work the whole sandbox out. Raises SandboxError for what can't be built."""
+    mounts = plan_mounts(view)
+    resources = plan_resources(limits, identities, find_private(mounts), find_available())
     return Plan(
         command=tuple(command),
         directory=view.directory,
         environment=dict(environment),
         identities=identities,
-        mounts=plan_mounts(view),
+        mounts=limit_mounts(mounts, resources),
         proxy_port=proxy_port,
         seccomp=seccomp.build_filter(platform.machine()),
+        resources=resources,
+        landlock=plan_landlock(mounts),
     )
+
+
+def plan_landlock(mounts: Iterable[Mount]) -> Landlock:
+    """A kernel without Landlock is no error: the mounts hold by themselves, and the plan says what is missing."""
+    abi = syscalls.landlock_abi()
+    missing = explain_absence(abi)
+    return Landlock(0 if missing else abi, find_writable(mounts), missing)
 
 
 def render_plan(plan: Plan) -> bytes:

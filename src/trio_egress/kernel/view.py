@@ -10,6 +10,11 @@ from trio_egress.kernel import syscalls
 
 Step = dict[str, Any]
 
+INODE_BYTES = 8192
+"""One file of a private tmpfs for so many bytes of its size; an empty one costs the kernel about 1 KiB."""
+
+FEWEST_INODES = 65536
+
 
 def apply_mounts(steps: list[Step]) -> None:
     """Every step in order, in a mount namespace of this process's own. Raises OSError that names the step."""
@@ -20,13 +25,18 @@ def apply_mounts(steps: list[Step]) -> None:
         except OSError as error:
             if step["optional"] and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
                 continue
-            raise OSError(error.errno, f"{step['kind']} on {step['target']}: {error.strerror or error}") from None
+            raise OSError(
+                error.errno, f"{step['kind']} on {step['target']}: {error.strerror or error}"
+            ) from None
 
 
 def _tmpfs(step: Step) -> None:
     os.makedirs(step["target"], exist_ok=True)
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | (syscalls.MS_RDONLY if step["read_only"] else 0)
-    syscalls.mount("tmpfs", step["target"], "tmpfs", flags, f"mode={step['mode']}")
+    options = f"mode={step['mode']}"
+    if step["size"]:
+        options += f",size={step['size']},nr_inodes={max(step['size'] // INODE_BYTES, FEWEST_INODES)}"
+    syscalls.mount("tmpfs", step["target"], "tmpfs", flags, options)
 
 
 def _file(step: Step) -> None:

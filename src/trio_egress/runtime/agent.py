@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import attrs
 import trio
@@ -19,7 +20,7 @@ import trio
 from trio_egress.runtime.sandbox import Sandbox
 from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
 
-MESSAGE_BYTES = 4096
+MESSAGE_BYTES = 65536
 FORWARDED = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -40,6 +41,7 @@ class AgentEnd:
     code: int | None = None
     message: str = ""
     not_found: bool = False
+    limit: str = ""
 
 
 async def run_agent(sandbox: Sandbox, signals: AsyncIterator[int], timeout_seconds: float | None) -> AgentEnd:
@@ -83,7 +85,7 @@ class _Deadline:
 
 async def _keep_signals(sandbox: Sandbox, signals: AsyncIterator[int], deadline: _Deadline) -> None:
     async for number in signals:
-        await _say(sandbox, signal=int(number))
+        await _say(sandbox, step="signal", signal=int(number))
         if number in ENDING:
             deadline.set(End.TERMINATED, -number, f"ended by {signal.Signals(number).name}")
 
@@ -91,8 +93,8 @@ async def _keep_signals(sandbox: Sandbox, signals: AsyncIterator[int], deadline:
 async def _keep_time(sandbox: Sandbox, seconds: float, deadline: _Deadline) -> None:
     await trio.sleep(seconds)
     deadline.set(End.TIMED_OUT, -signal.SIGTERM, f"the agent was ended after {seconds:g} s (--timeout)")
-    await _say(sandbox, signal=int(signal.SIGTERM))
-    await _say(sandbox, signal=int(signal.SIGCONT))
+    await _say(sandbox, step="signal", signal=int(signal.SIGTERM))
+    await _say(sandbox, step="signal", signal=int(signal.SIGCONT))
 
 
 async def _wait_end(sandbox: Sandbox, terminal: int | None) -> AgentEnd:
@@ -101,9 +103,31 @@ async def _wait_end(sandbox: Sandbox, terminal: int | None) -> AgentEnd:
         if message is None:
             return AgentEnd(End.KILLED, -signal.SIGKILL, "the sandbox was killed from outside")
         if message["step"] == "exited":
-            return AgentEnd(End.EXITED, int(str(message["code"])))
+            return _ended(int(str(message["code"])), message.get("limit"))
         if message["step"] == "stopped" and terminal is not None:
             await _stop_with_agent(sandbox, terminal)
+
+
+def _ended(code: int, limit: Any) -> AgentEnd:
+    """`limit`: what the agent had come to (`kernel/watch.py`, Reached), or None."""
+    if limit is None:
+        return AgentEnd(End.EXITED, code)
+    name, most, ends = limit["name"], explain_amount(limit["name"], limit["most"]), limit["ends"]
+    said = f"was ended: more than {most}" if ends else f"came to its limit of {most}"
+    message = f"the agent {said} ([limits] {name})"
+    return AgentEnd(End.OVER_LIMIT if ends else End.EXITED, code, message, limit=name)
+
+
+def explain_amount(limit: str, most: int) -> str:
+    match limit:
+        case "memory":
+            return f"{most / (1 << 20):g} MiB of memory"
+        case "file_size":
+            return f"{most / (1 << 20):g} MiB in one file"
+        case "cpu_seconds":
+            return f"{most} s of processor time"
+        case _:
+            return f"{most} {limit.replace('_', ' ')}"
 
 
 async def _stop_with_agent(sandbox: Sandbox, terminal: int) -> None:
@@ -111,7 +135,7 @@ async def _stop_with_agent(sandbox: Sandbox, terminal: int) -> None:
     _take_foreground(terminal)
     os.kill(os.getpid(), signal.SIGSTOP)
     foreground = _has_foreground(terminal)
-    await _say(sandbox, signal=int(signal.SIGCONT), foreground=foreground)
+    await _say(sandbox, step="signal", signal=int(signal.SIGCONT), foreground=foreground)
 
 
 @contextmanager
@@ -162,3 +186,9 @@ async def _hear(sandbox: Sandbox) -> dict[str, object] | None:
         return None
     message: dict[str, object] | None = json.loads(raw) if raw else None
     return message
+
+
+async def ask(sandbox: Sandbox, **message: object) -> dict[str, object] | None:
+    """One word to PID 1 and its answer; None when it is gone. Only while no agent runs."""
+    await _say(sandbox, **message)
+    return await _hear(sandbox)

@@ -11,6 +11,7 @@ import attrs
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.sign import SigningKey
 from trio_egress.kernel.identity import Identities
+from trio_egress.model import ResourceLimits
 from trio_egress.policy.rule import Policy
 
 PROXY_PORT = 8888
@@ -47,12 +48,14 @@ class RunSpec:
     timeout_seconds: float | None = None
     proxy_port: int = PROXY_PORT
     watch: Callable[[Draft], None] | None = None
+    limits: ResourceLimits = attrs.field(factory=ResourceLimits)
 
 
 class End(enum.Enum):
     """How a run ended; the values are the close receipt's reasons."""
 
     EXITED = "agent_exited"
+    OVER_LIMIT = "limit_exceeded"
     TIMED_OUT = "timed_out"
     TERMINATED = "terminated"
     KILLED = "sandbox_killed"

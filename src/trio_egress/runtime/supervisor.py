@@ -54,7 +54,9 @@ async def run(spec: RunSpec) -> RunResult:
 async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterator[int]) -> AgentEnd:
     """Sandbox, doors, agent; and the other way round: agent, doors, open connections, sandbox."""
     try:
-        plan = plan_sandbox(spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port)
+        plan = plan_sandbox(
+            spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port, spec.limits
+        )
         async with open_sandbox(plan, spec.identities) as sandbox:
             gate = Gate(spec.policy, recorder, Names())
             drops = Drops(sandbox.sockets["log"], recorder)
@@ -66,7 +68,12 @@ async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterato
             drops.settle(counters)
     except SandboxError as error:
         ended, counters = AgentEnd(End.REFUSED, message=str(error)), {}
-    facts = {"agent_exit_code": ended.code, "counters": {name: list(pair) for name, pair in counters.items()}}
+    facts: dict[str, object] = {
+        "agent_exit_code": ended.code,
+        "counters": {name: list(pair) for name, pair in counters.items()},
+    }
+    if ended.limit:
+        facts["limit"] = ended.limit
     recorder.conclude(ended.end.value, facts)
     return ended
 
