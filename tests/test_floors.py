@@ -54,7 +54,10 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "ctypes": ["kernel/syscalls.py"],
 }
 
-LAUNCHER = ["kernel/launcher.py", "kernel/init.py", "kernel/syscalls.py"]
+LAUNCHER = [
+    *("kernel/launcher.py", "kernel/init.py", "kernel/syscalls.py", "kernel/view.py", "kernel/landlock.py"),
+    *("kernel/limits.py", "kernel/watch.py"),
+]
 """The programs that build the sandbox: `python -I -S`, so the standard library and each other, nothing else."""
 LAUNCHER_MODULES = {
     "trio_egress.kernel",

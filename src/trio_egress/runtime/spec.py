@@ -11,7 +11,6 @@ import attrs
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.sign import SigningKey
 from trio_egress.kernel.identity import Identities
-from trio_egress.model import ResourceLimits
 from trio_egress.policy.rule import Policy
 
 PROXY_PORT = 8888
@@ -48,7 +47,6 @@ class RunSpec:
     timeout_seconds: float | None = None
     proxy_port: int = PROXY_PORT
     watch: Callable[[Draft], None] | None = None
-    limits: ResourceLimits = attrs.field(factory=ResourceLimits)
 
 
 class End(enum.Enum):

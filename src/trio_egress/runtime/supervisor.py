@@ -26,6 +26,7 @@ from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import FORWARDED, AgentEnd, run_agent
+from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.sandbox import open_sandbox
 from trio_egress.runtime.seal import open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
@@ -54,8 +55,9 @@ async def run(spec: RunSpec) -> RunResult:
 async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterator[int]) -> AgentEnd:
     """Sandbox, doors, agent; and the other way round: agent, doors, open connections, sandbox."""
     try:
+        limits = find_limits(spec.policy.limits)
         plan = plan_sandbox(
-            spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port, spec.limits
+            spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port, limits
         )
         async with open_sandbox(plan, spec.identities) as sandbox:
             gate = Gate(spec.policy, recorder, Names())
