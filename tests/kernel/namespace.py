@@ -63,11 +63,12 @@ class Namespace:
 
 @attrs.frozen
 class Listener:
-    """The listeners of one family: transparent TCP, DNS over TCP, DNS over UDP."""
+    """The listeners of one family: transparent TCP, DNS over TCP, DNS over UDP, the HTTP proxy."""
 
     transparent: socket.socket
     dns_tcp: socket.socket
     dns_udp: socket.socket
+    proxy: socket.socket
 
 
 @attrs.frozen
@@ -123,6 +124,7 @@ def open_network(space: Namespace) -> Iterator[Network]:
     ports = nft.ListenerPorts(
         *[listener.transparent.getsockname()[1] for listener in listeners.values()],
         *[listener.dns_tcp.getsockname()[1] for listener in listeners.values()],
+        *[listener.proxy.getsockname()[1] for listener in listeners.values()],
     )
     netlink.run_batch(rules, nft.ruleset(ports))
     yield Network(space, rules, log, listeners, ports)
@@ -135,7 +137,7 @@ def open_listener(space: Namespace, family: int) -> Listener:
     transparent, dns_tcp = listen(space, family), listen(space, family)
     dns_udp = space.open_socket(family, socket.SOCK_DGRAM)
     dns_udp.bind(dns_tcp.getsockname()[:2])
-    return Listener(transparent, dns_tcp, dns_udp)
+    return Listener(transparent, dns_tcp, dns_udp, listen(space, family))
 
 
 def listen(space: Namespace, family: int) -> socket.socket:

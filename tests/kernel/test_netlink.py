@@ -18,7 +18,7 @@ from trio_egress.errors import SandboxError
 from trio_egress.kernel import netlink, nft
 from trio_egress.kernel.nft import Kind, Message, Nest
 
-PORTS = nft.ListenerPorts(1, 2, 3, 4)
+PORTS = nft.ListenerPorts(1, 2, 3, 4, 5, 6)
 
 
 # the real kernel

@@ -27,6 +27,8 @@ IP_OPTIONS, IP_TRANSPARENT, IP_FREEBIND = 4, 19, 15
 IPV6_RTHDR, IPV6_TRANSPARENT = 57, 75
 IPPROTO_MPTCP, IPPROTO_UDPLITE, IPPROTO_GRE = 262, 136, 47
 
+NO_LINGER = struct.pack("ii", 1, 0)
+
 MakeSocket = Callable[..., socket.socket]
 
 
@@ -236,6 +238,84 @@ def test_dns_listener_may_be_asked_directly_and_is_counted(
     assert client.recv(512) == b"answer to query"
     make(family).connect(listener.dns_tcp.getsockname()[:2])
     assert network.counted() == {"dns_udp": 1, "dns_tcp": 1}
+
+
+# what counts as one connection
+
+
+@pytest.mark.parametrize("family", [V4, V6])
+def test_connection_to_the_proxy_is_counted(network: Network, make: MakeSocket, family: int) -> None:
+    make(family).connect(network.listeners[family].proxy.getsockname()[:2])
+    assert network.counted() == {"proxy": 1}
+
+
+@pytest.mark.parametrize("family", [V4, V6])
+@pytest.mark.parametrize("name", ["redirected", "dns_tcp", "proxy"])
+def test_connection_that_reopens_one_that_we_reset_is_counted(
+    network: Network, make: MakeSocket, family: int, name: str
+) -> None:
+    """Connection tracking takes it for the old one, so the nat chain never sees it."""
+    listener = network.listeners[family]
+    server, target = {
+        "redirected": (listener.transparent, (OUTSIDE[family], 443)),
+        "dns_tcp": (listener.dns_tcp, (OUTSIDE[family], 53)),
+        "proxy": (listener.proxy, listener.proxy.getsockname()[:2]),
+    }[name]
+    for _ in range(5):
+        client = make(family)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind((LOOPBACK[family], 45678))
+        client.connect(target)
+        accepted, _ = server.accept()
+        assert original_destination(accepted, family) == Endpoint(ip_address(target[0]), target[1])
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        accepted.close()
+        client.close()
+    assert network.counted() == {name: 5}
+
+
+def test_connection_that_its_client_closed_first_is_counted_once_when_opened_again(
+    network: Network, make: MakeSocket
+) -> None:
+    for _ in range(3):
+        client = make()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind((LOOPBACK[V4], 45679))
+        client.connect((OUTSIDE[V4], 443))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        client.close()
+    assert network.counted() == {"redirected": 3}
+
+
+def test_repeated_attempts_for_want_of_room_are_one_connection(network: Network, make: MakeSocket) -> None:
+    server = network.listeners[V4].transparent
+    server.listen(0)
+    make().connect((OUTSIDE[V4], 443))
+    waiting = make()
+    waiting.settimeout(1.5)
+    with pytest.raises(TimeoutError):  # its SYN was sent twice by now, and dropped
+        waiting.connect((OUTSIDE[V4], 443))
+    assert network.counted() == {"redirected": 2}
+
+
+def test_connection_reset_before_it_is_accepted_is_still_accepted(network: Network, make: MakeSocket) -> None:
+    client = make()
+    client.connect((OUTSIDE[V4], 443))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+    client.close()
+    accepted, _ = network.listeners[V4].transparent.accept()
+    with accepted:
+        assert original_destination(accepted, V4) == Endpoint(ip_address(OUTSIDE[V4]), 443)
+        with pytest.raises(ConnectionResetError):
+            accepted.recv(1)
+    assert network.counted() == {"redirected": 1}
+
+
+def test_packet_that_opens_no_connection_is_no_dns_connection(network: Network, make: MakeSocket) -> None:
+    sender = make(V4, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    late = struct.pack("!HHIIBBHHH", 1, 53, 0, 0, 0x50, 0x10, 0, 0, 0)
+    assert refused_fast(lambda: sender.sendto(late, (OUTSIDE[V4], 0)))
+    assert network.counted() == {"tcp": 1}
 
 
 # everything else

@@ -28,6 +28,7 @@ HANDSHAKE_SECONDS = 20.0
 
 MESSAGE_BYTES = 65536
 SOCKETS = 11
+FAMILIES = ("v4", "v6")
 
 
 @attrs.frozen
@@ -146,7 +147,11 @@ def _configure_network(sockets: Mapping[str, socket.socket]) -> None:
     netlink.add_local_routes(sockets["route"])
     nflog.bind_group(sockets["log"], nft.LOG_GROUP)
     ports = nft.ListenerPorts(
-        **{name: sockets[name].getsockname()[1] for name in ("transparent_v4", "transparent_v6")},
-        **{f"dns_{v}": sockets[f"dns_tcp_{v}"].getsockname()[1] for v in ("v4", "v6")},
+        **{
+            f"{name}_{v}": sockets[f"{name}_{v}"].getsockname()[1]
+            for name in ("transparent", "proxy")
+            for v in FAMILIES
+        },
+        **{f"dns_{v}": sockets[f"dns_tcp_{v}"].getsockname()[1] for v in FAMILIES},
     )
     netlink.run_batch(sockets["netfilter"], nft.ruleset(ports))

@@ -35,7 +35,7 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _REQUEST, _ACK, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x4, 0x300, 0x10
 _EXCLUSIVE, _CREATE, _APPEND = 0x200, 0x400, 0x800
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
-_RTM_NEWLINK, _RTM_NEWROUTE = 16, 24
+_RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWROUTE = 16, 18, 24
 _IFF_UP = 0x1
 _TABLE_LOCAL, _RTPROT_STATIC, _SCOPE_HOST, _RTN_LOCAL = 255, 4, 254, 2
 
@@ -45,6 +45,9 @@ _NFTABLES = 10
 _GETOBJ = 19
 _NFPROTO_INET = 1
 _COUNTER_OBJECT = 1
+
+# linux/netfilter/nfnetlink_conntrack.h
+_CONNTRACK, _GET_STATS_CPU, _STATS_DROP = 1, 4, 10
 
 
 @attrs.frozen
@@ -71,12 +74,55 @@ class _Codec:
     nftables: Mapping[nft.Kind, Any]
 
 
+@attrs.frozen
+class LinkStats:
+    """What an interface has carried, and the packets that it had no room for."""
+
+    packets: int
+    size: int
+    dropped: int
+
+
 def bring_up_loopback(rt: socket.socket) -> None:
     """Set `lo` up in the namespace of `rt`, an rtnetlink socket."""
     message = _codec().link()
     message["index"] = LOOPBACK_INDEX
     message["flags"] = message["change"] = _IFF_UP
     request(rt, [_encode(message, _RTM_NEWLINK, _REQUEST | _ACK, 1)], ["lo up"])
+
+
+def read_loopback(rt: socket.socket) -> LinkStats:
+    """What `lo` has carried since it was made."""
+    query = _codec().link()
+    query["index"] = LOOPBACK_INDEX
+    _send(rt, _encode(query, _RTM_GETLINK, _REQUEST, 1))
+    answer = next(_answers(rt))
+    _check_error(answer, "reading lo")
+    message = _codec().link(answer.raw)
+    message.decode()
+    stats = message.get_attr("IFLA_STATS64") if answer.type == _RTM_NEWLINK else None
+    if stats is None:
+        raise SandboxError(f"the kernel answered with a message of type {answer.type:#x} instead of lo")
+    return LinkStats(stats["tx_packets"], stats["tx_bytes"], stats["rx_dropped"] + stats["tx_dropped"])
+
+
+def read_conntrack_drops(nf: socket.socket) -> int:
+    """The packets that connection tracking dropped, on all processors: a clash of two, or no room in its table."""
+    body = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg
+    header = _HEADER.pack(_HEADER.size + len(body), _CONNTRACK << 8 | _GET_STATS_CPU, _REQUEST | _DUMP, 1, 0)
+    _send(nf, header + body)
+    dropped = 0
+    for answer in _answers(nf):
+        if answer.type == _NLMSG_DONE:
+            break
+        _check_error(answer, "reading connection tracking's statistics")
+        raw = answer.body[len(body) :]
+        while len(raw) >= 4:
+            length, kind = struct.unpack_from("=HH", raw)
+            if kind & 0x3FFF == _STATS_DROP and length == 8:
+                dropped += int.from_bytes(raw[4:8], "big")
+            raw = raw[max(4, (length + 3) & ~3) :]
+    return dropped
 
 
 def add_local_routes(rt: socket.socket) -> None:

@@ -19,15 +19,16 @@ from collections.abc import Sequence
 import attrs
 
 TABLE = "trio_egress"
-NAT, FILTER, REFUSE = "nat_output", "filter_output", "refuse"
+NAT, FILTER, REFUSE, REOPENED, CLOSED = "nat_output", "filter_output", "refuse", "reopened", "closed"
 LOG_GROUP = 7
 
-REDIRECTED, DNS_TCP, DNS_UDP = "redirected", "dns_tcp", "dns_udp"
+REDIRECTED, PROXY, DNS_TCP, DNS_UDP = "redirected", "proxy", "dns_tcp", "dns_udp"
 REFUSED = ("udp", "icmp", "icmpv6", "tcp", "other")
 MEMBERSHIP = "membership"
-COUNTERS = (REDIRECTED, DNS_TCP, DNS_UDP, *REFUSED, MEMBERSHIP)
-"""What each counts: `redirected`, `dns_tcp` connections, `dns_udp` datagrams to the DNS listener, REFUSED the packets
-that were refused and logged, `membership` the kernel's own IGMP and MLD reports, dropped without a log."""
+COUNTERS = (REDIRECTED, PROXY, DNS_TCP, DNS_UDP, *REFUSED, MEMBERSHIP)
+"""What each counts: `redirected`, `proxy`, `dns_tcp` connections to a TCP listener, once however often a SYN is sent;
+`dns_udp` datagrams to the DNS listener; REFUSED the packets that were refused and logged; `membership` the kernel's own
+IGMP and MLD reports, dropped without a log."""
 
 DNS_PORT = 53
 
@@ -67,6 +68,8 @@ class ListenerPorts:
     transparent_v6: int
     dns_v4: int
     dns_v6: int
+    proxy_v4: int
+    proxy_v6: int
 
 
 @attrs.frozen
@@ -79,44 +82,60 @@ class Family:
     listener: bytes
     transparent: int
     dns: int
+    proxy: int
+
+    @property
+    def counted(self) -> tuple[tuple[int, str], ...]:
+        """The port of each TCP listener, and the counter of its connections."""
+        return (self.transparent, REDIRECTED), (self.dns, DNS_TCP), (self.proxy, PROXY)
 
 
 def ruleset(ports: ListenerPorts) -> list[Message]:
     """The whole table, in the order in which the kernel must see it."""
+    v4 = ports.transparent_v4, ports.dns_v4, ports.proxy_v4
+    v6 = ports.transparent_v6, ports.dns_v6, ports.proxy_v6
     families = (
-        Family(socket.AF_INET, 16, b"\x7f", b"\x7f\x00\x00\x01", ports.transparent_v4, ports.dns_v4),
-        Family(
-            socket.AF_INET6, 24, bytes(15) + b"\x01", bytes(15) + b"\x01", ports.transparent_v6, ports.dns_v6
-        ),
+        Family(socket.AF_INET, 16, b"\x7f", b"\x7f\x00\x00\x01", *v4),
+        Family(socket.AF_INET6, 24, bytes(15) + b"\x01", bytes(15) + b"\x01", *v6),
     )
     return [
         Message(Kind.TABLE, (("NFTA_TABLE_NAME", TABLE),)),
         *[_counter(name) for name in COUNTERS],
         _base_chain(NAT, "nat", priority=-100, policy=_ACCEPT),
         _base_chain(FILTER, "filter", priority=0, policy=_DROP),
-        Message(Kind.CHAIN, (("NFTA_CHAIN_TABLE", TABLE), ("NFTA_CHAIN_NAME", REFUSE))),
+        *[
+            Message(Kind.CHAIN, (("NFTA_CHAIN_TABLE", TABLE), ("NFTA_CHAIN_NAME", name)))
+            for name in (REFUSE, REOPENED)
+        ],
         *[_rule(NAT, [*routed, _verdict(_ACCEPT)]) for routed in _SOURCE_ROUTED],
         *[message for family in families for message in _nat_rules(family)],
         *_filter_rules(families),
+        *_reopened_rules(families),
         *_refuse_rules(),
     ]
+
+
+def closing() -> list[Message]:
+    """What ends all traffic: a chain before every other, also before connection tracking, that lets nothing by."""
+    return [_base_chain(CLOSED, "filter", priority=-400, policy=_DROP)]
 
 
 def _nat_rules(family: Family) -> list[Message]:
     """Seen once a connection, by its first packet."""
     udp, tcp = (_of(family, protocol) for protocol in (socket.IPPROTO_UDP, socket.IPPROTO_TCP))
+    at_listener = _to(family, family.listener)
     return [
         _rule(NAT, [*udp, *_port(DNS_PORT), *_redirect(family.dns)]),
-        _rule(NAT, [*tcp, *_port(DNS_PORT), _count(DNS_TCP), *_redirect(family.dns)]),
-        _rule(NAT, [*tcp, *_to(family, family.listener), *_port(family.dns), _count(DNS_TCP)]),
+        _rule(NAT, [*tcp, *_port(DNS_PORT), *_opens_connection(), _count(DNS_TCP), *_redirect(family.dns)]),
+        *[
+            _rule(NAT, [*tcp, *at_listener, *_port(port), *_opens_connection(), _count(name)])
+            for port, name in family.counted[1:]
+        ],
         _rule(
             NAT,
             [
-                *tcp,
-                *_to(family, family.inside, _UNEQUAL),
-                *_opens_connection(),
-                _count(REDIRECTED),
-                *_redirect(family.transparent),
+                *[*tcp, *_to(family, family.inside, _UNEQUAL), *_opens_connection()],
+                *[_count(REDIRECTED), *_redirect(family.transparent)],
             ],
         ),
     ]
@@ -128,11 +147,8 @@ def _filter_rules(families: Sequence[Family]) -> list[Message]:
         _rule(
             FILTER,
             [
-                *_of(family, socket.IPPROTO_UDP),
-                *_to(family, family.listener),
-                *_port(family.dns),
-                *_in_original_direction(),
-                _count(DNS_UDP),
+                *[*_of(family, socket.IPPROTO_UDP), *_to(family, family.listener), *_port(family.dns)],
+                *[*_in_original_direction(), _count(DNS_UDP)],
             ],
         )
         for family in families
@@ -157,10 +173,33 @@ def _filter_rules(families: Sequence[Family]) -> list[Message]:
     return [
         *[_rule(FILTER, [*routed, _verdict(_JUMP, REFUSE)]) for routed in _SOURCE_ROUTED],
         *queries,
+        _rule(
+            FILTER,
+            [
+                *_protocol(socket.IPPROTO_TCP),
+                *_opens_connection(),
+                *_known_connection(),
+                *_in_original_direction(),
+                _verdict(_JUMP, REOPENED),
+            ],
+        ),
         _rule(FILTER, [*_known_connection(), _verdict(_ACCEPT)]),
         *unredirected,
         *inside,
         _rule(FILTER, [_verdict(_JUMP, REFUSE)]),
+    ]
+
+
+def _reopened_rules(families: Sequence[Family]) -> list[Message]:
+    """Connections that nat never sees: who binds the same port again within 10 s of our reset, for which the old one
+    is remembered, reopens that (nf_conntrack_proto_tcp.c, TCP_CONNTRACK_IGNORE; seen on 6.18)."""
+    return [
+        _rule(
+            REOPENED,
+            [*_of(family, socket.IPPROTO_TCP), *_to(family, family.listener), *_port(port), _count(name)],
+        )
+        for family in families
+        for port, name in family.counted
     ]
 
 
@@ -204,9 +243,7 @@ def _native(value: int) -> bytes:
 
 
 _RESET = _expression("reject", type=1)
-_PROHIBITED = _expression(
-    "reject", type=2, icmp_code=3
-)  # icmpx: the family's own "administratively prohibited"
+_PROHIBITED = _expression("reject", type=2, icmp_code=3)  # icmpx: "administratively prohibited" of the family
 
 
 def _compare(value: bytes, operator: int = _EQUAL) -> Nest:

@@ -134,7 +134,7 @@ def use_network(identities: Identities) -> str:
     nflog.bind_group(log, nft.LOG_GROUP)
     listeners = [socket.create_server((host, 0), family=family) for family, host in _LOOPBACK]
     ports = [listener.getsockname()[1] for listener in listeners]
-    netlink.run_batch(rules, nft.ruleset(nft.ListenerPorts(*ports, *ports)))
+    netlink.run_batch(rules, nft.ruleset(nft.ListenerPorts(*ports, *ports, *ports)))
     log.settimeout(ANSWER_SECONDS)
     lines = []
     for listener, target in zip(listeners, _OUTSIDE, strict=True):
