@@ -1,0 +1,39 @@
+"""What the probes must answer: every wrong, missing or unforeseen answer stops the run."""
+
+from __future__ import annotations
+
+import pytest
+
+from trio_egress.kernel.posture import BY_SECCOMP, DENIED, EXPECTED, find_wrong
+from trio_egress.kernel.selftest import list_probes
+
+GOOD = {
+    **{name: "denied:EPERM" if expected == DENIED else expected for name, expected in EXPECTED.items()},
+    "processes": "2",
+}
+
+
+def test_right_answers_are_right() -> None:
+    assert find_wrong(GOOD) == ()
+
+
+@pytest.mark.parametrize("probe", sorted(GOOD))
+def test_a_missing_answer_is_wrong(probe: str) -> None:
+    answers = {name: answer for name, answer in GOOD.items() if name != probe}
+    assert [wrong.probe for wrong in find_wrong(answers)] == [probe]
+
+
+@pytest.mark.parametrize("probe", sorted(GOOD))
+@pytest.mark.parametrize("answer", ["allowed", "opened", "sent", "connected", "", "3", "0,0,0,0,1"])
+def test_an_answer_that_is_no_refusal_is_wrong(probe: str, answer: str) -> None:
+    assert [wrong.probe for wrong in find_wrong({**GOOD, probe: answer})] == [probe]
+
+
+@pytest.mark.parametrize("probe", sorted(BY_SECCOMP))
+def test_a_refusal_by_something_else_than_the_filter_is_wrong(probe: str) -> None:
+    (wrong,) = find_wrong({**GOOD, probe: "denied:ENOSYS"})
+    assert str(wrong) == f"{probe}: denied:ENOSYS, expected denied:EPERM"
+
+
+def test_every_probe_is_judged_and_every_judged_one_is_a_probe() -> None:
+    assert set(list_probes({})) == set(GOOD)
