@@ -5,14 +5,17 @@ Standard library only, like the launcher whose last part it is. It can be neithe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import select
 import signal
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trio_egress.kernel import syscalls
+from trio_egress.kernel import landlock, limits, selftest, syscalls
+from trio_egress.kernel.watch import Reached, Watch
 
 if TYPE_CHECKING:
     from trio_egress.kernel.launcher import Control
@@ -37,14 +40,18 @@ def main(plan: dict[str, Any], control: Control, seccomp: bytes, terminal: int |
         syscalls.mount(
             "proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC, None
         )
+        limits.limit_numbers(plan["resources"])
         control.tell("ready")
-        control.expect("go")
+        while (message := control.hear())["step"] == "probe":
+            probe(plan, control, seccomp, message["targets"])
+        if message["step"] != "go":
+            raise RuntimeError(f"expected 'go' from the supervisor, not {message['step']!r}")
         wake = watch_children()
         agent = start_agent(plan, control, seccomp, terminal)
     except Exception as error:
         control.tell("failed", message=f"PID 1: {error}")
         os._exit(1)
-    keep_agent(agent, control, wake, terminal)
+    keep_agent(agent, plan, control, seccomp, wake, terminal)
 
 
 def find_terminal() -> int | None:
@@ -90,23 +97,9 @@ def start_agent(plan: dict[str, Any], control: Control, seccomp: bytes, terminal
 def become_agent(plan: dict[str, Any], seccomp: bytes, terminal: int | None, trouble: int) -> NoReturn:
     stage, number = "setup", 0
     try:
-        own_session(terminal)
-        ids = plan["identities"]["agent"]
-        if plan["identities"]["root"]:
-            os.setgroups([])
-            os.setresgid(ids["gid"], ids["gid"], ids["gid"])
-            os.setresuid(ids["uid"], ids["uid"], ids["uid"])
-        stage = f"entering {plan['directory']} as {ids['name']}"
-        os.chdir(plan["directory"])
-        stage = "giving up all rights"
-        syscalls.drop_capabilities()
-        syscalls.set_no_new_privs()
-        for ignored in (*PASSED_ON, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
-            signal.signal(ignored, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.set_inheritable(trouble, False)
-        close_all_but(trouble)
-        syscalls.install_seccomp(seccomp)
+        for stage in confine(plan, seccomp, terminal, trouble):  # noqa: B007  told when a step fails
+            pass
         stage = "exec"
         program = find_program(plan["command"][0], plan["environment"].get("PATH", os.defpath))
         os.execve(program, plan["command"], plan["environment"])
@@ -117,6 +110,57 @@ def become_agent(plan: dict[str, Any], seccomp: bytes, terminal: int | None, tro
         message = f"{stage}: {error}"
     os.write(trouble, json.dumps({"stage": stage, "errno": number, "message": message}).encode("ascii"))
     os._exit(1)
+
+
+def confine(plan: dict[str, Any], seccomp: bytes, terminal: int | None, kept: int) -> Iterator[str]:
+    """Become what the agent is, step by step: gives the name of each step before it is taken.
+
+    Of the descriptors only 0, 1, 2 and `kept` stay open.
+    """
+    yield "taking a session of its own"
+    own_session(terminal)
+    ids = plan["identities"]["agent"]
+    if plan["identities"]["root"]:
+        yield f"becoming {ids['name']}"
+        os.setgroups([])
+        os.setresgid(ids["gid"], ids["gid"], ids["gid"])
+        os.setresuid(ids["uid"], ids["uid"], ids["uid"])
+    yield "limiting the agent"
+    limits.limit_agent(plan["resources"])
+    yield f"entering {plan['directory']} as {ids['name']}"
+    os.chdir(plan["directory"])
+    yield "giving up all rights"
+    syscalls.drop_capabilities()
+    syscalls.set_no_new_privs()
+    limits.leave_keyring()
+    for ignored in (*PASSED_ON, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+        signal.signal(ignored, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    close_all_but(kept)
+    yield "holding the agent to its places (Landlock)"
+    landlock.restrict_agent(plan["landlock"]["abi"], plan["landlock"]["places"])
+    yield "installing the seccomp filter"
+    syscalls.install_seccomp(seccomp)
+
+
+def probe(plan: dict[str, Any], control: Control, seccomp: bytes, targets: dict[str, Any]) -> None:
+    """Try the boundary from inside, in a child confined exactly like the agent, and tell the answers."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            for _ in confine(plan, seccomp, None, writer):
+                pass
+            raw = json.dumps(selftest.run_probes(targets)).encode("ascii")
+        except Exception as error:
+            raw = json.dumps({"failure": str(error)}).encode("ascii")
+        os.write(writer, raw)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        answers = json.loads(file.read() or b"{}")
+    os.waitpid(child, 0)
+    control.tell("measured", answers=answers)
 
 
 def find_program(command: str, path: str) -> str:
@@ -146,18 +190,28 @@ def close_all_but(kept: int) -> None:
     os.closerange(kept + 1, 2**31 - 1)
 
 
-def keep_agent(agent: int, control: Control, wake: int, terminal: int | None) -> NoReturn:
-    """Until the agent ends: reap orphans, pass signals on, tell when it stops. Then end, and all else with it."""
+def keep_agent(
+    agent: int, plan: dict[str, Any], control: Control, seccomp: bytes, wake: int, terminal: int | None
+) -> NoReturn:
+    """Until the agent ends: reap orphans, pass signals on, tell when it stops. Then nothing runs but probes."""
     poll = select.poll()
     poll.register(control.sock, select.POLLIN)
     poll.register(wake, select.POLLIN)
+    watch = Watch(plan["resources"])
+    ended = False
     while True:
-        ready = dict(poll.poll())
+        ready = dict(poll.poll(None if ended else watch.wait_seconds * 1000))
         if wake in ready:
             drain(wake)
-            reap(agent, control)
+            ended = ended or reap(agent, control, watch)
+        if not ended and watch.wait_seconds == 0 and (reached := watch.look()):
+            ended = end_agent(control, -signal.SIGKILL, reached)
         if control.sock.fileno() in ready:
-            obey(agent, control, terminal)
+            message = control.hear()
+            if message["step"] == "probe":
+                probe(plan, control, seccomp, message["targets"])
+            elif not ended:
+                obey(agent, message, terminal)
 
 
 def drain(wake: int) -> None:
@@ -168,29 +222,44 @@ def drain(wake: int) -> None:
         pass
 
 
-def reap(agent: int, control: Control) -> None:
+def reap(agent: int, control: Control, watch: Watch) -> bool:
+    """Take in every child that has changed its state; True when the agent has ended."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
         except ChildProcessError:
-            return
+            return False
         if pid == 0:
-            return
+            return False
         if pid != agent:
             continue
         if os.WIFSTOPPED(status):
             control.tell("stopped", signal=os.WSTOPSIG(status))
         else:
-            control.tell("exited", code=os.waitstatus_to_exitcode(status))
-            os._exit(0)
+            code = os.waitstatus_to_exitcode(status)
+            return end_agent(control, code, watch.look() or watch.explain(code))
 
 
-def obey(agent: int, control: Control, terminal: int | None) -> None:
-    """One word of the supervisor: a signal for the agent's process group, and whether it has the foreground again."""
-    raw = control.sock.recv(4096)
-    if not raw:
-        os._exit(1)
-    message = json.loads(raw)
+def end_agent(control: Control, code: int, reached: Reached | None) -> bool:
+    """Nothing of the agent is left when its end is told, with the limit that it had come to."""
+    end_all()
+    control.tell("exited", code=code, limit=reached._asdict() if reached else None)
+    return True
+
+
+def end_all() -> None:
+    """Kill everything else in the namespace, whatever it forks meanwhile: all of it becomes a child of PID 1."""
+    while True:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def obey(agent: int, message: dict[str, Any], terminal: int | None) -> None:
+    """A signal for the agent's process group, and whether it has the foreground again."""
     number = message["signal"]
     if message.get("foreground") and terminal is not None:
         os.tcsetpgrp(terminal, os.getpgid(agent))

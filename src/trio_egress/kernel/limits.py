@@ -67,7 +67,8 @@ def limit_agent(values: Values) -> None:
         True
     )  # or /proc/self would be root's; nothing of the agent runs yet, and exec sets it too
     set_memory_score(AGENT_SCORE)
-    _lower(resource.RLIMIT_CORE, NO_DUMP)
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (_less(hard, NO_DUMP),) * 2)
     _lower(resource.RLIMIT_NOFILE, values["open_files"])
     _lower(resource.RLIMIT_FSIZE, values["file_size"])
     _lower(resource.RLIMIT_CPU, values["cpu_seconds"], grace=1)

@@ -19,15 +19,21 @@ FEWEST_INODES = 65536
 def apply_mounts(steps: list[Step]) -> None:
     """Every step in order, in a mount namespace of this process's own. Raises OSError that names the step."""
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE, None)
-    for step in steps:
-        try:
-            _APPLY[step["kind"]](step)
-        except OSError as error:
-            if step["optional"] and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-                continue
-            raise OSError(
-                error.errno, f"{step['kind']} on {step['target']}: {error.strerror or error}"
-            ) from None
+    own = os.umask(0o022)  # with the caller's 027 the agent couldn't enter what is made for it here
+    try:
+        for step in steps:
+            _apply_step(step)
+    finally:
+        os.umask(own)
+
+
+def _apply_step(step: Step) -> None:
+    try:
+        _APPLY[step["kind"]](step)
+    except OSError as error:
+        if step["optional"] and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            return
+        raise OSError(error.errno, f"{step['kind']} on {step['target']}: {error.strerror or error}") from None
 
 
 def _tmpfs(step: Step) -> None:

@@ -9,6 +9,7 @@ Rule 2: looking takes at most a twentieth of one processor, and comes the sooner
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -17,7 +18,7 @@ import time
 from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
-from trio_egress.kernel import syscalls
+from trio_egress.kernel import limits, syscalls
 
 KIB = 1024
 SHARE = 20
@@ -35,6 +36,8 @@ PATIENCE_SECONDS = 3.0
 """How long an agent may stay at its number of processes: the kernel refuses it more, and a fork bomb never stops."""
 
 INODE_BYTES = 1024
+
+AGENT_SCORE = str(limits.AGENT_SCORE).encode()
 
 _SIGNALS: dict[int, str] = {signal.SIGXCPU: "cpu_seconds", signal.SIGXFSZ: "file_size"}
 
@@ -100,6 +103,7 @@ class Watch:
         left = GROWTH_BYTES
         if reached is None and self._memory is not None:
             used = self._measure(processes, self._memory)
+            self._judge_descriptors()
             left = self._memory - used
             if left < 0:
                 reached = Reached("memory", self._memory, True)
@@ -127,6 +131,14 @@ class Watch:
         total = used.ru_utime + used.ru_stime + sum(read_cpu_seconds(p.pid) for p in processes)
         return Reached("cpu_seconds", self._cpu, True) if total > self._cpu else None
 
+    def _judge_descriptors(self) -> None:
+        """The kernel refuses more to a process that has them all, and that is enough."""
+        if (
+            self._values["open_files"] is not None
+            and self._store.most_descriptors >= self._values["open_files"]
+        ):
+            self.noted = Reached("open_files", self._values["open_files"], False)
+
     def _measure(self, processes: list[Process], most: int) -> int:
         """Bytes in use: at most `most` when the quick sum says so, else exactly."""
         kept = read_private(self._private) + self._store.measure(processes, most)
@@ -141,6 +153,7 @@ class Store:
 
     def __init__(self) -> None:
         self.files: dict[int, int] = {}
+        self.most_descriptors = 0
         self._segments = 0
         self._machine = 0
         self._looked = 0.0
@@ -148,7 +161,12 @@ class Store:
     def measure(self, processes: list[Process], most: int) -> int:
         now, machine = time.monotonic(), read_shared_memory()
         if now - self._looked > STORE_SECONDS or abs(machine - self._machine) > most // 32:
-            self.files = {inode: size for p in processes for inode, size in read_memory_files(p.pid)}
+            self.files, self.most_descriptors = {}, 0
+            for process in processes:
+                count, files = read_memory_files(process.pid)
+                self.most_descriptors = max(self.most_descriptors, count)
+                self.files |= files
+                keep_first(process.pid)
             self._segments = read_segments()
             self._machine, self._looked = machine, now
         return sum(self.files.values()) + self._segments
@@ -169,10 +187,14 @@ def read_processes() -> Iterator[Process]:
 def read(path: str) -> bytes:
     """All of a file of /proc; nothing of one that is gone or may not be read."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read() or b""
+        return read_strictly(path)
     except OSError:
         return b""
+
+
+def read_strictly(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read() or b""
 
 
 def read_cpu_seconds(pid: int) -> float:
@@ -184,9 +206,15 @@ def read_cpu_seconds(pid: int) -> float:
 def read_exactly(process: Process, counted: Container[int]) -> int:
     """Bytes of one process, a shared page by its share. Files in memory count where they lie, or are `counted`."""
     folder = f"/proc/{process.pid}"
-    sums = dict(re.findall(rb"\n(Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+)", read(f"{folder}/smaps_rollup")))
-    if not sums:
+    try:
+        raw = read_strictly(f"{folder}/smaps_rollup")
+    except PermissionError:  # a program that its user may run and not read
         return process.anonymous + process.shared
+    except OSError:
+        return 0
+    sums = dict(re.findall(rb"\n(Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+)", raw))
+    if not sums:
+        return 0
     own = (int(sums[b"Pss_Anon"]) + int(sums[b"SwapPss"])) * KIB + process.tables
     if int(sums[b"Pss_Shmem"]):
         mapped = _NAMELESS.findall(read(f"{folder}/smaps"))
@@ -230,20 +258,29 @@ def read_shared_memory() -> int:
     return int(found[1]) * KIB if found else 0
 
 
-def read_memory_files(pid: int) -> Iterator[tuple[int, int]]:
-    """Inode and bytes of each memory file (memfd_create) that a process has open."""
-    folder = f"/proc/{pid}/fd"
+def read_memory_files(pid: int) -> tuple[int, dict[int, int]]:
+    """How many descriptors a process has, and the bytes by inode of each memory file (memfd_create) among them."""
+    folder, files = f"/proc/{pid}/fd", {}
     try:
         names = os.listdir(folder)
     except OSError:
-        return
+        return 0, {}
     for name in names:
         try:
             if os.readlink(f"{folder}/{name}").startswith("/memfd:"):
                 there = os.stat(f"{folder}/{name}")
-                yield there.st_ino, there.st_blocks * 512
+                files[there.st_ino] = there.st_blocks * 512
         except OSError:
             continue
+    return len(names), files
+
+
+def keep_first(pid: int) -> None:
+    """Make a process that has lowered its own score the first to go again, when the machine's memory is short."""
+    path = f"/proc/{pid}/oom_score_adj"
+    if read(path).strip() not in (b"", AGENT_SCORE):
+        with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
+            file.write(AGENT_SCORE)
 
 
 def read_segments() -> int:

@@ -92,7 +92,7 @@ async def _keep_signals(sandbox: Sandbox, signals: AsyncIterator[int], deadline:
 
 async def _keep_time(sandbox: Sandbox, seconds: float, deadline: _Deadline) -> None:
     await trio.sleep(seconds)
-    deadline.set(End.TIMED_OUT, -signal.SIGTERM, f"the agent was ended after {seconds:g} s (--timeout)")
+    deadline.set(End.TIMED_OUT, -signal.SIGTERM, f"the agent was ended after {seconds:g} s, its time-out")
     await _say(sandbox, step="signal", signal=int(signal.SIGTERM))
     await _say(sandbox, step="signal", signal=int(signal.SIGCONT))
 
@@ -114,6 +114,8 @@ def _ended(code: int, limit: Any) -> AgentEnd:
         return AgentEnd(End.EXITED, code)
     name, most, ends = limit["name"], explain_amount(limit["name"], limit["most"]), limit["ends"]
     said = f"was ended: more than {most}" if ends else f"came to its limit of {most}"
+    if ends and name == "processes":
+        said = f"was ended: it stayed at its limit of {most}"
     message = f"the agent {said} ([limits] {name})"
     return AgentEnd(End.OVER_LIMIT if ends else End.EXITED, code, message, limit=name)
 
