@@ -99,7 +99,13 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
         command=tuple(command),
         directory=Path.cwd(),
         environment=agent_environment(
-            os.environ, identities, run_id, options.proxy_port, proxy_variables=options.proxy_variables
+            os.environ,
+            identities,
+            run_id,
+            options.proxy_port,
+            proxy_variables=options.proxy_variables,
+            passed=policy.env.pass_,
+            added=dict(policy.env.set),
         ),
         policy=policy,
         policy_text=text,
@@ -111,10 +117,15 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
         pinned=bool(options.key),
         provenance=find_provenance(os.environ),
         hidden=_hidden(options, evidence),
-        timeout_seconds=options.timeout,
+        timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
         watch=None if options.quiet else Denials(say).show,
     )
+
+
+def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
+    """The shorter one: neither the command line nor the policy makes room that the other does not."""
+    return min((seconds for seconds in (given, of_policy) if seconds is not None), default=None)
 
 
 def _hidden(options: argparse.Namespace, evidence: Path) -> tuple[Path, ...]:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 if __name__ == "__main__":  # run by path, with neither site nor the working directory on sys.path
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from trio_egress.kernel import init, limits, syscalls, view
+from trio_egress.kernel import guard, init, limits, syscalls, view
 
 BOUNDARY = (
     syscalls.CLONE_NEWUSER
@@ -91,9 +91,12 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
             view.apply_mounts(plan["mounts"])
         stage = "opening the sockets inside"
         sockets = open_sockets(plan["proxy_port"])
+        report, sockets["report"] = socket.socketpair()
         control.tell("sockets", [s.fileno() for s in sockets.values()], names=list(sockets))
         for opened in sockets.values():
             opened.close()
+        stage = "looking at the protected files"
+        before = guard.take_snapshot(plan["guard"])
         stage = "waiting for the network"
         control.expect("configured")
         keep_half_closed()
@@ -102,6 +105,10 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
     except Exception as error:
         control.tell("failed", message=f"{stage}: {error}")
         os._exit(1)
+    # Nothing of the agent is left, and its view of the files still is. Without a report, the supervisor says so.
+    with contextlib.suppress(OSError):
+        report.sendall(json.dumps(guard.compare(before, guard.take_snapshot(plan["guard"]))).encode("ascii"))
+    os._exit(0)
 
 
 def tie_to_parent() -> None:
@@ -132,7 +139,10 @@ def keep_half_closed() -> None:
     lost; measured with 1 s and 300 s on 6.18. What can't be set stays at the default.
     """
     for name in ("close_wait", "fin_wait"):
-        with contextlib.suppress(OSError), open(f"{CONNTRACK}_tcp_timeout_{name}", "w", encoding="ascii") as file:
+        with (
+            contextlib.suppress(OSError),
+            open(f"{CONNTRACK}_tcp_timeout_{name}", "w", encoding="ascii") as file,
+        ):
             file.write("432000")
 
 
@@ -174,15 +184,14 @@ def listen(family: int, address: str, port: int) -> socket.socket:
     return sock
 
 
-def become_init(plan: dict[str, Any], control: Control) -> NoReturn:
-    """Fork PID 1 and wait for its end: when this process is gone, so is every process of the agent."""
+def become_init(plan: dict[str, Any], control: Control) -> None:
+    """Fork PID 1 and wait for its end: when it is gone, so is every process of the agent."""
     terminal = init.find_terminal()
     child = os.fork()
     if child == 0:
         init.main(plan, control, base64.b64decode(plan["seccomp"]), terminal)
     control.sock.close()
     os.waitpid(child, 0)
-    os._exit(0)
 
 
 if __name__ == "__main__":

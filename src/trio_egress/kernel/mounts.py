@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from trio_egress.errors import SandboxError
+from trio_egress.kernel.protection import Guard, find_points, plan_guard
 
 STAGE = "/run/trio-egress"
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
@@ -65,13 +66,17 @@ class Mount:
 
 @attrs.frozen
 class View:
-    """What a run asks of the file system. Paths are absolute; `sockets` are Unix sockets of the host."""
+    """What a run asks of the file system.
+
+    Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py.
+    """
 
     directory: str
     home: str
     owner: int
     write: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
 
 
@@ -88,10 +93,16 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *_devices(),
         *_home(view),
         *_restore(writable),
+        *_protect(view),
         *_hide(view),
         *_socket_directories(),
         *_resolver(),
     )
+
+
+def find_guard(view: View) -> Guard:
+    """What is protected in each directory that stays as it is on the host."""
+    return plan_guard(view.protect, _writable(view))
 
 
 def find_sockets(raw_table: str) -> tuple[str, ...]:
@@ -162,6 +173,11 @@ def _restore(writable: Sequence[str]) -> Iterator[Mount]:
         yield Mount("bind", path, f"{STAGE}/{number}")
         if not os.statvfs(path).f_flag & os.ST_RDONLY:
             yield Mount("writable", path)
+
+
+def _protect(view: View) -> Iterator[Mount]:
+    for path, read_only in find_points(find_guard(view)):
+        yield Mount("bind", path, path, read_only=read_only)
 
 
 def _hide(view: View) -> Iterator[Mount]:

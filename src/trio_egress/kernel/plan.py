@@ -17,8 +17,9 @@ import attrs
 from trio_egress.kernel import seccomp, syscalls
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.landlock import explain_absence
-from trio_egress.kernel.mounts import Mount, View, plan_mounts
+from trio_egress.kernel.mounts import Mount, View, find_guard, plan_mounts
 from trio_egress.kernel.places import find_private, find_writable
+from trio_egress.kernel.protection import Guard
 from trio_egress.kernel.resources import Resources, find_available, limit_mounts, plan_resources
 from trio_egress.model import ResourceLimits
 
@@ -47,6 +48,7 @@ class Plan:
     seccomp: bytes
     resources: Resources
     landlock: Landlock
+    guard: Guard
 
 
 def plan_sandbox(
@@ -70,6 +72,7 @@ def plan_sandbox(
         seccomp=seccomp.build_filter(platform.machine()),
         resources=resources,
         landlock=plan_landlock(mounts),
+        guard=find_guard(view),
     )
 
 

@@ -30,17 +30,6 @@ class Limits:
     cpu_seconds: int | None = DEFAULTS.cpu_seconds
     wall_seconds: int | None = None
 
-    @property
-    def resources(self) -> ResourceLimits:
-        """What the kernel can be told."""
-        return ResourceLimits(
-            processes=self.processes,
-            open_files=self.open_files,
-            memory_bytes=self.memory,
-            file_bytes=self.file_size,
-            cpu_seconds=self.cpu_seconds,
-        )
-
 
 def read_limit(key: str) -> Callable[[object], int]:
     """What reads the value of this key."""

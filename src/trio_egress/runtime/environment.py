@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_proxy", "wss_proxy", "no_proxy")
@@ -55,8 +56,9 @@ def agent_environment(
 
     `passed` makes an allow-list of it: patterns of the only names that get in. `added` comes last and may say anything.
     `proxy_variables` also sets the usual variables; nothing needs them, because TCP is redirected anyway. As root the
-    account's variables become those of the agent's user.
+    account's variables become those of the agent's user. Raises SandboxError when `passed` names what is never passed.
     """
+    _refuse_closed(passed or ())
     proxy = f"http://127.0.0.1:{proxy_port}"
     result = {k: v for k, v in environment.items() if _passes(k, passed)}
     result[PROXY_ADDRESS] = proxy
@@ -70,6 +72,16 @@ def agent_environment(
         result |= {"HOME": agent.home or HOMELESS, "USER": agent.name, "LOGNAME": agent.name}
         result.pop("MAIL", None)
     return result | dict(added or {})
+
+
+def _refuse_closed(passed: Sequence[str]) -> None:
+    """A pattern may match what is closed, as `*` does; a name means it, and would be disappointed."""
+    for name in passed:
+        if "*" not in name and "?" not in name and not _passes(name, None):
+            raise SandboxError(
+                f"[env] pass: {name} is never passed on (docs/policy.md says why); what the agent may have of it, "
+                "[env] set can give it"
+            )
 
 
 def _passes(name: str, passed: Sequence[str] | None) -> bool:

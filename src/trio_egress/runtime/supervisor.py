@@ -27,6 +27,8 @@ from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import FORWARDED, AgentEnd, run_agent
 from trio_egress.runtime.limits import find_limits
+from trio_egress.runtime.places import find_places
+from trio_egress.runtime.protected import add_message, read_report
 from trio_egress.runtime.sandbox import open_sandbox
 from trio_egress.runtime.seal import open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
@@ -65,27 +67,34 @@ async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterato
             async with open_doors(sandbox.sockets, gate, drops) as doors:
                 ended = await run_agent(sandbox, signals, spec.timeout_seconds)
                 await sandbox.end()
+                touched = read_report(sandbox.sockets["report"])
                 doors.close(FLUSH_GRACE_SECONDS)
             counters = await trio.to_thread.run_sync(netlink.read_counters, sandbox.sockets["netfilter"])
             drops.settle(counters)
     except SandboxError as error:
-        ended, counters = AgentEnd(End.REFUSED, message=str(error)), {}
+        ended, counters, touched = AgentEnd(End.REFUSED, message=str(error)), {}, None
     facts: dict[str, object] = {
         "agent_exit_code": ended.code,
         "counters": {name: list(pair) for name, pair in counters.items()},
     }
     if ended.limit:
         facts["limit"] = ended.limit
+    if touched is not None:
+        facts["protected"] = touched
     recorder.conclude(ended.end.value, facts)
-    return ended
+    return add_message(ended, touched, spec.directory)
 
 
 def _view(spec: RunSpec) -> View:
+    home = spec.environment.get("HOME", "")
+    files = find_places(spec.policy.files, str(spec.directory), home)
     return View(
         directory=str(spec.directory),
-        home=spec.environment.get("HOME", ""),
+        home=home,
         owner=spec.identities.agent.uid,
-        hide=tuple(str(path) for path in (spec.evidence, *spec.hidden)),
+        write=files.write,
+        hide=(*(str(path) for path in (spec.evidence, *spec.hidden)), *files.hide),
+        protect=(*files.protect, os.path.abspath(spec.policy_path)),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
 
