@@ -93,14 +93,21 @@ class Recorder:
             raise
         return flow
 
-    def drop_nowait(self, target: str, count: int, reason: str, facts: Facts | None = None) -> None:
-        """Record `count` packets that the kernel dropped on their way to `target`."""
+    def drop_nowait(
+        self,
+        target: str,
+        count: int,
+        reason: str,
+        facts: Facts | None = None,
+        transport: Transport = Transport.PACKET,
+    ) -> None:
+        """Record `count` packets, or connections, that the kernel dropped on their way to `target`."""
         self._append(
             Draft(
                 action_id=_action_id(),
                 target=target,
                 verdict="block",
-                transport=Transport.PACKET.value,
+                transport=transport.value,
                 layer=Layer.KERNEL.value,
                 facts={"count": count, "reason": reason, **(facts or {})},
             )
@@ -266,7 +273,9 @@ class Flow:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            self._facts.setdefault("reason", "the run ended" if _is_cancelled(error) else type(error).__name__)
+            self._facts.setdefault(
+                "reason", "the run ended" if _is_cancelled(error) else type(error).__name__
+            )
         self.finish()
 
 

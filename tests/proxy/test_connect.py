@@ -111,11 +111,14 @@ async def test_request_that_is_for_no_proxy_is_told_why(
     assert upstreams.accepted == 0
 
 
-async def test_client_that_says_nothing_leaves_no_receipt(open_world: OpenWorld) -> None:
+async def test_client_that_says_nothing_leaves_a_receipt_all_the_same(open_world: OpenWorld) -> None:
     async with open_world(RULE) as world:
         assert await ask(world, b"") == b""
         reset(await world.client())
-    assert world.receipts() == []
+        own = f"http://127.0.0.1:{world.proxy_port}"
+    receipts = world.receipts()
+    assert {(r.verdict, r.target) for r in receipts} == {("block", own)}
+    assert sorted(r.facts["connection"] for r in receipts) == [1, 2]
 
 
 # CONNECT

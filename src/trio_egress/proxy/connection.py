@@ -2,18 +2,22 @@
 
 accept → where to → peek → attempt → decision → receipt → dial → relay → receipt. It goes one way; each step is a file.
 
-Rule 1: every connection that asks for something outside leaves a receipt, also one that says nothing.
+Rule 1: every connection leaves a receipt, also one that says nothing or is cut off.
 Rule 2: a fault of the agent ends here and ends only this connection. Everything else is a bug and goes up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 
+import attrs
 import trio
 
 from trio_egress.errors import PeerError
+from trio_egress.kernel.nft import PROXY, REDIRECTED
 from trio_egress.model import Attempt, Endpoint, Host, Layer, Protocol, Transport
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.http import handle_http
@@ -23,36 +27,82 @@ from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.tcp import handle_tcp
 from trio_egress.proxy.tls import handle_tls
 
+SILENT = "the connection ended before it asked for anything"
+NOT_ACCEPTED = "the agent ended before this connection was accepted"
 
-async def handle_transparent(sock: trio.socket.SocketType, asked: Endpoint, gate: Gate) -> None:
-    """A redirected connection that was going to `asked`. The socket is the caller's to close."""
+Socket = trio.socket.SocketType | socket.socket
+
+
+async def handle_transparent(sock: trio.socket.SocketType, asked: Endpoint | None, gate: Gate) -> None:
+    """A connection to the transparent listener that was going to `asked`. The socket is the caller's to close."""
+    door = _transparent_door(sock, asked, gate)
     agent = Peer(sock, PeerError)
-    door = Door(Transport.TRANSPARENT, _host_of(asked, gate), asked.port)
-    await _shield_run(agent, lambda: _handle_stream(agent, door, gate))
+    with _open_connection(door, gate) as own:
+        if asked is None:
+            await _refuse_direct(agent, door, own)
+        else:
+            await _shield_run(agent, lambda: _handle_stream(agent, door, own))
 
 
 async def handle_explicit(sock: trio.socket.SocketType, gate: Gate) -> None:
     """A connection to the HTTP proxy inside the sandbox. The socket is the caller's to close."""
+    door = _explicit_door(sock)
     agent = Peer(sock, PeerError)
-    own = sock.getsockname()
-    door = Door(Transport.FORWARD, ip_address(own[0]), own[1])
 
-    async def handle() -> None:
-        inside = await handle_http(agent, door, gate)
+    async def handle(own: Gate) -> None:
+        inside = await handle_http(agent, door, own)
         if inside is not None:
-            await _handle_stream(agent, inside, gate)
+            await _handle_stream(agent, inside, own)
 
-    await _shield_run(agent, handle)
+    with _open_connection(door, gate) as own:
+        await _shield_run(agent, lambda: handle(own))
 
 
-async def refuse_direct(sock: trio.socket.SocketType, gate: Gate) -> None:
-    """A connection to the transparent listener that nothing says the destination of: its receipt names the listener."""
-    own = sock.getsockname()
-    attempt = Attempt(Transport.TRANSPARENT, Protocol.TCP, ip_address(own[0]), own[1])
+def leave_transparent(sock: Socket, asked: Endpoint | None, gate: Gate) -> None:
+    """Record a redirected connection that is accepted when the agent has ended. Not a checkpoint."""
+    with _open_connection(_transparent_door(sock, asked, gate), gate, NOT_ACCEPTED):
+        pass
+
+
+def leave_explicit(sock: Socket, gate: Gate) -> None:
+    """The same for a connection to the HTTP proxy."""
+    with _open_connection(_explicit_door(sock), gate, NOT_ACCEPTED):
+        pass
+
+
+@contextmanager
+def _open_connection(door: Door, gate: Gate, silence: str = SILENT) -> Iterator[Gate]:
+    """The connection's own gate: its receipts carry its number. `silence` is what one says if there is no other."""
+    redirected = door.transport is Transport.TRANSPARENT
+    entries = gate.books.open_entries(REDIRECTED if redirected else PROXY)
+    try:
+        yield attrs.evolve(gate, recorder=entries)
+    finally:
+        if entries.silent:
+            protocol = Protocol.TCP if redirected else Protocol.HTTP
+            attempt = Attempt(door.transport, protocol, door.host, door.port)
+            entries.refuse_nowait(attempt, deny(Layer.MALFORMED, silence))
+
+
+async def _refuse_direct(agent: Peer, door: Door, gate: Gate) -> None:
+    """A connection that nothing says the destination of: its receipt names the listener."""
+    attempt = Attempt(door.transport, Protocol.TCP, door.host, door.port)
     await gate.recorder.refuse(
         attempt, deny(Layer.MALFORMED, "this listener takes redirected connections only")
     )
-    Peer(sock, PeerError).reset()
+    agent.reset()
+
+
+def _transparent_door(sock: Socket, asked: Endpoint | None, gate: Gate) -> Door:
+    if asked is None:
+        own = sock.getsockname()
+        return Door(Transport.TRANSPARENT, ip_address(own[0]), own[1])
+    return Door(Transport.TRANSPARENT, _host_of(asked, gate), asked.port)
+
+
+def _explicit_door(sock: Socket) -> Door:
+    own = sock.getsockname()
+    return Door(Transport.FORWARD, ip_address(own[0]), own[1])
 
 
 async def _shield_run(agent: Peer, handle: Callable[[], Awaitable[None]]) -> None:

@@ -3,7 +3,8 @@
 It forwards nothing and asks nobody: an allowed name gets its synthetic addresses, and what it really resolves to is
 asked for by the supervisor alone, after a connection to it was allowed.
 
-Rule 1: every query is in exactly one receipt, by itself or in the count of a sum; so is a connection without one.
+Rule 1: every query is in exactly one receipt, by itself or in the count of a sum; so is a connection without one. The
+first of a connection says so, so that the connections add up as well.
 Rule 2: nobody waits for a client: an answer that it does not take is lost, as DNS allows.
 Rule 3: a client can end its own connection and nothing else.
 """
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
 from typing import Final
@@ -22,9 +23,11 @@ import attrs
 import trio
 
 from trio_egress.errors import PeerError
+from trio_egress.kernel.nft import DNS_TCP, DNS_UDP
 from trio_egress.model import Address, Attempt, Decision, Host, Layer, Name, Protocol, Transport
 from trio_egress.policy.engine import decide
 from trio_egress.policy.hosts import parse_host
+from trio_egress.proxy.books import Entries
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.listen import keep_listener
 from trio_egress.proxy.peer import OUR_FAULTS, Peer
@@ -46,6 +49,7 @@ class _Asked:
     attempt: Attempt
     decision: Decision
     rdtype: str
+    opens: bool = False
 
 
 Count = Callable[[_Asked, _Asked], None]
@@ -105,6 +109,18 @@ class _Stub:
         self.count(_Asked(_attempt(host), decision, rdtype), _Asked(_attempt(group), others, ""))
 
 
+class _Opening:
+    """Counts what is asked on one connection; the first of it opens the connection."""
+
+    def __init__(self, count: Count) -> None:
+        self._count = count
+        self.due = True
+
+    def __call__(self, asked: _Asked, coarse: _Asked) -> None:
+        self._count(attrs.evolve(asked, opens=self.due), attrs.evolve(coarse, opens=self.due))
+        self.due = False
+
+
 async def keep_dns_udp(sock: trio.socket.SocketType, gate: Gate) -> None:
     """Answer datagrams for as long as the run lives. The socket stays the caller's to close."""
     async with open_tally(partial(_tell, gate.recorder, "udp")) as count:
@@ -124,6 +140,7 @@ async def _answer_datagram(sock: trio.socket.SocketType, stub: _Stub) -> None:
             raise
         await trio.lowlevel.checkpoint()  # raised before trio let others run
         return
+    stub.gate.books.add(DNS_UDP)
     answer = stub.answer(raw)
     if answer is not None:
         # A closed port, no route, a full queue: the client's loss. A fault of ours shows at the next receive.
@@ -135,7 +152,9 @@ def _judge_waiting(sock: trio.socket.SocketType, stub: _Stub) -> None:
     """What was sent before the end is judged and recorded as well, though it is too late to answer."""
     with suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as waiting:
         for _ in range(WAITING):
-            stub.answer(waiting.recv(dns.QUERY_BYTES + 1, socket.MSG_DONTWAIT))
+            raw = waiting.recv(dns.QUERY_BYTES + 1, socket.MSG_DONTWAIT)
+            stub.gate.books.add(DNS_UDP)
+            stub.answer(raw)
 
 
 async def keep_dns_tcp(listener: trio.SocketListener, gate: Gate) -> None:
@@ -144,24 +163,38 @@ async def keep_dns_tcp(listener: trio.SocketListener, gate: Gate) -> None:
         stub = _Stub(gate, ip_address(listener.socket.getsockname()[0]), count)
 
         async def handle(sock: trio.socket.SocketType, gate: Gate) -> None:
-            await _answer_stream(Peer(sock, PeerError), stub)
+            with _open_stream(stub) as own:
+                await _answer_stream(Peer(sock, PeerError), own)
 
-        await keep_listener(listener, handle, gate)
+        def leave(sock: socket.socket) -> None:
+            with _open_stream(stub):
+                pass
+
+        await keep_listener(listener, handle, gate, leave=leave)
+
+
+@contextmanager
+def _open_stream(stub: _Stub) -> Iterator[_Stub]:
+    """The stub of one connection, which is counted once, whatever it asks and whatever ends it."""
+    opening = _Opening(stub.count)
+    own = attrs.evolve(stub, count=opening)
+    stub.gate.books.add(DNS_TCP)
+    try:
+        yield own
+    finally:
+        if opening.due:
+            own.count_unread("a DNS connection without a query")
 
 
 async def _answer_stream(peer: Peer, stub: _Stub) -> None:
     """One connection, until its client ends it, breaks it or keeps it waiting; nothing of that is raised."""
     buffer = bytearray()
-    answered = 0
     with suppress(PeerError, trio.TooSlowError):
         while (answers := await _read_and_judge(peer, stub, buffer)) is not None:
-            answered += len(answers)
             with trio.fail_after(stub.gate.limits.dns_send_seconds):
                 await peer.send(b"".join(answers))
     if buffer:
         stub.count_unread("a DNS message that is cut short or longer than a query can be")
-    elif not answered:
-        stub.count_unread("a DNS connection without a query")
 
 
 async def _read_and_judge(peer: Peer, stub: _Stub, buffer: bytearray) -> list[bytes] | None:
@@ -178,9 +211,11 @@ def _attempt(host: Host) -> Attempt:
     return Attempt(Transport.DNS, Protocol.DNS, host, 0)
 
 
-def _tell(recorder: Recorder, over: str, item: Sum[_Asked]) -> None:
+def _tell(recorder: Recorder | Entries, over: str, item: Sum[_Asked]) -> None:
     """One receipt. Nothing has left and nothing will, so nobody waits for it to be on disk."""
     asked = item.key
-    facts = {"count": item.count, "over": over, "rdtype": asked.rdtype}
+    facts: dict[str, object] = {"count": item.count, "over": over, "rdtype": asked.rdtype}
+    if asked.opens:
+        facts["connections"] = item.count
     record = recorder.allow_nowait if asked.decision.allowed else recorder.refuse_nowait
     record(asked.attempt, asked.decision, facts)

@@ -1,7 +1,7 @@
 """What the kernel refused, as the sandbox's log tells it: each kind of packet becomes a receipt, a flood becomes sums.
 
 Rule 1: the log can lose messages when its buffer is full, the kernel's counters can't: `settle` makes up the
-difference, so that the counts in the receipts add up to the packets, exactly.
+difference, so that the counts in the receipts add up to the packets, exactly, and says that the log had lost them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ QUIC_PORT = 443
 class _Kind:
     """What one receipt tells of: packets of one protocol to one place, or to many places in a flood."""
 
+    counter: str
     protocol: str
     destination: Address | None = None
     port: int | None = None
+    lost: bool = False
 
 
 Count = Callable[[_Kind, _Kind], None]
@@ -64,7 +66,7 @@ class Drops:
         for kind in REFUSED:
             lost = counters[kind][0] - self._seen[kind]
             if lost > 0:
-                self._tell(Sum(_Kind(kind), lost))
+                self._tell(Sum(_Kind(kind, kind, lost=True), lost))
                 self._seen[kind] += lost
 
     def _read(self, count: Count, most: int) -> bool:
@@ -85,19 +87,22 @@ class Drops:
         try:
             for packet in parse_packets(raw):
                 self._seen[packet.prefix] += 1
-                kind = _Kind(packet.protocol, packet.destination, packet.port)
-                count(kind, _Kind(packet.protocol))
+                kind = _Kind(packet.prefix, packet.protocol, packet.destination, packet.port)
+                count(kind, _Kind(packet.prefix, packet.protocol))
         except PeerError:
             return  # unreadable: `settle` finds it in the counters
 
     def _tell(self, item: Sum[_Kind]) -> None:
         kind = item.key
-        self._recorder.drop_nowait(
-            _render_target(kind),
-            item.count,
-            _explain(kind),
-            {"proto": kind.protocol, "host": str(kind.destination or ""), "port": kind.port or 0},
-        )
+        facts: dict[str, object] = {
+            "counter": kind.counter,
+            "proto": kind.protocol,
+            "host": str(kind.destination or ""),
+            "port": kind.port or 0,
+        }
+        if kind.lost:
+            facts["lost"] = "log"
+        self._recorder.drop_nowait(_render_target(kind), item.count, _explain(kind), facts)
 
 
 def _render_target(kind: _Kind) -> str:
@@ -114,4 +119,3 @@ def _explain(kind: _Kind) -> str:
     if kind.protocol == "tcp":
         return "this TCP packet opens no connection that the proxy could judge"
     return f"only TCP and DNS have a way out of the sandbox, and this is {kind.protocol}"
-

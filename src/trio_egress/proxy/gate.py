@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trio_egress.proxy.books import Books, Entries
+
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
     from trio_egress.proxy.names import Names
@@ -78,9 +80,16 @@ class Limits:
 
 @attrs.frozen
 class Gate:
-    """What a connection needs to be judged, recorded and dialled."""
+    """What a connection needs to be judged, recorded and dialled. `recorder`: the connection's own, once it has one."""
 
     policy: Policy
-    recorder: Recorder
+    recorder: Recorder | Entries
     names: Names
     limits: Limits = Limits()
+    books: Books = attrs.field(kw_only=True)
+
+    @books.default
+    def _open_books(self) -> Books:
+        if isinstance(self.recorder, Entries):
+            raise TypeError("a connection opens no books of its own")
+        return Books(self.recorder)

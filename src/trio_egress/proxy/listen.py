@@ -2,11 +2,13 @@
 
 Rule 1: a connection is closed in every case when its task ends, and never by anyone else.
 Rule 2: at most `limits.connections` are open at once; more wait in the backlog.
+Rule 3: what waits there at the end is accepted to be recorded and closed.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
@@ -16,13 +18,26 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.kernel.origin import original_destination
 from trio_egress.model import Endpoint
-from trio_egress.proxy.connection import handle_explicit, handle_transparent, refuse_direct
+from trio_egress.proxy.connection import (
+    Socket,
+    handle_explicit,
+    handle_transparent,
+    leave_explicit,
+    leave_transparent,
+)
 from trio_egress.proxy.gate import Gate
 
 Handle = Callable[[trio.socket.SocketType, Gate], Awaitable[None]]
+Leave = Callable[[socket.socket], None]
+
+WAITING = 16_384
+"""Connections taken out of a backlog at the end: four times what fits in (launcher.LISTEN_BACKLOG)."""
 
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """accept(2) fails with these until something is closed; the connection stays in the backlog."""
+
+ENDED = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
+"""accept(2) fails with these for a connection that is over; the next one may be sound."""
 
 NO_ROOM_SECONDS = 0.1
 """How long to leave it there (trio.serve_listeners waits as long)."""
@@ -35,32 +50,42 @@ async def keep_transparent(
     family = listener.socket.family
 
     async def handle(sock: trio.socket.SocketType, gate: Gate) -> None:
-        try:
-            asked = original_destination(sock, family)
-        except PeerError:
-            asked = None
-        own = sock.getsockname()
-        if asked is None or asked == Endpoint(ip_address(own[0]), own[1]):
-            await refuse_direct(sock, gate)
-        else:
-            await handle_transparent(sock, asked, gate)
+        await handle_transparent(sock, _find_destination(sock, family), gate)
 
-    await keep_listener(listener, handle, gate, accepting)
+    def leave(sock: socket.socket) -> None:
+        leave_transparent(sock, _find_destination(sock, family), gate)
+
+    await keep_listener(listener, handle, gate, accepting, leave)
 
 
 async def keep_explicit(
     listener: trio.SocketListener, gate: Gate, accepting: trio.CancelScope | None = None
 ) -> None:
     """Handle connections to the HTTP proxy; see `keep_listener`."""
-    await keep_listener(listener, handle_explicit, gate, accepting)
+    await keep_listener(listener, handle_explicit, gate, accepting, lambda sock: leave_explicit(sock, gate))
+
+
+def _find_destination(sock: Socket, family: int) -> Endpoint | None:
+    """None for a connection that was not redirected, or so long ago that the kernel has forgotten it."""
+    try:
+        asked = original_destination(sock, family)
+    except PeerError:
+        return None
+    own = sock.getsockname()
+    return None if asked == Endpoint(ip_address(own[0]), own[1]) else asked
 
 
 async def keep_listener(
-    listener: trio.SocketListener, handle: Handle, gate: Gate, accepting: trio.CancelScope | None = None
+    listener: trio.SocketListener,
+    handle: Handle,
+    gate: Gate,
+    accepting: trio.CancelScope | None = None,
+    leave: Leave | None = None,
 ) -> None:
     """Accept until `accepting` is cancelled, then return when the open connections have ended.
 
-    Cancellation from outside ends the open connections too. The listener is the caller's to close.
+    `leave` gets each connection that was not accepted by then, and must not block. Cancellation from outside ends the
+    open connections too. The listener is the caller's to close.
     """
     room = trio.Semaphore(gate.limits.connections)
 
@@ -72,11 +97,31 @@ async def keep_listener(
         finally:
             room.release()
 
-    async with trio.open_nursery() as nursery:
-        with accepting or trio.CancelScope():
-            while True:
-                await room.acquire()
-                nursery.start_soon(serve, await _accept(listener))
+    try:
+        async with trio.open_nursery() as nursery:
+            with accepting or trio.CancelScope():
+                while True:
+                    await room.acquire()
+                    nursery.start_soon(serve, await _accept(listener))
+    finally:
+        if leave is not None:
+            _empty_backlog(listener, leave)
+
+
+def _empty_backlog(listener: trio.SocketListener, leave: Leave) -> None:
+    """Accept what waits, without waiting. What can't be accepted is for the books to settle."""
+    if listener.socket.fileno() < 0:
+        return
+    with socket.socket(fileno=os.dup(listener.socket.fileno())) as backlog:
+        for _ in range(WAITING):
+            try:
+                sock, _ = backlog.accept()
+            except OSError as error:
+                if error.errno in ENDED:
+                    continue
+                return
+            with sock:
+                leave(sock)
 
 
 async def _accept(listener: trio.SocketListener) -> trio.socket.SocketType:
@@ -87,5 +132,5 @@ async def _accept(listener: trio.SocketListener) -> trio.socket.SocketType:
         except OSError as error:
             if error.errno in NO_ROOM:
                 await trio.sleep(NO_ROOM_SECONDS)
-            elif error.errno not in (errno.ECONNABORTED, errno.EPROTO, errno.EPERM):
+            elif error.errno not in ENDED:
                 raise
