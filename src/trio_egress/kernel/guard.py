@@ -167,22 +167,39 @@ def close(nodes: Iterable[Node]) -> tuple[Node, ...]:
     return tuple(found)
 
 
-def take_snapshot(guard: Guard) -> Snapshot:
-    """How everything stands that is protected."""
-    snapshot: Snapshot = {}
-    for root, patterns in guard:
-        search = Search(patterns)
-        for match in search.find(root):
-            note(snapshot, match.path, whole=match.whole)
-            if match.directory and match.whole:
-                note_tree(snapshot, match.path, search)
-        if search.cut:
-            snapshot[UNSEARCHED] = []
-    return snapshot
+class Watch:
+    """The protected files of some directories, looked at when it is made and by `compare`.
+
+    Holds the directories open: an agent that moves one away, or what it is in, moves it in its own view alone.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self.roots = [(os.open(root, os.O_PATH | os.O_DIRECTORY), root, patterns) for root, patterns in guard]
+        self.before = self.take_snapshot()
+
+    def take_snapshot(self) -> Snapshot:
+        """How everything stands that is protected. Leaves the process in `/`."""
+        snapshot: Snapshot = {}
+        for descriptor, root, patterns in self.roots:
+            os.fchdir(descriptor)
+            search = Search(patterns)
+            found: Snapshot = {}
+            for match in search.find("."):
+                note(found, match.path, whole=match.whole)
+                if match.directory and match.whole:
+                    note_tree(found, match.path, search)
+            if search.cut:
+                found[UNSEARCHED] = []
+            snapshot |= {path and root.rstrip("/") + path[1:]: state for path, state in found.items()}
+        os.chdir("/")
+        return snapshot
+
+    def compare(self) -> dict[str, Any]:
+        return compare(self.before, self.take_snapshot())
 
 
-def note_tree(snapshot: Snapshot, root: str, search: Search) -> None:
-    waiting = [root]
+def note_tree(snapshot: Snapshot, folder: str, search: Search) -> None:
+    waiting = [folder]
     while waiting:
         for entry in search.list(waiting.pop()):
             note(snapshot, entry.path)

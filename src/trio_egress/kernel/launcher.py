@@ -96,7 +96,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         for opened in sockets.values():
             opened.close()
         stage = "looking at the protected files"
-        before = guard.take_snapshot(plan["guard"])
+        watch = guard.Watch(plan["guard"])
         stage = "waiting for the network"
         control.expect("configured")
         keep_half_closed()
@@ -107,7 +107,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         os._exit(1)
     # Nothing of the agent is left, and its view of the files still is. Without a report, the supervisor says so.
     with contextlib.suppress(OSError):
-        report.sendall(json.dumps(guard.compare(before, guard.take_snapshot(plan["guard"]))).encode("ascii"))
+        report.sendall(json.dumps(watch.compare()).encode("ascii"))
     os._exit(0)
 
 
