@@ -286,7 +286,9 @@ def test_git_works_in_a_protected_repository(place: Place) -> None:
     script = (
         "git init -q -b main . && git config user.email a@example.com && git config user.name a && touch a"
     )
-    user = {"user": AGENT.pw_uid, "group": AGENT.pw_gid, "extra_groups": []} if AS_ROOT else {}
+    user: dict[str, Any] = (
+        {"user": AGENT.pw_uid, "group": AGENT.pw_gid, "extra_groups": []} if AS_ROOT else {}
+    )
     subprocess.run(
         ["bash", "-c", script],
         cwd=place.work,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.runtime.environment import agent_environment, find_provenance
 
@@ -92,3 +93,9 @@ def test_provenance_tells_github_from_another_ci_and_from_a_desk() -> None:
     assert find_provenance({"CI": "true"}) == {"provider": "self_hosted"}
     github = find_provenance({"GITHUB_ACTIONS": "true", "GITHUB_SHA": "abc", "GITHUB_REPOSITORY": "o/r"})
     assert (github["provider"], github["sha"], github["repository"]) == ("github_actions", "abc", "o/r")
+
+
+@pytest.mark.parametrize("name", ["GITHUB_ENV", "ACTIONS_RUNTIME_TOKEN", "https_proxy", "NO_PROXY"])
+def test_a_closed_name_cannot_be_asked_for(name: str) -> None:
+    with pytest.raises(SandboxError, match=rf"^\[env\] pass: {name} is never passed on"):
+        agent_environment({name: "x"}, ORDINARY, "run-1", 8888, proxy_variables=False, passed=["PATH", name])
