@@ -50,7 +50,7 @@ def start_launcher(plan: Plan) -> Launched:
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", program, str(theirs.fileno()), str(plan_fd)],
-            pass_fds=(theirs.fileno(), plan_fd),
+            pass_fds=(theirs.fileno(), plan_fd, *plan.group.values()),
             env=environment,
         )
     except OSError as error:

@@ -126,6 +126,7 @@ def confine(plan: dict[str, Any], seccomp: bytes, terminal: int | None, kept: in
         os.setresgid(ids["gid"], ids["gid"], ids["gid"])
         os.setresuid(ids["uid"], ids["uid"], ids["uid"])
     yield "limiting the agent"
+    limits.enter_group(plan["group"])
     limits.limit_agent(plan["resources"])
     yield f"entering {plan['directory']} as {ids['name']}"
     os.chdir(plan["directory"])
@@ -197,7 +198,7 @@ def keep_agent(
     poll = select.poll()
     poll.register(control.sock, select.POLLIN)
     poll.register(wake, select.POLLIN)
-    watch = Watch(plan["resources"])
+    watch = Watch(plan["resources"], plan["group"])
     ended = False
     while True:
         ready = dict(poll.poll(None if ended else watch.wait_seconds * 1000))

@@ -40,6 +40,12 @@ def set_memory_score(score: int) -> None:
         file.write(str(score))
 
 
+def enter_group(group: dict[str, int]) -> None:
+    """Move this process into the run's cgroup, where there is one (kernel/cgroup.py)."""
+    if group:
+        os.write(group["procs"], b"0")
+
+
 def leave_keyring() -> None:
     """A session keyring of the agent's own. Where there are none, or no more to be had, nothing is lost by it: the
     system call filter refuses every call that could reach one."""

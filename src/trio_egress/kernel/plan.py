@@ -49,6 +49,7 @@ class Plan:
     resources: Resources
     landlock: Landlock
     guard: Guard
+    group: Mapping[str, int] = attrs.field(factory=dict)
 
 
 def plan_sandbox(

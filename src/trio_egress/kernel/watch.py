@@ -71,9 +71,13 @@ class Reached(NamedTuple):
 
 
 class Watch:
-    """Looks at everything in this PID namespace but PID 1. `values`: members of `resources.Resources`."""
+    """Looks at everything in this PID namespace but PID 1. `values`: members of `resources.Resources`.
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    `group`: descriptors of the run's cgroup, whose word is taken where it counts (kernel/cgroup.py).
+    """
+
+    def __init__(self, values: dict[str, Any], group: dict[str, int]) -> None:
+        self._group = group
         self._memory: int | None = values["memory"]
         self._processes: int | None = values["processes"]
         self._cpu: int | None = values["cpu_seconds"]
@@ -90,6 +94,8 @@ class Watch:
 
     def explain(self, code: int) -> Reached | None:
         """The limit that an agent which ended with `code` had come to, as far as it shows."""
+        if reached := self._judge_group():
+            return reached
         name = _SIGNALS.get(-code)
         if name and self._values[name] is not None:
             return Reached(name, self._values[name], True)
@@ -99,9 +105,9 @@ class Watch:
         """What the agent must be ended for. What it only touched is kept in `noted`."""
         start = time.monotonic()
         processes = list(read_processes())
-        reached = self._judge_count(processes, start) or self._judge_cpu(processes)
+        reached = self._judge_group() or self._judge_count(processes, start) or self._judge_cpu(processes)
         left = GROWTH_BYTES
-        if reached is None and self._memory is not None:
+        if reached is None and self._memory is not None and "memory" not in self._group:
             used = self._measure(processes, self._memory)
             self._judge_descriptors()
             left = self._memory - used
@@ -127,9 +133,20 @@ class Watch:
     def _judge_cpu(self, processes: list[Process]) -> Reached | None:
         if self._cpu is None:
             return None
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        total = used.ru_utime + used.ru_stime + sum(read_cpu_seconds(p.pid) for p in processes)
+        if "cpu" in self._group:
+            total = read_counts(self._group["cpu"])["usage_usec"] / 1e6
+        else:
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
+            total = used.ru_utime + used.ru_stime + sum(read_cpu_seconds(p.pid) for p in processes)
         return Reached("cpu_seconds", self._cpu, True) if total > self._cpu else None
+
+    def _judge_group(self) -> Reached | None:
+        """What the kernel has done about the run's cgroup."""
+        if "pids" in self._group and self._processes and read_counts(self._group["pids"])["max"]:
+            self.noted = Reached("processes", self._processes, False)
+        if "memory" in self._group and self._memory and read_counts(self._group["memory"])["oom_kill"]:
+            return Reached("memory", self._memory, True)
+        return None
 
     def _judge_descriptors(self) -> None:
         """The kernel refuses more to a process that has them all, and that is enough."""
@@ -195,6 +212,12 @@ def read(path: str) -> bytes:
 def read_strictly(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read() or b""
+
+
+def read_counts(descriptor: int) -> dict[str, int]:
+    """A file of a cgroup with a name and a number on each line."""
+    lines = os.pread(descriptor, 4096, 0).decode("ascii").splitlines()
+    return {name: int(count) for name, count in (line.split() for line in lines)}
 
 
 def read_cpu_seconds(pid: int) -> float:

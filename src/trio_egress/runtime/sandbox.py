@@ -12,6 +12,7 @@ import trio
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.apply import Launched, build_sandbox, start_launcher
+from trio_egress.kernel.cgroup import find_own_parent, open_group
 from trio_egress.kernel.identity import Identities, give_up_root
 from trio_egress.kernel.limits import SUPERVISOR_SCORE, set_memory_score
 from trio_egress.kernel.plan import Plan
@@ -44,6 +45,15 @@ async def open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sand
 
     Raises SandboxError when it cannot be built exactly as planned.
     """
+    with open_group(find_own_parent(), plan.resources) as group:
+        if group is not None:
+            plan = attrs.evolve(plan, group=group.descriptors)
+        async with _open_sandbox(plan, identities) as sandbox:
+            yield sandbox
+
+
+@asynccontextmanager
+async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sandbox]:
     launched = start_launcher(plan)
     sandbox: Sandbox | None = None
     try:
