@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 
+from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.canonical import render_canonical, render_stored
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.findings import Findings
@@ -40,6 +41,11 @@ Receipt = dict[str, object]
 Change = Callable[[Receipt], None]
 
 
+def render_counters(**counts: int) -> dict[str, object]:
+    """The fact of a close receipt: every counter, at 0 where it is not given."""
+    return {"counters": {name: [counts.get(name, 0), 60 * counts.get(name, 0)] for name in COUNTERS}}
+
+
 class Scribe:
     """Writes a chain line by line with a clock of its own; `lines` are what it has written."""
 
@@ -47,6 +53,7 @@ class Scribe:
         self.chain = Chain(key, session)
         self.now_ns = START_NS
         self.lines: list[bytes] = []
+        self.redirected = 0
         self._ids = 0
 
     def tick(self) -> int:
@@ -55,7 +62,14 @@ class Scribe:
 
     def draft(self, host: str = "api.example.com", **members: object) -> Draft:
         self._ids += 1
-        facts = {"flow": self._ids, "host": host, "port": 443, "proto": "tls", "reason": "a reason"}
+        facts = {
+            "flow": self._ids,
+            "connection": self._ids,
+            "host": host,
+            "port": 443,
+            "proto": "tls",
+            "reason": "a reason",
+        }
         known: dict[str, object] = {
             "action_id": uuid7(self.now_ns, self._ids.to_bytes(10, "big")),
             "target": f"tls://{host}:443",
@@ -70,6 +84,9 @@ class Scribe:
         return self
 
     def append(self, draft: Draft) -> Scribe:
+        """One receipt. What is first heard of a connection here, the kernel has counted."""
+        if draft.transport == "transparent" and draft.phase != "outcome" and "connection" in draft.facts:
+            self.redirected += 1
         self.lines.append(self.chain.append(draft, self.tick()))
         return self
 
@@ -86,8 +103,14 @@ class Scribe:
         self.lines.append(self.chain.heartbeat(self.tick()))
         return self
 
-    def close(self, reason: str = "exited", facts: Mapping[str, object] | None = None) -> Scribe:
-        self.lines.append(self.chain.close(reason, self.tick(), facts))
+    def close(
+        self, reason: str = "exited", facts: Mapping[str, object] | None = None, *, books: bool = True
+    ) -> Scribe:
+        """The end, with books that balance."""
+        counters = render_counters(redirected=self.redirected)
+        self.lines.append(
+            self.chain.close(reason, self.tick(), {**(counters if books else {}), **(facts or {})})
+        )
         return self
 
     @property

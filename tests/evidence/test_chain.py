@@ -18,6 +18,7 @@ from tests.evidence.specimens import (
     Scribe,
     codes,
     record_of,
+    render_counters,
     replay,
     write_chain,
 )
@@ -127,7 +128,8 @@ def test_a_heartbeat_says_what_was_recorded_before_it() -> None:
 
 def test_the_close_states_what_came_before_it_and_the_bytes_of_all_outcomes() -> None:
     scribe = Scribe().open().allow(up=3, down=4).allow(up=30, down=40).block()
-    closing = _parse(scribe.close("exited", {"agent_exit_code": 7, "bytes_up": 999}).lines)[-1]
+    facts = {"agent_exit_code": 7, "bytes_up": 999}
+    closing = _parse(scribe.close("exited", facts, books=False).lines)[-1]
     assert _control(closing, "close") == {
         "run_nonce": SESSION.run_nonce,
         "open_nonce": SESSION.open_nonce,
@@ -154,7 +156,7 @@ def test_a_clock_that_runs_backwards_is_recorded_as_standing_still() -> None:
         chain.open(START_NS),
         chain.append(Scribe().draft(verdict="block"), START_NS - 5),
         chain.heartbeat(START_NS - 10**12),
-        chain.close("exited", 0),
+        chain.close("exited", 0, render_counters(redirected=1)),
     ]
     assert {record_of(receipt)["timestamp"] for receipt in _parse(lines)} == {"2027-01-15T08:00:00Z"}
     assert codes(replay(lines)) == []

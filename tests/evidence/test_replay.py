@@ -132,7 +132,7 @@ def _prior(receipt: Receipt) -> None:
         (BEAT, setting_control("heartbeat", "beat", True), ["member.type"]),
         (BEAT, _two_payloads, ["session.member"]),
         (BEAT, setting("transport", "transparent"), ["session.member"]),
-        (BLOCK, setting("transport", "receipt_session"), ["session.member"]),
+        (BLOCK, setting("transport", "receipt_session"), ["balance.redirected", "session.member"]),
         (CLOSE, setting_control("close", "run_nonce", "cc"), ["session.member"]),
         (CLOSE, setting_control("close", "open_nonce", "cc"), ["session.member"]),
         (CLOSE, setting_control("close", "final_seq", 6), ["session.member"]),
@@ -154,7 +154,7 @@ def _prior(receipt: Receipt) -> None:
         (INTENT, _drop("decision_phase"), ["pair.no_intent"]),
         (INTENT, setting("verdict", "block"), ["pair.verdict"]),
         (OUTCOME, setting("target", "tls://other.example:443"), ["pair.differs"]),
-        (OUTCOME, setting("transport", "connect"), ["pair.differs"]),
+        (OUTCOME, setting("transport", "connect"), ["balance.proxy", "pair.differs"]),
         (OUTCOME, setting("action_type", "write"), ["pair.differs"]),
         # facts and sums
         (OUTCOME, setting_fact("bytes_up", 11), ["sum.bytes"]),
@@ -313,5 +313,5 @@ def test_a_receipt_without_ext_counts_no_bytes() -> None:
         del record_of(receipt)["precedent_refs"]
 
     played = replay(rewrite(write_chain(), {BLOCK: strip, BEAT: strip, CLOSE: strip}))
-    assert codes(played) == []
+    assert codes(played) == ["balance.missing"]
     assert played.tally.domains_touched == ["api.example.com", "b.example.com"]

@@ -33,6 +33,10 @@ _VERSION = Shape("the integer 1", lambda value: type(value) is int and value == 
 FACTS: Mapping[str, Shape] = {
     "v": _VERSION,
     "flow": UINT64,
+    "connection": UINT64,
+    "connections": UINT64,
+    "counter": TEXT,
+    "lost": TEXT,
     "host": TEXT,
     "port": _PORT,
     "proto": TEXT,

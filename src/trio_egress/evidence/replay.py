@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import BinaryIO
 
+from trio_egress.evidence.balance import Balance, Books
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.facts import EXT_NAME
 from trio_egress.evidence.findings import Findings
@@ -28,6 +29,9 @@ _PAYLOADS = {Step.OPEN: "open", Step.HEARTBEAT: "heartbeat", Step.CLOSE: "close"
 LINE_START = b'{"version":1,"action_record":{"version":1,"action_id":"'
 """How every stored receipt starts."""
 
+NEVER_STOOD = "refused"
+"""The close reason of a run whose sandbox was never there, so that nothing was counted either."""
+
 _NOTHING: Mapping[str, object] = {}
 
 
@@ -38,6 +42,8 @@ class Replay:
         self.findings = findings
         self.tally = Tally()
         self.pairing = Pairing(findings, file)
+        self.books = Books()
+        self.balance: Balance | None = None
         self.state = SessionState.NEW
         self.opening: Mapping[str, object] = _NOTHING
         self.closing: Mapping[str, object] = _NOTHING
@@ -55,6 +61,7 @@ class Replay:
         self._last_ns = 0
         self._beats = 0
         self._readable = True
+        self._counted = True
         self.torn = False
 
     def feed(self, raw: bytes) -> None:
@@ -64,7 +71,7 @@ class Replay:
         if not isinstance(line, Line):
             self.findings.add_misfits(line, self._file, self.lines)
             self.final_seq += 1
-            self._readable = False
+            self._readable = self._counted = False
             return
         self.findings.add_misfits(line.misfits, self._file, self.lines)
         self._check_signature(line)
@@ -73,6 +80,8 @@ class Replay:
         if not line.misfits:
             self._check_session(line)
             self._count(line)
+        else:
+            self._counted = False
         self.head = line.hash
         self._readable = True
 
@@ -91,7 +100,7 @@ class Replay:
         """A line that was not read because it is too long."""
         self.lines += 1
         self.final_seq += 1
-        self._readable = False
+        self._readable = self._counted = False
         self._find("line.length", f"{LINE_BYTES} bytes or more", f"less than {LINE_BYTES} bytes")
 
     def _find(self, code: str, found: str, expected: str, place: str = "") -> None:
@@ -238,6 +247,21 @@ class Replay:
         self.pairing.check_sums(self.close_facts, self.lines)
         for at in self.pairing.lines_without_outcome():
             self.findings.add("pair.no_outcome", self._file, at, "no outcome", "one before the close receipt")
+        if closing["close_reason"] != NEVER_STOOD or not self.books.is_empty:
+            self._check_balance()
+
+    def _check_balance(self) -> None:
+        self.balance = self.books.balance(self.close_facts.get("counters"))
+        if self.balance.missing:
+            missing = ", ".join(self.balance.missing) if self.balance.rows else "any counter"
+            self._find("balance.missing", "a close receipt without it", missing, f"ext.{EXT_NAME}.counters")
+        for row in self.balance.rows:
+            if row.unexplained and self._counted:  # else the line that was not counted is the finding
+                self._find(
+                    f"balance.{row.counter}",
+                    f"{row.recorded} in receipts",
+                    f"{row.counted}, as the kernel counted",
+                )
 
     def _expect_payload(
         self, name: str, payload: Mapping[str, object], expected: Mapping[str, object]
@@ -250,6 +274,7 @@ class Replay:
         self.tally.feed(line.record, facts)
         if "session_control" not in line.record:
             self.pairing.feed(line.record, facts, self.lines)
+            self.books.feed(line.record, facts)
 
 
 def _facts(line: Line) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from trio_egress.evidence.balance import Balance
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Finding, Findings
 from trio_egress.evidence.receipt_form import VERDICTS
@@ -79,6 +80,7 @@ class Report:
     ended_at: str = ""
     close_reason: str = ""
     totals: dict[str, int] = attrs.field(factory=dict)
+    balance: Balance | None = None
     not_proven: tuple[str, ...] = ()
 
     @property
@@ -126,6 +128,7 @@ def conclude(
         started_at=replay.started_at,
         ended_at=replay.ended_at,
         close_reason=_show(replay.closing.get("close_reason")),
+        balance=replay.balance,
         totals={name: replay.tally.totals[name] for name in (*VERDICTS, "other")},
         not_proven=tuple(unproven),
     )
@@ -161,6 +164,7 @@ def render_text(report: Report) -> str:
         ("head", report.head),
         ("time", f"{report.started_at} to {report.ended_at}" if report.started_at else ""),
         ("ended by", report.close_reason),
+        ("books", render_balance(report.balance) if report.close_reason else ""),
     ]
     lines = [_SENTENCES[report.verdict]]
     if report.error:
@@ -186,11 +190,37 @@ def render_json(report: Report) -> dict[str, object]:
         **{
             name: value
             for name, value in attrs.asdict(report, recurse=False).items()
-            if name not in ("verdict", "findings", "notes", "not_proven")
+            if name not in ("verdict", "findings", "notes", "not_proven", "balance")
         },
+        "balance": _list_balance(report.balance),
         "findings": [{**attrs.asdict(finding), "message": finding.message} for finding in report.findings],
         "notes": list(report.notes),
         "not_proven": list(report.not_proven),
+    }
+
+
+def render_balance(balance: Balance | None) -> str:
+    """One line: whether what the kernel counted is what the receipts tell."""
+    if balance is None:
+        return "nothing was counted: the sandbox never stood"
+    if not balance.rows:
+        return "NOT BALANCED: no counters"
+    if balance.is_even:
+        return f"balanced: the kernel counted {balance.events}, the receipts tell of each; unexplained 0"
+    rows = [f"{row.counter} {row.unexplained:+d}" for row in balance.rows if row.unexplained]
+    wanting = [f"no counter {name}" for name in balance.missing]
+    return f"NOT BALANCED: unexplained {balance.unexplained} ({', '.join(rows + wanting)})"
+
+
+def _list_balance(balance: Balance | None) -> dict[str, object] | None:
+    if balance is None:
+        return None
+    rows = [{**attrs.asdict(row), "unexplained": row.unexplained} for row in balance.rows]
+    return {
+        "even": balance.is_even,
+        "unexplained": balance.unexplained,
+        "missing": list(balance.missing),
+        "rows": rows,
     }
 
 

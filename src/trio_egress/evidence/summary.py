@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.replay import Replay
-from trio_egress.evidence.report import Report, Verdict
+from trio_egress.evidence.report import Report, Verdict, render_balance
 
-ROWS = 12
-"""Rows of a table: more would not fit a screen."""
+ROWS = 13
+"""Rows of a table: more would not fit a screen; and every counter of the books."""
 
 _CELL_CHARS = 100
 _SENTENCES = {
@@ -30,6 +31,7 @@ def render_summary(report: Report, replay: Replay, agent_exit_code: int | None, 
         [
             *_render_head(report, replay, agent_exit_code, policy_path),
             *_render_tables(replay),
+            *_render_books(replay),
             *_render_end(report),
         ]
     )
@@ -70,6 +72,25 @@ def _render_tables(replay: Replay) -> Iterator[str]:
         [(_code(target), f"{times}", _code(reason)) for (target, reason), times in denials],
         "Nothing was denied.",
     )
+
+
+def _render_books(replay: Replay) -> Iterator[str]:
+    """The kernel's counters beside the receipts, where there is a close receipt that could have any."""
+    if not replay.closing:
+        return
+    rows = replay.balance.rows if replay.balance else ()
+    yield from _render_table(
+        "Books",
+        ("counted by the kernel", "times", "in receipts", "unexplained"),
+        [
+            (COUNTERS[row.counter], f"{row.counted}", f"{row.recorded}", f"{row.unexplained}")
+            for row in rows
+            if row.counted or row.recorded
+        ],
+        "The kernel counted nothing.",
+    )
+    yield ""
+    yield f"{render_balance(replay.balance)}."
 
 
 def _render_table(
