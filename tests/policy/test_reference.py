@@ -6,6 +6,7 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 
+import attrs
 import pytest
 
 from trio_egress.errors import PolicyError
@@ -14,8 +15,10 @@ from trio_egress.policy.addresses import is_outside
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.destination import parse_destination, split_port
 from trio_egress.policy.engine import decide
+from trio_egress.policy.files import DEFAULT_PROTECT, Files
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.index import build_index
+from trio_egress.policy.limits import Limits
 from trio_egress.policy.load import load_policy
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
@@ -79,6 +82,27 @@ def test_each_pin_is_accepted(line: str, _meaning: str) -> None:
     assert load_policy(f"{HEAD}[resolve]\n{quoted(line)[0]}\n", "agent.toml").resolve.pins
 
 
+def test_what_is_protected_by_default_is_all_listed_with_its_reason() -> None:
+    listed = [path for paths, _because in table("| protected | because") for path in quoted(paths)]
+    assert sorted(listed) == sorted(DEFAULT_PROTECT)
+
+
+@pytest.mark.parametrize(
+    ("header", "keys"), [("| key | default | meaning", Files), ("| key | at least", Limits)]
+)
+def test_every_key_of_a_table_is_listed(header: str, keys: type) -> None:
+    assert [quoted(row[0])[0] for row in table(header)] == [field.name for field in attrs.fields(keys)]
+
+
+@pytest.mark.parametrize(("key", "least", "_of_what"), table("| key | at least"))
+def test_each_limit_has_its_least_value(key: str, least: str, _of_what: str) -> None:
+    written = f'"{least}"' if " " in least else least
+    limits = load_policy(f"{HEAD}[limits]\n{quoted(key)[0]} = {written}\n", "f").limits
+    number = getattr(limits, quoted(key)[0])
+    with pytest.raises(PolicyError, match=f"must be at least {least}"):
+        load_policy(f"{HEAD}[limits]\n{quoted(key)[0]} = {number - 1}\n", "f")
+
+
 def parse_attempt(text: str) -> Attempt:
     """`HTTP POST host:port`, `TLS host:port` or `DNS host`."""
     protocol, *method, authority = text.split()
@@ -110,7 +134,7 @@ def test_each_policy_is_accepted_or_fails_with_the_errors_shown_below_it() -> No
         elif language == "toml":
             assert load_policy(text, "agent.toml").rules
             tried += 1
-    assert tried == 3
+    assert tried == 5
 
 
 def test_the_compiled_form_is_that_of_the_example() -> None:

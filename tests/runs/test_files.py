@@ -194,8 +194,8 @@ def test_a_working_directory_that_is_moved_in_the_agents_view_is_looked_at_all_t
     # is the agent's user, as root it is not.
     folder = place.path
     movable = str(folder).startswith("/tmp/") and not AS_ROOT
-    move = f"cd /; mv {folder} /tmp/moved && mkdir -p {folder}/work"
-    ended = place.run(write_policy(), *tries(move, "echo x >/tmp/moved/work/.envrc"))
+    move = f"cd /; mv {folder} /tmp/moved && mkdir -p {place.work}"
+    ended = place.run(write_policy(), *tries(move, f"echo x >/tmp/moved/{place.work.name}/.envrc"))
     assert ended.text == ("done 0\ndone 1\n" if movable else "")
     assert touched(ended) == ({"created": [".envrc"]} if movable else {})
     assert (place.work / ".envrc").exists() == movable

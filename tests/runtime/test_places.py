@@ -28,7 +28,7 @@ def test_paths_are_found_from_home_and_working_directory(tmp_path: Path) -> None
     found = places(tmp_path, files)
     assert found.write == (
         f"{tmp_path}/home/.cache",
-        f"{tmp_path}/work/build",
+        str(tmp_path / "work" / "build"),
         f"{tmp_path}/else",
         f"{tmp_path}/work",
         "/dev/shm",

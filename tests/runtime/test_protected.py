@@ -13,7 +13,7 @@ from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.protected import UNKNOWN, add_message, read_report
 from trio_egress.runtime.spec import End
 
-WORK = Path("/work")
+WORK = Path("/here")
 NONE: dict[str, Any] = {
     **{kind: [] for kind in ("changed", "created", "removed")},
     **{f"{kind}_count": 0 for kind in ("changed", "created", "removed")},
@@ -35,19 +35,19 @@ def test_where_nothing_became_of_them_nothing_is_said() -> None:
 
 def test_files_are_named_as_in_the_working_directory() -> None:
     said = message(
-        changed=["/work/a", "/other/b"], changed_count=2, removed=["/work/c\n\x1b[31m\udc80"], removed_count=1
+        changed=["/here/a", "/other/b"], changed_count=2, removed=["/here/c\n\x1b[31m\udc80"], removed_count=1
     )
     assert said == f"protected files: changed a, /other/b; removed c\ufffd\ufffd[31m\ufffd{LOOK}"
 
 
 def test_a_few_are_named_and_the_rest_is_counted() -> None:
-    said = message(created=[f"/work/{n}" for n in range(20)], created_count=30)
+    said = message(created=[f"/here/{n}" for n in range(20)], created_count=30)
     assert said == f"protected files: created 0, 1, 2, 3, 4, 25 more{LOOK}"
 
 
 def test_it_is_said_after_what_ended_the_run() -> None:
     assert (
-        message("ended", created=["/work/a"], created_count=1) == f"ended; protected files: created a{LOOK}"
+        message("ended", created=["/here/a"], created_count=1) == f"ended; protected files: created a{LOOK}"
     )
 
 
