@@ -16,11 +16,11 @@ import trio
 from trio_egress.errors import RecorderError, SandboxError, TrioEgressError
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.session import Session
-from trio_egress.kernel import netlink
+from trio_egress.kernel.counters import Counters, read_books
 from trio_egress.kernel.mounts import View, find_sockets
 from trio_egress.kernel.plan import plan_sandbox
 from trio_egress.policy.compiled import policy_hash
-from trio_egress.proxy.doors import open_doors
+from trio_egress.proxy.doors import Doors, open_doors
 from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.names import Names
@@ -29,7 +29,7 @@ from trio_egress.runtime.agent import FORWARDED, AgentEnd, run_agent
 from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.places import find_places
 from trio_egress.runtime.protected import add_message, read_report
-from trio_egress.runtime.sandbox import open_sandbox
+from trio_egress.runtime.sandbox import Sandbox, open_sandbox
 from trio_egress.runtime.seal import open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
 
@@ -69,8 +69,7 @@ async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterato
                 await sandbox.end()
                 touched = read_report(sandbox.sockets["report"])
                 doors.close(FLUSH_GRACE_SECONDS)
-            counters = await trio.to_thread.run_sync(netlink.read_counters, sandbox.sockets["netfilter"])
-            drops.settle(counters)
+            counters = await _settle(sandbox, doors)
     except SandboxError as error:
         ended, counters, touched = AgentEnd(End.REFUSED, message=str(error)), {}, None
     facts: dict[str, object] = {
@@ -83,6 +82,16 @@ async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterato
         facts["protected"] = touched
     recorder.conclude(ended.end.value, facts)
     return add_message(ended, touched, spec.directory)
+
+
+async def _settle(sandbox: Sandbox, doors: Doors) -> Counters:
+    """End all traffic and close the books. What can't be counted can't be vouched for: RecorderError."""
+    try:
+        counters = await trio.to_thread.run_sync(read_books, sandbox.sockets)
+    except SandboxError as error:
+        raise RecorderError(f"the kernel's counters could not be read: {error}") from None
+    await doors.settle(counters)
+    return counters
 
 
 def _view(spec: RunSpec) -> View:
