@@ -25,6 +25,7 @@ AGENT_SCORE = 1000
 """oom_score_adj: the agent goes first, then what is around it, and the supervisor stays."""
 
 SUPERVISOR_SCORE = -900
+"""As root; else the caller's own score stays, as long as the agent's is higher."""
 
 FEWEST_NUMBERS = 1024
 NUMBERS_TO_SPARE = 300
@@ -38,6 +39,19 @@ def set_memory_score(score: int) -> None:
     """
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(str(score))
+
+
+def keep_supervisor(*, root: bool) -> None:
+    """Let this process stay when the machine is out of memory. Not before the launcher has started: it would inherit it.
+
+    A caller that is itself the first to go (some runners start everything at 1000) may mostly step back.
+    """
+    if root:
+        set_memory_score(SUPERVISOR_SCORE)
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        own = int(file.read())
+    if own >= SANDBOX_SCORE:
+        set_memory_score(SANDBOX_SCORE - 1)
 
 
 def enter_group(group: dict[str, int]) -> None:

@@ -14,7 +14,7 @@ from trio_egress.errors import SandboxError
 from trio_egress.kernel.apply import Launched, build_sandbox, start_launcher
 from trio_egress.kernel.cgroup import find_own_parent, open_group
 from trio_egress.kernel.identity import Identities, give_up_root
-from trio_egress.kernel.limits import SUPERVISOR_SCORE, set_memory_score
+from trio_egress.kernel.limits import keep_supervisor
 from trio_egress.kernel.plan import Plan
 
 END_SECONDS = 5.0
@@ -58,9 +58,8 @@ async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[San
     sandbox: Sandbox | None = None
     try:
         await trio.to_thread.run_sync(build_sandbox, launched, identities)
+        keep_supervisor(root=identities.root)
         if identities.root:
-            # Not before the launcher has started: it would inherit this.
-            set_memory_score(SUPERVISOR_SCORE)
             give_up_root(identities.supervisor)
         launched.control.setblocking(False)
         sandbox = Sandbox(trio.socket.from_stdlib_socket(launched.control), launched.sockets, launched)
