@@ -42,7 +42,7 @@ def set_memory_score(score: int) -> None:
 
 
 def keep_supervisor(*, root: bool) -> None:
-    """Let this process stay when the machine is out of memory. Not before the launcher has started: it would inherit it.
+    """Let this process stay when memory is short. Not before the launcher has started, which would inherit it.
 
     A caller that is itself the first to go (some runners start everything at 1000) may mostly step back.
     """
