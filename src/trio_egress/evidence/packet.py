@@ -42,6 +42,7 @@ FilePath = Union[str, "os.PathLike[str]"]
 POLICY_NAME = "policy.toml"
 COMPILED_NAME = "policy-compiled.json"
 PUBLIC_KEY_NAME = "public-key.txt"
+POSTURE_NAME = "posture.json"
 
 KEY_BYTES = 16_384
 """A PEM key is some hundred bytes; a longer file is something else."""
@@ -58,12 +59,14 @@ _BINARY = getattr(os, "O_BINARY", 0)
 class PacketFacts:
     """What a run knows of itself when its chain is closed; all else comes from the evidence file.
 
-    `policy_path` is where the operator's policy was. `pinned`: the public key was the operator's before the run, not
-    made for it; only then is the packet's own verdict `valid`.
+    `posture_measured` is posture.json as the open receipt binds it, empty where nothing was measured. `policy_path` is
+    where the operator's policy was. `pinned`: the public key was the operator's before the run, not made for it; only
+    then is the packet's own verdict `valid`.
     """
 
     run: RunFacts
     posture: Posture
+    posture_measured: bytes
     policy_text: str
     policy_compiled: bytes
     policy_path: str
@@ -94,6 +97,7 @@ def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
         for name, raw in (
             (POLICY_NAME, policy_text),
             (COMPILED_NAME, facts.policy_compiled),
+            *([(POSTURE_NAME, facts.posture_measured)] if facts.posture_measured else []),
             (PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"),
             (VERIFIER_NAME, render_text(report).encode()),
             (SUMMARY_NAME, summary.encode()),

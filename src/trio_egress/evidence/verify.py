@@ -22,6 +22,7 @@ from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
     POLICY_NAME,
+    POSTURE_NAME,
     PUBLIC_KEY_NAME,
     FilePath,
     Packet,
@@ -105,6 +106,7 @@ def _check_files(packet: Packet, replay: Replay, findings: Findings) -> bool:
     if objects is not None:
         _check_artifacts(packet, objects["artifacts"], findings)
         _check_policy(packet, objects["policy"], replay, findings)
+        _check_posture(packet, replay, findings)
         _check_key(packet, replay, findings)
     return True
 
@@ -123,6 +125,17 @@ def _check_policy(packet: Packet, policy: Mapping[str, object], replay: Replay, 
         found = expected if raw is None else f"sha256:{hashlib.sha256(raw).hexdigest()}"
         if found != expected:
             findings.add("packet.policy", name, 0, describe(found), describe(expected))
+
+
+def _check_posture(packet: Packet, replay: Replay, findings: Findings) -> None:
+    """The measured posture is the one that the open receipt binds; a session that binds none has none."""
+    expected = replay.opening.get("posture_capsule_sha256")
+    if not expected:
+        return
+    raw = _read(packet, POSTURE_NAME, findings)
+    found = expected if raw is None else hashlib.sha256(raw).hexdigest()
+    if found != expected:
+        findings.add("packet.posture", POSTURE_NAME, 0, describe(found), describe(expected))
 
 
 def _check_key(packet: Packet, replay: Replay, findings: Findings) -> None:

@@ -211,6 +211,10 @@ def keep_agent(
             message = control.hear()
             if message["step"] == "probe":
                 probe(plan, control, seccomp, message["targets"])
+            elif message["step"] == "end":
+                end_all()
+                ended = True
+                control.tell("ended")
             elif not ended:
                 obey(agent, message, terminal)
 

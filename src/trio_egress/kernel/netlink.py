@@ -42,7 +42,7 @@ _TABLE_LOCAL, _RTPROT_STATIC, _SCOPE_HOST, _RTN_LOCAL = 255, 4, 254, 2
 # linux/netfilter/nfnetlink.h, nf_tables.h
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NFTABLES = 10
-_GETOBJ = 19
+_GETOBJ, _GETOBJ_RESET = 19, 21
 _NFPROTO_INET = 1
 _COUNTER_OBJECT = 1
 
@@ -158,13 +158,16 @@ def run_batch(nf: socket.socket, messages: Sequence[nft.Message]) -> None:
     request(nf, requests, [_describe(message) for message in messages])
 
 
-def read_counters(nf: socket.socket) -> dict[str, tuple[int, int]]:
-    """The named counters of the table: name → packets, bytes. Each is exact; the set is no snapshot."""
+def read_counters(nf: socket.socket, *, reset: bool = False) -> dict[str, tuple[int, int]]:
+    """The named counters of the table: name → packets, bytes. Each is exact; the set is no snapshot.
+
+    `reset` sets each to zero as it is read.
+    """
     decoder = _codec().nftables[nft.Kind.OBJECT]
     query = decoder()
     query["nfgen_family"] = _NFPROTO_INET
     query["attrs"] = [("NFTA_OBJ_TABLE", nft.TABLE), ("NFTA_OBJ_TYPE", _COUNTER_OBJECT)]
-    _send(nf, _encode(query, _NFTABLES << 8 | _GETOBJ, _REQUEST | _DUMP, 1))
+    _send(nf, _encode(query, _NFTABLES << 8 | (_GETOBJ_RESET if reset else _GETOBJ), _REQUEST | _DUMP, 1))
     counters = {}
     for answer in _answers(nf):
         if answer.flags & _DUMP_INTERRUPTED:

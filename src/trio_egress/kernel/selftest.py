@@ -1,7 +1,7 @@
 """Tries, inside the sandbox and confined like the agent, what the boundary must stop, and tells what happened.
 
-Runs in a fork of PID 1, so standard library only. It believes nothing: each probe does the thing and reports the kernel's
-answer. What the answers must be is not known here (`kernel/posture.py`).
+Runs in a fork of PID 1, so standard library only. It believes nothing: each probe does the thing and reports the
+kernel's answer. What the answers must be is not known here (`kernel/posture.py`).
 
 Rule 1: a probe that was stopped says `denied:<errno name>`; one that got through says what it got.
 Rule 2: nothing it does outlives it, wherever it gets through.

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import trio
 
-from trio_egress.runtime.sandbox import Sandbox
+from trio_egress.runtime.sandbox import END_SECONDS, Sandbox
 from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
 
 MESSAGE_BYTES = 65536
@@ -190,7 +190,18 @@ async def _hear(sandbox: Sandbox) -> dict[str, object] | None:
     return message
 
 
-async def ask(sandbox: Sandbox, **message: object) -> dict[str, object] | None:
-    """One word to PID 1 and its answer; None when it is gone. Only while no agent runs."""
+async def ask(sandbox: Sandbox, answer: str, **message: object) -> dict[str, Any] | None:
+    """One word to PID 1 and its `answer`; None when it is gone. What it had said of the agent before is passed over."""
     await _say(sandbox, **message)
-    return await _hear(sandbox)
+    while (heard := await _hear(sandbox)) is not None:
+        if heard["step"] in (answer, "failed"):
+            return heard
+    return None
+
+
+async def end_inside(sandbox: Sandbox) -> None:
+    """Have PID 1 kill everything else inside; where it does not answer, it is ended too."""
+    with trio.move_on_after(END_SECONDS) as patience:
+        await ask(sandbox, "ended", step="end")
+    if patience.cancelled_caught:
+        await sandbox.end()

@@ -1,26 +1,39 @@
 """Has the boundary tried from inside, before the agent runs and after it, against canaries that this process holds.
 
 Rule 1: a probe's own word is not enough where a canary can tell: one connection to a canary is a hole.
-Rule 2: a wrong answer before the agent: it never runs. After it: the run's evidence can't be trusted to be whole.
+Rule 2: a wrong answer before the agent: it never runs. After it: the evidence of the run can't be trusted to be whole.
+Rule 3: what the probes sent is not the agent's: it is taken out of the kernel's counters and its log.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
 import trio
 
 from trio_egress.errors import SandboxError
+from trio_egress.kernel import netlink
+from trio_egress.kernel.mounts import View
+from trio_egress.kernel.nflog import DATAGRAM_BYTES
+from trio_egress.kernel.plan import Plan
 from trio_egress.kernel.posture import find_wrong
 from trio_egress.runtime.agent import ask
 from trio_egress.runtime.sandbox import Sandbox
 
 PROBE_SECONDS = 20.0
-"""The probes take some 10 ms; none of them may wait for anything."""
+"""The probes take some 15 ms; none of them may wait for anything."""
+
+SOCKETS_TRIED = 64
+
+Answers = Mapping[str, str]
+Counters = Mapping[str, tuple[int, int]]
 
 
 @attrs.frozen
@@ -49,30 +62,81 @@ def open_canaries() -> Iterator[Canaries]:
         yield Canaries(tcp, abstract, name)
 
 
-async def measure(
-    sandbox: Sandbox, canaries: Canaries, hidden: Sequence[str], sockets: Sequence[str]
-) -> Mapping[str, str]:
-    """The answers of every probe, all of them right; raises SandboxError with those that are wrong."""
+async def measure(sandbox: Sandbox, canaries: Canaries, view: View) -> Answers:
+    """The answers of every probe, all of them right; SandboxError with those that are wrong. No agent runs then."""
     targets = {
         "port": canaries.tcp.getsockname()[1],
         "abstract": canaries.name,
-        "hidden": list(hidden),
-        "sockets": list(sockets)[:64],
+        "hidden": list(view.hide),
+        "sockets": list(view.sockets)[:SOCKETS_TRIED],
     }
     with trio.move_on_after(PROBE_SECONDS) as patience:
-        message = await ask(sandbox, step="probe", targets=targets)
+        message = await ask(sandbox, "measured", step="probe", targets=targets)
     if patience.cancelled_caught or message is None or message["step"] != "measured":
-        raise SandboxError(f"the boundary could not be measured from inside ({message})")
-    answers = message["answers"]
-    assert isinstance(answers, dict)
+        raise SandboxError("the boundary could not be measured from inside: PID 1 gave no answer")
+    answers: Answers = message["answers"]
     if "failure" in answers:
         raise SandboxError(f"the boundary could not be measured from inside: {answers['failure']}")
     wrong = [str(item) for item in find_wrong(answers)]
     if canaries.touched():
         wrong.append("a canary on the host was reached from inside")
     if wrong:
-        raise SandboxError("the sandbox does not hold on this machine: " + "; ".join(wrong))
+        raise SandboxError(f"the sandbox does not hold on this machine: {'; '.join(wrong)}")
     return answers
+
+
+async def measure_again(sandbox: Sandbox, canaries: Canaries, view: View) -> dict[str, tuple[int, int]]:
+    """Measure once more when the agent is gone; what the probes themselves added to each counter (rule 3).
+
+    Raises SandboxError. Only when nobody reads the log any more.
+    """
+    netfilter, log = sandbox.sockets["netfilter"], sandbox.sockets["log"]
+    before = await trio.to_thread.run_sync(netlink.read_counters, netfilter)
+    await measure(sandbox, canaries, view)
+    after = await trio.to_thread.run_sync(netlink.read_counters, netfilter)
+    _empty(log)
+    return {
+        name: (packets - before[name][0], size - before[name][1]) for name, (packets, size) in after.items()
+    }
+
+
+async def forget_probes(sandbox: Sandbox) -> None:
+    """Before the agent runs: the counters at zero, and the log empty."""
+    await trio.to_thread.run_sync(_forget, sandbox.sockets["netfilter"], sandbox.sockets["log"])
+
+
+def _forget(netfilter: socket.socket, log: socket.socket) -> None:
+    netlink.read_counters(netfilter, reset=True)
+    _empty(log)
+
+
+def _empty(log: socket.socket) -> None:
+    log.setblocking(False)
+    try:
+        while log.recv(DATAGRAM_BYTES):
+            pass
+    except BlockingIOError:
+        return
+
+
+def render_posture(plan: Plan, answers: Answers) -> bytes:
+    """posture.json: what this machine is, and what the probes inside answered."""
+    system = os.uname()
+    document = {
+        "version": 1,
+        "kernel": system.release,
+        "machine": system.machine,
+        "python": platform.python_version(),
+        "root": plan.identities.root,
+        "landlock_abi": plan.landlock.abi,
+        "probes": dict(answers),
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def hash_posture(raw: bytes) -> str:
+    """As the open receipt binds it (`posture_capsule_sha256`)."""
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _has_connection(sock: socket.socket) -> bool:

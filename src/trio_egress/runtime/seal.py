@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -19,6 +19,7 @@ from trio_egress.evidence.journal import Journal, open_journal
 from trio_egress.evidence.packet import PacketFacts, write_packet
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
+from trio_egress.kernel.posture import DENIED
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.spec import End, RunResult, RunSpec
@@ -38,6 +39,18 @@ class Evidence:
     directory: int
     journal: Journal
     started_ns: int
+
+
+@attrs.define
+class Record:
+    """What a run leaves for its packet, filled in as it goes."""
+
+    evidence: Evidence
+    ended: AgentEnd = attrs.field(factory=lambda: AgentEnd(End.REFUSED))
+    answers: Mapping[str, str] = attrs.field(factory=dict)
+    posture: bytes = b""
+    refused: int = 0
+    head: str = ""
 
 
 @contextmanager
@@ -79,10 +92,11 @@ def _open_journal(directory: int, spec: RunSpec) -> Journal:
     return journal
 
 
-def seal(spec: RunSpec, evidence: Evidence, ended: AgentEnd, refused: int, head: str) -> RunResult:
+def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
     """Write the packet, and say what came of the run. Never raises: a packet that can't be written is an end too."""
+    ended = record.ended
     try:
-        verdict = write_packet(evidence.directory, _packet_facts(spec, evidence, ended))
+        verdict = write_packet(evidence.directory, _packet_facts(spec, evidence, record))
         trouble = _find_trouble(spec, evidence, verdict)
     except RecorderError as error:
         trouble = str(error)
@@ -94,8 +108,8 @@ def seal(spec: RunSpec, evidence: Evidence, ended: AgentEnd, refused: int, head:
         run_id=spec.run_id,
         agent_code=ended.code,
         message=ended.message,
-        refused=refused,
-        head=head,
+        refused=record.refused,
+        head=record.head,
         not_found=ended.not_found,
     )
 
@@ -115,7 +129,7 @@ def _find_trouble(spec: RunSpec, evidence: Evidence, verdict: Verdict) -> str:
     return ""
 
 
-def _packet_facts(spec: RunSpec, evidence: Evidence, ended: AgentEnd) -> PacketFacts:
+def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFacts:
     now = time.time_ns()
     return PacketFacts(
         run=RunFacts(
@@ -123,9 +137,10 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, ended: AgentEnd) -> PacketF
             agent_identity=os.path.basename(spec.command[0]),
             started_ns=evidence.started_ns,
             completed_ns=now,
-            agent_exit_code=ended.code,
+            agent_exit_code=record.ended.code,
         ),
-        posture=_posture(spec),
+        posture=_posture(spec, record.answers),
+        posture_measured=record.posture,
         policy_text=spec.policy_text,
         policy_compiled=render_compiled(spec.policy),
         policy_path=str(spec.policy_path),
@@ -135,15 +150,15 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, ended: AgentEnd) -> PacketF
     )
 
 
-def _posture(spec: RunSpec) -> Posture:
-    """What this run enforced by construction. What was not measured inside is `unknown`."""
+def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:
+    """What was measured inside, in the words of the packet; `unknown` where no probe ran."""
     agent, host = spec.identities.agent, spec.identities.supervisor
     return Posture(
         enforcement_mode="enforce",
         runner_os=platform.system().lower(),
         runner_arch=platform.machine(),
-        raw_socket_status="unknown",
-        docker_socket_status="unknown",
+        raw_socket_status=_status(answers, "raw_socket", "packet_socket"),
+        docker_socket_status={"hidden": "masked"}.get(answers.get("docker_socket", ""), "unknown"),
         dns_udp_status="proxied",
         browser_proxy_status="forced",
         websocket_frame_scanning="off",
@@ -156,3 +171,10 @@ def _posture(spec: RunSpec) -> Posture:
         script_basename=os.path.basename(spec.command[0]),
         script_arg_count=len(spec.command) - 1,
     )
+
+
+def _status(answers: Mapping[str, str], *probes: str) -> str:
+    found = [answers.get(probe, "") for probe in probes]
+    if not all(found):
+        return "unknown"
+    return "denied" if all(answer.startswith(DENIED) for answer in found) else "allowed"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -25,12 +27,21 @@ from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
-from trio_egress.runtime.agent import FORWARDED, AgentEnd, run_agent
+from trio_egress.runtime.agent import FORWARDED, AgentEnd, end_inside, run_agent
 from trio_egress.runtime.limits import find_limits
+from trio_egress.runtime.measure import (
+    Canaries,
+    forget_probes,
+    hash_posture,
+    measure,
+    measure_again,
+    open_canaries,
+    render_posture,
+)
 from trio_egress.runtime.places import find_places
 from trio_egress.runtime.protected import add_message, read_report
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
-from trio_egress.runtime.seal import open_evidence, seal
+from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
 
 if sys.version_info < (3, 11):
@@ -42,54 +53,99 @@ async def run(spec: RunSpec) -> RunResult:
 
     Raises SandboxError when the evidence directory cannot be used: then there is nothing to seal.
     """
-    chain = Chain(spec.key, _session(spec))
     with trio.open_signal_receiver(*FORWARDED) as signals, open_evidence(spec) as evidence:
-        ended, refused = AgentEnd(End.REFUSED), 0
+        record = Record(evidence)
         try:
-            async with open_recorder(chain, evidence.journal, spec.watch) as recorder:
-                ended = await _run_recorded(spec, recorder, signals)
-                refused = recorder.refused
+            with open_canaries() as canaries:
+                await _run_sandboxed(spec, record, signals, canaries)
+        except SandboxError as error:
+            await _record_refusal(spec, record, error)
         except BaseExceptionGroup as group:
-            ended = _end_of_failure(group)
-        return seal(spec, evidence, ended, refused, chain.head)
+            record.ended = _end_of_failure(group)
+        return seal(spec, evidence, record)
 
 
-async def _run_recorded(spec: RunSpec, recorder: Recorder, signals: AsyncIterator[int]) -> AgentEnd:
-    """Sandbox, doors, agent; and the other way round: agent, doors, open connections, sandbox."""
-    try:
-        limits = find_limits(spec.policy.limits)
-        plan = plan_sandbox(
-            spec.command, spec.environment, spec.identities, _view(spec), spec.proxy_port, limits
-        )
-        async with open_sandbox(plan, spec.identities) as sandbox:
-            gate = Gate(spec.policy, recorder, Names())
-            drops = Drops(sandbox.sockets["log"], recorder)
-            async with open_doors(sandbox.sockets, gate, drops) as doors:
-                ended = await run_agent(sandbox, signals, spec.timeout_seconds)
-                await sandbox.end()
-                touched = read_report(sandbox.sockets["report"])
-                doors.close(FLUSH_GRACE_SECONDS)
-            counters = await _settle(sandbox, doors)
-    except SandboxError as error:
-        ended, counters, touched = AgentEnd(End.REFUSED, message=str(error)), {}, None
+async def _run_sandboxed(
+    spec: RunSpec, record: Record, signals: AsyncIterator[int], canaries: Canaries
+) -> None:
+    """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
+    view, limits = _view(spec), find_limits(spec.policy.limits)
+    plan = plan_sandbox(spec.command, spec.environment, spec.identities, view, spec.proxy_port, limits)
+    async with open_sandbox(plan, spec.identities) as sandbox:
+        record.answers = await measure(sandbox, canaries, view)
+        await forget_probes(sandbox)
+        record.posture = render_posture(plan, record.answers)
+        async with _open_recorder(spec, record) as recorder:
+            try:
+                again = partial(measure_again, sandbox, canaries, view)
+                ended, facts = await _run_recorded(spec, recorder, sandbox, signals, again)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await sandbox.end()  # no agent outlives its record
+            touched = read_report(sandbox.sockets["report"])
+            recorder.conclude(ended.end.value, {**facts, "protected": touched})
+            record.ended = add_message(ended, touched, spec.directory)
+
+
+async def _run_recorded(
+    spec: RunSpec,
+    recorder: Recorder,
+    sandbox: Sandbox,
+    signals: AsyncIterator[int],
+    again: Callable[[], Awaitable[Counters]],
+) -> tuple[AgentEnd, dict[str, object]]:
+    """Doors, agent; and the other way round: agent, doors, open connections, posture again, books.
+
+    With what the close will say.
+    """
+    gate = Gate(spec.policy, recorder, Names())
+    drops = Drops(sandbox.sockets["log"], recorder)
+    async with open_doors(sandbox.sockets, gate, drops) as doors:
+        ended = await run_agent(sandbox, signals, spec.timeout_seconds)
+        await end_inside(sandbox)
+        doors.close(FLUSH_GRACE_SECONDS)
+    counters = await _settle(sandbox, doors, again)
     facts: dict[str, object] = {
         "agent_exit_code": ended.code,
         "counters": {name: list(pair) for name, pair in counters.items()},
     }
     if ended.limit:
         facts["limit"] = ended.limit
-    if touched is not None:
-        facts["protected"] = touched
-    recorder.conclude(ended.end.value, facts)
-    return add_message(ended, touched, spec.directory)
+    return ended, facts
 
 
-async def _settle(sandbox: Sandbox, doors: Doors) -> Counters:
-    """End all traffic and close the books. What can't be counted can't be vouched for: RecorderError."""
+@asynccontextmanager
+async def _open_recorder(spec: RunSpec, record: Record) -> AsyncIterator[Recorder]:
+    chain = Chain(spec.key, _session(spec, record.posture))
     try:
+        async with open_recorder(chain, record.evidence.journal, spec.watch) as recorder:
+            try:
+                yield recorder
+            finally:
+                record.refused = recorder.refused
+    finally:
+        record.head = chain.head
+
+
+async def _record_refusal(spec: RunSpec, record: Record, error: SandboxError) -> None:
+    """A sandbox that does not stand, or does not hold, is evidence too: opened and closed, with nothing in between."""
+    record.ended = AgentEnd(End.REFUSED, message=str(error))
+    try:
+        async with _open_recorder(spec, record) as recorder:
+            recorder.conclude(End.REFUSED.value)
+    except BaseExceptionGroup as group:
+        record.ended = _end_of_failure(group)
+
+
+async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[Counters]]) -> Counters:
+    """Measure again, end all traffic, close the books. What can't be counted can't be vouched for: RecorderError."""
+    try:
+        probed = await again()
         counters = await trio.to_thread.run_sync(read_books, sandbox.sockets)
     except SandboxError as error:
-        raise RecorderError(f"the kernel's counters could not be read: {error}") from None
+        raise RecorderError(f"the boundary could not be shown to have held to the end: {error}") from None
+    for name, (packets, size) in probed.items():
+        counters[name] = counters[name][0] - packets, counters[name][1] - size
     await doors.settle(counters)
     return counters
 
@@ -108,7 +164,7 @@ def _view(spec: RunSpec) -> View:
     )
 
 
-def _session(spec: RunSpec) -> Session:
+def _session(spec: RunSpec, posture: bytes) -> Session:
     agent = spec.identities.agent
     return Session(
         run_id=spec.run_id,
@@ -120,6 +176,7 @@ def _session(spec: RunSpec) -> Session:
         actor=os.path.basename(spec.command[0]),
         containment_nonce=os.urandom(16).hex(),
         contained_uid=str(agent.uid),
+        posture_capsule_sha256=hash_posture(posture) if posture else "",
     )
 
 
