@@ -115,8 +115,9 @@ def watch(root: Path, *patterns: str) -> Iterator[dict[str, Any]]:
     here = os.getcwd()
     watched = Watch([(str(root), list(patterns))])
     try:
+        before = watched.take_snapshot()
         yield told
-        told |= watched.compare()
+        told |= guard.compare(before, watched.take_snapshot())
     finally:
         os.chdir(here)
         for descriptor, _, _ in watched.roots:
@@ -198,6 +199,24 @@ def test_what_could_not_be_looked_at_is_told(
     with watch(tmp_path, "a") as told:
         monkeypatch.setattr(Search.__init__, "__defaults__", (after,))
     assert told["searched"] == searched
+
+
+def test_a_tree_is_watched_to_its_bottom(tmp_path: Path) -> None:
+    make(tmp_path, "hooks/a/b/c")
+    with watch(tmp_path, "hooks") as told:
+        (tmp_path / "hooks/a/b/c").write_text("x")
+    assert names(tmp_path, told["changed"]) == ["hooks/a/b/c"]
+
+
+def test_a_directory_that_cannot_be_entered_is_told(tmp_path: Path) -> None:
+    make(tmp_path, "file")
+    with watch(tmp_path, "*") as told:
+        roots = [(os.open(tmp_path / "file", os.O_PATH), str(tmp_path), ["*"])]
+        watched = Watch([])
+        watched.roots = roots
+        assert watched.take_snapshot() == {guard.UNSEARCHED: []}
+        os.close(roots[0][0])
+    assert told["searched"] == "all"
 
 
 def test_a_file_that_goes_while_it_is_looked_at_leaves_the_search_incomplete() -> None:

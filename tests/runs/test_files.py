@@ -153,6 +153,20 @@ def test_what_the_agent_creates_is_told_by_receipt_and_message(place: Place) -> 
     assert ended.verify_foreign() == 0
 
 
+@pytest.mark.parametrize(("owner", "mode"), [(AGENT.pw_uid, 0o700), (os.geteuid(), 0o770)])
+def test_it_is_told_where_the_supervisor_itself_could_not_look(place: Place, owner: int, mode: int) -> None:
+    os.chown(place.work, owner, AGENT.pw_gid)
+    place.work.chmod(mode)
+    ended = place.run(
+        write_policy(), *tries("mkdir -p a/.git; echo x >a/.git/config; chmod 0 a/.git a; true")
+    )
+    for name in ("a", "a/.git"):
+        (place.work / name).chmod(0o755)
+    assert ended.text == "done 0\n"
+    assert touched(ended) == {"created": ["a/.git"]}
+    assert protected(ended)["searched"] == "all"
+
+
 def test_a_directory_moved_aside_with_what_is_protected_in_it_is_told(place: Place) -> None:
     for name in (".git", ".envrc"):
         (place.work / "deep/er").mkdir(parents=True, exist_ok=True)

@@ -168,20 +168,22 @@ def close(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 class Watch:
-    """The protected files of some directories, looked at when it is made and by `compare`.
-
-    Holds the directories open: an agent that moves one away, or what it is in, moves it in its own view alone.
+    """The protected files of some directories, which it holds open: an agent that moves one away, or what it is in,
+    moves a name in its own view.
     """
 
     def __init__(self, guard: Guard) -> None:
         self.roots = [(os.open(root, os.O_PATH | os.O_DIRECTORY), root, patterns) for root, patterns in guard]
-        self.before = self.take_snapshot()
 
     def take_snapshot(self) -> Snapshot:
         """How everything stands that is protected. Leaves the process in `/`."""
         snapshot: Snapshot = {}
         for descriptor, root, patterns in self.roots:
-            os.fchdir(descriptor)
+            try:
+                os.fchdir(descriptor)
+            except OSError:
+                snapshot[UNSEARCHED] = []
+                continue
             search = Search(patterns)
             found: Snapshot = {}
             for match in search.find("."):
@@ -193,9 +195,6 @@ class Watch:
             snapshot |= {path and root.rstrip("/") + path[1:]: state for path, state in found.items()}
         os.chdir("/")
         return snapshot
-
-    def compare(self) -> dict[str, Any]:
-        return compare(self.before, self.take_snapshot())
 
 
 def note_tree(snapshot: Snapshot, folder: str, search: Search) -> None:

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 if __name__ == "__main__":  # run by path, with neither site nor the working directory on sys.path
@@ -80,6 +81,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
             # Before the user namespace, so that nobody inside it can ever take a mount off.
             syscalls.unshare(syscalls.CLONE_NEWNS)
             view.apply_mounts(plan["mounts"])
+            watch = guard.Watch(plan["guard"])
             become(plan["identities"]["supervisor"])
             tie_to_parent()
         stage = "creating the namespaces"
@@ -89,6 +91,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         stage = "preparing the file system view"
         if not plan["identities"]["root"]:
             view.apply_mounts(plan["mounts"])
+            watch = guard.Watch(plan["guard"])
         stage = "opening the sockets inside"
         sockets = open_sockets(plan["proxy_port"])
         report, sockets["report"] = socket.socketpair()
@@ -96,7 +99,8 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         for opened in sockets.values():
             opened.close()
         stage = "looking at the protected files"
-        watch = guard.Watch(plan["guard"])
+        with agents_rights(plan["identities"]):
+            before = watch.take_snapshot()
         stage = "waiting for the network"
         control.expect("configured")
         keep_half_closed()
@@ -106,8 +110,8 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         control.tell("failed", message=f"{stage}: {error}")
         os._exit(1)
     # Nothing of the agent is left, and its view of the files still is. Without a report, the supervisor says so.
-    with contextlib.suppress(OSError):
-        report.sendall(json.dumps(watch.compare()).encode("ascii"))
+    with contextlib.suppress(OSError), agents_rights(plan["identities"]):
+        report.sendall(json.dumps(guard.compare(before, watch.take_snapshot())).encode("ascii"))
     os._exit(0)
 
 
@@ -130,6 +134,21 @@ def become(ids: dict[str, Any]) -> None:
     os.setresgid(ids["gid"], ids["gid"], ids["gid"])
     os.setresuid(ids["uid"], ids["uid"], ids["uid"])
     syscalls.raise_capabilities()
+
+
+@contextlib.contextmanager
+def agents_rights(identities: dict[str, Any]) -> Iterator[None]:
+    """Look at files with the agent's rights, beside our own over what is the agent's. Nothing of it runs meanwhile."""
+    if not identities["root"]:
+        yield
+        return
+    own, agent = (os.geteuid(), os.getegid()), identities["agent"]
+    os.setegid(agent["gid"])
+    os.seteuid(agent["uid"])
+    yield
+    os.seteuid(own[0])
+    os.setegid(own[1])
+    tie_to_parent()
 
 
 def keep_half_closed() -> None:
