@@ -11,7 +11,7 @@ import trio.testing
 from tests.proxy.conftest import receive_all, receive_exactly, receive_until, reset, script
 
 if TYPE_CHECKING:
-    from tests.proxy.conftest import OpenWorld, Upstreams, World
+    from tests.proxy.conftest import OpenWorld, Resolver, Upstreams, World
 
 HOST = "api.example"
 RULE = f'[[egress]]\ndestination = "{HOST}"\n'
@@ -425,6 +425,27 @@ async def test_silence_between_requests_ends_the_connection(
 
 
 # an upstream that fails
+
+
+async def test_name_with_only_inside_addresses_is_refused_with_403(
+    open_world: OpenWorld, resolver: Resolver
+) -> None:
+    resolver.answers[HOST.encode()] = ["10.0.0.1", "127.0.0.1"]
+    async with open_world(RULE) as world:
+        answer = await ask(world, GET)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert problem["detail"] == world.outcome().facts["reason"]
+    assert "10.0.0.1 is private" in problem["detail"]
+    assert "allow_private = true" in problem["remedy"]
+    assert (world.outcome().verdict, world.outcome().layer) == ("block", "address")
+    assert "dialled" not in world.outcome().facts
+
+
+async def test_denied_name_is_never_resolved(open_world: OpenWorld, resolver: Resolver) -> None:
+    async with open_world(RULE) as world:
+        await ask(world, GET.replace(b"api.", b"evil."), "evil.example")
+    assert resolver.asked == []
 
 
 async def test_refused_dial_is_an_upstreams_failure(open_world: OpenWorld, upstreams: Upstreams) -> None:

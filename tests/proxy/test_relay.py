@@ -160,6 +160,30 @@ async def test_cancelled_move_leaves_no_pipe(size: int) -> None:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize("side", ["agent", "upstream"])
+async def test_reset_while_splicing_names_the_side_that_has_it(side: str) -> None:
+    faults: list[str] = []
+
+    async def carry_on() -> None:
+        try:
+            await move(source.peer, sink.peer, ignore)
+        except (PeerError, UpstreamError) as fault:
+            faults.append(str(fault))
+
+    with open_pairs() as (source, sink):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carry_on)
+            await source.far.send_all(BULK[: BULK_BYTES + 1000])
+            await receive_some(sink, BULK_BYTES + 1000)
+            await trio.testing.wait_all_tasks_blocked()
+            if side == "upstream":
+                reset(sink.far)
+                await source.far.send_all(b"more")
+            else:
+                reset(source.far)
+    assert faults == [f"the {side} reset the connection"]
+
+
 async def receive_some(pair: Pair, least: int) -> None:
     got = 0
     while got < least:
