@@ -527,6 +527,19 @@ async def test_upstream_that_resets_inside_a_body_resets_the_agent(
     assert world.outcome().facts["reason"] == "the upstream reset the connection"
 
 
+async def test_upstream_that_closes_inside_a_body_resets_the_agent(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"
+    async with open_world(RULE, {HOST: await upstreams.serve(script((GET, said)))}) as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(GET)
+        with pytest.raises(trio.BrokenResourceError):
+            await receive_all(agent)
+        await agent.aclose()
+    assert world.outcome().facts["reason"] == "the upstream ended inside a body"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -640,6 +653,23 @@ async def test_agent_that_resets_inside_a_body_resets_the_upstream(
         await trio.testing.wait_all_tasks_blocked()
     assert ends == [b"reset"]
     assert world.outcome().facts["reason"] == "the agent reset the connection"
+
+
+async def test_agent_that_closes_inside_a_body_resets_the_upstream(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        with pytest.raises(trio.BrokenResourceError):
+            await receive_all(stream)
+
+    async with open_world(RULE, {HOST: await upstreams.serve(serve)}) as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(b"PUT /a HTTP/1.1\r\nHost: api.example\r\nContent-Length: 100\r\n\r\nhello")
+        await agent.send_eof()
+        with pytest.raises(trio.BrokenResourceError):
+            await agent.receive_some()
+        await agent.aclose()
+    assert world.outcome().facts["reason"] == "the agent ended inside a body"
 
 
 async def test_agent_that_breaks_its_chunks_resets_the_upstream(

@@ -97,6 +97,21 @@ async def test_bytes_read_ahead_come_first() -> None:
     assert await carry(BULK, ahead=BULK) == (BULK + BULK, 2 * len(BULK), 2 * len(BULK))
 
 
+async def test_sink_that_does_not_read_holds_the_source_back() -> None:
+    counts: list[int] = []
+    with open_pairs() as (source, sink):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move, source.peer, sink.peer, counts.append)
+            nursery.start_soon(source.far.send_all, bytes(200_000_000))
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            held = sum(counts)
+            assert BULK_BYTES < held < 100_000_000
+            await receive_some(sink, held)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert sum(counts) > held
+            nursery.cancel_scope.cancel()
+
+
 async def test_source_that_ends_early_moves_less() -> None:
     assert await carry(BULK, limit=len(BULK) + 1) == (BULK, len(BULK), len(BULK))
 
