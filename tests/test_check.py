@@ -81,7 +81,7 @@ def test_what_needs_root_or_its_absence_runs_where_it_belongs(tmp_path: Path) ->
     source = (
         "@pytest.mark.root\ndef test_r(): pass\n@pytest.mark.ordinary\ndef test_o(): pass\ndef test_b(): pass"
     )
-    ran = run_suite(tmp_path, source, "--no-skips", "-v")
+    ran = run_suite(tmp_path, source, "--no-skips", "-vv")
     assert ran.returncode == 0
     assert "2 passed, 1 deselected" in ran.stdout
     assert ("test_r" in ran.stdout) == (os.geteuid() == 0)
