@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,13 @@ def test_what_needs_root_or_its_absence_runs_where_it_belongs(tmp_path: Path) ->
 def test_the_demo_is_the_readme_line() -> None:
     demo = check.find_demo()
     assert demo in (ROOT / "README.md").read_text("utf-8").splitlines()
+
+
+def test_each_program_that_is_installed_is_driven_by_a_test() -> None:
+    tests = "".join(
+        path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)
+    )
+    assert [program for program in check.PROGRAMS if not re.search(rf"\b{program}\b", tests)] == []
 
 
 def test_what_runs_on_every_python_is_there() -> None:
