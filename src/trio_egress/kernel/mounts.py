@@ -15,7 +15,8 @@ import attrs
 from trio_egress.errors import SandboxError
 
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
-RESOLVER_TEXT = "# trio-egress answers every name\nnameserver 127.0.0.1\noptions timeout:5 attempts:1\n"
+RESOLVER_TEXT = "# trio-egress answers every name\nnameserver 127.0.0.1\noptions timeout:1 attempts:5\n"
+"""A stub that needs a second for its answer has not seen the question: its socket was full."""
 
 
 @attrs.frozen
