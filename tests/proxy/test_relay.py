@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -130,6 +132,17 @@ async def test_without_descriptors_bytes_are_copied() -> None:
         assert await carry_last() == (BULK, len(BULK), len(BULK))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_without_pipe_pages_bytes_are_copied() -> None:
+    """Root has no such limit: then they are spliced all the same."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(80):
+            for end in os.pipe():
+                stack.callback(os.close, end)
+            with contextlib.suppress(PermissionError):
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 1 << 20)
+        assert await carry(BULK) == (BULK, len(BULK), len(BULK))
 
 
 @pytest.mark.parametrize("refused_end", ["source", "sink"])
