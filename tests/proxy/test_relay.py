@@ -114,6 +114,43 @@ async def test_sink_that_does_not_read_holds_the_source_back() -> None:
             nursery.cancel_scope.cancel()
 
 
+class Turns(trio.abc.Instrument):
+    """Counts the turns of Trio's loop."""
+
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_bulk_of_many_takes_one_splice_a_turn() -> None:
+    turns = Turns()
+    spliced: list[int] = []
+    trio.lowlevel.add_instrument(turns)
+
+    async def carry_one() -> None:
+        moved = 0
+
+        def count(size: int) -> None:
+            nonlocal moved
+            if moved >= BULK_BYTES:
+                spliced.append(turns.count)
+            moved += size
+
+        with open_pairs() as (source, sink):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(source.far.send_all, BULK)
+                nursery.start_soon(receive_some, sink, len(BULK))
+                await move(source.peer, sink.peer, count, len(BULK))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(carry_one)
+    trio.lowlevel.remove_instrument(turns)
+    assert len(spliced) > 100
+    assert len(spliced) == len(set(spliced))
+
+
 async def test_source_that_ends_early_moves_less() -> None:
     assert await carry(BULK, limit=len(BULK) + 1) == (BULK, len(BULK), len(BULK))
 
