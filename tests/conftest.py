@@ -1,7 +1,8 @@
 """What holds for every test.
 
 Rule 1: where nothing may be skipped (`--no-skips`, CI=true), a skipped test fails the run.
-Rule 2: what only root can do is marked `root`, and not selected as an ordinary user; `./check` runs the suite as both.
+Rule 2: what only root can do is marked `root`, what only others are refused `ordinary`; each is selected only where it
+belongs, and `./check` runs the suite as both.
 """
 
 from __future__ import annotations
@@ -18,11 +19,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.geteuid() == 0:
-        return
-    for_root = [item for item in items if item.get_closest_marker("root")]
-    config.hook.pytest_deselected(items=for_root)
-    items[:] = [item for item in items if item not in for_root]
+    foreign = "ordinary" if os.geteuid() == 0 else "root"
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(foreign)])
+    items[:] = [item for item in items if not item.get_closest_marker(foreign)]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

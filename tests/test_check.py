@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,7 @@ check = load_check()
 def run_suite(folder: Path, source: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a made-up suite under this suite's conftest.py."""
     shutil.copy(ROOT / "tests/conftest.py", folder)
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers = root: only root\n")
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    root: r\n    ordinary: o\n")
     (folder / "test_it.py").write_text(f"import pytest\n{source}\n")
     environment = {name: value for name, value in os.environ.items() if name != "CI"}
     return subprocess.run(
@@ -77,15 +78,26 @@ def test_a_run_without_skips_passes(tmp_path: Path) -> None:
     assert run_suite(tmp_path, "def test_b(): pass", "--no-skips", CI="true").returncode == 0
 
 
-def test_what_only_root_can_do_is_run_by_root_alone(tmp_path: Path) -> None:
-    ran = run_suite(tmp_path, "@pytest.mark.root\ndef test_a(): pass\ndef test_b(): pass", "--no-skips")
+def test_what_needs_root_or_its_absence_runs_where_it_belongs(tmp_path: Path) -> None:
+    source = (
+        "@pytest.mark.root\ndef test_r(): pass\n@pytest.mark.ordinary\ndef test_o(): pass\ndef test_b(): pass"
+    )
+    ran = run_suite(tmp_path, source, "--no-skips", "-vv")
     assert ran.returncode == 0
-    assert ("2 passed" if os.geteuid() == 0 else "1 passed, 1 deselected") in ran.stdout
+    assert "2 passed, 1 deselected" in ran.stdout
+    assert ("test_r" in ran.stdout) == (os.geteuid() == 0)
 
 
 def test_the_demo_is_the_readme_line() -> None:
     demo = check.find_demo()
     assert demo in (ROOT / "README.md").read_text("utf-8").splitlines()
+
+
+def test_each_program_that_is_installed_is_driven_by_a_test() -> None:
+    tests = "".join(
+        path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)
+    )
+    assert [program for program in check.PROGRAMS if not re.search(rf"\b{program}\b", tests)] == []
 
 
 def test_what_runs_on_every_python_is_there() -> None:

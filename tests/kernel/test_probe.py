@@ -214,7 +214,7 @@ syscalls.install_seccomp(b"".join(struct.pack("<HBBI", *line) for line in lines)
     assert "modprobe" in told
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the agent as another user")
+@pytest.mark.root
 def test_interpreter_that_the_agent_may_not_start_is_a_line_with_its_cure(tmp_path: Path) -> None:
     closed = tmp_path / "home"
     closed.mkdir(mode=0o700)

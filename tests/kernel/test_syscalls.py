@@ -118,13 +118,13 @@ def test_drop_capabilities_empties_all_sets_for_ever() -> None:
     assert told == "0 0 0 0 0"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root has the right")
+@pytest.mark.ordinary
 def test_drop_capabilities_fails_where_the_bounding_set_stays() -> None:
     done = run("drop_capabilities()")
     assert "PermissionError: [Errno 1] prctl(PR_CAPBSET_DROP): Operation not permitted" in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has what is kept")
+@pytest.mark.root
 def test_kept_capabilities_survive_the_change_of_user() -> None:
     change = "os.setresuid(65533, 65533, 65533); "
     effective = "print(int(status('CapEff')['CapEff'], 16) != 0)"

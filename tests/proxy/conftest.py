@@ -211,6 +211,27 @@ class Upstreams:
         return port
 
 
+class Resolver(trio.abc.HostnameResolver):
+    """A resolver of a test's own, in the place that Trio has for one."""
+
+    def __init__(self) -> None:
+        self.answers: dict[bytes, Sequence[str]] = {}
+        self.asked: list[bytes] = []
+
+    async def getaddrinfo(  # type: ignore[override]
+        self, host: bytes, port: int | None, family: int, type: int, proto: int, flags: int
+    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        self.asked.append(host)
+        if host not in self.answers:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if not self.answers[host]:
+            await trio.sleep_forever()
+        return [(0, 0, 0, "", (address, 0)) for address in self.answers[host]]
+
+    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
+        raise AssertionError("nobody looks up an address")
+
+
 OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
@@ -225,6 +246,13 @@ async def upstreams(authority: trustme.CA) -> AsyncIterator[Upstreams]:
         made = Upstreams(nursery, authority)
         yield made
         made.close()
+
+
+@pytest.fixture
+async def resolver() -> Resolver:
+    made = Resolver()
+    trio.socket.set_custom_hostname_resolver(made)
+    return made
 
 
 @pytest.fixture

@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 import trio
-import trio.abc
 import trio.testing
 
 from trio_egress.model import HOST_INTERNAL, Endpoint, Name, Upstream
 from trio_egress.proxy.dial import Dialled, Undialled, dial, find_endpoints
 from trio_egress.proxy.gate import Limits
 
+if TYPE_CHECKING:
+    from tests.proxy.conftest import Resolver
+
 HOST = Name("api.example")
 LIMITS = Limits()
-
-
-class Resolver(trio.abc.HostnameResolver):
-    """A resolver of a test's own, in the place that Trio has for one."""
-
-    def __init__(self) -> None:
-        self.answers: dict[bytes, Sequence[str]] = {}
-        self.asked: list[bytes] = []
-
-    async def getaddrinfo(  # type: ignore[override]
-        self, host: bytes, port: int | None, family: int, type: int, proto: int, flags: int
-    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        self.asked.append(host)
-        if host not in self.answers:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if not self.answers[host]:
-            await trio.sleep_forever()
-        return [(0, 0, 0, "", (address, 0)) for address in self.answers[host]]
-
-    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
-        raise AssertionError("nobody looks up an address")
-
-
-@pytest.fixture
-async def resolver() -> Resolver:
-    made = Resolver()
-    trio.socket.set_custom_hostname_resolver(made)
-    return made
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import trio.testing
 from tests.proxy.conftest import receive_all, receive_exactly, receive_until, reset, script
 
 if TYPE_CHECKING:
-    from tests.proxy.conftest import OpenWorld, Upstreams, World
+    from tests.proxy.conftest import OpenWorld, Resolver, Upstreams, World
 
 HOST = "api.example"
 RULE = f'[[egress]]\ndestination = "{HOST}"\n'
@@ -427,6 +427,27 @@ async def test_silence_between_requests_ends_the_connection(
 # an upstream that fails
 
 
+async def test_name_with_only_inside_addresses_is_refused_with_403(
+    open_world: OpenWorld, resolver: Resolver
+) -> None:
+    resolver.answers[HOST.encode()] = ["10.0.0.1", "127.0.0.1"]
+    async with open_world(RULE) as world:
+        answer = await ask(world, GET)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert problem["detail"] == world.outcome().facts["reason"]
+    assert "10.0.0.1 is private" in problem["detail"]
+    assert "allow_private = true" in problem["remedy"]
+    assert (world.outcome().verdict, world.outcome().layer) == ("block", "address")
+    assert "dialled" not in world.outcome().facts
+
+
+async def test_denied_name_is_never_resolved(open_world: OpenWorld, resolver: Resolver) -> None:
+    async with open_world(RULE) as world:
+        await ask(world, GET.replace(b"api.", b"evil."), "evil.example")
+    assert resolver.asked == []
+
+
 async def test_refused_dial_is_an_upstreams_failure(open_world: OpenWorld, upstreams: Upstreams) -> None:
     async with open_world(RULE, {HOST: await upstreams.refused_port()}) as world:
         answer = await ask(world, GET)
@@ -504,6 +525,19 @@ async def test_upstream_that_resets_inside_a_body_resets_the_agent(
             await receive_all(agent)
         await agent.aclose()
     assert world.outcome().facts["reason"] == "the upstream reset the connection"
+
+
+async def test_upstream_that_closes_inside_a_body_resets_the_agent(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"
+    async with open_world(RULE, {HOST: await upstreams.serve(script((GET, said)))}) as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(GET)
+        with pytest.raises(trio.BrokenResourceError):
+            await receive_all(agent)
+        await agent.aclose()
+    assert world.outcome().facts["reason"] == "the upstream ended inside a body"
 
 
 @pytest.mark.parametrize(
@@ -619,6 +653,23 @@ async def test_agent_that_resets_inside_a_body_resets_the_upstream(
         await trio.testing.wait_all_tasks_blocked()
     assert ends == [b"reset"]
     assert world.outcome().facts["reason"] == "the agent reset the connection"
+
+
+async def test_agent_that_closes_inside_a_body_resets_the_upstream(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        with pytest.raises(trio.BrokenResourceError):
+            await receive_all(stream)
+
+    async with open_world(RULE, {HOST: await upstreams.serve(serve)}) as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(b"PUT /a HTTP/1.1\r\nHost: api.example\r\nContent-Length: 100\r\n\r\nhello")
+        await agent.send_eof()
+        with pytest.raises(trio.BrokenResourceError):
+            await agent.receive_some()
+        await agent.aclose()
+    assert world.outcome().facts["reason"] == "the agent ended inside a body"
 
 
 async def test_agent_that_breaks_its_chunks_resets_the_upstream(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -97,6 +99,58 @@ async def test_bytes_read_ahead_come_first() -> None:
     assert await carry(BULK, ahead=BULK) == (BULK + BULK, 2 * len(BULK), 2 * len(BULK))
 
 
+async def test_sink_that_does_not_read_holds_the_source_back() -> None:
+    counts: list[int] = []
+    with open_pairs() as (source, sink):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move, source.peer, sink.peer, counts.append)
+            nursery.start_soon(source.far.send_all, bytes(200_000_000))
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            held = sum(counts)
+            assert BULK_BYTES < held < 100_000_000
+            await receive_some(sink, held)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert sum(counts) > held
+            nursery.cancel_scope.cancel()
+
+
+class Turns(trio.abc.Instrument):
+    """Counts the turns of Trio's loop."""
+
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_bulk_of_many_takes_one_splice_a_turn() -> None:
+    turns = Turns()
+    spliced: list[int] = []
+    trio.lowlevel.add_instrument(turns)
+
+    async def carry_one() -> None:
+        moved = 0
+
+        def count(size: int) -> None:
+            nonlocal moved
+            if moved >= BULK_BYTES:
+                spliced.append(turns.count)
+            moved += size
+
+        with open_pairs() as (source, sink):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(source.far.send_all, BULK)
+                nursery.start_soon(receive_some, sink, len(BULK))
+                await move(source.peer, sink.peer, count, len(BULK))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(carry_one)
+    trio.lowlevel.remove_instrument(turns)
+    assert len(spliced) > 100
+    assert len(spliced) == len(set(spliced))
+
+
 async def test_source_that_ends_early_moves_less() -> None:
     assert await carry(BULK, limit=len(BULK) + 1) == (BULK, len(BULK), len(BULK))
 
@@ -115,6 +169,17 @@ async def test_without_descriptors_bytes_are_copied() -> None:
         assert await carry_last() == (BULK, len(BULK), len(BULK))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_without_pipe_pages_bytes_are_copied() -> None:
+    """Root has no such limit: then they are spliced all the same."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(80):
+            for end in os.pipe():
+                stack.callback(os.close, end)
+            with contextlib.suppress(PermissionError):
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 1 << 20)
+        assert await carry(BULK) == (BULK, len(BULK), len(BULK))
 
 
 @pytest.mark.parametrize("refused_end", ["source", "sink"])
@@ -158,6 +223,30 @@ async def test_cancelled_move_leaves_no_pipe(size: int) -> None:
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("side", ["agent", "upstream"])
+async def test_reset_while_splicing_names_the_side_that_has_it(side: str) -> None:
+    faults: list[str] = []
+
+    async def carry_on() -> None:
+        try:
+            await move(source.peer, sink.peer, ignore)
+        except (PeerError, UpstreamError) as fault:
+            faults.append(str(fault))
+
+    with open_pairs() as (source, sink):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carry_on)
+            await source.far.send_all(BULK[: BULK_BYTES + 1000])
+            await receive_some(sink, BULK_BYTES + 1000)
+            await trio.testing.wait_all_tasks_blocked()
+            if side == "upstream":
+                reset(sink.far)
+                await source.far.send_all(b"more")
+            else:
+                reset(source.far)
+    assert faults == [f"the {side} reset the connection"]
 
 
 async def receive_some(pair: Pair, least: int) -> None:

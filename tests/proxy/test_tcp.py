@@ -104,6 +104,16 @@ async def test_undecided_first_bytes_are_tcp_after_a_pause(
     assert world.outcome().said == ("allow", "outcome", TARGET)
 
 
+async def test_refused_dial_is_a_reset(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    async with open_world(RULE, {f"{HOST}:5432": await upstreams.refused_port()}) as world:
+        agent = await world.agent(HOST, 5432)
+        await agent.send_all(b"\0abc")
+        with pytest.raises(trio.BrokenResourceError):
+            await agent.receive_some()
+        await agent.aclose()
+    assert "connection refused" in world.outcome().facts["reason"]
+
+
 async def test_client_that_closes_without_a_byte_leaves_a_receipt_and_dials_nothing(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:

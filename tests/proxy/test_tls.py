@@ -10,10 +10,11 @@ import trio
 import trio.testing
 from tests.proxy.conftest import receive_all, receive_exactly, render_hello, reset, script
 
+from trio_egress.model import Name
 from trio_egress.wire.tls_hello import ACCESS_DENIED, INTERNAL_ERROR, UNRECOGNIZED_NAME, render_alert
 
 if TYPE_CHECKING:
-    from tests.proxy.conftest import OpenWorld, Upstreams, World
+    from tests.proxy.conftest import OpenWorld, Resolver, Upstreams, World
 
 HOST = "api.example"
 OTHER = "other.example"
@@ -76,6 +77,18 @@ async def test_address_is_judged_by_the_server_name_and_the_name_is_dialled(
         assert await ask(world, HELLO, "93.184.216.34") == b"answer"
     assert world.outcome().target == "tls://api.example:443"
     assert world.outcome().facts["asked"] == "93.184.216.34:443"
+
+
+@pytest.mark.parametrize("asked", ["name by IPv6", "::ffff:93.184.216.34"])
+async def test_ipv6_is_judged_like_ipv4(open_world: OpenWorld, upstreams: Upstreams, asked: str) -> None:
+    port = await upstreams.serve(script((HELLO, b"answer")))
+    async with open_world(RULE, {HOST: port}) as world:
+        addresses = world.gate.names.address_of(Name(HOST))
+        assert addresses is not None
+        host = str(addresses[1]) if asked == "name by IPv6" else asked
+        assert await ask(world, HELLO, host) == b"answer"
+    facts = world.outcome().facts
+    assert facts.get("asked") == (None if asked == "name by IPv6" else "93.184.216.34:443")
 
 
 async def test_address_without_a_server_name_is_judged_as_the_address(
@@ -188,6 +201,13 @@ async def test_agent_that_resets_during_the_dial_ends_with_an_outcome(
 
 
 # an upstream that fails
+
+
+async def test_name_with_only_inside_addresses_is_denied(open_world: OpenWorld, resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["169.254.169.254"]
+    async with open_world(RULE) as world:
+        assert await ask(world, HELLO) == render_alert(ACCESS_DENIED)
+    assert (world.outcome().verdict, world.outcome().layer) == ("block", "address")
 
 
 async def test_refused_dial_is_an_alert_of_our_own_failure(

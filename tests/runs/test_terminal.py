@@ -50,6 +50,10 @@ class Terminal:
             self.seen += os.read(self._master, 65536).decode(errors="replace")
         self._read = at + len(text)
 
+    def is_in_front(self, process: int) -> bool:
+        """Whether the process's job has the foreground, as the kernel sees it."""
+        return os.tcgetpgrp(self._master) == os.getpgid(process)
+
     def start(self, place: Place, *command: str, options: tuple[str, ...] = ()) -> Started:
         """A run whose terminal this is, as its session's leader."""
         return place.start(write_policy(), *command, options=options, **self.streams)
@@ -121,13 +125,15 @@ def test_an_interactive_shell_has_job_control(place: Place, terminal: Terminal) 
     terminal.expect("inside> ")
     assert "no job control" not in terminal.seen
     assert "cannot set terminal process group" not in terminal.seen
-    terminal.type("sleep 600\n")
-    wait_until(lambda: find_processes("600"), "the job")
+    terminal.type("sleep 600.1875\n")
+    wait_until(lambda: find_processes("600.1875"), "the job")
+    (job,) = find_processes("600.1875")
     terminal.type(CTRL_Z)
     terminal.expect("Stopped")
     terminal.expect("inside> ")
     terminal.type("fg\n")
-    terminal.expect("sleep 600\r\n")
+    terminal.expect("sleep 600.1875\r\n")
+    wait_until(lambda: terminal.is_in_front(job), "the job in the foreground")
     terminal.type(CTRL_C)
     terminal.expect("inside> ")
     terminal.type("cat | tr a-z A-Z\n")

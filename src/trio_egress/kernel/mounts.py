@@ -22,7 +22,8 @@ from trio_egress.kernel.protection import Guard, find_points, plan_guard
 
 STAGE = "/run/trio-egress"
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
-RESOLVER_TEXT = "# trio-egress answers every name\nnameserver 127.0.0.1\noptions timeout:5 attempts:1\n"
+RESOLVER_TEXT = "# trio-egress answers every name\nnameserver 127.0.0.1\noptions timeout:1 attempts:5\n"
+"""A stub that needs a second for its answer has not seen the question: its socket was full."""
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  the agent gets its own
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")

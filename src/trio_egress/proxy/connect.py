@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trio_egress.errors import PeerError
 from trio_egress.model import Transport
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, judge_connect
@@ -13,11 +14,19 @@ ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def answer_connect(agent: Peer, head: RequestHead, door: Door, gate: Gate) -> Door | None:
-    """The door behind an allowed CONNECT; None when it was refused. Nothing is dialled and no intent recorded yet."""
+    """The door behind an allowed CONNECT; None when it was refused. Nothing is dialled and no intent recorded yet.
+
+    Raises PeerError when the agent doesn't take the answer, after a receipt of what it had asked for.
+    """
     judged = judge_connect(gate.policy, head, door)
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await refuse_request(agent, judged, gate)
         return None
-    await agent.send(ESTABLISHED)
+    try:
+        await agent.send(ESTABLISHED)
+    except PeerError as fault:
+        with await gate.recorder.allow(judged.attempt, judged.decision, judged.facts) as flow:
+            flow.fail(str(fault))
+        raise
     return Door(Transport.CONNECT, judged.attempt.host, judged.attempt.port)
