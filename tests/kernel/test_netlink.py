@@ -259,6 +259,39 @@ def test_refused_dump_is_a_sandbox_error(kernel: MakeKernel) -> None:
         netlink.read_counters(kernel(acknowledge(1, -errno.EPERM)))
 
 
+STATISTICS = 0x0104
+
+
+def statistics(*drops: int) -> bytes:
+    """What one processor's connection tracking has seen: attributes 2 (found) and 10 (dropped)."""
+    numbers = b"".join(struct.pack("=HH", 8, 10) + drop.to_bytes(4, "big") for drop in drops)
+    return answer(STATISTICS, bytes(4) + struct.pack("=HHI", 8, 2, 0xFFFFFFFF) + numbers, flags=2)
+
+
+def test_drops_of_connection_tracking_are_summed_over_processors(kernel: MakeKernel) -> None:
+    assert netlink.read_conntrack_drops(kernel(statistics(3), statistics(), statistics(40), DONE)) == 43
+
+
+def test_a_kernel_that_has_no_statistics_has_seen_no_drops(kernel: MakeKernel) -> None:
+    assert netlink.read_conntrack_drops(kernel(acknowledge(1, -errno.EINVAL))) == 0
+
+
+def test_answer_that_is_no_statistics_is_a_sandbox_error(kernel: MakeKernel) -> None:
+    with pytest.raises(SandboxError, match="instead of statistics"):
+        netlink.read_conntrack_drops(kernel(counter("udp"), DONE))
+
+
+@pytest.mark.parametrize("raw", [counter("udp"), answer(16, bytes(16))])
+def test_answer_that_is_no_interface_is_a_sandbox_error(kernel: MakeKernel, raw: bytes) -> None:
+    with pytest.raises(SandboxError, match="instead of lo"):
+        netlink.read_loopback(kernel(raw))
+
+
+def test_refused_look_at_the_interface_is_a_sandbox_error(kernel: MakeKernel) -> None:
+    with pytest.raises(SandboxError, match="reading lo: Operation not permitted"):
+        netlink.read_loopback(kernel(acknowledge(1, -errno.EPERM)))
+
+
 # the bytes
 
 

@@ -107,22 +107,32 @@ def read_loopback(rt: socket.socket) -> LinkStats:
 
 
 def read_conntrack_drops(nf: socket.socket) -> int:
-    """The packets that connection tracking dropped, on all processors: a clash of two, or no room in its table."""
-    body = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg
-    header = _HEADER.pack(_HEADER.size + len(body), _CONNTRACK << 8 | _GET_STATS_CPU, _REQUEST | _DUMP, 1, 0)
-    _send(nf, header + body)
+    """The packets that connection tracking dropped, on all processors: a clash of two, or no room in its table.
+
+    0 where the kernel does not tell (no nf_conntrack_netlink): what it dropped then stays unexplained.
+    """
+    generic = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg
+    length, kind = _HEADER.size + len(generic), _CONNTRACK << 8 | _GET_STATS_CPU
+    _send(nf, _HEADER.pack(length, kind, _REQUEST | _DUMP, 1, 0) + generic)
     dropped = 0
     for answer in _answers(nf):
-        if answer.type == _NLMSG_DONE:
+        if answer.type in (_NLMSG_DONE, _NLMSG_ERROR):
             break
-        _check_error(answer, "reading connection tracking's statistics")
-        raw = answer.body[len(body) :]
-        while len(raw) >= 4:
-            length, kind = struct.unpack_from("=HH", raw)
-            if kind & 0x3FFF == _STATS_DROP and length == 8:
-                dropped += int.from_bytes(raw[4:8], "big")
-            raw = raw[max(4, (length + 3) & ~3) :]
+        if answer.type != _CONNTRACK << 8 | _GET_STATS_CPU:
+            raise SandboxError(
+                f"the kernel answered with a message of type {answer.type:#x} instead of statistics"
+            )
+        dropped += _find_drops(answer.body[len(generic) :])
     return dropped
+
+
+def _find_drops(raw: bytes) -> int:
+    while len(raw) >= 8:  # each attribute is one number in network order
+        length, kind, value = struct.unpack_from("=HH4s", raw)
+        if kind & 0x3FFF == _STATS_DROP and length == 8:
+            return int.from_bytes(value, "big")
+        raw = raw[8:]
+    return 0
 
 
 def add_local_routes(rt: socket.socket) -> None:
