@@ -299,6 +299,73 @@ print(sent)
     assert counted["dns_udp"] >= int(ended.text)
 
 
+def test_one_packet_that_is_cut_into_many_datagrams_is_one(place: Place) -> None:
+    """UDP_SEGMENT: the kernel counts it once, and would deliver it ten times."""
+    ended = run_agent(
+        place,
+        """
+for family, target in ((socket.AF_INET, "8.8.8.8"), (socket.AF_INET6, "2001:db8::1")):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_UDP, 103, 64)
+    for number in range(5):
+        sock.sendto(b"x" * 640, (target, 53))
+        sock.sendto(query("evil.example"), (target, 53))
+""",
+    )
+    assert_even(ended, dns_udp=20)
+
+
+def test_datagrams_that_travel_in_fragments(place: Place) -> None:
+    ended = run_agent(
+        place,
+        """
+six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+six.setsockopt(socket.IPPROTO_IPV6, 24, 1280)  # IPV6_MTU
+six.sendto(b"x" * 9000, ("2001:db8::1", 53))
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x" * 65507, ("8.8.8.8", 53))
+""",
+    )
+    assert_even(ended, dns_udp=2)
+
+
+def test_every_source_address_that_a_program_can_bind(place: Place) -> None:
+    ended = run_agent(
+        place,
+        """
+def bind(source, kind):
+    sock = socket.socket(socket.AF_INET, kind)
+    sock.bind((source, 0))
+    return sock
+
+for source in ("0.0.0.1", "240.0.0.1", "8.8.8.8", "203.0.113.9", "100.64.0.1", "169.254.1.1", "127.9.9.9"):
+    bind(source, socket.SOCK_DGRAM).sendto(query("evil.example"), ("8.8.8.8", 53))
+    for target in (("8.8.8.8", 53), (OUTSIDE, 443), ("127.0.0.1", 8888)):
+        bind(source, socket.SOCK_STREAM).connect(target)
+""",
+    )
+    assert_even(ended, redirected=7, proxy=7, dns_tcp=7, dns_udp=7)
+
+
+def test_a_connection_that_no_listener_can_take_is_told_as_such(place: Place) -> None:
+    """Its packets are signed by RFC 2385, which is no business of the listener's: they are dropped one by one."""
+    ended = run_agent(
+        place,
+        """
+signed = struct.pack("=HH4s120xBBHI80s", socket.AF_INET, 0, socket.inet_aton(OUTSIDE), 0, 0, 3, 0, b"key")
+sock = socket.socket()
+sock.setsockopt(socket.IPPROTO_TCP, 14, signed)
+sock.settimeout(1.5)
+try:
+    sock.connect((OUTSIDE, 443))
+except TimeoutError:
+    print("not connected")
+""",
+    )
+    assert ended.text == "not connected\n"
+    assert_even(ended, redirected=1)
+    assert ended.block.facts["connections"] == 1
+
+
 def test_queries_sent_by_many_at_once(place: Place) -> None:
     """Two datagrams of one socket that race each other through connection tracking can lose one of them."""
     ended = run_agent(

@@ -42,6 +42,10 @@ WAITING: Final = 4096
 """Datagrams read at the end: more than the kernel's default receive buffer (208 KiB) holds."""
 
 
+UDP_GRO: Final = 104
+"""linux/udp.h: what was sent as one packet to be cut into many (UDP_SEGMENT) is received as one, as it was counted."""
+
+
 @attrs.frozen
 class _Asked:
     """What one receipt tells of: queries with the same question and the same decision."""
@@ -123,6 +127,7 @@ class _Opening:
 
 async def keep_dns_udp(sock: trio.socket.SocketType, gate: Gate) -> None:
     """Answer datagrams for as long as the run lives. The socket stays the caller's to close."""
+    sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
     async with open_tally(partial(_tell, gate.recorder, "udp")) as count:
         stub = _Stub(gate, ip_address(sock.getsockname()[0]), count)
         try:
