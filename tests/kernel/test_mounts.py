@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel.mounts import RESOLVER_FILE, plan_mounts
+from trio_egress.kernel.mounts import RESOLVER_FILE, Mount, View, find_sockets
+from trio_egress.kernel.mounts import plan_mounts as plan_view
+
+
+def plan_mounts(
+    hidden: list[str], *, directory: str = "/usr", home: str = "", sockets: tuple[str, ...] = ()
+) -> list[Mount]:
+    """The mounts of a view that hides these."""
+    view = View(directory=directory, home=home, owner=0, hide=tuple(hidden), sockets=sockets)
+    return list(plan_view(view))
+
+
+def find(steps: list[Mount], path: Path) -> list[Mount]:
+    return [step for step in steps if step.target == str(path)]
 
 
 def test_run_is_emptied_before_the_resolver_is_put_into_it() -> None:
@@ -16,14 +30,14 @@ def test_run_is_emptied_before_the_resolver_is_put_into_it() -> None:
 
 
 def test_a_hidden_directory_is_an_empty_one_that_nobody_can_write(tmp_path: Path) -> None:
-    step = plan_mounts([str(tmp_path)])[-1]
+    (step,) = find(plan_mounts([str(tmp_path)]), tmp_path)
     assert (step.kind, step.target, step.read_only, step.mode) == ("tmpfs", str(tmp_path), True, "0555")
 
 
 def test_a_hidden_file_reads_as_empty(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("secret")
-    step = plan_mounts([str(key)])[-1]
+    (step,) = find(plan_mounts([str(key)]), key)
     assert (step.kind, step.target, step.source) == ("bind", str(key), "/dev/null")
 
 
@@ -37,16 +51,65 @@ def test_what_lies_below_a_hidden_directory_is_not_hidden_again(tmp_path: Path) 
 def test_a_neighbour_with_the_same_beginning_is_hidden_too(tmp_path: Path) -> None:
     for name in ("run", "running"):
         (tmp_path / name).mkdir()
-    targets = [s.target for s in plan_mounts([str(tmp_path / "run"), str(tmp_path / "running")])]
-    assert targets[-2:] == [str(tmp_path / "run"), str(tmp_path / "running")]
+    steps = plan_mounts([str(tmp_path / "run"), str(tmp_path / "running")])
+    assert find(steps, tmp_path / "run")
+    assert find(steps, tmp_path / "running")
 
 
 def test_a_link_is_hidden_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert plan_mounts([str(tmp_path / "link")])[-1].target == str(tmp_path / "real")
+    steps = plan_mounts([str(tmp_path / "link")])
+    assert find(steps, tmp_path / "real")
+    assert not find(steps, tmp_path / "link")
 
 
 def test_what_cannot_be_hidden_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="cannot hide"):
         plan_mounts([str(tmp_path / "missing")])
+
+
+def test_the_host_is_frozen_before_anything_is_made_writable_again() -> None:
+    steps = [(step.kind, step.target) for step in plan_mounts([], directory="/usr")]
+    assert steps.index(("freeze", "/")) < min(i for i, step in enumerate(steps) if step[0] == "writable")
+    assert steps.index(("freeze", "/")) < steps.index(("bind", "/usr")) < steps.index(("writable", "/usr"))
+
+
+def test_what_is_hidden_is_hidden_after_all_that_could_uncover_it(tmp_path: Path) -> None:
+    steps = plan_mounts([str(tmp_path)], directory="/usr")
+    at = steps.index(find(steps, tmp_path)[0])
+    assert not [step for step in steps[at:] if step.kind in ("overlay", "writable")]
+
+
+def test_the_root_directory_is_never_made_writable() -> None:
+    assert not [
+        step for step in plan_mounts([], directory="/") if (step.kind, step.target) == ("writable", "/")
+    ]
+
+
+def test_a_home_that_an_overlay_cannot_name_is_refused(tmp_path: Path) -> None:
+    home = Path("/srv") if os.access("/srv", os.W_OK) else Path.home()
+    strange = home / "a,b:c"
+    strange.mkdir()
+    try:
+        with pytest.raises(SandboxError, match="overlay"):
+            plan_mounts([], home=str(strange))
+    finally:
+        strange.rmdir()
+
+
+def test_a_socket_with_a_path_is_covered_where_it_could_be_seen() -> None:
+    steps = plan_mounts([], sockets=("/usr/x.sock", "/run/y.sock", "/tmp/z.sock"))
+    assert [(s.source, s.optional) for s in find(steps, Path("/usr/x.sock"))] == [("/dev/null", True)]
+    assert not find(steps, Path("/run/y.sock"))
+    assert not find(steps, Path("/tmp/z.sock"))
+
+
+def test_sockets_are_read_from_the_kernels_table() -> None:
+    table = (
+        "Num       RefCount Protocol Flags    Type St Inode Path\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 123 /run/dbus/system bus socket\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 124 @abstract\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 125\n"
+    )
+    assert find_sockets(table) == ("/run/dbus/system bus socket",)

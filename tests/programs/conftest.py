@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from tests.programs.servers import Web, open_web
-from tests.runs.launch import Place
+from tests.runs.launch import SEEN, Place
 
 
 @pytest.fixture(scope="session")
 def servers_place() -> Iterator[Path]:
     """A directory that every user can enter."""
-    path = Path(tempfile.mkdtemp(prefix="trio-egress-servers-"))
+    path = Path(tempfile.mkdtemp(prefix="trio-egress-servers-", dir=SEEN))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)

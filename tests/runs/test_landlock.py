@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.runs.launch import AGENT, AS_ROOT, Place, write_policy
+from tests.runs.launch import AGENT, SEEN, Place, write_policy
 
 from trio_egress.kernel import syscalls
 
@@ -46,7 +46,7 @@ def either(request: pytest.FixtureRequest) -> Iterator[Place]:
 @pytest.fixture
 def outside() -> Iterator[Path]:
     """A folder that the agent sees as it is on the host, so neither in /tmp nor in what it takes for its HOME."""
-    folder = Path(tempfile.mkdtemp(prefix="trio-egress-test-", dir="/srv" if AS_ROOT else AGENT.pw_dir))
+    folder = Path(tempfile.mkdtemp(prefix="trio-egress-test-", dir=SEEN))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)

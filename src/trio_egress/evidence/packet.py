@@ -66,13 +66,13 @@ class PacketFacts:
 
     run: RunFacts
     posture: Posture
-    posture_measured: bytes
     policy_text: str
     policy_compiled: bytes
     policy_path: str
     public_key: PublicKey
     pinned: bool
     generated_ns: int
+    posture_measured: bytes = b""
 
 
 def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:

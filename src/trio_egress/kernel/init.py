@@ -78,8 +78,8 @@ def watch_children() -> int:
     return reader
 
 
-def start_agent(plan: dict[str, Any], control: Control, seccomp: bytes, terminal: int | None) -> int:
-    """Fork the agent; returns once it runs. A failure before that ends this process, and is told with its errno."""
+def start_agent(plan: dict[str, Any], control: Control, seccomp: bytes, terminal: int | None) -> int | None:
+    """Fork the agent; returns once it runs. A failure before that is told with its errno, and gives None."""
     reader, writer = os.pipe()
     agent = os.fork()
     if agent == 0:
@@ -87,11 +87,12 @@ def start_agent(plan: dict[str, Any], control: Control, seccomp: bytes, terminal
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
         trouble = file.read()
-    if trouble:
-        control.tell("not_started", **json.loads(trouble))
-        os._exit(1)
-    control.tell("started")
-    return agent
+    if not trouble:
+        control.tell("started")
+        return agent
+    control.tell("not_started", **json.loads(trouble))
+    end_all()
+    return None
 
 
 def become_agent(plan: dict[str, Any], seccomp: bytes, terminal: int | None, trouble: int) -> NoReturn:
@@ -149,12 +150,14 @@ def probe(plan: dict[str, Any], control: Control, seccomp: bytes, targets: dict[
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
+        stage = "setup"
         try:
-            for _ in confine(plan, seccomp, None, writer):
-                pass
+            for step in confine(plan, seccomp, None, writer):
+                stage = step
+            stage = "probing"
             raw = json.dumps(selftest.run_probes(targets)).encode("ascii")
         except Exception as error:
-            raw = json.dumps({"failure": str(error)}).encode("ascii")
+            raw = json.dumps({"failure": f"{stage}: {error}"}).encode("ascii")
         os.write(writer, raw)
         os._exit(0)
     os.close(writer)
@@ -192,30 +195,39 @@ def close_all_but(kept: int) -> None:
 
 
 def keep_agent(
-    agent: int, plan: dict[str, Any], control: Control, seccomp: bytes, wake: int, terminal: int | None
+    agent: int | None,
+    plan: dict[str, Any],
+    control: Control,
+    seccomp: bytes,
+    wake: int,
+    terminal: int | None,
 ) -> NoReturn:
-    """Until the agent ends: reap orphans, pass signals on, tell when it stops. Then nothing runs but probes."""
+    """Until the agent ends: reap orphans, pass signals on, tell when it stops. Then nothing runs but probes.
+
+    `agent` is None where it has not even started.
+    """
     poll = select.poll()
     poll.register(control.sock, select.POLLIN)
     poll.register(wake, select.POLLIN)
     watch = Watch(plan["resources"], plan["group"])
-    ended = False
     while True:
-        ready = dict(poll.poll(None if ended else watch.wait_seconds * 1000))
+        ready = dict(poll.poll(None if agent is None else watch.wait_seconds * 1000))
         if wake in ready:
             drain(wake)
-            ended = ended or reap(agent, control, watch)
-        if not ended and watch.wait_seconds == 0 and (reached := watch.look()):
-            ended = end_agent(control, -signal.SIGKILL, reached)
+            if agent is not None and reap(agent, control, watch):
+                agent = None
+        if agent is not None and watch.wait_seconds == 0 and (reached := watch.look()):
+            end_agent(control, -signal.SIGKILL, reached)
+            agent = None
         if control.sock.fileno() in ready:
             message = control.hear()
             if message["step"] == "probe":
                 probe(plan, control, seccomp, message["targets"])
             elif message["step"] == "end":
                 end_all()
-                ended = True
+                agent = None
                 control.tell("ended")
-            elif not ended:
+            elif agent is not None:
                 obey(agent, message, terminal)
 
 

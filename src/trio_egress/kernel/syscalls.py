@@ -74,10 +74,13 @@ _KCMP_VM = 1
 
 # Calls without a function in libc. x86-64, aarch64 (asm/unistd_64.h, asm-generic/unistd.h).
 _NUMBERS = {
-    "x86_64": {"kcmp": 312, "keyctl": 250, "seccomp": 317},
-    "aarch64": {"kcmp": 272, "keyctl": 219, "seccomp": 277},
+    "x86_64": {"kcmp": 312, "keyctl": 250, "seccomp": 317}
+    | {"bpf": 321, "perf_event_open": 298, "process_vm_readv": 310, "ptrace": 101},
+    "aarch64": {"kcmp": 272, "keyctl": 219, "seccomp": 277}
+    | {"bpf": 280, "perf_event_open": 241, "process_vm_readv": 270, "ptrace": 117},
 }
 _SAME_NUMBERS = {  # since 5.1 a call has one number on every machine
+    "io_uring_setup": 425,
     "landlock_add_rule": 445,
     "landlock_create_ruleset": 444,
     "landlock_restrict_self": 446,
@@ -125,10 +128,10 @@ def _prctl(option: int, call: str, second: int = 0, third: int = 0) -> int:
 
 
 def _syscall(name: str, *arguments: int | bytes | None, call: str = "") -> int:
-    own_numbers = _NUMBERS.get(os.uname().machine)
-    if own_numbers is None:
-        raise OSError(38, f"{name}: unknown machine {os.uname().machine!r}")  # ENOSYS
-    number = own_numbers[name] if name in own_numbers else _SAME_NUMBERS[name]
+    numbers = _SAME_NUMBERS | _NUMBERS.get(os.uname().machine, {})
+    if os.uname().machine not in _NUMBERS or name not in numbers:
+        raise OSError(38, f"{name}: not known on {os.uname().machine!r}")  # ENOSYS
+    number = numbers[name]
     words = [*arguments, *[0] * (5 - len(arguments))]
     return _checked(_libc.syscall(number, *words), call or name)
 

@@ -184,7 +184,7 @@ async def _say(sandbox: Sandbox, **message: object) -> None:
 async def _hear(sandbox: Sandbox) -> dict[str, object] | None:
     try:
         raw = await sandbox.control.recv(MESSAGE_BYTES)
-    except OSError:
+    except (OSError, trio.ClosedResourceError):
         return None
     message: dict[str, object] | None = json.loads(raw) if raw else None
     return message

@@ -36,6 +36,10 @@ Answers = Mapping[str, str]
 Counters = Mapping[str, tuple[int, int]]
 
 
+class SandboxGone(SandboxError):
+    """There is no PID 1 inside any more."""
+
+
 @attrs.frozen
 class Canaries:
     """Listeners on the host that nothing inside may reach."""
@@ -70,9 +74,12 @@ async def measure(sandbox: Sandbox, canaries: Canaries, view: View) -> Answers:
         "hidden": list(view.hide),
         "sockets": list(view.sockets)[:SOCKETS_TRIED],
     }
+    message = None
     with trio.move_on_after(PROBE_SECONDS) as patience:
         message = await ask(sandbox, "measured", step="probe", targets=targets)
-    if patience.cancelled_caught or message is None or message["step"] != "measured":
+    if message is None and not patience.cancelled_caught:
+        raise SandboxGone("the sandbox ended before its boundary was measured")
+    if message is None or message["step"] != "measured":
         raise SandboxError("the boundary could not be measured from inside: PID 1 gave no answer")
     answers: Answers = message["answers"]
     if "failure" in answers:
@@ -92,7 +99,10 @@ async def measure_again(sandbox: Sandbox, canaries: Canaries, view: View) -> dic
     """
     netfilter, log = sandbox.sockets["netfilter"], sandbox.sockets["log"]
     before = await trio.to_thread.run_sync(netlink.read_counters, netfilter)
-    await measure(sandbox, canaries, view)
+    try:
+        await measure(sandbox, canaries, view)
+    except SandboxGone:
+        return {}  # it was killed from outside, and that ends the run as such: nobody is left to ask
     after = await trio.to_thread.run_sync(netlink.read_counters, netfilter)
     _empty(log)
     return {
