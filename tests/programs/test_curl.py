@@ -307,6 +307,34 @@ def test_another_host_field_than_the_name_is_denied(
     assert_denied_answer(place.run_timed(policy, *command), web, "evil.example", "name_mismatch")
 
 
+def test_an_offer_of_http_2_in_the_clear_is_answered_as_http_1(place: Place, web: Web, policy: str) -> None:
+    ended = place.run(policy, *curl(web, "--http2", "-w", "%{http_version}", "http://api.example.com/hello"))
+    assert ended.text == "hello http api.example.com GET\n1.1"
+    assert ended.outcome.facts["status"] == 200
+    assert ended.verify() == 0
+
+
+def test_http_2_in_the_clear_is_denied(place: Place, web: Web, policy: str) -> None:
+    ended = place.run_timed(policy, *curl(web, "--http2-prior-knowledge", "http://api.example.com/hello"))
+    assert ended.code != 0
+    assert ended.took < DENIAL_SECONDS
+    assert ended.block.layer in ("malformed", "protocol")
+    assert web.take_requests() == []
+    assert ended.verify() == 0
+
+
+def test_an_upgrade_that_nobody_could_inspect_is_denied(place: Place, web: Web, policy: str) -> None:
+    fields = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: x",
+    ]
+    command = [word for field in fields for word in ("-H", field)]
+    ended = place.run_timed(policy, *curl(web, *command, "http://api.example.com/hello"))
+    assert_denied_answer(ended, web, "websocket", "protocol")
+
+
 def test_a_redirect_leads_nowhere_that_the_policy_does_not(place: Place, web: Web, policy: str) -> None:
     ended = place.run_timed(policy, *curl(web, "-L", "http://api.example.com/away"))
     assert ended.code == 6

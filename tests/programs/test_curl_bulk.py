@@ -57,6 +57,7 @@ def test_a_gibibyte_comes_down_whole_and_counted(
     assert 0 < ended.outcome.up < 64 * HEADS + overhead
     assert ended.peak_kib < PEAK_KIB
     assert ended.verify() == 0
+    assert ended.verify_foreign() == 0
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def test_fetch_reaches_an_allowed_name(
     assert json.loads(ended.out) == [200, None, f"hello {scheme} api.example.com GET\n"]
     assert ended.outcome.transport == "transparent"
     assert ended.verify() == 0
+    assert ended.verify_foreign() == 0
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

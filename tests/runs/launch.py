@@ -1,6 +1,6 @@
 """Real runs of the command line: a place to run in, a run that goes on, and what is left of one that is over.
 
-A run is a process here and its evidence is a file; of the package only the keys are used.
+A run is a process here and its evidence is a file; of the package only keys and verifier are used.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import attrs
 
 from trio_egress.evidence.sign import SigningKey, generate, render_private_key
+from trio_egress.evidence.verify import verify as verify_packet
 
 PATIENCE_SECONDS = 30.0
 """The longest that any run here may take; none comes near it when it passes."""
@@ -117,10 +118,9 @@ def read_receipts(evidence: Path) -> list[Receipt]:
     return receipts
 
 
-def verify(evidence: Path, key: str, *more: str) -> int:
+def verify(evidence: Path, key: str) -> int:
     """Our verifier's exit code, with the key pinned."""
-    command = [sys.executable, "-m", "trio_egress", "verify", str(evidence), "--public-key", key, *more]
-    return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_SECONDS).returncode
+    return verify_packet(evidence, [key]).exit_code
 
 
 @attrs.frozen
@@ -201,14 +201,23 @@ class Ended:
         counters = read_lines(self.evidence)[-1]["ext"]["trio_egress"]["counters"]
         return {name: pair[0] for name, pair in counters.items()}
 
-    def verify(self, *more: str) -> int:
-        return verify(self.evidence, self.key, *more)
+    def verify(self) -> int:
+        return verify(self.evidence, self.key)
+
+    def verify_by_command(self, *more: str) -> int:
+        """The same by the command line."""
+        return _run("trio_egress", "verify", str(self.evidence), "--public-key", self.key, *more)
 
     def verify_foreign(self) -> int:
         """The exit code of a verifier that no one here wrote, with the key pinned."""
-        command = [sys.executable, "-m", "pipelock_verify", "--key", self.key, "--mode", "chain"]
-        command.append(str(self.evidence / "evidence.jsonl"))
-        return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_SECONDS).returncode
+        evidence = str(self.evidence / "evidence.jsonl")
+        return _run("pipelock_verify", "--key", self.key, "--mode", "chain", evidence)
+
+
+def _run(module: str, *arguments: str) -> int:
+    command = [sys.executable, "-m", module, *arguments]
+    ran = subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False, timeout=PATIENCE_SECONDS)
+    return ran.returncode
 
 
 def find_processes(word: str) -> list[int]:

@@ -83,7 +83,7 @@ def assert_incomplete(ended: Ended, mark: str) -> None:
 def test_nothing_leaves_once_the_evidence_is_taken_away(
     place: Place, canary: Canary, mark: str, how: str
 ) -> None:
-    started = place.start(canary.policy, "bash", "-c", AGENT, mark)
+    started = place.start(canary.policy, "bash", "-c", AGENT, mark, options=["--json"])
     wait_until((place.work / "first-done").exists, "the first request")
     file = started.evidence / "evidence.jsonl"
     match how:
@@ -101,6 +101,7 @@ def test_nothing_leaves_once_the_evidence_is_taken_away(
     ended = started.wait(10)
     assert_incomplete(ended, mark)
     assert canary.seen == ["/first"]
+    assert ended.out.endswith(ended.status_file.read_bytes())
 
 
 FLOOD = 'exec curl -s -Z "http://api.example.com/[1-100000]" -o /dev/null'
@@ -110,7 +111,7 @@ FLOOD = 'exec curl -s -Z "http://api.example.com/[1-100000]" -o /dev/null'
 def assert_every_request_has_its_receipt(ended: Ended, canary: Canary) -> None:
     """What the upstream saw is a part of what the receipts on disk announced."""
     announced = [r.target.rpartition("/")[2] for r in read_receipts(ended.evidence) if r.phase == "intent"]
-    assert len(canary.seen) > 5
+    assert canary.seen
     assert {path.strip("/") for path in canary.seen} <= set(announced)
 
 

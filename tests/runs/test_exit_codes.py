@@ -34,7 +34,7 @@ def assert_told(ended: Ended, code: int, end: str) -> None:
 # the agent's own
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 121, 125, 255])
+@pytest.mark.parametrize("code", [0, 3, 125, 255])
 def test_the_agents_own_code_passes_through(place: Place, code: int) -> None:
     ended = place.run(NOTHING, "sh", "-c", f"echo out; exit {code}", options=["--json"])
     assert_told(ended, code, "agent_exited")
@@ -44,11 +44,11 @@ def test_the_agents_own_code_passes_through(place: Place, code: int) -> None:
     assert json.loads(ended.out[4:]) == ended.status
     assert close_reason(ended) == "agent_exited"
     run, head = ended.status["run_id"], ended.status["head"]
-    assert ended.verify("--expect-run", run, "--expect-head", head) == 0
+    assert ended.verify_by_command("--expect-run", run, "--expect-head", head) == 0
     assert ended.verify_foreign() == 0
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGSEGV", "SIGPIPE"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGSEGV"])
 def test_an_agent_ended_by_a_signal_is_128_and_its_number(place: Place, name: str) -> None:
     number = int(signal.Signals[name])
     ended = place.run(NOTHING, "sh", "-c", f"kill -{number} $$", options=["--json"])
