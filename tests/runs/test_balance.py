@@ -471,3 +471,64 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
     counted = assert_even(ended)
     assert all(counted[name] > 50 for name in ("redirected", "proxy", "dns_udp", "udp"))
+
+
+# a supervisor that does not tell everything
+
+FORGETFUL = """
+import sys
+from trio_egress.cli.main import main
+from trio_egress.recorder import Recorder
+
+honest = Recorder._append
+Recorder._append = lambda self, draft: None if {what} else honest(self, draft)
+sys.exit(main())
+"""
+
+
+class Forgetful(Place):
+    """Runs with a supervisor that leaves out the receipts for which `what` holds."""
+
+    what = "False"
+
+    def program(self, command: str, number: int) -> list[str]:
+        words = super().program(command, number)
+        return [words[0], "-c", FORGETFUL.format(what=self.what), *words[3:]]
+
+
+SOME_OF_ALL = """
+connect(port=25).sendall(b"EHLO")
+connect("127.0.0.1", 8888).close()
+connect("8.8.8.8", 53).close()
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.sendto(query("evil.example"), ("8.8.8.8", 53))
+try:
+    sock.sendto(b"x", (OUTSIDE, 9))
+except PermissionError:
+    pass
+time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "unexplained"),
+    [
+        ("False", {}),
+        ("draft.transport == 'transparent'", {"redirected": 1}),
+        ("draft.transport == 'forward'", {"proxy": 1}),
+        ("draft.transport == 'dns' and draft.facts['over'] == 'tcp'", {"dns_tcp": 1}),
+        ("draft.transport == 'dns' and draft.facts['over'] == 'udp'", {"dns_udp": 1}),
+        ("draft.transport == 'packet'", {"udp": 1}),
+    ],
+)
+def test_a_receipt_that_was_never_written_is_missed(what: str, unexplained: dict[str, int]) -> None:
+    place = Forgetful()
+    place.what = what
+    try:
+        ended = run_agent(place, SOME_OF_ALL)
+        found = {row.counter: row.unexplained for row in read_balance(ended).rows if row.unexplained}
+        assert found == unexplained
+        assert (ended.code, ended.verify()) == ((122, 1) if unexplained else (0, 0))
+        assert ended.verify_foreign() == 0  # to whoever does not count, it is a sound chain
+    finally:
+        place.close()
