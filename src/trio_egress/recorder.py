@@ -266,7 +266,9 @@ class Flow:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            self._facts.setdefault("reason", "the run ended" if _is_cancelled(error) else type(error).__name__)
+            self._facts.setdefault(
+                "reason", "the run ended" if _is_cancelled(error) else type(error).__name__
+            )
         self.finish()
 
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import sys
 from typing import Any, NoReturn
 
@@ -159,7 +161,10 @@ def keep_half_closed() -> None:
     lost; measured with 1 s and 300 s on 6.18. What can't be set stays at the default.
     """
     for name in ("close_wait", "fin_wait"):
-        with contextlib.suppress(OSError), open(f"{CONNTRACK}_tcp_timeout_{name}", "w", encoding="ascii") as file:
+        with (
+            contextlib.suppress(OSError),
+            open(f"{CONNTRACK}_tcp_timeout_{name}", "w", encoding="ascii") as file,
+        ):
             file.write("432000")
 
 
@@ -187,9 +192,6 @@ def open_sockets(proxy_port: int) -> dict[str, socket.socket]:
 
 def bring_up_loopback() -> None:
     """::1 exists only once `lo` is up, and a listener can be bound only then (SIOCSIFFLAGS, `man 7 netdevice`)."""
-    import fcntl
-    import struct
-
     siocsifflags, iff_up, iff_running = 0x8914, 0x1, 0x40
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, siocsifflags, struct.pack("16sH14x", b"lo", iff_up | iff_running))

@@ -35,9 +35,7 @@ class Doors:
 
 
 @asynccontextmanager
-async def open_doors(
-    sockets: Mapping[str, socket.socket], gate: Gate, drops: Drops
-) -> AsyncIterator[Doors]:
+async def open_doors(sockets: Mapping[str, socket.socket], gate: Gate, drops: Drops) -> AsyncIterator[Doors]:
     """Open until the body has called `close` and left, and the open connections have ended.
 
     The sockets stay the caller's to close.

@@ -114,4 +114,3 @@ def _explain(kind: _Kind) -> str:
     if kind.protocol == "tcp":
         return "this TCP packet opens no connection that the proxy could judge"
     return f"only TCP and DNS have a way out of the sandbox, and this is {kind.protocol}"
-
