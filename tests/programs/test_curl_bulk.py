@@ -41,7 +41,7 @@ def policy(web: Web) -> str:
     return write_policy("api.example.com", pins=web.pins("api.example.com"))
 
 
-DOWNLOAD = 'set -o pipefail; curl -sSf --cacert "$1" $3 "$2" | tee >(wc -c >size) | cmp - "$4"'
+DOWNLOAD = 'set -o pipefail; curl -sSf --cacert "$1" $3 "$2" | cmp - "$4"'
 
 
 @pytest.mark.parametrize(("scheme", "door"), [("https", ""), ("http", f"-x {PROXY}")])
@@ -51,7 +51,6 @@ def test_a_gibibyte_comes_down_whole_and_counted(
     url = f"{scheme}://api.example.com/big"
     ended = place.run(policy, "bash", "-c", DOWNLOAD, "sh", web.authority, url, door, big_file)
     assert (ended.code, ended.text) == (0, "")
-    assert int((place.work / "size").read_text()) == GIB
     overhead = GIB // 100 if scheme == "https" else 0
     assert GIB < ended.outcome.down < GIB + overhead + HEADS
     assert 0 < ended.outcome.up < 64 * HEADS + overhead

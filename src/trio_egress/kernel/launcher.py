@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -193,9 +195,6 @@ def open_sockets(proxy_port: int) -> dict[str, socket.socket]:
 
 def bring_up_loopback() -> None:
     """::1 exists only once `lo` is up, and a listener can be bound only then (SIOCSIFFLAGS, `man 7 netdevice`)."""
-    import fcntl
-    import struct
-
     siocsifflags, iff_up, iff_running = 0x8914, 0x1, 0x40
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, siocsifflags, struct.pack("16sH14x", b"lo", iff_up | iff_running))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,13 @@ class Sandbox:
             await _wait_process(self.launched)
 
 
+def raise_descriptors() -> None:
+    """As many descriptors as this process may have: a connection takes up to six. The agent, already on its way, keeps
+    the caller's own limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 @asynccontextmanager
 async def open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sandbox]:
     """A sandbox in which nothing of the agent runs yet; this process has given up root when the body starts.
@@ -55,6 +63,7 @@ async def open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sand
 @asynccontextmanager
 async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sandbox]:
     launched = start_launcher(plan)
+    raise_descriptors()
     sandbox: Sandbox | None = None
     try:
         await trio.to_thread.run_sync(build_sandbox, launched, identities)
