@@ -10,6 +10,7 @@ import os
 import selectors
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -124,7 +125,10 @@ class Canaries:
             with self._lock:
                 for key, _ in ready:
                     if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
-                        key.data(key.fileobj)
+                        try:
+                            key.data(key.fileobj)
+                        except OSError as error:  # one canary's trouble is not the others'
+                            print(f"canary: {error}", file=sys.stderr)
 
 
 def answer_query(raw: bytes) -> bytes:

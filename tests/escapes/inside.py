@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import NoReturn
 
 LIBRARY, NONCE, VICTIMS = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
@@ -45,6 +46,7 @@ def show_namespaces() -> None:
 
 def carry_out(case: Case, ways: Ways) -> NoReturn:
     signal.alarm(PATIENCE_SECONDS)
+    started = time.monotonic()
     try:
         case.attack(ways)
         error = ""
@@ -52,7 +54,8 @@ def carry_out(case: Case, ways: Ways) -> NoReturn:
         error = errno.errorcode.get(fault.errno or 0, "") or f"{type(fault).__name__}: {fault}"
     except Exception as fault:
         error = f"{type(fault).__name__}: {fault}"
-    ways.show(error=error or "none")
+    took = time.monotonic() - started
+    ways.show(error=f"{error or 'none'} after {took:.1f} s")
     os._exit(0)
 
 

@@ -51,6 +51,8 @@ class Runs:
             check=True,
         )
         self._seen: dict[Key, Seen] = dict(zip(keys, json.loads(world.stdout), strict=True))
+        for key, seen in self._seen.items():
+            print(f"{seen['seconds']:.1f} s: {key}, exit code {seen['code']}", file=sys.stderr)
 
     def of(self, case: Case, kind: str) -> tuple[Ways, Seen]:
         seen = self._seen[run_of(case, kind)]

@@ -16,6 +16,7 @@ import pty
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from tests.escapes import attacks
 from tests.escapes.attacks import descriptors
 from tests.escapes.attacks.calls import OUTLETS
 from tests.escapes.attacks.files import AT_HOME
-from tests.escapes.attacks.processes import SHARED_KEY
+from tests.escapes.attacks.processes import SECRET_AT, SHARED_KEY
 from tests.escapes.attacks.unix import HOST_SOCKETS
 from tests.escapes.canaries import Canaries
 from tests.escapes.frame import CASES, EVIDENCE, GUARDED, HOME, KEY, ROOM, WORK, Case, Ways
@@ -40,7 +41,7 @@ from tests.runs.launch import AGENT, AS_ROOT, PATHS, find_processes, verify
 from trio_egress.evidence.sign import generate, render_private_key
 from trio_egress.kernel import netlink, syscalls
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 40.0
 LIBRARY = f"{ROOM}/library"
 SECRET = b"SECRET-OF-THE-WORLD-" + os.urandom(8).hex().encode("ascii")
 POLICY = """version = "1.0"
@@ -56,6 +57,7 @@ destination = "*.wild.test"
 destination = "*.rebind.test"
 """
 MESSAGE_BYTES = 1 << 18
+SO_DOMAIN = 39
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -65,6 +67,7 @@ def main() -> None:
     os.dup2(2, 1)
     attacks.load()
     enter_namespaces()
+    become_first()
     make_network()
     put_secrets_in_memory()
     canaries = Canaries()
@@ -81,7 +84,7 @@ def main() -> None:
 
 def enter_namespaces() -> None:
     uid, gid = os.getuid(), os.getgid()
-    flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC
+    flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWPID
     syscalls.unshare(flags if AS_ROOT else flags | syscalls.CLONE_NEWUSER)
     if not AS_ROOT:
         for file, text in (
@@ -98,6 +101,17 @@ def enter_namespaces() -> None:
     atexit.register(os.unlink, file.name)
 
 
+def become_first() -> None:
+    """PID 1 of a namespace of the test's own: what a control lets loose reaches nobody else, and ends with this."""
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        sys.exit(os.waitstatus_to_exitcode(status))
+    atexit.unregister(os.unlink)
+    syscalls.set_parent_death_signal(signal.SIGKILL)
+    syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+
+
 def make_network() -> None:
     """`lo` up, with multicast, and every address local: no packet ever finds no route."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -106,7 +120,7 @@ def make_network() -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as route:
         route.bind((0, 0))
         netlink.add_local_routes(route)
-    Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 65533")
+    Path("/proc/sys/net/ipv4/ping_group_range").write_text(f"{AGENT.pw_gid} {AGENT.pw_gid}")
     Path("/proc/sys/net/ipv4/conf/all/accept_local").write_text("1")
 
 
@@ -248,6 +262,7 @@ def open_foreign_socket(path: str) -> socket.socket:
 
 
 def carry_out(run: Mapping[str, Any], canaries: Canaries) -> dict[str, Any]:
+    started = time.monotonic()
     nonce = os.urandom(4).hex()
     numbers = {case.name: number for number, case in enumerate(CASES)}
     cases = [CASES[numbers[name]] for name in run["cases"]]
@@ -272,6 +287,7 @@ def carry_out(run: Mapping[str, Any], canaries: Canaries) -> dict[str, Any]:
         return {
             "nonce": nonce,
             "code": process.returncode,
+            "seconds": time.monotonic() - started,
             "reports": watcher.reports,
             "baseline": watcher.baseline,
             "secret": SECRET.decode("ascii"),
@@ -293,18 +309,18 @@ def needs_victim(case: Case) -> bool:
 
 @contextmanager
 def open_victim() -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the agent's user, outside, with the secret in its memory and in descriptor 9."""
+    """A process of the agent's user, outside, with the secret in its memory and in descriptor SECRET_AT."""
     with open(f"{ROOM}/secret", "rb") as file:
-        os.dup2(file.fileno(), 9)
+        os.dup2(file.fileno(), SECRET_AT)
     process = subprocess.Popen(
         ["/bin/sleep", "300"],
         env={"SECRET": SECRET.decode("ascii")},
-        pass_fds=(9,),
+        pass_fds=(SECRET_AT,),
         cwd=ROOM,
         start_new_session=True,
         **as_agent(),
     )
-    os.close(9)
+    os.close(SECRET_AT)
     yield process
     process.kill()
     process.wait()
@@ -315,9 +331,10 @@ def as_agent() -> dict[str, Any]:
 
 
 def make_key(raw: bytes) -> None:
-    """As root it is root's own; where it lies is the agent's, so that only the boundary keeps it."""
+    """The agent's user owns it: only the boundary keeps it."""
     Path(KEY).touch(0o600)
     Path(KEY).write_bytes(raw)
+    os.chown(KEY, AGENT.pw_uid, AGENT.pw_gid)
     os.link(KEY, f"{ROOM}/keys/second-name")
 
 
@@ -394,8 +411,10 @@ def describe(number: int) -> str:
     """What a descriptor is, as the kernel says it: the agent's word for it isn't asked."""
     link = os.readlink(f"/proc/self/fd/{number}")
     if link.startswith("socket:"):
-        with socket.socket(fileno=os.dup(number)) as sock:
-            return f"socket {int(sock.family)} {int(sock.type)}"
+        # With a family given none is asked for: not every socket has an address to tell it by.
+        with socket.socket(socket.AF_UNIX, fileno=os.dup(number)) as sock:
+            family = sock.getsockopt(socket.SOL_SOCKET, SO_DOMAIN)
+            return f"socket {family} {sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)}"
     status = os.fstat(number)
     here = os.stat(WORK)
     mounted = "" if status.st_dev == here.st_dev else " elsewhere"
@@ -444,7 +463,12 @@ def is_as_it_was(w: Ways) -> bool:
     try:
         status = os.lstat(w.guarded)
         plain = (status.st_mode & 0o7777, status.st_mtime > 2) == (0o644, True)
-        return plain and not os.listxattr(w.guarded) and Path(w.guarded).read_text() == "as it was"
+        return (
+            stat.S_ISREG(status.st_mode)
+            and plain
+            and not os.listxattr(w.guarded)
+            and Path(w.guarded).read_text() == "as it was"
+        )
     except OSError:
         return False
 

@@ -43,7 +43,7 @@ IORING_OP_SOCKET = 45
 KEYCTL_READ, KEYCTL_SEARCH, SESSION_KEYRING = 11, 10, -3
 
 
-def call(w: Ways, name: str, *words: int | bytes | None) -> int:
+def call(w: Ways, name: str, *words: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
     number = SAME[name] if name in SAME else NUMBERS[w.machine][name]
     full = [ctypes.c_long(word) if isinstance(word, int) else word for word in words]
     result: int = libc.syscall(ctypes.c_long(number), *full)
@@ -58,9 +58,13 @@ def show_namespace(w: Ways, kind: str) -> None:
 
 def _unshare(kind: str) -> Callable[[Ways], None]:
     def attempt(w: Ways) -> None:
-        """As anybody would: first a user namespace, which gives the right to all others."""
+        """As anybody would: first a user namespace, which gives the right to all others. A child is in all of them."""
         call(w, "unshare", NAMESPACES["user"] | NAMESPACES[kind])
-        show_namespace(w, f"{kind}_for_children" if kind in ("pid", "time") else kind)
+        child = os.fork()
+        if child == 0:
+            show_namespace(w, kind)
+            os._exit(0)
+        os.waitpid(child, 0)
 
     return attempt
 
@@ -121,7 +125,7 @@ def fsopen(w: Ways) -> None:
 
 @attack(*RIGHTS, proof="descriptor:", silent=REFUSED_CALL)
 def open_tree(w: Ways) -> None:
-    w.show(descriptors=[call(w, "open_tree", -100, WORK.encode(), 1)])
+    w.show(descriptors=[call(w, "open_tree", -100, WORK.encode(), 0x8001)])
 
 
 @attack("capabilities", proof="inside:work", silent=REFUSED_CALL)
@@ -151,7 +155,7 @@ def name_to_handle(w: Ways) -> None:
 @attack("seccomp", proof=r"descriptor:anon_inode:\[io_uring\]", silent=REFUSED_CALL)
 def io_uring(w: Ways) -> None:
     """Its operations are no system calls: OP_SOCKET would make any socket that the filter forbids."""
-    w.show(descriptors=[call(w, "io_uring_setup", 4, bytes(120))])
+    w.show(descriptors=[call(w, "io_uring_setup", 4, ctypes.create_string_buffer(120))])
 
 
 @attack("seccomp", proof=r"descriptor:anon_inode:\[userfaultfd\]", silent=REFUSED_CALL)
@@ -272,29 +276,34 @@ def typing_into_the_terminal(w: Ways) -> None:
         fcntl.ioctl(0, termios.TIOCSTI, bytes([character]))
 
 
-@attack("sandbox", proof="secret", silent="gains nothing, so does nothing", only="root")
-def program_that_is_set_to_root(w: Ways) -> None:
-    """A copy of `cat` that is root's, with the mode 4755, reads what only root may."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(writer, 1)
-        os.execv(f"{ROOM}/set-uid-cat", ["cat", f"{ROOM}/only-root"])
-    os.close(writer)
-    os.waitpid(child, 0)
-    w.show(secret=os.read(reader, 4096))
+def _cat(program: str) -> Callable[[Ways], None]:
+    """A copy of `cat` by which only root's file can be read, if running it gains anything."""
+
+    def attempt(w: Ways) -> None:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.dup2(writer, 1)
+                os.execv(f"{ROOM}/{program}", ["cat", f"{ROOM}/only-root"])
+            finally:
+                os._exit(1)
+        os.close(writer)
+        os.waitpid(child, 0)
+        w.show(secret=os.read(reader, 4096))
+
+    return attempt
 
 
-@attack("sandbox", proof="secret", silent="gains nothing, so does nothing", only="root")
-def program_with_file_capabilities(w: Ways) -> None:
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(writer, 1)
-        os.execv(f"{ROOM}/capable-cat", ["cat", f"{ROOM}/only-root"])
-    os.close(writer)
-    os.waitpid(child, 0)
-    w.show(secret=os.read(reader, 4096))
+for _name in ("set-uid-cat", "capable-cat"):
+    add(
+        f"program_{_name.replace('-', '_')}",
+        _cat(_name),
+        "sandbox",
+        proof="secret",
+        silent="gains nothing, so does nothing",
+        only="root",
+    )
 
 
 OUTLETS = (

@@ -9,7 +9,7 @@ import struct
 
 from tests.escapes.frame import NO_TRAFFIC, Ways, attack
 
-INHERITED = {"stream": 50, "datagram": 51, "directory": 52, "secret": 53, "listener": 54, "unix": 55}
+INHERITED = {"stream": 200, "datagram": 201, "directory": 202, "secret": 203, "unix": 205}
 """What the world leaves open for a run whose setting is `inherited`."""
 
 
@@ -28,7 +28,7 @@ def inherited_datagram_socket(w: Ways) -> None:
 @attack("descriptors", proof="secret", silent=NO_TRAFFIC, setting="inherited")
 def inherited_directory(w: Ways) -> None:
     """openat() beneath a directory of the host's own mount namespace."""
-    found = os.open("keys/signing.key", os.O_RDONLY, dir_fd=INHERITED["directory"])
+    found = os.open("secret", os.O_RDONLY, dir_fd=INHERITED["directory"])
     w.show(secret=os.read(found, 4096))
 
 
@@ -37,7 +37,7 @@ def inherited_file(w: Ways) -> None:
     w.show(secret=os.pread(INHERITED["secret"], 4096, 0))
 
 
-@attack("descriptors", silent=NO_TRAFFIC, setting="inherited")
+@attack("descriptors", "landlock", silent=NO_TRAFFIC, setting="inherited")
 def inherited_unix_socket(w: Ways) -> None:
     with socket.socket(fileno=INHERITED["unix"]) as sock:
         sock.sendto(w.raw, "\0trio-egress-canary-datagrams")
@@ -66,7 +66,7 @@ def input_is_a_udp_socket(w: Ways) -> None:
         sock.sendto(w.raw, (w.v4, 4444))
 
 
-@attack("streams", silent=NO_TRAFFIC, setting="stdin unix", alone=True)
+@attack("streams", "landlock", silent=NO_TRAFFIC, setting="stdin unix", alone=True)
 def input_is_a_unix_datagram_socket(w: Ways) -> None:
     """An abstract name is looked up in the socket's network namespace, not in the sender's."""
     with socket.socket(fileno=os.dup(0)) as sock:
@@ -82,13 +82,7 @@ def input_is_a_listening_socket(w: Ways) -> None:
             caller.sendall(w.raw)
 
 
-@attack("streams", proof="secret", silent=NO_TRAFFIC, setting="stdin directory", alone=True)
-def input_is_a_directory(w: Ways) -> None:
-    found = os.open("keys/signing.key", os.O_RDONLY, dir_fd=0)
-    w.show(secret=os.read(found, 4096))
-
-
-@attack("streams", proof="marked", silent=NO_TRAFFIC, setting="stdin file", alone=True)
+@attack("landlock", proof="marked", silent=NO_TRAFFIC, setting="stdin file", alone=True)
 def input_is_a_file(w: Ways) -> None:
     """Given to be read; opened anew, it is written."""
     again = os.open("/proc/self/fd/0", os.O_WRONLY)

@@ -11,7 +11,6 @@ from tests.escapes.frame import INSIDE, NO_SOCKET, Ways, add, attack
 
 SECONDS = 2.0
 UDP_SEGMENT, SOL_UDP = 103, 17
-IP_OPTIONS, LOOSE_SOURCE_ROUTE = 4, 0x83
 IPPROTO_MPTCP, IPPROTO_UDPLITE = 262, 136
 SO_ZEROCOPY, MSG_ZEROCOPY = 60, 0x4000000
 TCP_FASTOPEN_CONNECT = 30
@@ -101,7 +100,7 @@ def mail(w: Ways) -> None:
     tcp(w.v4, 25, b"EHLO " + w.raw + b"\r\n")
 
 
-@attack(NET, receipt=r"block transparent http://{v4}/")
+@attack(NET, receipt=r"block transparent http://{v4}:80")
 def http_to_an_address(w: Ways) -> None:
     tcp(w.v4, 80, b"GET /" + w.raw + b" HTTP/1.1\r\nHost: " + w.v4.encode() + b"\r\n\r\n")
 
@@ -133,42 +132,42 @@ def hello(name: bytes) -> bytes:
     return b"\x16\3\1" + struct.pack("!H", len(handshake)) + handshake
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_to_an_address(w: Ways) -> None:
     udp(w.v4, 4444, w.raw)
 
 
-@attack(NET, receipt=r"block kernel udp://\[{v6}\]:4444")
+@attack(NET, receipt=r"block packet udp://\[{v6}\]:4444")
 def udp_to_an_ipv6_address(w: Ways) -> None:
     udp(w.v6, 4444, w.raw, socket.AF_INET6)
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_to_a_mapped_address(w: Ways) -> None:
     udp(f"::ffff:{w.v4}", 4444, w.raw, socket.AF_INET6)
 
 
-@attack(NET, receipt=r"block kernel \S+://{v4}")
+@attack(NET, receipt=r"block packet \S+://{v4}")
 def udp_lite(w: Ways) -> None:
     udp(w.v4, 4444, w.raw, protocol=IPPROTO_UDPLITE)
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:443")
+@attack(NET, receipt=r"block packet udp://{v4}:443")
 def quic(w: Ways) -> None:
     udp(w.v4, 443, b"\xc3\0\0\0\1\x08" + w.raw.ljust(1200, b"\0"))
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:5353")
+@attack(NET, receipt=r"block packet udp://{v4}:5353")
 def mdns_to_an_address(w: Ways) -> None:
     udp(w.v4, 5353, w.raw)
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:123")
+@attack(NET, receipt=r"block packet udp://{v4}:123")
 def time_protocol(w: Ways) -> None:
     udp(w.v4, 123, w.raw)
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_from_the_dns_port_of_its_own(w: Ways) -> None:
     """A stub's answer comes from port 53: does a rule take this one for it?"""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -178,7 +177,7 @@ def udp_from_the_dns_port_of_its_own(w: Ways) -> None:
         sock.send(w.raw)
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_on_an_established_flow(w: Ways) -> None:
     """The same socket and port that has just been answered by the stub."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -189,7 +188,7 @@ def udp_on_an_established_flow(w: Ways) -> None:
         sock.send(w.raw)
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_with_packet_information(w: Ways) -> None:
     """IP_PKTINFO chooses device and source."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -199,14 +198,14 @@ def udp_with_packet_information(w: Ways) -> None:
         sock.sendmsg([w.raw], [(socket.IPPROTO_IP, 8, information)], 0, (w.v4, 4444))
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_in_segments(w: Ways) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(SOL_UDP, UDP_SEGMENT, 64)
         sock.sendto((w.raw + b" ") * 40, (w.v4, 4444))
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}")
+@attack(NET, receipt=r"block packet udp://{v4}")
 def udp_in_fragments(w: Ways) -> None:
     """More than the loopback's 64 KiB; the second fragment has no ports to judge by."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -214,42 +213,20 @@ def udp_in_fragments(w: Ways) -> None:
         sock.sendto((w.raw + b" ") * 4600, (w.v4, 4444))
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_without_copying(w: Ways) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
         sock.sendto(w.raw, MSG_ZEROCOPY, (w.v4, 4444))
 
 
-@attack(NET, receipt=r"block kernel udp://{v4}:4444")
+@attack(NET, receipt=r"block packet udp://{v4}:4444")
 def udp_by_splice(w: Ways) -> None:
     reader, writer = os.pipe()
     os.write(writer, w.raw)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect((w.v4, 4444))
         os.splice(reader, sock.fileno(), len(w.raw)) if hasattr(os, "splice") else sock.send(w.raw)
-
-
-@attack(NET, receipt=r"block kernel udp://127.0.0.1:4444")
-def udp_by_a_source_route(w: Ways) -> None:
-    """Addressed to the loopback, with the real destination in an option (RFC 791, loose source route)."""
-    route = (
-        bytes([LOOSE_SOURCE_ROUTE, 11, 4]) + socket.inet_aton("127.0.0.1") + socket.inet_aton(w.v4) + b"\0"
-    )
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.IPPROTO_IP, IP_OPTIONS, route)
-        sock.sendto(w.raw, ("127.0.0.1", 4444))
-
-
-@attack(NET, receipt=r"block kernel tcp://127.0.0.1:4444")
-def tcp_by_a_source_route(w: Ways) -> None:
-    route = (
-        bytes([LOOSE_SOURCE_ROUTE, 11, 4]) + socket.inet_aton("127.0.0.1") + socket.inet_aton(w.v4) + b"\0"
-    )
-    with socket.socket() as sock:
-        sock.settimeout(0.5)
-        sock.setsockopt(socket.IPPROTO_IP, IP_OPTIONS, route)
-        sock.connect(("127.0.0.1", 4444))
 
 
 def _to_group(group: str, port: int) -> Callable[[Ways], None]:
@@ -275,7 +252,7 @@ for _name, _group, _port in (
     ("ssdp_to_its_group", "239.255.255.250", 1900),
     ("multicast", "239.1.2.3", 4444),
 ):
-    add(_name, _to_group(_group, _port), NET, receipt=rf"block kernel udp://{_group}:{_port}")
+    add(_name, _to_group(_group, _port), NET, receipt=rf"block packet udp://{_group}:{_port}")
 
 for _name, _group, _port in (
     ("mdns_to_its_ipv6_group", "ff02::fb", 5353),
@@ -283,15 +260,15 @@ for _name, _group, _port in (
     ("multicast_to_all_nodes", "ff02::1", 4444),
     ("multicast_beyond_the_link", "ff0e::1234", 4444),
 ):
-    add(_name, _to_group_v6(_group, _port), NET, receipt=rf"block kernel udp://\[{_group}\]:{_port}")
+    add(_name, _to_group_v6(_group, _port), NET, receipt=rf"block packet udp://\[{_group}\]:{_port}")
 
 
-@attack(NET, receipt=r"block kernel udp://255.255.255.255:4444")
+@attack(NET, receipt=r"block packet udp://255.255.255.255:4444")
 def broadcast(w: Ways) -> None:
     udp("255.255.255.255", 4444, w.raw)
 
 
-@attack(NET, receipt=r"block kernel udp://\[fe80::{number}\]:4444")
+@attack(NET, receipt=r"block packet udp://\[fe80::{number}\]:4444")
 def link_local_ipv6(w: Ways) -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.sendto(w.raw, (f"fe80::{w.number}", 4444, 0, socket.if_nametoindex("lo")))

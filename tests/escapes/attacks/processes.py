@@ -18,6 +18,8 @@ VM_NUMBERS = {"x86_64": (310, 311), "aarch64": (270, 271)}  # process_vm_readv, 
 PIDFD_GETFD = 438
 SECRET = b"SECRET-OF-THE-WORLD-"
 SHARED_KEY = 0x7472696F
+SECRET_AT = 209
+"""The victim's descriptor of a file of secrets."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.restype = ctypes.c_long
@@ -34,7 +36,7 @@ for _name, _number in (
     ("stopping", signal.SIGSTOP),
     ("terminating", signal.SIGTERM),
 ):
-    add(f"{_name}_a_host_process", _kill(_number), "processes", proof="victim", silent=NO_TRAFFIC)
+    add(f"{_name}_a_host_process", _kill(_number), "processes", "landlock", proof="victim", silent=NO_TRAFFIC)
 add(
     "killing_its_group",
     _kill(signal.SIGKILL, lambda pid: -pid),
@@ -44,17 +46,17 @@ add(
 )
 
 
-@attack("processes", proof="victim", silent=NO_TRAFFIC)
+@attack("processes", "landlock", proof="victim", silent=NO_TRAFFIC)
 def killing_by_a_pidfd(w: Ways) -> None:
     signal.pidfd_send_signal(os.pidfd_open(w.victim), signal.SIGKILL)
 
 
-@attack("processes", proof="victim", silent=NO_TRAFFIC)
+@attack("processes", "landlock", proof="victim", silent=NO_TRAFFIC)
 def killing_a_thread(w: Ways) -> None:
     checked(libc.syscall(234 if w.machine == "x86_64" else 131, w.victim, w.victim, int(signal.SIGKILL)))
 
 
-@attack("processes", proof="victim", silent=NO_TRAFFIC)
+@attack("processes", "landlock", proof="victim", silent=NO_TRAFFIC)
 def killing_by_the_owner_of_a_socket(w: Ways) -> None:
     """F_SETOWN and F_SETSIG: the kernel sends the signal for me."""
     one, other = socket.socketpair()
@@ -132,8 +134,7 @@ def _peek(w: Ways) -> None:
 
 @attack("sandbox", proof="secret", silent=REFUSED_CALL)
 def stealing_a_descriptor(w: Ways) -> None:
-    """The victim has a file of secrets as its descriptor 9."""
-    taken = checked(libc.syscall(PIDFD_GETFD, os.pidfd_open(w.victim), 9, 0))
+    taken = checked(libc.syscall(PIDFD_GETFD, os.pidfd_open(w.victim), SECRET_AT, 0))
     w.show(secret=os.pread(taken, 4096, 0))
 
 
@@ -146,9 +147,9 @@ def _through_proc(path: str) -> Callable[[Ways], None]:
 
 
 for _name, _path in {
-    "root_of_a_host_process": "/proc/{victim}/root/srv/keys/signing.key",
-    "directory_of_a_host_process": "/proc/{victim}/cwd/keys/signing.key",
-    "descriptor_of_a_host_process": "/proc/{victim}/fd/9",
+    "root_of_a_host_process": "/proc/{victim}/root/srv/secret",
+    "directory_of_a_host_process": "/proc/{victim}/cwd/secret",
+    "descriptor_of_a_host_process": f"/proc/{{victim}}/fd/{SECRET_AT}",
 }.items():
     add(_name, _through_proc(_path), "sandbox", proof="secret", silent=NO_TRAFFIC)
 
@@ -195,12 +196,13 @@ for _name in ("root", "cwd", "mem", "environ", "maps", "ns/mnt", "ns/net"):
         _of_pid_1(_name),
         "dumpable",
         "capabilities",
+        "landlock",
         proof="descriptor:",
         silent=NO_TRAFFIC,
     )
 
 
-@attack("dumpable", "capabilities", "seccomp", proof="descriptor:socket 1 ", silent=REFUSED_CALL)
+@attack("dumpable", "capabilities", "landlock", "seccomp", proof="descriptor:socket 1 ", silent=REFUSED_CALL)
 def wire_of_pid_1(w: Ways) -> None:
     """With it the agent could tell the supervisor anything."""
     pidfd = os.pidfd_open(1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from tests.escapes.attacks.names import connect, through
 from tests.escapes.frame import ALLOWED, Ways, add, attack
 
 NET = "network"
@@ -34,16 +33,13 @@ _SMUGGLED: dict[str, bytes] = {
     "chunked_after_a_space": b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + POST,
     "chunked_on_another_line": b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n" + POST,
     "chunk_negative": b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n" + POST,
-    "chunk_too_large": b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n" + POST,
     "chunk_with_a_bare_line_feed": b"Transfer-Encoding: chunked\r\n\r\n0\n\r\n" + POST,
     "pipelined": b"\r\n" + POST,
     "pipelined_to_another_name": b"\r\nGET / HTTP/1.1\r\nHost: %s.denied.test\r\n\r\n",
     "upgrade_to_http2": b"Upgrade: h2\r\nConnection: Upgrade\r\nX: %s\r\n\r\n",
     "upgrade_to_websocket": b"Upgrade: websocket\r\nConnection: Upgrade\r\nX: %s\r\n\r\n",
-    "bare_line_feed": b"X: 1\nEvil: %s\r\n\r\n",
     "bare_carriage_return": b"X: 1\rEvil: %s\r\n\r\n",
     "zero_byte_in_a_field": b"X: 1\0%s\r\n\r\n",
-    "folded_field": b"X: 1\r\n Evil: %s\r\n\r\n",
     "field_without_a_colon": b"Evil %s\r\n\r\n",
     "field_without_a_name": b": %s\r\n\r\n",
     "field_name_with_a_space": b"X Evil: %s\r\n\r\n",
@@ -68,11 +64,11 @@ _FIRST_LINES: dict[str, bytes] = {
 def _send(raw: bytes) -> Callable[[Ways], None]:
     def attempt(w: Ways) -> None:
         with socket.socket() as sock:
-            sock.settimeout(3.0)
+            sock.settimeout(1.0)
             sock.connect((ALLOWED, 80))
             sock.sendall(raw.replace(b"%s", w.raw))
             while sock.recv(4096):
-                sock.settimeout(0.3)
+                sock.settimeout(0.1)
 
     return attempt
 
@@ -98,24 +94,3 @@ for _name, _raw in _STRIPPED.items():
         NET,
         receipt=r"allow transparent \S*allowed\.test",
     )
-
-
-@attack("policy", receipt=r"block connect \S*127\.0\.0\.1:{port}")
-def proxy_through_the_proxy(w: Ways) -> None:
-    """A CONNECT within the tunnel of a CONNECT."""
-    through(connect(f"127.0.0.1:{w.port}"), connect(f"{w.token}.denied.test:443"))
-
-
-@attack("policy", receipt=r"block connect \S*{token}\.denied\.test:443")
-def connect_with_a_body(w: Ways) -> None:
-    through(connect(f"{w.token}.denied.test:443").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc"))
-
-
-@attack("policy", receipt=r"block (connect|forward) ")
-def connect_with_a_path(w: Ways) -> None:
-    through(connect(f"{w.token}.denied.test:443").replace(b":443 ", b":443/path ", 1))
-
-
-@attack("policy", receipt=r"block (connect|forward) ")
-def connect_with_user_information(w: Ways) -> None:
-    through(connect(f"allowed.test:443@{w.token}.denied.test:443"))

@@ -86,12 +86,12 @@ def socket_by_its_descriptor(w: Ways) -> None:
     speak(f"/proc/self/fd/{found}", w)
 
 
-@attack("network", silent=NO_TRAFFIC)
+@attack("network", "landlock", silent=NO_TRAFFIC)
 def abstract_socket(w: Ways) -> None:
     speak("\0trio-egress-canary", w)
 
 
-@attack("network", silent=NO_TRAFFIC)
+@attack("network", "landlock", silent=NO_TRAFFIC)
 def abstract_datagram_socket(w: Ways) -> None:
     speak("\0trio-egress-canary-datagrams", w, socket.SOCK_DGRAM)
 

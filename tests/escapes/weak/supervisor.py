@@ -53,7 +53,7 @@ def start_weak_launcher(arguments: list[str], **options: Any) -> subprocess.Pope
     program = str(Path(__file__).with_name("launcher.py"))
     source = str(Path(trio_egress.__file__).parent.parent)
     if "descriptors" in OFF:
-        inherited = [int(name) for name in os.listdir("/proc/self/fd") if int(name) >= 50]
+        inherited = [int(name) for name in os.listdir("/proc/self/fd") if int(name) >= 200]
         options["pass_fds"] = (*options["pass_fds"], *(n for n in inherited if os.get_inheritable(n)))
     at = next(place for place, word in enumerate(arguments) if word.endswith("launcher.py"))
     return subprocess.Popen([*arguments[:at], program, *arguments[at + 1 :], source], **options)
@@ -65,8 +65,13 @@ class Subprocess:
     Popen = staticmethod(start_weak_launcher)
 
 
-def no_counters(_: object) -> Mapping[str, tuple[int, int]]:
+def no_counters(*_: object, **__: object) -> Mapping[str, tuple[int, int]]:
     return dict.fromkeys(nft.COUNTERS, (0, 0))
+
+
+async def measure_nothing(*_: object) -> dict[str, Any]:
+    """Every control is a sandbox that the product would measure, and refuse to start the agent in."""
+    return {}
 
 
 def take_off() -> None:
@@ -89,6 +94,8 @@ def take_off() -> None:
             if not hasattr(module, name):
                 raise AttributeError(f"{module.__name__} has no {name} any more: mend this control")
             setattr(module, name, replacement)
+    for name in ("measure", "measure_again"):
+        setattr(supervisor, name, measure_nothing)
     apply.subprocess = Subprocess  # type: ignore[assignment]
     supervisor.plan_sandbox = lambda *given, **named: weaken_plan(plan_sandbox(*given, **named))  # type: ignore[assignment]
 
