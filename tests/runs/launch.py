@@ -304,8 +304,8 @@ class Started:
 class Place:
     """A directory of one test: `work` is the agent's own, everything else it can enter but not change."""
 
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="trio-egress-test-", dir=SEEN))
+    def __init__(self, above: str = SEEN) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="trio-egress-test-", dir=above))
         self.path.chmod(0o755)
         self.work = self.path / "work"
         self.work.mkdir()

@@ -203,11 +203,20 @@ def test_a_link_is_protected_where_it_leads_and_told_where_it_is(place: Place) -
     assert touched(ended) == {"changed": [".git/hooks"]}
 
 
-def test_a_working_directory_that_is_moved_in_the_agents_view_is_looked_at_all_the_same(place: Place) -> None:
+@pytest.fixture
+def place_in_tmp() -> Iterator[Place]:
+    place = Place("/tmp")
+    yield place
+    place.close()
+
+
+def test_a_working_directory_that_is_moved_in_the_agents_view_is_looked_at_all_the_same(
+    place_in_tmp: Place,
+) -> None:
     # /tmp is the run's own. Whoever made the way to the working directory in it can move that: as an ordinary user it
     # is the agent's user, as root it is not.
-    folder = place.path
-    movable = str(folder).startswith("/tmp/") and not AS_ROOT
+    place, folder = place_in_tmp, place_in_tmp.path
+    movable = not AS_ROOT
     move = f"cd /; mv {folder} /tmp/moved && mkdir -p {place.work}"
     ended = place.run(write_policy(), *tries(move, f"echo x >/tmp/moved/{place.work.name}/.envrc"))
     assert ended.text == ("done 0\ndone 1\n" if movable else "")
