@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from tests.evidence.specimens import (
     KEY,
     POLICY_HASH,
+    SESSION,
     STRANGER,
     Scribe,
     rewrite,
@@ -236,6 +238,31 @@ def test_a_packet_whose_files_were_changed_is_invalid(
     tamper(directory)
     report = verify(directory, PINNED)
     assert (report.exit_code, _codes(report)) == (1, found)
+
+
+MEASURED = b'{"probes":{"udp":"denied:EPERM"},"version":1}'
+
+
+@pytest.mark.parametrize(
+    ("tamper", "found"),
+    [
+        (lambda directory: None, set()),
+        (_write("posture.json", MEASURED.replace(b"denied:EPERM", b"denied:EINVAL")), {"packet.posture"}),
+        (_write("posture.json", b""), {"packet.posture"}),
+        (lambda directory: (directory / "posture.json").unlink(), {"packet.file"}),
+        (_replace_by_link("posture.json"), {"packet.file"}),
+    ],
+)
+def test_the_measured_posture_is_the_one_that_the_open_receipt_binds(
+    tamper: Callable[[Path], object], found: set[str], tmp_path: Path
+) -> None:
+    directory = tmp_path / "packet"
+    directory.mkdir()
+    session = attrs.evolve(SESSION, posture_capsule_sha256=sha256(MEASURED).hexdigest())
+    make_packet(directory, write_chain(session), attrs.evolve(FACTS, posture_measured=MEASURED))
+    tamper(directory)
+    report = verify(directory, PINNED)
+    assert (report.exit_code, _codes(report)) == (1 if found else 0, found)
 
 
 def test_a_packet_that_names_no_policy_snapshot_needs_no_policy_text(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ CODES: Mapping[str, str] = {
     "packet.claim": "the packet file contradicts the evidence",
     "packet.file": "a file of the packet is missing or is not a plain file",
     "packet.policy": "the packaged policy is not the one that the receipts name",
+    "packet.posture": "the measured posture is not the one that the open receipt binds",
     "packet.key": "the packaged public key is not the one that signed",
 }
 
