@@ -23,7 +23,7 @@ HTTP_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BUFFER_BYTES = 64 << 20
 SO_RCVBUFFORCE = 33
 
-Act = Callable[[socket.socket], None]
+Act = Callable[[socket.socket], object]
 
 
 class Canaries:
@@ -78,6 +78,23 @@ class Canaries:
         self.attend(sock)
         return sock
 
+    def listen_to_pipe(self, path: str) -> int:
+        """A named pipe that tells what is written to it; the caller closes the descriptor."""
+        os.mkfifo(path)
+        os.chmod(path, 0o666)
+        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        with self._lock:
+            self._selector.register(
+                pipe, selectors.EVENT_READ, lambda _: self.heard.append(os.read(pipe, 4096))
+            )
+        self._wake.send(b"x")
+        return pipe
+
+    def leave_pipe(self, pipe: int) -> None:
+        with self._lock:
+            self._selector.unregister(pipe)
+        os.close(pipe)
+
     def attend(self, sock: socket.socket) -> None:
         if sock.type == socket.SOCK_STREAM:
             sock.listen()
@@ -124,11 +141,12 @@ class Canaries:
             ready = self._selector.select()
             with self._lock:
                 for key, _ in ready:
-                    if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
-                        try:
-                            key.data(key.fileobj)
-                        except OSError as error:  # one canary's trouble is not the others'
-                            print(f"canary: {error}", file=sys.stderr)
+                    if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() < 0:
+                        continue
+                    try:
+                        key.data(key.fileobj)
+                    except OSError as error:  # one canary's trouble is not the others'
+                        print(f"canary: {error}", file=sys.stderr)
 
 
 def answer_query(raw: bytes) -> bytes:

@@ -43,7 +43,7 @@ def succeeded(case: Case, w: Ways, seen: Seen) -> bool:
 
 def is_secret(shown: str, seen: Seen) -> bool:
     """The world's secret, the signing key, or the evidence: whatever is hidden."""
-    return seen["secret"] in shown or "PRIVATE KEY" in shown or '"action_record"' in shown
+    return seen["secret"] in shown or "-private-v1" in shown or '"action_record"' in shown
 
 
 def dialled(base: str, w: Ways) -> str:

@@ -165,8 +165,8 @@ def make_room(canaries: Canaries, cases: list[Ways]) -> Iterator[ExitStack]:
         Path(LIBRARY, "tests").mkdir(parents=True)
         own = Path(__file__).parent
         shutil.copytree(own, f"{LIBRARY}/tests/escapes", ignore=shutil.ignore_patterns("__pycache__"))
-        os.mkfifo(f"{ROOM}/app/pipe")
-        os.chmod(f"{ROOM}/app/pipe", 0o666)
+        stack.callback(canaries.leave_pipe, canaries.listen_to_pipe(f"{ROOM}/app/pipe"))
+        os.chown(f"{ROOM}/app/pipe", AGENT.pw_uid, AGENT.pw_gid)
         make_privileged_programs()
         open_unix_sockets(canaries, stack)
         yield stack
@@ -336,6 +336,8 @@ def make_key(raw: bytes) -> None:
     Path(KEY).write_bytes(raw)
     os.chown(KEY, AGENT.pw_uid, AGENT.pw_gid)
     os.link(KEY, f"{ROOM}/keys/second-name")
+    os.mkdir(f"{ROOM}/again")
+    syscalls.mount(ROOM, f"{ROOM}/again", None, syscalls.MS_BIND)
 
 
 def start(agent: list[str], off: list[str], out: socket.socket, streams: Streams) -> subprocess.Popen[bytes]:
@@ -415,6 +417,8 @@ def describe(number: int) -> str:
         with socket.socket(socket.AF_UNIX, fileno=os.dup(number)) as sock:
             family = sock.getsockopt(socket.SOL_SOCKET, SO_DOMAIN)
             return f"socket {family} {sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)}"
+    if "/fdinfo/" in link:
+        return f"information {os.pread(number, 4096, 0).decode('ascii')}"
     status = os.fstat(number)
     here = os.stat(WORK)
     mounted = "" if status.st_dev == here.st_dev else " elsewhere"

@@ -152,10 +152,12 @@ def name_to_handle(w: Ways) -> None:
     w.show(secret=struct.pack("=Ii", length, kind) + handle.raw[8 : 8 + length])
 
 
-@attack("seccomp", proof=r"descriptor:anon_inode:\[io_uring\]", silent=REFUSED_CALL)
+@attack("seccomp", proof="descriptor:information (?s:.*)SqMask", silent=REFUSED_CALL)
 def io_uring(w: Ways) -> None:
     """Its operations are no system calls: OP_SOCKET would make any socket that the filter forbids."""
-    w.show(descriptors=[call(w, "io_uring_setup", 4, ctypes.create_string_buffer(120))])
+    made = call(w, "io_uring_setup", 4, ctypes.create_string_buffer(120))
+    # The descriptor itself can't be sent (since Linux 6.7); what the kernel tells of it can.
+    w.show(descriptors=[os.open(f"/proc/self/fdinfo/{made}", os.O_RDONLY)])
 
 
 @attack("seccomp", proof=r"descriptor:anon_inode:\[userfaultfd\]", silent=REFUSED_CALL)

@@ -29,7 +29,8 @@ _SECRETS = {
 }
 
 for _name, _path in _SECRETS.items():
-    add(f"reading_{_name}", read(_path), VIEW, proof="secret", silent=NO_TRAFFIC)
+    _only = "user" if _path.startswith(EVIDENCE) else ""
+    add(f"reading_{_name}", read(_path), VIEW, proof="secret", silent=NO_TRAFFIC, only=_only)
 
 AT_HOME = [
     ".ssh/id_ed25519",
@@ -65,6 +66,12 @@ def reading_the_key_by_a_hard_link(w: Ways) -> None:
 def reading_the_key_by_an_earlier_hard_link(w: Ways) -> None:
     """Another name of the same file, made before the run where nobody hides it."""
     read(f"{ROOM}/keys/second-name")(w)
+
+
+@attack(VIEW, proof="secret", silent=NO_TRAFFIC)
+def reading_the_key_by_a_second_mount(w: Ways) -> None:
+    """The same file system once more, elsewhere."""
+    read(f"{ROOM}/again{KEY.removeprefix(ROOM)}")(w)
 
 
 # Writing where nothing may be written. Every file here is the agent's own, by owner and mode.
@@ -218,7 +225,17 @@ _PLACES: dict[str, tuple[str, str]] = {
 }
 
 for _name, (_path, _how) in _PLACES.items():
-    add(_name, _change(_path, how=_how), VIEW, proof="marked", silent=NO_TRAFFIC, alone=_how == "rename")
+    add(
+        _name,
+        _change(_path, how=_how),
+        VIEW,
+        proof="marked",
+        silent=NO_TRAFFIC,
+        only="user"
+        if _path.startswith(EVIDENCE) and _how != "rename"
+        else "",  # root's run has its own owner for it
+        alone=_how == "rename",
+    )
 
 for _path in (".bashrc", ".profile", ".gitconfig", ".config/pip/pip.conf"):
     _name = "".join(c if c.isalnum() else "_" for c in _path.strip("."))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from tests.escapes.frame import ALLOWED, Ways, add, attack
+from tests.escapes.frame import ALLOWED, Ways, add
 
 NET = "network"
 POST = b"POST /%s HTTP/1.1\r\nHost: allowed.test\r\nContent-Length: 0\r\n\r\n"
