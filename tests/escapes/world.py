@@ -43,6 +43,8 @@ from trio_egress.kernel import netlink, syscalls
 
 PATIENCE_SECONDS = 40.0
 LIBRARY = f"{ROOM}/library"
+AGAIN = f"{ROOM}/again"
+"""The room once more: a second mount of the same file system."""
 SECRET = b"SECRET-OF-THE-WORLD-" + os.urandom(8).hex().encode("ascii")
 POLICY = """version = "1.0"
 default_deny = true
@@ -288,6 +290,7 @@ def carry_out(run: Mapping[str, Any], canaries: Canaries) -> dict[str, Any]:
             "nonce": nonce,
             "code": process.returncode,
             "seconds": time.monotonic() - started,
+            "lost": canaries.count_lost(),
             "reports": watcher.reports,
             "baseline": watcher.baseline,
             "secret": SECRET.decode("ascii"),
@@ -336,8 +339,8 @@ def make_key(raw: bytes) -> None:
     Path(KEY).write_bytes(raw)
     os.chown(KEY, AGENT.pw_uid, AGENT.pw_gid)
     os.link(KEY, f"{ROOM}/keys/second-name")
-    os.mkdir(f"{ROOM}/again")
-    syscalls.mount(ROOM, f"{ROOM}/again", None, syscalls.MS_BIND)
+    os.mkdir(AGAIN)
+    syscalls.mount(ROOM, AGAIN, None, syscalls.MS_BIND)
 
 
 def start(agent: list[str], off: list[str], out: socket.socket, streams: Streams) -> subprocess.Popen[bytes]:
@@ -418,7 +421,8 @@ def describe(number: int) -> str:
             family = sock.getsockopt(socket.SOL_SOCKET, SO_DOMAIN)
             return f"socket {family} {sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)}"
     if "/fdinfo/" in link:
-        return f"information {os.pread(number, 4096, 0).decode('ascii')}"
+        with suppress(OSError):
+            return f"information {os.pread(number, 4096, 0).decode('ascii')}"
     status = os.fstat(number)
     here = os.stat(WORK)
     mounted = "" if status.st_dev == here.st_dev else " elsewhere"
@@ -480,7 +484,7 @@ def is_as_it_was(w: Ways) -> bool:
 def is_marked(w: Ways) -> bool:
     """Whether a file outside the agent's own places has the token, or a name with it."""
     for folder, folders, files in os.walk(ROOM):
-        folders[:] = [name for name in folders if f"{folder}/{name}" not in (WORK, LIBRARY, GUARDED)]
+        folders[:] = [name for name in folders if f"{folder}/{name}" not in (WORK, LIBRARY, GUARDED, AGAIN)]
         if any(w.token in name for name in (*folders, *files)):
             return True
         for name in files:

@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import termios
+import time
 from collections.abc import Callable
 
 from tests.escapes.frame import REFUSED_CALL, ROOM, WORK, Ways, add, attack
@@ -158,6 +159,7 @@ def io_uring(w: Ways) -> None:
     made = call(w, "io_uring_setup", 4, ctypes.create_string_buffer(120))
     # The descriptor itself can't be sent (since Linux 6.7); what the kernel tells of it can.
     w.show(descriptors=[os.open(f"/proc/self/fdinfo/{made}", os.O_RDONLY)])
+    time.sleep(0.3)  # it can be read for as long as this process lives
 
 
 @attack("seccomp", proof=r"descriptor:anon_inode:\[userfaultfd\]", silent=REFUSED_CALL)
