@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -35,8 +36,11 @@ from trio_egress.wire import dns
 TTL_SECONDS: Final = 300
 """Any value would do, the addresses hold for the whole run; this is what clients see most."""
 
-WAITING: Final = 4096
-"""Datagrams read at the end: more than the kernel's default receive buffer (208 KiB) holds."""
+WAITING: Final = 16384
+"""Datagrams read at the end: more than a receive buffer of 8 MiB holds (the smallest takes 768 bytes of it)."""
+
+SO_MEMINFO: Final = 55
+"""asm-generic/socket.h: nine 32-bit numbers, the last of which (SK_MEMINFO_DROPS) counts what found no room."""
 
 
 @attrs.frozen
@@ -114,6 +118,7 @@ async def keep_dns_udp(sock: trio.socket.SocketType, gate: Gate) -> None:
                 await _answer_datagram(sock, stub)
         finally:
             _judge_waiting(sock, stub)
+            _tell_lost(sock, stub)
 
 
 async def _answer_datagram(sock: trio.socket.SocketType, stub: _Stub) -> None:
@@ -136,6 +141,17 @@ def _judge_waiting(sock: trio.socket.SocketType, stub: _Stub) -> None:
     with suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as waiting:
         for _ in range(WAITING):
             stub.answer(waiting.recv(dns.QUERY_BYTES + 1, socket.MSG_DONTWAIT))
+
+
+def _tell_lost(sock: trio.socket.SocketType, stub: _Stub) -> None:
+    """What a flood lost before it could be read is still counted; its clients ask again."""
+    lost = 0
+    with suppress(OSError):
+        lost = struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[8]
+    if lost:
+        reason = "no room was left for these queries: nobody has read or answered them"
+        asked = _Asked(_attempt(stub.own), Decision(False, Layer.LIMIT, reason), "")
+        _tell(stub.gate.recorder, "udp", Sum(asked, lost))
 
 
 async def keep_dns_tcp(listener: trio.SocketListener, gate: Gate) -> None:
