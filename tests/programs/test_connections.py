@@ -5,13 +5,14 @@ Whatever a peer does ends its connection; the run goes on, and its packet is who
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from tests.programs.servers import Web
@@ -335,35 +336,56 @@ STAGES: dict[str, tuple[Callable[[socket.socket], None], int, str]] = {
 THEN = 'curl -sS -m 10 -o got -w "%{http_code}" "$@"; echo " code $?"; printf "then "; exec curl -sS http://api.example.com/hello'
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_an_upstream_may_break_off_at_any_stage_of_http(place: Place, web: Web, stage: str) -> None:
-    act, status, reason = STAGES[stage]
-    with upstream(act) as port:
-        policy = write_policy(NAME, BROKEN, pins={**web.pins(NAME), f"{BROKEN}:80": f"127.0.0.1:{port}"})
-        ended = place.run(policy, "bash", "-c", THEN, "sh", f"http://{BROKEN}/")
-    told, code = ended.text.partition("then")[0].split(" code ")
-    assert int(told) == status
-    assert (int(code) == 0) == (status == 502)  # half an answer never passes for a whole one
-    assert ended.outcomes[0].facts["host"] == BROKEN
-    assert reason in ended.outcomes[0].reason
-    if status == 502:
-        assert '"origin": "upstream"' in (place.work / "got").read_text()
+ALL = """
+for url in "${@:2}"; do
+  curl -sS -m 10 $1 -o got -w "%{http_code}" "$url" 2>>faults
+  echo " code $? $(grep -c '"origin": "upstream"' got)"
+  rm -f got
+done
+printf "then "
+exec curl -sS http://api.example.com/hello
+"""
+"""Asks each upstream for its answer, and then one that is well."""
+
+
+@contextmanager
+def broken_upstreams(web: Web, stages: Sequence[str], port: int) -> Iterator[tuple[str, list[str]]]:
+    """A policy that allows, and pins, one host for each stage; and the hosts."""
+    with ExitStack() as stack:
+        ports = [stack.enter_context(upstream(STAGES[stage][0])) for stage in stages]
+        hosts = [f"broken-{number}.example.com" for number in range(len(stages))]
+        pins = {f"{host}:{port}": f"127.0.0.1:{real}" for host, real in zip(hosts, ports, strict=True)}
+        yield write_policy(NAME, *hosts, pins={**web.pins(NAME), **pins}), hosts
+
+
+def test_an_upstream_may_break_off_at_any_stage_of_http(place: Place, web: Web) -> None:
+    with broken_upstreams(web, list(STAGES), 80) as (policy, hosts):
+        ended = place.run(policy, "bash", "-c", ALL, "sh", "", *[f"http://{host}/" for host in hosts])
+    lines = ended.text.splitlines()[: len(hosts)]
+    for line, host, (stage, (_, status, reason)) in zip(lines, hosts, STAGES.items(), strict=True):
+        told, code, explained = re.fullmatch(r"(\d+) code (\d+) (\d)", line).groups()  # type: ignore[union-attr]
+        assert (stage, int(told), int(explained)) == (stage, status, int(status == 502))
+        assert (int(code) == 0) == (status == 502)  # half an answer never passes for a whole one
+        (outcome,) = (outcome for outcome in ended.outcomes if outcome.facts["host"] == host)
+        assert (stage, reason in outcome.reason) == (stage, True)
     assert_still_works(ended)
 
 
-@pytest.mark.parametrize(
-    "stage", ["resets when it accepts", "closes when it accepts", "resets after the request"]
-)
-@pytest.mark.parametrize("door", [[], ["-x", PROXY]])
-def test_an_upstream_may_break_off_at_any_stage_of_tls(
-    place: Place, web: Web, stage: str, door: list[str]
-) -> None:
-    with upstream(STAGES[stage][0]) as port:
-        policy = write_policy(NAME, BROKEN, pins={**web.pins(NAME), f"{BROKEN}:443": f"127.0.0.1:{port}"})
-        ended = place.run_timed(policy, "bash", "-c", THEN, "sh", *door, f"https://{BROKEN}/")
-    assert "code 35" in ended.text
-    assert ended.took < 2
-    assert ended.outcomes[0].facts["sni"] == BROKEN
+@pytest.mark.parametrize("door", ["", f"-x {PROXY}"])
+def test_an_upstream_may_break_off_at_any_stage_of_tls(place: Place, web: Web, door: str) -> None:
+    stages = [
+        "resets when it accepts",
+        "closes when it accepts",
+        "resets after the request",
+        "talks nonsense",
+    ]
+    with broken_upstreams(web, stages, 443) as (policy, hosts):
+        ended = place.run_timed(
+            policy, "bash", "-c", ALL, "sh", door, *[f"https://{host}/" for host in hosts]
+        )
+    assert ended.text.count("code 35") == len(stages)
+    assert ended.took < len(stages)
+    assert {outcome.facts.get("sni") for outcome in ended.outcomes} == {*hosts, None}
     assert_still_works(ended)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from tests.runs.launch import AS_ROOT, Ended, Place, find_processes, read_receipts, wait_until, write_policy
+from tests.runs.launch import Ended, Place, find_processes, read_receipts, wait_until, write_policy
 
 pytestmark = pytest.mark.sandbox
 
@@ -125,23 +125,23 @@ def test_nothing_leaves_once_the_file_may_not_grow(place: Place, canary: Canary,
     assert ended.verify() == 3
 
 
-if AS_ROOT:  # only root can make a disk that is soon full
+@contextlib.contextmanager
+def small_disk(place: Place) -> Iterator[str]:
+    disk = place.path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k,mode=755", "tmpfs", disk], check=True)
+    try:
+        yield str(disk / "evidence")
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
-    @contextlib.contextmanager
-    def small_disk(place: Place) -> Iterator[str]:
-        disk = place.path / "disk"
-        disk.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k,mode=755", "tmpfs", disk], check=True)
-        try:
-            yield str(disk / "evidence")
-        finally:
-            subprocess.run(["umount", disk], check=True)
 
-    def test_nothing_leaves_once_the_disk_is_full(place: Place, canary: Canary, mark: str) -> None:
-        with small_disk(place) as evidence:
-            started = place.start(canary.policy, "bash", "-c", FLOOD, mark, options=["--evidence", evidence])
-            started.evidence = place.path / "disk" / "evidence"
-            ended = started.wait(15)
-            assert_incomplete(ended, mark)
-            assert_every_request_has_its_receipt(ended, canary)
-            assert ended.verify() == 3
+@pytest.mark.root
+def test_nothing_leaves_once_the_disk_is_full(place: Place, canary: Canary, mark: str) -> None:
+    with small_disk(place) as evidence:
+        started = place.start(canary.policy, "bash", "-c", FLOOD, mark, options=["--evidence", evidence])
+        started.evidence = place.path / "disk" / "evidence"
+        ended = started.wait(15)
+        assert_incomplete(ended, mark)
+        assert_every_request_has_its_receipt(ended, canary)
+        assert ended.verify() == 3

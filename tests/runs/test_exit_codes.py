@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.runs.launch import AGENT, AS_ROOT, ENVIRONMENT, Ended, Place, read_lines, write_policy
+from tests.runs.launch import AGENT, ENVIRONMENT, Ended, Place, read_lines, write_policy
 
 pytestmark = pytest.mark.sandbox
 
@@ -242,15 +242,14 @@ def test_a_status_file_that_cannot_be_written_is_refused_before_anything_runs(pl
     assert not ended.evidence.exists()
 
 
-if AS_ROOT:  # an ordinary user's agent has its rights, so there is nothing that only the supervisor can enter
-
-    def test_a_directory_that_the_agent_cannot_enter_is_refused(place: Place) -> None:
-        closed = place.path / "closed"
-        closed.mkdir(0o700)
-        ended = place.run(NOTHING, *RAN, options=["--json"], cwd=closed)
-        assert_told(ended, 125, "refused")
-        assert f"entering {closed} as {AGENT.pw_name}" in ended.err
-        assert ended.verify() == 0
+@pytest.mark.root  # an ordinary user's agent has its rights: there is nothing that only the supervisor can enter
+def test_a_directory_that_the_agent_cannot_enter_is_refused(place: Place) -> None:
+    closed = place.path / "closed"
+    closed.mkdir(0o700)
+    ended = place.run(NOTHING, *RAN, options=["--json"], cwd=closed)
+    assert_told(ended, 125, "refused")
+    assert f"entering {closed} as {AGENT.pw_name}" in ended.err
+    assert ended.verify() == 0
 
 
 def test_a_port_that_is_taken_outside_is_free_inside(place: Place) -> None:

@@ -215,9 +215,9 @@ def test_the_shell_has_its_terminal_back_when_the_run_is_over(place: Place, term
 
 
 def test_a_hang_up_ends_the_run(place: Place, terminal: Terminal) -> None:
-    started = terminal.start(place, "bash", "-c", "echo ready; exec sleep 601")
+    started = terminal.start(place, "bash", "-c", "echo ready; exec sleep 601.0625")
     terminal.expect("ready")
     terminal.close()
     started.process.wait(10)
-    wait_until(lambda: not find_processes("601"), "the agent's end", 2)
+    wait_until(lambda: not find_processes("601.0625"), "the agent's end", 2)
     assert verify(started.evidence, place.key.public_hex) == 0

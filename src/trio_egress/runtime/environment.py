@@ -35,7 +35,7 @@ CLOSED = (
         "NODE_OPTIONS",
         "JAVA_TOOL_OPTIONS",
     ),
-    *("_JAVA_OPTIONS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "SSH_ASKPASS", "GIT_EXTERNAL_DIFF"),
+    "_JAVA_OPTIONS",
     # What would write TLS keys where somebody reads them.
     "SSLKEYLOGFILE",
 )
