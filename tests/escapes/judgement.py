@@ -36,6 +36,8 @@ def succeeded(case: Case, w: Ways, seen: Seen) -> bool:
             return w.token in seen["typed"]
         case "changed" | "marked" | "outlived":
             return case.name in seen[kind]
+        case "unpaired":
+            return any(w.token in target for target in seen["unpaired"])
         case "victim":
             return case.name in seen["victims"]
     raise ValueError(f"{case.name}: no such proof: {case.proof}")

@@ -71,7 +71,7 @@ def runs(request: pytest.FixtureRequest) -> Runs:
         called = getattr(item, "callspec", None)
         case = called.params.get("case") if called is not None else None
         if isinstance(case, Case):
-            kind = CONTROL if "control" in item.name else ATTACK
+            kind = CONTROL if getattr(item, "originalname", "") == "test_control" else ATTACK
             wanted.setdefault(run_of(case, kind), []).append(case.name)
     return Runs(wanted)
 

@@ -96,11 +96,11 @@ def enter_namespaces() -> None:
         ):
             Path(f"/proc/self/{file}").write_text(text)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    with tempfile.NamedTemporaryFile("w", dir="/var/tmp", suffix="-resolv.conf", delete=False) as file:
-        file.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
-    os.chmod(file.name, 0o644)
-    syscalls.mount(file.name, os.path.realpath("/etc/resolv.conf"), None, syscalls.MS_BIND)
-    atexit.register(os.unlink, file.name)
+    with tempfile.NamedTemporaryFile("w", dir="/var/tmp", suffix="-resolv.conf", delete=False) as resolver:
+        resolver.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    os.chmod(resolver.name, 0o644)
+    syscalls.mount(resolver.name, os.path.realpath("/etc/resolv.conf"), None, syscalls.MS_BIND)
+    atexit.register(os.unlink, resolver.name)
 
 
 def become_first() -> None:
@@ -112,6 +112,7 @@ def become_first() -> None:
     atexit.unregister(os.unlink)
     syscalls.set_parent_death_signal(signal.SIGKILL)
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    Path("/proc/sys/kernel/ns_last_pid").write_text("20000")  # no number here is one in the sandbox
 
 
 def make_network() -> None:
@@ -353,19 +354,25 @@ def start(agent: list[str], off: list[str], out: socket.socket, streams: Streams
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     }
     options = ["--policy", f"{ROOM}/policy.toml", "--evidence", EVIDENCE, "--key", KEY, "--", *agent]
-    more: dict[str, Any] = {}
+    user: dict[str, Any] = {}
     if "sandbox" in off:
-        command, more = agent, as_agent()
+        command, user = agent, as_agent()
     elif "sandbox and user" in off:
         command = agent
     elif off:
         command = [sys.executable, str(Path(__file__).parent / "weak/supervisor.py"), "run", *options]
     else:
         command = [sys.executable, "-m", "trio_egress", "run", *options]
-    return subprocess.Popen(
-        command, cwd=WORK, stdin=streams.stdin, stdout=out, env=environment, pass_fds=streams.inherited,
-        preexec_fn=streams.become_terminal, **more,
-    )  # fmt: skip
+    given: dict[str, Any] = {
+        "cwd": WORK,
+        "stdin": streams.stdin,
+        "stdout": out,
+        "env": environment,
+        "pass_fds": streams.inherited,
+        "preexec_fn": streams.become_terminal,
+    }
+    process: subprocess.Popen[bytes] = subprocess.Popen(command, **given, **user)
+    return process
 
 
 class Watcher:
@@ -522,11 +529,13 @@ def read_evidence(key: str) -> dict[str, Any]:
     try:
         lines = [json.loads(line) for line in Path(f"{EVIDENCE}/evidence.jsonl").read_bytes().splitlines()]
     except (OSError, ValueError):
-        return {"receipts": [], "verified": None}
+        return {"receipts": [], "unpaired": [], "verified": None}
     records = [line["action_record"] for line in lines]
     told = [f"{r['verdict']} {r['transport']} {r['target']}" for r in records]
-    paired = [f"{r['action_id']} {r.get('decision_phase', '')}" for r in records]
-    return {"receipts": told, "paired": paired, "verified": verify(Path(EVIDENCE), key)}
+    ended = {r["action_id"] for r in records if r.get("decision_phase") == "outcome"}
+    begun = [r for r in records if r.get("decision_phase") == "intent"]
+    unpaired = [r["target"] for r in begun if r["action_id"] not in ended]
+    return {"receipts": told, "unpaired": unpaired, "verified": verify(Path(EVIDENCE), key)}
 
 
 # What a run is given besides

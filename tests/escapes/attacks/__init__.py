@@ -15,6 +15,7 @@ FAMILIES = (
     "processes",
     "calls",
     "descriptors",
+    "resets",
     "ends",
 )
 

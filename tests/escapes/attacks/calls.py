@@ -328,7 +328,7 @@ OUTLETS = (
     "NOTIFY_SOCKET",
     "BASH_ENV",
     "PYTHONSTARTUP",
-    "GIT_SSH_COMMAND",
+    "PERL5OPT",
     "SSLKEYLOGFILE",
     "http_proxy",
 )

@@ -193,8 +193,8 @@ _CHANGES: dict[str, Callable[[Ways], None]] = {
     "making_a_directory_of_it": _make_directory,
 }
 
-for _name, _change in _CHANGES.items():
-    add(_name, _change, VIEW, proof="changed", silent=NO_TRAFFIC)
+for _name, _attempt in _CHANGES.items():
+    add(_name, _attempt, VIEW, proof="changed", silent=NO_TRAFFIC)
 
 
 def _change(path: str, *, how: str = "write") -> Callable[[Ways], None]:

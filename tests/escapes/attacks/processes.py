@@ -41,6 +41,7 @@ add(
     "killing_its_group",
     _kill(signal.SIGKILL, lambda pid: -pid),
     "processes",
+    "landlock",
     proof="victim",
     silent=NO_TRAFFIC,
 )

@@ -75,7 +75,7 @@ async def measure_nothing(*_: object) -> dict[str, Any]:
 
 
 def take_off() -> None:
-    plan_sandbox = supervisor.plan_sandbox
+    plan_sandbox = vars(supervisor)["plan_sandbox"]
     replaced: dict[str, list[tuple[Any, str, Any]]] = {
         "policy": [(judge, "decide", allow_everything), (dns, "decide", allow_everything)],
         "address": [(dial, "is_outside", lambda _: True)],
@@ -97,8 +97,8 @@ def take_off() -> None:
             setattr(module, name, replacement)
     for name in ("measure", "measure_again"):
         setattr(supervisor, name, measure_nothing)
-    apply.subprocess = Subprocess  # type: ignore[assignment]
-    supervisor.plan_sandbox = lambda *given, **named: weaken_plan(plan_sandbox(*given, **named))  # type: ignore[assignment]
+    setattr(apply, "subprocess", Subprocess)  # noqa: B010
+    setattr(supervisor, "plan_sandbox", lambda *given, **named: weaken_plan(plan_sandbox(*given, **named)))  # noqa: B010
 
 
 take_off()
