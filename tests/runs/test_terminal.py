@@ -168,10 +168,10 @@ def outer_shell(place: Place, terminal: Terminal) -> Iterator[None]:
 def test_ctrl_z_stops_the_job_and_fg_continues_it(place: Place, terminal: Terminal) -> None:
     # It says when it goes on, because a stop that comes before it does is lost in any shell.
     waits = "trap 'echo going on' CONT; echo ready; until [ -e go ]; do sleep 0.02; done"
-    script = f"cd {place.work}; {waits}; read line; echo got $line; exit 8"
+    script = f"{waits}; read line; echo got $line; exit 8"
     with outer_shell(place, terminal):
         command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
-        terminal.type(shlex.join(command) + "\n")
+        terminal.type(f"cd {place.work}; {shlex.join(command)}\n")  # what is made outside later is seen there
         terminal.expect("ready\r\n")
         for _ in range(3):
             terminal.type(CTRL_Z)
