@@ -34,7 +34,7 @@ from trio_egress.kernel.identity import Identities, find_identities
 NOT_AS_EXPECTED = 1
 INTERRUPTED = 130
 RUN_SECONDS = 30
-PYTHONS = (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3")
+PYTHONS = (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3")
 
 
 @attrs.frozen
@@ -132,7 +132,7 @@ def _find_python(identities: Identities, candidates: Sequence[str] = PYTHONS) ->
     Where none is found, `run` says better why.
     """
     if not identities.root:
-        return sys.executable
+        return candidates[0]
     agent = identities.agent
     for python in candidates:
         try:
@@ -150,7 +150,7 @@ def _find_python(identities: Identities, candidates: Sequence[str] = PYTHONS) ->
             continue
         if tried.returncode == 0:
             return python
-    return sys.executable
+    return candidates[0]
 
 
 def _tell_failure(ran: subprocess.CompletedProcess[str], evidence: Path) -> int:
