@@ -128,6 +128,7 @@ def test_ordinary_user_runs_the_agent_with_its_own_interpreter() -> None:
     assert _find_python(Identities(root=False, supervisor=me, agent=me)) == os.path.realpath(sys.executable)
 
 
+@pytest.mark.root
 def test_root_tries_which_interpreter_the_agents_user_can_start(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     private = tmp_path / "python"

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
 NAME = "api.example.com"
 ALLOWS = write_policy(NAME, "*.wild.example")
 SYNTHETIC = ("198.18.", "198.19.", "fd74:7269:6f65:6772:")
-DIG = ["dig", "+time=2", "+tries=1"]
+DIG = ["dig", "+time=15", "+tries=1"]
 
 
 # DNS
