@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel.identity import HIGHEST_UNUSED_ID, find_identities
+from trio_egress.kernel.identity import HIGHEST_UNUSED_ID, check_owner, find_identities
 
 ROOT = os.geteuid() == 0
 
@@ -57,3 +58,54 @@ def test_a_user_is_found_by_name_and_by_number() -> None:
     own = pwd.getpwnam("daemon") if ROOT else pwd.getpwuid(os.geteuid())
     assert find_identities(own.pw_name, {}).agent.uid == own.pw_uid
     assert find_identities(str(own.pw_uid), {}).agent.uid == own.pw_uid
+
+
+@pytest.mark.root
+def test_the_proxy_is_the_user_that_root_names() -> None:
+    daemon = pwd.getpwnam("daemon")
+    for name in ("daemon", str(daemon.pw_uid)):
+        found = find_identities(None, {}, name)
+        assert (found.supervisor.uid, found.supervisor.gid) == (daemon.pw_uid, daemon.pw_gid)
+        assert found.agent.name == "nobody"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("user", "proxy", "words"),
+    [
+        ("nobody", "no-such-user", "--proxy-user no-such-user: there is no such user"),
+        ("nobody", "4294967296999", "there is no such user"),
+        ("nobody", "root", "the proxy never runs as root"),
+        ("nobody", "0", "the proxy never runs as root"),
+        ("daemon", "daemon", "the agent is that user, too"),
+        ("daemon", "1", "the agent is that user, too"),
+        ("nobody", "_apt", "the group nogroup of _apt is one of the agent's user nobody"),
+    ],
+)
+def test_a_user_that_cannot_be_the_proxy_is_refused(user: str, proxy: str, words: str) -> None:
+    with pytest.raises(SandboxError, match=words):
+        find_identities(user, {}, proxy)
+
+
+@pytest.mark.ordinary
+def test_only_root_makes_another_user_of_the_proxy() -> None:
+    with pytest.raises(SandboxError, match="--proxy-user daemon: only root can"):
+        find_identities(None, {}, "daemon")
+
+
+@pytest.mark.root
+def test_a_key_of_the_agents_user_is_refused_and_one_of_roots_is_not(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.touch(0o600)
+    identities = find_identities("daemon", {})
+    check_owner(str(key), identities)
+    os.chown(key, identities.agent.uid, 0)
+    with pytest.raises(SandboxError, match=f"sudo chown root: {key}"):
+        check_owner(str(key), identities)
+
+
+@pytest.mark.ordinary
+def test_an_ordinary_user_keeps_the_key(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.touch(0o600)
+    check_owner(str(key), find_identities(None, {}))

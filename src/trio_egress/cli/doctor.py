@@ -16,7 +16,7 @@ def main(options: argparse.Namespace) -> int:
         return 1
     from trio_egress.kernel.probe import probe_all
 
-    probes = probe_all(options.user)
+    probes = probe_all(options.user, options.proxy_user)
     if options.json:
         print(json.dumps([attrs.asdict(probe) for probe in probes], indent=2))
     else:

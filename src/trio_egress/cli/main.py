@@ -120,6 +120,11 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="as root: the user that the agent runs as (default: the one behind sudo, else nobody)",
     )
     add(
+        "--proxy-user",
+        metavar="USER",
+        help="as root: the user that the proxy becomes, and that the evidence belongs to (default: an unused id)",
+    )
+    add(
         "--proxy-port",
         metavar="PORT",
         type=_port,
@@ -161,6 +166,7 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
         "doctor", help="say what this machine allows, and the cure for what it does not"
     )
     doctor.add_argument("--user", metavar="USER", help="as root: the user that the agent would run as")
+    doctor.add_argument("--proxy-user", metavar="USER", help="as root: the user that the proxy would become")
     doctor.add_argument("--json", action="store_true", help="print the answers as JSON")
 
     demo = commands.add_parser("demo", help="see it work: a sample agent, its packet, and the verdict")

@@ -20,7 +20,8 @@ from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.sign import SigningKey, generate
-from trio_egress.kernel.identity import find_identities
+from trio_egress.kernel.identity import Identities, check_owner, find_identities
+from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.load import POLICY_BYTES, decode_policy, load_policy
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.environment import agent_environment, find_provenance
@@ -34,6 +35,9 @@ DENIALS_SHOWN = 100
 
 def main(options: argparse.Namespace) -> int:
     """Exit codes as in `trio_egress.cli.exits`."""
+    if sys.platform == "linux" and os.geteuid() == 0:
+        # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
+        set_no_new_privs()
     with open_voice() as say:
         return _main(options, say)
 
@@ -88,8 +92,8 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
         raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")
     path, text = _read_policy(options.policy)
     policy = load_policy(text, str(path))
-    identities = find_identities(options.user, os.environ)
-    key = read_private_key(options.key) if options.key else generate(os.urandom(32))
+    identities = find_identities(options.user, os.environ, options.proxy_user)
+    key = _read_key(options.key, identities)
     now = time.time_ns()
     run_id = uuid7(now, os.urandom(10))
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
@@ -121,6 +125,14 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
         proxy_port=options.proxy_port,
         watch=None if options.quiet else Denials(say).show,
     )
+
+
+def _read_key(path: str | None, identities: Identities) -> SigningKey:
+    if path is None:
+        return generate(os.urandom(32))
+    key = read_private_key(path)
+    check_owner(path, identities)
+    return key
 
 
 def _find_timeout(given: float | None, of_policy: int | None) -> float | None:

@@ -22,6 +22,7 @@ import attrs
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import seccomp, syscalls
+from trio_egress.kernel.accounts import find_power
 from trio_egress.kernel.identity import Identities, find_identities
 from trio_egress.kernel.trial import enter_namespaces, try_in_child, use_mounts, use_network, use_seccomp
 
@@ -52,17 +53,18 @@ class Limits:
     unprivileged_clone: int | None
 
 
-def probe_all(user: str | None = None) -> list[Probe]:
-    """Everything that a run as this caller (with `--user user`) needs, in the order in which it needs it."""
+def probe_all(user: str | None = None, proxy_user: str | None = None) -> list[Probe]:
+    """Everything that a run as this caller (with these options) needs, in the order in which it needs it."""
     system = os.uname()
     probes = [
         judge_platform(system.release, system.machine),
         judge_python(platform.python_version_tuple(), sys.executable),
     ]
     try:
-        identities = find_identities(user, os.environ)
+        identities = find_identities(user, os.environ, proxy_user)
     except SandboxError as error:
-        return [*probes, Probe("identity", "fail", str(error), "give --user an existing user")]
+        return [*probes, Probe("identity", "fail", str(error), "name another user")]
+    probes += judge_agent(identities)
     limits = Limits(
         _read_sysctl("kernel/apparmor_restrict_unprivileged_userns"),
         _read_sysctl("user/max_user_namespaces"),
@@ -91,6 +93,18 @@ def judge_python(version: tuple[str, str, str], executable: str) -> Probe:
     if (int(version[0]), int(version[1])) < OLDEST_PYTHON:
         return Probe("python", "fail", found, "use Python {}.{} or newer".format(*OLDEST_PYTHON))
     return Probe("python", "ok", found)
+
+
+def judge_agent(identities: Identities) -> Iterator[Probe]:
+    """Inside, sudo is dead for everybody. What the agent leaves behind is run later by whoever works there."""
+    agent = identities.agent
+    power = find_power(agent.name, agent.gid) if identities.root else ""
+    if power:
+        cure = "give --user an account without sudo where the agent need not be this one"
+        found = f"{power}: not inside, but who later runs what the agent left may become root"
+        yield Probe("identity", "warn", found, cure)
+    elif identities.root:
+        yield Probe("identity", "ok", f"the agent is {agent.name}, the proxy {identities.supervisor.name}")
 
 
 def judge_namespaces(failure: str, limits: Limits, identities: Identities) -> Iterator[Probe]:

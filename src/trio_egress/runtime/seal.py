@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ def _open_journal(directory: int, spec: RunSpec) -> Journal:
         if spec.identities.root:
             owner = spec.identities.supervisor
             os.fchown(directory, owner.uid, owner.gid)
+            # Whoever may read it stays able to; that others may write in it, by an ACL too, ends here.
+            os.fchmod(directory, stat.S_IMODE(os.fstat(directory).st_mode) & ~0o022)
             os.chown("evidence.jsonl", owner.uid, owner.gid, dir_fd=directory, follow_symlinks=False)
     except RecorderError as error:
         raise SandboxError(f"cannot write evidence in {spec.evidence}: {error}") from None
