@@ -1,33 +1,62 @@
-"""The compiled form of a policy: canonical JSON with every default written out, and its hash.
+"""The compiled form of a policy: canonical JSON in the words of the policy file, and its hash.
 
-Comments, layout, line numbers and the file's name are not in it; the order of the rules is, since receipts
-name a rule by its place. Sorted keys, compact, ASCII: the same bytes on every Python.
+Rule 1: equal meaning, equal bytes. Rules are a set: sorted, each once, hosts in normal form. What a rule says that is
+        its key's default is left out, and so are comments, layout, names of files, and words (WORDS).
+Rule 2: `parse_compiled` takes these bytes and no others, and gives a policy that decides alike.
+Rule 3: sorted keys, compact, ASCII: the same bytes on every Python.
+
+A new key of a rule is one line in _WRITERS (or a word in WORDS); it is read back by the key's own reader in `keys`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import attrs
+from cattrs import BaseValidationError
 
+from trio_egress.errors import PolicyError, Problem
+from trio_egress.model import RuleRef
 from trio_egress.policy.environment import Env
-from trio_egress.policy.rule import Policy, Terms
+from trio_egress.policy.files import DEFAULT_PROTECT
+from trio_egress.policy.keys import TABLES, structure
+from trio_egress.policy.problems import find_faults
+from trio_egress.policy.rule import Policy, Rule, Terms
+
+COMPILED_FILE = "policy-compiled.json"
+"""What messages call it."""
+
+_WRITERS: Mapping[str, Callable[[Any], object]] = {
+    "destination": str,
+    "methods": sorted,
+    "allow_private": bool,
+}
+"""Each key of a rule, and how its value is written. Never asked for a value that is the key's default."""
+
+WORDS: frozenset[str] = frozenset()
+"""Keys of a rule that are for people, and decide nothing."""
+
+_DEFAULTS = {field.name: field.default for field in attrs.fields(Terms)}
 
 
 def render_compiled(policy: Policy) -> bytes:
-    """One JSON object in the words of the policy file. `methods`, `pass` or a limit is null where anything will do."""
-    document = {
+    """One JSON object. `pass` or a limit is null where anything will do."""
+    tables = {
         "version": "1.0",
         "default_deny": True,
         "dns_resolution": "proxy_only",
-        "egress": [_unstructure(rule.terms) for rule in policy.rules],
         "resolve": {pin.target: pin.answer for pin in policy.resolve.pins},
         "files": {key: sorted(paths) for key, paths in attrs.asdict(policy.files).items()},
-        "env": _unstructure_env(policy.env),
+        "env": _write_env(policy.env),
         "limits": attrs.asdict(policy.limits),
     }
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    members = {key: _render_json(value) for key, value in tables.items()}
+    members["egress"] = f"[{','.join(sorted({render_terms(rule.terms) for rule in policy.rules}))}]"
+    rendered = ",".join(f'"{key}":{text}' for key, text in sorted(members.items()))
+    return f"{{{rendered}}}".encode("ascii")
 
 
 def policy_hash(policy: Policy) -> str:
@@ -35,13 +64,75 @@ def policy_hash(policy: Policy) -> str:
     return f"sha256:{hashlib.sha256(render_compiled(policy)).hexdigest()}"
 
 
-def _unstructure(terms: Terms) -> dict[str, object]:
+def render_terms(terms: Terms) -> str:
+    """What a rule means, as canonical JSON: the identity and the order of rules."""
+    return _render_json(
+        {
+            key: write(value)
+            for key, write in _WRITERS.items()
+            if (value := getattr(terms, key)) != _DEFAULTS[key]
+        }
+    )
+
+
+def number_rules(rules: Iterable[tuple[RuleRef, Terms]]) -> tuple[Rule, ...]:
+    """Rules in the order given, each meaning once (the first that has it), with their ranks in the compiled form."""
+    firsts: dict[str, tuple[RuleRef, Terms]] = {}
+    for ref, terms in rules:
+        firsts.setdefault(render_terms(terms), (ref, terms))
+    ranks = {meaning: rank for rank, meaning in enumerate(sorted(firsts))}
+    return tuple(Rule(ref, terms, ranks[meaning]) for meaning, (ref, terms) in firsts.items())
+
+
+def parse_compiled(raw: bytes) -> Policy:
+    """The policy of which `raw` is the compiled form. Its rules have their places there, and no lines.
+
+    Raises PolicyError, and nothing else.
+    """
+    try:
+        document = structure(_as_written(json.loads(raw.decode("ascii"))))
+    except BaseValidationError as error:
+        raise _refuse("; ".join(fault.message for fault in find_faults(error, TABLES))[:500]) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _refuse("it is not a compiled policy") from None
+    refs = (RuleRef(place, str(terms.destination), 1) for place, terms in enumerate(document.egress))
+    policy = Policy(
+        number_rules(zip(refs, document.egress, strict=True)),
+        document.resolve,
+        COMPILED_FILE,
+        files=document.files,
+        env=document.env,
+        limits=document.limits,
+    )
+    if render_compiled(policy) != raw:
+        raise _refuse("it is not in canonical form")
+    return policy
+
+
+def _as_written(compiled: dict[str, Any]) -> dict[str, Any]:
+    """The compiled form as a policy file would say it: no null, and what is protected as a change of the defaults."""
+    protect = compiled["files"]["protect"]
+    added = [path for path in protect if path not in DEFAULT_PROTECT]
+    opened = [f"!{path}" for path in DEFAULT_PROTECT if path not in protect]
     return {
-        "destination": str(terms.destination),
-        "methods": None if terms.methods is None else sorted(terms.methods),
-        "allow_private": terms.allow_private,
+        **compiled,
+        "files": {**compiled["files"], "protect": [*added, *opened]},
+        "env": _drop_null(compiled["env"]),
+        "limits": _drop_null(compiled["limits"]),
     }
 
 
-def _unstructure_env(env: Env) -> dict[str, object]:
+def _drop_null(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def _refuse(message: str) -> PolicyError:
+    return PolicyError((Problem(COMPILED_FILE, 1, 1, message),))
+
+
+def _write_env(env: Env) -> dict[str, object]:
     return {"pass": None if env.pass_ is None else sorted(env.pass_), "set": dict(env.set)}
+
+
+def _render_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

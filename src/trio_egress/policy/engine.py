@@ -4,7 +4,7 @@ Resolves nothing, remembers nothing.
 
 Rule 1: what no rule allows is denied.
 Rule 2: any rule that allows is enough. Among several, one with `allow_private` decides, then the first in the
-        file; so a further rule can only ever allow more.
+        compiled form; so a further rule can only ever allow more, and the order in the file means nothing.
 Rule 3: a denial names the rule that came nearest.
 """
 
@@ -42,7 +42,7 @@ def decide(policy: Policy, attempt: Attempt) -> Decision:
 def _is_before(rule: Rule, other: Rule) -> bool:
     if rule.terms.allow_private is not other.terms.allow_private:
         return rule.terms.allow_private
-    return rule.ref.index < other.ref.index
+    return rule.rank < other.rank
 
 
 def _decide_name(policy: Policy, attempt: Attempt) -> Decision:
@@ -58,7 +58,7 @@ def _decide_name(policy: Policy, attempt: Attempt) -> Decision:
 
 def _deny(policy: Policy, attempt: Attempt, rules: Iterable[Rule], *, pinned: bool) -> Decision:
     misses = [
-        (obstacle, rule.ref.index, rule)
+        (obstacle, rule.rank, rule)
         for rule in rules
         if (obstacle := find_obstacle(rule, attempt, pinned=pinned)) is not None
     ]
@@ -80,4 +80,4 @@ def _deny_unknown(policy: Policy, attempt: Attempt, reason: str) -> Decision:
 
 
 def _first(rules: Iterable[Rule]) -> Rule:
-    return min(rules, key=lambda rule: rule.ref.index)
+    return min(rules, key=lambda rule: rule.rank)

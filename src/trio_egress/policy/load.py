@@ -17,10 +17,11 @@ from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import RuleRef
+from trio_egress.policy.compiled import number_rules
 from trio_egress.policy.keys import TABLES, structure
 from trio_egress.policy.positions import Positions, locate
 from trio_egress.policy.problems import Fault, find_faults
-from trio_egress.policy.rule import Policy, Rule
+from trio_egress.policy.rule import Policy
 
 POLICY_BYTES = 1 << 20
 PROBLEMS_MAX = 50
@@ -53,12 +54,12 @@ def load_policy(text: str, file: str) -> Policy:
         document = structure(data)
     except BaseValidationError as error:
         raise _refuse(find_faults(error, TABLES), positions, text, file) from None
-    rules = [
-        Rule(RuleRef(index, str(terms.destination), positions.place_value(("egress", index))[0]), terms)
+    rules = number_rules(
+        (RuleRef(index, str(terms.destination), positions.place_value(("egress", index))[0]), terms)
         for index, terms in enumerate(document.egress)
-    ]
+    )
     return Policy(
-        tuple(rules), document.resolve, file, files=document.files, env=document.env, limits=document.limits
+        rules, document.resolve, file, files=document.files, env=document.env, limits=document.limits
     )
 
 

@@ -2,7 +2,7 @@
 
 Reads no file (`load`) and judges nothing (`engine`).
 
-A new key of an `[[egress]]` table is a field of Terms here, a line in `keys` that reads it, a line in
+A new key of an `[[egress]]` table is a field of Terms here, a line in `keys` that reads it, a line in `_WRITERS` of
 `compiled` that writes it, and an Obstacle, which is judged in `obstacle` and put into words in `reasons`.
 """
 
@@ -29,10 +29,14 @@ class Terms:
 
 @attrs.frozen
 class Rule:
-    """Terms, and the place in the file that they come from."""
+    """Terms, and the place in the file that they come from.
+
+    `rank` is the place in the compiled form. It decides between rules, so that the order in a file means nothing.
+    """
 
     ref: RuleRef
     terms: Terms
+    rank: int = attrs.field(default=attrs.Factory(lambda rule: rule.ref.index, takes_self=True), eq=False)
 
 
 @attrs.frozen
