@@ -34,7 +34,7 @@ def succeeded(case: Case, w: Ways, seen: Seen) -> bool:
             return any(one.endswith(f" {detail}") for one in shown)
         case "typed":
             return w.token in seen["typed"]
-        case "changed" | "marked" | "outlived":
+        case "changed" | "marked" | "outlived" | "set-id":
             return case.name in seen[kind]
         case "unpaired":
             return any(w.token in target for target in seen["unpaired"])

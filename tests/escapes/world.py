@@ -43,6 +43,7 @@ from tests.escapes.traces import (
     is_as_it_was,
     is_harmed,
     is_marked,
+    is_set_id,
     read_evidence,
 )
 from tests.runs.launch import AGENT, AS_ROOT, PATHS, find_processes
@@ -108,6 +109,7 @@ def carry_out(run: Mapping[str, Any], canaries: Canaries) -> dict[str, Any]:
             "dialled": sorted({destination(packet) for packet in packets} - {""}),
             "changed": [w.name for w in ways if not is_as_it_was(w)],
             "marked": [w.name for w in ways if is_marked(w)],
+            "set-id": [w.name for w in ways if is_set_id(w)],
             "victims": [name for name, victim in victims.items() if is_harmed(victim.pid)],
             "outlived": [w.name for w in ways if find_processes(w.token)],
             "typed": streams.read_typed(),

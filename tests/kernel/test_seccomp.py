@@ -23,6 +23,7 @@ from trio_egress.kernel.seccomp import (
     ERRNO,
     KILL_PROCESS,
     MACHINES,
+    MODES,
     REFUSED,
     Goto,
     Jump,
@@ -91,14 +92,23 @@ def machine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def mode_calls(machine: str) -> list[tuple[int, int, int | None]]:
+    """Number of the call, and which arguments are its mode and its flags."""
+    column = MACHINES[machine].column
+    rows = [(row[:2][column], row[2], row[3]) for row in MODES.values()]
+    return [(number, mode, flags) for number, mode, flags in rows if number is not None]
+
+
 def test_every_call_by_number_is_judged_as_the_table_says(machine: str) -> None:
     facts, program = MACHINES[machine], seccomp.build_filter(machine)
-    judged_by_argument = (facts.socket, facts.socketpair, facts.ioctl, facts.clone)
+    judged_by_argument = {facts.socket, facts.socketpair, facts.ioctl, facts.clone}
+    judged_by_argument |= {number for number, _, _ in mode_calls(machine)}
     refused = refused_numbers(machine)
     for number in range(1024):
         if number in judged_by_argument:
             continue
-        expected = EPERM if number in refused else ENOSYS if number == facts.clone3 else ALLOW
+        missing = number in (facts.clone3, facts.openat2)
+        expected = EPERM if number in refused else ENOSYS if missing else ALLOW
         assert run_filter(program, facts.audit_arch, number, *[~0] * 6) == expected, number
 
 
@@ -109,6 +119,22 @@ def test_every_socket_is_judged_by_family_type_and_protocol(machine: str) -> Non
     for family, kind, protocol in itertools.product(range(64), kinds, protocols):
         verdict = run_filter(program, facts.audit_arch, facts.socket, family, kind, protocol)
         assert verdict == judge_socket(family, kind, protocol), (family, kind, protocol)
+
+
+@pytest.mark.parametrize("refused", [0o4000, 0o6000])
+def test_no_file_gets_a_refused_mode(machine: str, refused: int) -> None:
+    arch, program = MACHINES[machine].audit_arch, seccomp.build_filter(machine, refused)
+    for number, at, flags_at in mode_calls(machine):
+        for mode, flags in itertools.product(range(0o10000), (0, 0o100, 0o20200000, 0o2000000)):
+            arguments = [0] * 6
+            arguments[at] = mode | 0o100000 | HIGH
+            if flags_at is not None:
+                arguments[flags_at] = flags | HIGH
+            elif flags:
+                break
+            judged = flags_at is None or flags & (0o100 | 0o20000000)
+            expected = EPERM if judged and mode & refused else ALLOW
+            assert run_filter(program, arch, number, *arguments) == expected, (number, oct(mode), oct(flags))
 
 
 def test_upper_halves_of_arguments_change_nothing(machine: str) -> None:
@@ -222,12 +248,20 @@ def libseccomp() -> ctypes.CDLL:
 
 def test_numbers_agree_with_libseccomp(machine: str, libseccomp: ctypes.CDLL) -> None:
     facts = MACHINES[machine]
-    special = {name: getattr(facts, name) for name in ("clone", "clone3", "ioctl", "socket", "socketpair")}
-    ours = {name: numbers[facts.column] for name, numbers in REFUSED.items()} | special
+    names = ("clone", "clone3", "ioctl", "openat2", "socket", "socketpair")
+    special = {name: getattr(facts, name) for name in names}
+    tables: dict[str, int | None] = {name: row[facts.column] for name, row in REFUSED.items()}
+    ours = tables | {name: row[:2][facts.column] for name, row in MODES.items()} | special
     resolve = libseccomp.seccomp_syscall_resolve_name_arch
     theirs = {name: resolve(LIBSECCOMP_ARCH[machine], name.encode()) for name in ours}
     unknown = {name for name, number in theirs.items() if number == -1}
-    assert unknown <= {"open_tree_attr", "quotactl_fd", "process_mrelease", "mount_setattr"}  # newer than it
+    assert unknown <= {
+        "open_tree_attr",
+        "fchmodat2",
+        "quotactl_fd",
+        "process_mrelease",
+        "mount_setattr",
+    }  # newer than it
     for name in set(ours) - unknown:
         assert ours[name] == (theirs[name] if theirs[name] >= 0 else None), name
 
@@ -316,6 +350,46 @@ def test_ordinary_sockets_still_work_under_the_filter(native: bytes) -> None:
     calls = [[facts.socket, family, kind, 0] for family in (1, 2, 10) for kind in (1, 2)]
     calls += [[facts.socket, 16, 3, 0], [facts.socket, 2, 2, 17], [-1]]
     assert call_in_child(native, calls) == ([0] * 8 + [38], 0)
+
+
+MODES_IN_FILES = """
+import ctypes, json, os, sys, tempfile
+sys.path.append(sys.argv[1])
+from trio_egress.kernel import syscalls
+folder = tempfile.mkdtemp()
+os.chdir(folder)
+open("there", "x").close()
+tries = {
+    "chmod": lambda: os.chmod("there", 0o4755),
+    "fchmod": lambda: os.fchmod(os.open("there", os.O_RDONLY), 0o4755),
+    "open": lambda: os.close(os.open("open", os.O_CREAT | os.O_WRONLY, 0o4755)),
+    "unnamed": lambda: os.close(os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o4755)),
+    "mknod": lambda: os.mknod("mknod", 0o104755),
+    "opening": lambda: os.close(os.open("there", os.O_RDONLY, 0o4755)),
+    "directory": lambda: os.chmod(".", 0o2755),
+    "plain": lambda: os.chmod("there", 0o755),
+}
+syscalls.set_no_new_privs()
+if sys.argv[2]:
+    syscalls.install_seccomp(bytes.fromhex(sys.argv[2]))
+for name, attempt in tries.items():
+    try:
+        attempt()
+        number = 0
+    except OSError as error:
+        number = error.errno
+    print(json.dumps(number))
+os.chdir("/")
+for name in sorted(os.listdir(folder)):
+    print(json.dumps(os.lstat(f"{folder}/{name}").st_mode & 0o4000))
+    os.unlink(f"{folder}/{name}")
+os.rmdir(folder)
+"""
+
+
+def test_file_that_runs_as_its_owner_cannot_be_made(native: bytes) -> None:
+    assert call_in_child(native, [], MODES_IN_FILES) == ([1] * 5 + [0] * 3 + [0], 0)
+    assert call_in_child(b"", [], MODES_IN_FILES) == ([0] * 8 + [0o4000, 0o4000, 0], 0)
 
 
 INTERRUPT_80 = """

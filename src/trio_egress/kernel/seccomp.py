@@ -6,11 +6,12 @@ It is a deny-list: all else is allowed, old calls too, because glibc and real pr
 
 Rule 1: a call made by another architecture's table (int 0x80, x32) kills the process.
 Rule 2: integers that the kernel truncates to 32 bits are compared as 32 bits; a look at the upper half
-would be a way around. Rule 3: what is behind a pointer cannot be judged, so clone3 does not exist.
+would be a way around. Rule 3: what is behind a pointer cannot be judged, so clone3 and openat2 do not exist.
 """
 
 from __future__ import annotations
 
+import stat
 import struct
 from collections.abc import Sequence
 
@@ -42,6 +43,8 @@ TIOCLINUX = 0x541C  # pastes into a virtual console, the same trick
 
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone() takes NEWTIME for an exit signal)
 CLONE_NAMESPACES = 0x7E02_0000
+
+MAKES_A_FILE = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: without them the kernel looks at no mode
 
 X32_SYSCALL_BIT = 0x4000_0000
 NO_SYSCALL = 0xFFFF_FFFF  # syscall(-1): the kernel answers ENOSYS, and programs probe with it
@@ -118,6 +121,19 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioperm": (173, None),
 }
 
+# name: x86-64, aarch64, which argument is the mode, and which the flags that decide whether there is one
+MODES: dict[str, tuple[int | None, int | None, int, int | None]] = {
+    "open": (2, None, 2, 1),
+    "openat": (257, 56, 3, 2),
+    "creat": (85, None, 1, None),
+    "chmod": (90, None, 1, None),
+    "fchmod": (91, 52, 1, None),
+    "fchmodat": (268, 53, 2, None),
+    "fchmodat2": (452, 452, 2, None),
+    "mknod": (133, None, 1, None),
+    "mknodat": (259, 33, 2, None),
+}
+
 
 @attrs.frozen
 class Machine:
@@ -130,6 +146,7 @@ class Machine:
     ioctl: int
     socket: int
     socketpair: int
+    openat2: int = 437
     has_x32: bool = False
 
 
@@ -212,15 +229,19 @@ _LOAD, _AND, _GOTO, _RETURN = 0x20, 0x54, 0x05, 0x06
 _TESTS = {"==": 0x15, ">=": 0x35, "&": 0x45}
 
 
-def build_filter(machine: str) -> bytes:
-    """The filter for `os.uname().machine` as struct sock_filter[]; SandboxError where there is none."""
+def build_filter(machine: str, refused_modes: int = stat.S_ISUID) -> bytes:
+    """The filter for `os.uname().machine` as struct sock_filter[]; SandboxError where there is none.
+
+    No file gets a mode with one of `refused_modes`: a file that runs as its owner would give away, to whoever starts
+    it later, what that owner may do.
+    """
     if machine not in MACHINES:
         known = " and ".join(sorted(MACHINES))
         raise SandboxError(f"no seccomp filter for machine {machine!r}, only for {known}")
-    return assemble(_filter_lines(MACHINES[machine]))
+    return assemble(_filter_lines(MACHINES[machine], refused_modes))
 
 
-def _filter_lines(machine: Machine) -> list[Line]:
+def _filter_lines(machine: Machine, refused_modes: int) -> list[Line]:
     """Dispatch on the number, then a block per call whose arguments are judged, then the answers."""
     refused = [numbers[machine.column] for numbers in REFUSED.values()]
     return [
@@ -232,10 +253,13 @@ def _filter_lines(machine: Machine) -> list[Line]:
         Jump("==", machine.ioctl, then="ioctl"),
         Jump("==", machine.clone, then="clone"),
         Jump("==", machine.clone3, then="missing"),
+        Jump("==", machine.openat2, then="missing"),
         Jump("==", machine.socketpair, then="socketpair"),
+        *_mode_jumps(machine),
         *[Jump("==", number, then="refuse") for number in refused if number is not None],
         Return(ALLOW),
         *_ARGUMENT_LINES,
+        *_mode_lines(refused_modes),
         Label("kill"),
         Return(KILL_PROCESS),
         Label("refuse"),
@@ -255,6 +279,27 @@ def _x32_lines(machine: Machine) -> list[Line]:
     if not machine.has_x32:
         return []
     return [Jump("==", NO_SYSCALL, then="allow"), Jump(">=", X32_SYSCALL_BIT, then="kill")]
+
+
+def _mode_jumps(machine: Machine) -> list[Line]:
+    lines: list[Line] = []
+    for *numbers, mode, flags in MODES.values():
+        number = numbers[machine.column]
+        if number is not None:
+            lines.append(Jump("==", number, then=f"mode {mode}" if flags is None else f"flags {flags}"))
+    return lines
+
+
+def _mode_lines(refused: int) -> list[Line]:
+    lines: list[Line] = []
+    for *_, mode, flags in MODES.values():
+        if flags is not None:
+            lines += [Label(f"flags {flags}"), Load(_argument_at(flags))]
+            lines.append(Jump("&", MAKES_A_FILE, then=f"mode {mode}", otherwise="allow"))
+    for mode in sorted({mode for *_, mode, _ in MODES.values()}):
+        lines += [Label(f"mode {mode}"), Load(_argument_at(mode))]
+        lines.append(Jump("&", refused, then="refuse", otherwise="allow"))
+    return lines
 
 
 _ARGUMENT_LINES: list[Line] = [

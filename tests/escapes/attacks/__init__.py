@@ -17,6 +17,7 @@ FAMILIES = (
     "descriptors",
     "resets",
     "ends",
+    "modes",
 )
 
 
