@@ -27,6 +27,7 @@ NAMES = [
     "python",
     "namespaces",
     "interpreter",
+    *([] if os.geteuid() == 0 else ["subordinate"]),
     "mounts",
     "redirect",
     "log",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.runs.launch import AGENT, ENVIRONMENT, Place, wait_until, write_policy
+from tests.runs.launch import AGENT, ENVIRONMENT, Place, read_lines, wait_until, write_policy
 
 pytestmark = pytest.mark.sandbox
 
@@ -17,14 +19,13 @@ PROXY = pwd.getpwnam("daemon")
 WAIT = "touch there; until [ -e go ]; do sleep 0.01; done"
 
 
-def find_supervisor_ids(pid: int) -> set[tuple[int, int, str]]:
-    """Real to file-system id of every thread: uid, gid, whether it can still gain rights."""
+def find_ids(pid: int) -> set[tuple[int, int, str]]:
+    """Of every thread: uid and gid, from the real to the file system's; whether it can still gain rights."""
     found = set()
     for thread in Path(f"/proc/{pid}/task").iterdir():
         status = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
         (uid,), (gid,) = (set(map(int, status[name].split())) for name in ("Uid", "Gid"))
         found.add((uid, gid, status["NoNewPrivs"].strip()))
-        assert status["Groups"].strip() == ""
     return found
 
 
@@ -35,7 +36,7 @@ def test_agent_and_proxy_are_the_two_users_that_root_named(place: Place) -> None
         write_policy(), "sh", "-c", script, options=["--proxy-user", "daemon", "--user", "nobody"]
     )
     wait_until((place.work / "there").exists, "the agent's word")
-    assert find_supervisor_ids(started.pid) == {(PROXY.pw_uid, PROXY.pw_gid, "1")}
+    assert find_ids(started.pid) == {(PROXY.pw_uid, PROXY.pw_gid, "1")}
     (place.work / "go").touch()
     ended = started.wait()
     assert (ended.code, ended.text.split()) == (0, [str(AGENT.pw_uid), str(AGENT.pw_gid)])
@@ -98,4 +99,112 @@ def test_an_ordinary_user_names_no_proxy(place: Place) -> None:
     ended = place.run(write_policy(), "touch", "ran", options=["--proxy-user", "daemon"])
     assert ended.code == 125
     assert "only root can make another user of the proxy" in ended.err
+    assert not (place.work / "ran").exists()
+
+
+# an agent with a subordinate id
+
+SUBORDINATE = ["--user", "subordinate"]
+
+
+def let_in(place: Place, words: str) -> None:
+    """Carry out the cure that a refusal named."""
+    found = re.search(r"(setfacl -R -m \S+ \S+) lets it", words)
+    assert found is not None
+    subprocess.run(found[1].split(), check=True, cwd=place.work)
+
+
+@pytest.fixture
+def opened(place: Place) -> Place:
+    """A place whose working directory the subordinate id may write."""
+    let_in(place, place.run(write_policy(), "true", options=SUBORDINATE).err)
+    return place
+
+
+@pytest.mark.ordinary
+def test_a_directory_that_the_agents_own_id_cannot_write_refuses_the_run_with_a_cure_that_works(
+    place: Place,
+) -> None:
+    (place.work / "before").write_text("mine")
+    refused = place.run(write_policy(), "touch", "ran", options=SUBORDINATE)
+    assert refused.code == 125
+    assert not (place.work / "ran").exists()
+    let_in(place, refused.err)
+    script = "echo more >>before; mkdir -p deep/er; touch deep/er/file"
+    ended = place.run(write_policy(), "sh", "-ec", script, options=SUBORDINATE)
+    assert (ended.code, ended.verify()) == (0, 0)
+    assert (place.work / "before").read_text() == "minemore\n"
+    made = place.work / "deep" / "er" / "file"
+    assert made.stat().st_uid != os.getuid()
+    shutil.rmtree(place.work / "deep")  # what it made is the caller's to clear away
+
+
+@pytest.mark.ordinary
+def test_a_directory_of_the_policy_that_it_cannot_write_refuses_the_run_too(opened: Place) -> None:
+    other = opened.path / "other"
+    other.mkdir()
+    ended = opened.run(write_policy(more=f'[files]\nwrite = ["{other}"]\n'), "true", options=SUBORDINATE)
+    assert ended.code == 125
+    assert f"can't write in {other}: setfacl" in ended.err
+
+
+@pytest.mark.ordinary
+def test_a_subordinate_agent_is_somebody_else_with_a_name_and_no_group_of_the_caller(opened: Place) -> None:
+    script = (
+        f"{WAIT}; id -u; id -G; whoami; stat -c %u ~; touch ~/trio-egress-new; grep ^Cap /proc/self/status"
+    )
+    started = opened.start(write_policy(), "sh", "-c", script, options=SUBORDINATE)
+    wait_until((opened.work / "there").exists, "the agent's word")
+    assert {ids[:2] for ids in find_ids(started.pid)} == {(os.getuid(), os.getgid())}
+    (opened.work / "go").touch()
+    ended = started.wait()
+    uid, groups, name, home, *capabilities = ended.text.splitlines()
+    assert int(uid) not in (0, os.getuid())
+    assert groups.isdigit()
+    assert int(groups) not in os.getgroups()
+    assert (name, home) == ("trio-egress-agent", uid)
+    assert not Path("~/trio-egress-new").expanduser().exists()
+    assert all(int(line.split()[1], 16) == 0 for line in capabilities)
+    assert (ended.code, ended.verify()) == (0, 0)
+    opening = read_lines(ended.evidence)[0]["action_record"]
+    assert opening["principal"] == f"uid:{uid}"
+
+
+@pytest.mark.ordinary
+def test_the_callers_private_files_are_not_a_subordinate_agents(opened: Place) -> None:
+    secret = opened.work / "secret"
+    secret.write_text("private\n")
+    secret.chmod(0o600)
+    ended = opened.run(write_policy(), "cat", "secret", options=SUBORDINATE)
+    assert (ended.code, ended.out) == (1, b"")
+    control = opened.run(write_policy(), "cat", "secret")
+    assert (control.code, control.out) == (0, b"private\n")
+
+
+@pytest.mark.ordinary
+def test_the_right_to_the_working_directory_is_none_to_the_evidence_in_it(opened: Place) -> None:
+    program = [
+        sys.executable,
+        "-m",
+        "trio_egress",
+        "run",
+        "--policy",
+        str(opened.write("p.toml", write_policy())),
+    ]
+    command = [*program, *SUBORDINATE, "--evidence", "kept", "--", "true"]
+    done = subprocess.run(command, cwd=opened.work, env=ENVIRONMENT, capture_output=True, check=False)
+    assert done.returncode == 0
+    for path in (opened.work / "kept", *(opened.work / "kept").rglob("*")):
+        assert path.stat().st_uid == os.getuid()
+        assert path.stat().st_mode & 0o022 == 0, path  # with an ACL: its mask
+
+
+@pytest.mark.ordinary
+def test_without_newuidmap_there_is_no_weaker_run(place: Place) -> None:
+    ended = place.run(
+        write_policy(), "/bin/touch", "ran", options=SUBORDINATE, environment={"PATH": "/nowhere"}
+    )
+    assert ended.code == 125
+    assert "newuidmap is not on this machine" in ended.err
+    assert "apt-get install uidmap" in ended.err
     assert not (place.work / "ran").exists()

@@ -117,7 +117,8 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     add(
         "--user",
         metavar="USER",
-        help="as root: the user that the agent runs as (default: the one behind sudo, else nobody)",
+        help="as root: the user that the agent runs as (default: the one behind sudo, else nobody); else: "
+        "`subordinate`, an id that /etc/subuid lends you (default: you)",
     )
     add(
         "--proxy-user",
@@ -165,7 +166,7 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     doctor = commands.add_parser(
         "doctor", help="say what this machine allows, and the cure for what it does not"
     )
-    doctor.add_argument("--user", metavar="USER", help="as root: the user that the agent would run as")
+    doctor.add_argument("--user", metavar="USER", help="the user that the agent would run as")
     doctor.add_argument("--proxy-user", metavar="USER", help="as root: the user that the proxy would become")
     doctor.add_argument("--json", action="store_true", help="print the answers as JSON")
 

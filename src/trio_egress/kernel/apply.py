@@ -22,6 +22,7 @@ import attrs
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.plan import Plan, open_plan
+from trio_egress.kernel.subordinate import map_subordinate
 
 HANDSHAKE_SECONDS = 20.0
 """Set-up takes some 50 ms; a machine that needs this long is not going to finish."""
@@ -112,6 +113,9 @@ def _map_ids(pid: int, identities: Identities) -> None:
     """Map exactly the two users of the run onto themselves (`man 7 user_namespaces`): no id 0 inside."""
     users = {ids.uid for ids in (identities.supervisor, identities.agent)}
     groups = {ids.gid for ids in (identities.supervisor, identities.agent)}
+    if identities.apart and not identities.root:
+        map_subordinate(pid, sorted(users), sorted(groups))
+        return
     try:
         if not identities.root:
             Path(f"/proc/{pid}/setgroups").write_text("deny")

@@ -1,7 +1,7 @@
 """Who is who: the ids of the supervisor and of the agent, worked out before anything is created.
 
-An ordinary user: both are that user. Root: the agent is `--user`, else the user behind sudo, else `nobody`; the
-supervisor becomes `--proxy-user`, else an id that nobody else has.
+An ordinary user: both are that user, or the agent has a subordinate id of it (`--user subordinate`). Root: the agent is
+`--user`, else the user behind sudo, else `nobody`; the supervisor becomes `--proxy-user`, else an id that nobody has.
 
 Rule 1: of a root run, neither is root, and nothing that belongs to the supervisor belongs to an id or group of the
 agent's account: it would be the agent's to change.
@@ -18,9 +18,15 @@ import attrs
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.accounts import find_power, list_groups
+from trio_egress.kernel.subordinate import find_subordinate
 
 HIGHEST_UNUSED_ID = 65533
 """Below `nobody`, and inside the 65,536 ids that a container usually has (`man 5 subuid`)."""
+
+
+AGENT_NAME = "trio-egress-agent"
+SUBORDINATE = "subordinate"
+"""What `--user` says for a subordinate id of the caller."""
 
 
 @attrs.frozen
@@ -41,6 +47,11 @@ class Identities:
     supervisor: Ids
     agent: Ids
 
+    @property
+    def apart(self) -> bool:
+        """Whether the agent is somebody else to the file system."""
+        return self.agent.uid != self.supervisor.uid
+
 
 def find_identities(
     user: str | None, environment: Mapping[str, str], proxy_user: str | None = None
@@ -53,12 +64,16 @@ def find_identities(
                 f"--proxy-user {proxy_user}: only root can make another user of the proxy (this is {own.name}); "
                 "start trio-egress with sudo, or leave --proxy-user out"
             )
+        if user == SUBORDINATE:
+            return Identities(False, own, _subordinate(own))
         if user is not None and user not in (own.name, str(own.uid)):
             raise SandboxError(
                 f"--user {user}: only root can run the agent as another user (this is {own.name}); "
-                "start trio-egress with sudo, or leave --user out"
+                "start trio-egress with sudo, leave --user out, or give --user subordinate"
             )
         return Identities(False, own, own)
+    if user == SUBORDINATE:
+        raise SandboxError("--user subordinate is for ordinary users; root names any user")
     agent = _named("--user", user) if user is not None else _behind_sudo(environment) or _named("", "nobody")
     if 0 in (agent.uid, agent.gid):
         raise SandboxError("the agent never runs as root: give --user an ordinary user")
@@ -93,6 +108,21 @@ def _group_name(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
+
+
+def _subordinate(own: Ids) -> Ids:
+    uid, gid = find_subordinate(own.name, own.uid)
+    if uid == own.uid or gid == own.gid:
+        raise SandboxError(f"--user subordinate: the ids that are lent to {own.name} are its own")
+    return Ids(uid, gid, str(uid), "")
+
+
+def describe_account(identities: Identities, home: str) -> str:
+    """A line of /etc/passwd for an agent that has none: a subordinate id."""
+    agent = identities.agent
+    if identities.root or not identities.apart or ":" in home:
+        return ""
+    return f"{AGENT_NAME}:x:{agent.uid}:{agent.gid}::{home or '/'}:/bin/sh"
 
 
 def _account(uid: int, gid: int) -> Ids:

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trio_egress.kernel import landlock, limits, selftest, syscalls
+from trio_egress.kernel import landlock, limits, rights, selftest, syscalls
 from trio_egress.kernel.watch import Reached, Watch
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def confine(plan: dict[str, Any], seccomp: bytes, terminal: int | None, kept: in
     """
     yield "taking a session of its own"
     own_session(terminal)
-    ids = plan["identities"]["agent"]
-    if plan["identities"]["root"]:
+    ids, supervisor = plan["identities"]["agent"], plan["identities"]["supervisor"]
+    if ids["uid"] != supervisor["uid"]:
         yield f"becoming {ids['name']}"
         os.setgroups([])
         os.setresgid(ids["gid"], ids["gid"], ids["gid"])
@@ -139,6 +139,8 @@ def confine(plan: dict[str, Any], seccomp: bytes, terminal: int | None, kept: in
         signal.signal(ignored, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     close_all_but(kept)
+    yield "looking whether it can write"
+    rights.check_rights(plan["must_write"], supervisor["uid"])
     yield "holding the agent to its places (Landlock)"
     landlock.restrict_agent(plan["landlock"]["abi"], plan["landlock"]["places"])
     yield "installing the seccomp filter"
@@ -156,6 +158,8 @@ def probe(plan: dict[str, Any], control: Control, seccomp: bytes, targets: dict[
                 stage = step
             stage = "probing"
             raw = json.dumps(selftest.run_probes(targets)).encode("ascii")
+        except rights.Unwritable as error:
+            raw = json.dumps({"refused": str(error)}).encode("ascii")
         except Exception as error:
             raw = json.dumps({"failure": f"{stage}: {error}"}).encode("ascii")
         os.write(writer, raw)

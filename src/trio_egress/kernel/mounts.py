@@ -69,7 +69,8 @@ class Mount:
 class View:
     """What a run asks of the file system.
 
-    Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py.
+    Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py; `account`
+    is the agent's in the words of /etc/passwd, where no file of the host has one.
     """
 
     directory: str
@@ -79,6 +80,7 @@ class View:
     hide: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
+    account: str = ""
 
 
 def plan_mounts(view: View) -> tuple[Mount, ...]:
@@ -97,6 +99,7 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *_protect(view),
         *_hide(view),
         *_socket_directories(),
+        *_account(view),
         *_resolver(),
     )
 
@@ -210,6 +213,18 @@ def _socket_directories() -> Iterator[Mount]:
     for path in ("/run", "/var/run"):
         if os.path.isdir(path) and not os.path.islink(path):
             yield Mount("tmpfs", path)
+
+
+def _account(view: View) -> Iterator[Mount]:
+    """Programs such as ssh end at once where their user has no name."""
+    if not view.account:
+        return
+    name, password, _, gid, *_ = view.account.split(":")
+    for path, line in (("/etc/passwd", view.account), ("/etc/group", f"{name}:{password}:{gid}:")):
+        shown = f"{STAGE}/{os.path.basename(path)}"
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            yield Mount("file", shown, f"{file.read().rstrip()}\n{line}\n")
+        yield Mount("bind", path, shown, read_only=True)
 
 
 def _resolver() -> Iterator[Mount]:

@@ -37,7 +37,7 @@ class Landlock:
 
 @attrs.frozen
 class Plan:
-    """Everything that the launcher needs to know."""
+    """Everything that the launcher needs to know. `must_write`: where the agent, too, has to be able to write."""
 
     command: tuple[str, ...]
     directory: str
@@ -49,6 +49,7 @@ class Plan:
     resources: Resources
     landlock: Landlock
     guard: Guard
+    must_write: tuple[str, ...] = ()
     group: Mapping[str, int] = attrs.field(factory=dict)
 
 
@@ -74,7 +75,13 @@ def plan_sandbox(
         resources=resources,
         landlock=plan_landlock(mounts),
         guard=find_guard(view),
+        must_write=_find_shared(view) if identities.apart and not identities.root else (),
     )
+
+
+def _find_shared(view: View) -> tuple[str, ...]:
+    """Where an ordinary user and its agent, who is somebody else, both work: what that user can write itself."""
+    return tuple(path for path in (view.directory, *view.write) if os.access(path, os.W_OK))
 
 
 def plan_landlock(mounts: Iterable[Mount]) -> Landlock:

@@ -23,8 +23,15 @@ import attrs
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import seccomp, syscalls
 from trio_egress.kernel.accounts import find_power
-from trio_egress.kernel.identity import Identities, find_identities
-from trio_egress.kernel.trial import enter_namespaces, try_in_child, use_mounts, use_network, use_seccomp
+from trio_egress.kernel.identity import SUBORDINATE, Identities, find_identities
+from trio_egress.kernel.trial import (
+    enter_namespaces,
+    try_in_child,
+    use_mounts,
+    use_network,
+    use_seccomp,
+    use_subordinate,
+)
 
 OLDEST_KERNEL = (5, 2)
 """The first with nat chains in the inet family."""
@@ -73,6 +80,8 @@ def probe_all(user: str | None = None, proxy_user: str | None = None) -> list[Pr
     outcome = try_in_child(functools.partial(enter_namespaces, identities))
     probes += judge_namespaces(outcome.failure, limits, identities)
     probes.append(_probe_interpreter(identities))
+    if not identities.root:
+        probes.append(_probe_subordinate(outcome.failure))
     if not outcome.failure:
         probes += [_probe_mounts(identities), *_probe_network(identities)]
     return [*probes, _probe_seccomp(), _probe_landlock(), _probe_splice()]
@@ -186,6 +195,22 @@ def _probe_interpreter(identities: Identities) -> Probe:
         cure = f"sudo chmod -R o+rX {sys.prefix}, or --user with a user who may read it"
         return Probe("interpreter", "fail", f"{found} fails: {''.join(last) or done.returncode}", cure)
     return Probe("interpreter", "ok", f"starts {found}")
+
+
+def _probe_subordinate(no_namespaces: str) -> Probe:
+    """Whether an ordinary user's agent can be somebody else (`--user subordinate`). Nobody needs it."""
+    try:
+        identities = find_identities(SUBORDINATE, os.environ)
+    except SandboxError as error:
+        found, _, cure = str(error).removeprefix(f"--user {SUBORDINATE}: ").partition("; ")
+        return Probe("subordinate", "warn", found, cure)
+    if no_namespaces:
+        return Probe("subordinate", "warn", no_namespaces, "see namespaces, above")
+    failure = try_in_child(functools.partial(use_subordinate, identities)).failure
+    if failure:
+        return Probe("subordinate", "warn", failure, "reinstall the package uidmap, outside of a container")
+    agent = identities.agent
+    return Probe("subordinate", "ok", f"--user {SUBORDINATE}: the agent is uid {agent.uid}, gid {agent.gid}")
 
 
 def _probe_mounts(identities: Identities) -> Probe:

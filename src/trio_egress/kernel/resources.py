@@ -54,7 +54,7 @@ def plan_resources(
         memory=given if given is not None else available_bytes * MEMORY_SHARE[0] // MEMORY_SHARE[1],
         file_size=limits.file_bytes,
         cpu_seconds=limits.cpu_seconds,
-        neighbours=0 if identities.root else 2,  # the launcher and PID 1
+        neighbours=0 if identities.apart else 2,  # the launcher and PID 1
         private=tuple(private),
     )
 

@@ -21,7 +21,8 @@ import attrs
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import netlink, nflog, nft, origin, seccomp, syscalls
-from trio_egress.kernel.identity import Identities
+from trio_egress.kernel.identity import Identities, Ids
+from trio_egress.kernel.subordinate import map_subordinate
 
 TRIAL_SECONDS = 15.0
 ANSWER_SECONDS = 3.0
@@ -102,6 +103,43 @@ def enter_namespaces(identities: Identities) -> str:
             opened.write(text)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     return ""
+
+
+def use_subordinate(identities: Identities) -> str:
+    """Become the agent's id in a user namespace whose map newuidmap and newgidmap have written."""
+    agent, own = identities.agent, identities.supervisor
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        _wait_mapped(theirs, agent)
+    theirs.close()
+    try:
+        ours.settimeout(ANSWER_SECONDS)
+        ours.recv(1)
+        map_subordinate(child, sorted({own.uid, agent.uid}), sorted({own.gid, agent.gid}))
+        ours.send(b"m")
+        said = ours.recv(MESSAGE_BYTES).decode()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if said != str(agent.uid):
+        raise SandboxError(f"cannot become uid {agent.uid}: {said or 'no answer'}")
+    return ""
+
+
+def _wait_mapped(control: socket.socket, agent: Ids) -> NoReturn:
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        control.send(b"u")
+        control.recv(1)
+        os.setgroups([])
+        os.setresgid(agent.gid, agent.gid, agent.gid)
+        os.setresuid(agent.uid, agent.uid, agent.uid)
+        said = str(os.getuid())
+    except OSError as error:
+        said = _explain(error)
+    control.send(said.encode())
+    os._exit(0)
 
 
 def use_mounts(identities: Identities) -> str:

@@ -47,7 +47,7 @@ def _tmpfs(step: Step) -> None:
 
 def _file(step: Step) -> None:
     os.makedirs(os.path.dirname(step["target"]), exist_ok=True)
-    with open(step["target"], "x", encoding="ascii") as file:
+    with open(step["target"], "x", encoding="utf-8", errors="surrogateescape") as file:
         file.write(step["source"])
 
 
@@ -76,7 +76,7 @@ def _overlay(step: Step) -> None:
     upper, work = f"{step['source']}/upper", f"{step['source']}/work"
     os.makedirs(work)
     os.mkdir(upper, os.stat(step["target"]).st_mode & 0o777)
-    if os.geteuid() == 0:
+    if step["owner"] != os.geteuid():
         os.chown(upper, step["owner"], -1)
     options = f"lowerdir={step['target']},upperdir={upper},workdir={work}"
     if os.geteuid() != 0:

@@ -82,6 +82,8 @@ async def measure(sandbox: Sandbox, canaries: Canaries, view: View) -> Answers:
     if message is None or message["step"] != "measured":
         raise SandboxError("the boundary could not be measured from inside: PID 1 gave no answer")
     answers: Answers = message["answers"]
+    if "refused" in answers:
+        raise SandboxError(answers["refused"])
     if "failure" in answers:
         raise SandboxError(f"the boundary could not be measured from inside: {answers['failure']}")
     wrong = [str(item) for item in find_wrong(answers)]

@@ -77,17 +77,18 @@ def open_evidence(spec: RunSpec) -> Iterator[Evidence]:
 def _open_journal(directory: int, spec: RunSpec) -> Journal:
     try:
         journal = open_journal(directory)
+        owner = spec.identities.supervisor
         if spec.identities.root:
-            owner = spec.identities.supervisor
             os.fchown(directory, owner.uid, owner.gid)
+        if spec.identities.apart:
             # Whoever may read it stays able to; that others may write in it, by an ACL too, ends here.
             os.fchmod(directory, stat.S_IMODE(os.fstat(directory).st_mode) & ~0o022)
+        if spec.identities.root:
             os.chown("evidence.jsonl", owner.uid, owner.gid, dir_fd=directory, follow_symlinks=False)
     except RecorderError as error:
         raise SandboxError(f"cannot write evidence in {spec.evidence}: {error}") from None
     except OSError as error:
         journal.close()
-        owner = spec.identities.supervisor
         raise SandboxError(
             f"cannot give {spec.evidence} to uid {owner.uid}, which the supervisor becomes: {error.strerror}"
             " (a container maps too few ids? start trio-egress as an ordinary user there)"

@@ -19,6 +19,7 @@ from trio_egress.errors import RecorderError, SandboxError, TrioEgressError
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.session import Session
 from trio_egress.kernel.counters import Counters, read_books
+from trio_egress.kernel.identity import describe_account
 from trio_egress.kernel.mounts import View, find_sockets
 from trio_egress.kernel.plan import plan_sandbox
 from trio_egress.policy.compiled import policy_hash
@@ -160,6 +161,7 @@ def _view(spec: RunSpec) -> View:
         write=files.write,
         hide=(*(str(path) for path in (spec.evidence, *spec.hidden)), *files.hide),
         protect=(*files.protect, os.path.abspath(spec.policy_path)),
+        account=describe_account(spec.identities, home),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
 
