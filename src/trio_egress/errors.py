@@ -22,16 +22,21 @@ class UsageError(TrioEgressError):
 
 @attrs.frozen
 class Problem:
-    """One thing wrong in a policy text, at its place. Lines and columns count from 1."""
+    """One thing wrong in a policy text, at its place. Lines and columns count from 1.
+
+    With `warning` it is only useless or unusual, and the policy holds all the same.
+    """
 
     file: str
     line: int
     column: int
     message: str
     source_line: str = ""
+    warning: bool = False
 
     def __str__(self) -> str:
-        head = f"{self.file}:{self.line}:{self.column}: error: {self.message}"
+        kind = "warning" if self.warning else "error"
+        head = f"{self.file}:{self.line}:{self.column}: {kind}: {self.message}"
         if not self.source_line:
             return head
         gutter = " " * len(str(self.line))

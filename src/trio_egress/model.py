@@ -27,6 +27,7 @@ class Protocol(enum.Enum):
     DNS = "dns"
     HTTP = "http"
     TLS = "tls"
+    SSH = "ssh"
     TCP = "tcp"
 
 
@@ -51,11 +52,36 @@ class Endpoint:
         return render_authority(self.address, self.port)
 
 
+class CallKind(enum.Enum):
+    """What a request's body asks for, as far as it can be read."""
+
+    GRAPHQL = "graphql"
+    JSONRPC = "jsonrpc"
+    OTHER = "other"
+
+
+@attrs.frozen
+class Call:
+    """One operation that a request asks for in its body.
+
+    `method`: `query`, `mutation` or `subscription` of GraphQL; the method of JSON-RPC, "" for an answer to one.
+    `name`: the operation's name, or the tool of MCP's `tools/call`. `fields`: the root fields of GraphQL.
+    """
+
+    kind: CallKind
+    method: str = ""
+    name: str | None = None
+    fields: tuple[str, ...] = ()
+
+
 @attrs.frozen
 class Attempt:
-    """One try to reach something.
+    """One try to reach something: all that a decision may hang on, and nothing that is secret.
 
-    `port` is 0 for a DNS query. `method` and `path` (without its query) are None where none is visible.
+    `port` is 0 for a DNS query. What follows it is None where it is not visible. `path` is as it was sent, without its
+    query. `secure`: the request was seen inside TLS. `websocket`: it asks for an upgrade to that. `query` and
+    `headers`: names of parameters and (in lower case) of header fields, never a value. `service`: the one of git, where
+    the whole query asks for it. `body_bytes`: what the head says of the body. `calls`: () for a request with no body.
     """
 
     transport: Transport
@@ -64,6 +90,38 @@ class Attempt:
     port: int
     method: str | None = None
     path: str | None = None
+    secure: bool = attrs.field(default=False, kw_only=True)
+    websocket: bool = attrs.field(default=False, kw_only=True)
+    query: frozenset[str] | None = attrs.field(default=None, kw_only=True)
+    headers: frozenset[str] | None = attrs.field(default=None, kw_only=True)
+    service: str | None = attrs.field(default=None, kw_only=True)
+    body_bytes: int | None = attrs.field(default=None, kw_only=True)
+    calls: tuple[Call, ...] | None = attrs.field(default=None, kw_only=True)
+
+
+class Need(enum.Enum):
+    """What the boundary must be able to do before it may keep its word about an attempt."""
+
+    TLS = "tls"
+    """See the requests inside TLS."""
+
+    BODIES = "bodies"
+    """Read what a body asks for before the request goes on."""
+
+    METER = "meter"
+    """Count what a rule is used for, and cut what uses too much."""
+
+    SCAN = "scan"
+    """Look through what is sent and answered."""
+
+    WEBSOCKET = "websocket"
+    """Carry a WebSocket."""
+
+    FRAMES = "frames"
+    """Look through the messages of a WebSocket."""
+
+
+NO_NEEDS: frozenset[Need] = frozenset()
 
 
 class Layer(enum.Enum):
@@ -71,7 +129,13 @@ class Layer(enum.Enum):
 
     RULE = "rule"
     DEFAULT_DENY = "default_deny"
+    DENY_RULE = "deny_rule"
     METHOD = "method"
+    PATH = "path"
+    QUERY = "query"
+    HEADER = "header"
+    OPERATION = "operation"
+    TIME = "time"
     INTERCEPTION = "interception"
     PROTOCOL = "protocol"
     ADDRESS = "address"
@@ -83,14 +147,16 @@ class Layer(enum.Enum):
 
 @attrs.frozen
 class RuleRef:
-    """The rule behind a decision: its place among the `[[egress]]` tables (from 0) and its line (from 1)."""
+    """The rule behind a decision: its place among the `[[egress]]` tables (from 0), its line (from 1), its name."""
 
     index: int
     destination: str
     line: int
+    name: str | None = None
 
     def __str__(self) -> str:
-        return f"egress[{self.index}] {self.destination!r} (line {self.line})"
+        named = f" {self.name}" if self.name else ""
+        return f"egress[{self.index}]{named} {self.destination!r} (line {self.line})"
 
 
 @attrs.frozen
@@ -110,14 +176,47 @@ class Upstream:
 
 
 @attrs.frozen
+class Rate:
+    """So many requests in an interval (`second`, `minute`, `hour` or `day`)."""
+
+    count: int
+    interval: str
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.interval}"
+
+
+@attrs.frozen(kw_only=True)
+class RuleLimits:
+    """What a rule may be used for. `connections`: at once. `body`: bytes of one request's. Bytes: of the whole run."""
+
+    requests: Rate | None = None
+    connections: int | None = None
+    bytes_up: int | None = None
+    bytes_down: int | None = None
+    body: int | None = None
+
+
+@attrs.frozen
 class Decision:
-    """The answer to an attempt. `upstream` is set exactly when it is allowed and is not a DNS query."""
+    """The answer to an attempt. `upstream` is set exactly when it is allowed and is not a DNS query.
+
+    `needs`: what the boundary has to do with what is allowed, or would have had to be able to do. `limits`: those of
+    the rule that allows it; the boundary charges what is used (`policy.budget`), and cuts what uses too much.
+    """
 
     allowed: bool
     layer: Layer
     reason: str
     rule: RuleRef | None = None
     upstream: Upstream | None = None
+    needs: frozenset[Need] = NO_NEEDS
+    limits: RuleLimits | None = None
+
+    @property
+    def line(self) -> int | None:
+        """The line of the rule, where there is one behind it."""
+        return None if self.rule is None else self.rule.line
 
 
 def render_authority(host: Host, port: int) -> str:

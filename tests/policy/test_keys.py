@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import cattrs
 import pytest
 import tomli
@@ -16,6 +17,7 @@ from trio_egress.policy.keys import RULES_MAX, TABLES, Document, structure
 from trio_egress.policy.problems import Fault, find_faults
 from trio_egress.policy.rule import Terms
 
+KEYS = [field.name for field in attrs.fields(Terms)]
 TOP: dict[str, Any] = {"version": "1.0", "default_deny": True}
 
 
@@ -98,9 +100,9 @@ def test_a_wrong_key_at_the_top_is_told(key: str, value: object, said: str) -> N
         ("allow_private", 1, "allow_private must be true or false, not 1"),
         ("allow_private", "true", 'allow_private must be true or false, not "true"'),
         (
-            "scan",
+            "colour",
             True,
-            'unknown key "scan" in an [[egress]] table; the keys there are destination, methods, allow_private',
+            f'unknown key "colour" in an [[egress]] table; the keys there are {", ".join(KEYS)}',
         ),
         (
             "default_deny",

@@ -109,10 +109,18 @@ def test_an_address_outside_and_a_name_pass() -> None:
 
 def test_the_nearest_miss_is_the_one_that_got_furthest() -> None:
     assert sorted(set(Obstacle)) == [
+        Obstacle.LIMIT,
+        Obstacle.TIME,
+        Obstacle.BLIND,
+        Obstacle.OPERATION,
+        Obstacle.HEADER,
+        Obstacle.QUERY,
+        Obstacle.PATH,
         Obstacle.METHOD,
         Obstacle.TUNNEL,
         Obstacle.INTERCEPTION,
         Obstacle.ADDRESS,
+        Obstacle.UPGRADE,
         Obstacle.PROTOCOL,
         Obstacle.PORT,
     ]

@@ -57,7 +57,7 @@ def attempt(protocol: Protocol, port: int, method: str | None = None, host: str 
             attempt(Protocol.TLS, 443),
             (
                 "egress[2] 'api.example.com' (line 9) restricts methods, which needs TLS interception, "
-                "and there is none: a human can remove `methods` from the rule, to allow every method over TLS"
+                "and there is none: a human can remove `methods` from the rule, to allow every request over TLS"
             ),
         ),
         (

@@ -20,6 +20,7 @@ from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.index import build_index
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.load import load_policy
+from trio_egress.policy.rule import Terms
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
@@ -88,7 +89,8 @@ def test_what_is_protected_by_default_is_all_listed_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "keys"), [("| key | default | meaning", Files), ("| key | at least", Limits)]
+    ("header", "keys"),
+    [("| key of a rule |", Terms), ("| key | default | meaning", Files), ("| key | at least", Limits)],
 )
 def test_every_key_of_a_table_is_listed(header: str, keys: type) -> None:
     assert [quoted(row[0])[0] for row in table(header)] == [field.name for field in attrs.fields(keys)]
@@ -118,7 +120,7 @@ def test_each_denial_reads_as_it_says(attempt: str, layer: str, reason: str) -> 
 
 
 def test_every_layer_of_a_denial_is_explained() -> None:
-    explained = {quoted(layer)[0] for layer, _meaning in table("| layer | meaning")}
+    explained = {layer for row in table("| layer | meaning") for layer in quoted(row[0])}
     assert explained == {layer.value for layer in Layer} - {"rule"}
 
 

@@ -19,9 +19,10 @@ import attrs
 from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
-from trio_egress.model import RuleRef
+from trio_egress.model import Rate, RuleRef
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import DEFAULT_PROTECT
+from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.keys import TABLES, structure
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.rule import Policy, Rule, Terms
@@ -31,15 +32,45 @@ COMPILED_FILE = "policy-compiled.json"
 
 _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "destination": str,
+    "deny": bool,
+    "ports": lambda ports: [part.first if part.first == part.last else str(part) for part in ports],
+    "protocol": lambda protocol: sorted(scheme.value for scheme in protocol),
     "methods": sorted,
+    "paths": lambda paths: [glob.text for glob in paths],
+    "query": sorted,
+    "headers": lambda headers: _write_table(headers, sorted),
+    "git": lambda git: _write_table(git, _write_globs),
+    "graphql": lambda graphql: _write_table(graphql, _write_globs),
+    "jsonrpc": lambda jsonrpc: _write_table(jsonrpc, _write_globs),
+    "mcp": lambda mcp: _write_table(mcp, _write_globs),
+    "tls": lambda tls: tls.value,
+    "scan": bool,
+    "websocket": lambda websocket: attrs.asdict(websocket, filter=lambda _field, value: value is not None),
+    "times": lambda times: [str(window) for window in times],
+    "limits": lambda limits: _write_table(
+        limits, lambda value: str(value) if isinstance(value, Rate) else value
+    ),
     "allow_private": bool,
 }
 """Each key of a rule, and how its value is written. Never asked for a value that is the key's default."""
 
-WORDS: frozenset[str] = frozenset()
+WORDS = frozenset({"name", "reason"})
 """Keys of a rule that are for people, and decide nothing."""
 
 _DEFAULTS = {field.name: field.default for field in attrs.fields(Terms)}
+
+
+def _write_table(table: Any, write: Callable[[Any], object]) -> dict[str, object]:
+    """A table inside of a rule, without its defaults."""
+    return {
+        field.name: write(value)
+        for field in attrs.fields(type(table))
+        if (value := getattr(table, field.name)) != field.default
+    }
+
+
+def _write_globs(globs: Iterable[Glob | PathGlob]) -> list[str]:
+    return [glob.text for glob in globs]
 
 
 def render_compiled(policy: Policy) -> bytes:

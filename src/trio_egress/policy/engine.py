@@ -2,10 +2,12 @@
 
 Resolves nothing, remembers nothing.
 
-Rule 1: what no rule allows is denied.
-Rule 2: any rule that allows is enough. Among several, one with `allow_private` decides, then the first in the
-        compiled form; so a further rule can only ever allow more, and the order in the file means nothing.
+Rule 1: what no rule allows is denied, and what a rule with `deny` is about is denied whatever else is said.
+Rule 2: any rule that allows is enough. Among several, one with `allow_private` decides, then one that asks less of the
+        boundary, then one without limits, then the first in the compiled form; so a further rule that allows can only
+        ever allow more, and the order in the file means nothing.
 Rule 3: a denial names the rule that came nearest.
+Rule 4: what the boundary would have to do and can't is a denial (`Decision.needs` says what), never a weaker rule.
 """
 
 from __future__ import annotations
@@ -14,41 +16,82 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from trio_egress.model import HOST_INTERNAL, Attempt, Decision, Layer, Protocol, Upstream, render_authority
-from trio_egress.policy.obstacle import LAYERS, find_obstacle
-from trio_egress.policy.reasons import explain_obstacle
-from trio_egress.policy.rule import Policy, Rule
+from trio_egress.policy.denial import NEEDED, Denial, denies_name, find_denial, is_final
+from trio_egress.policy.moment import NO_MOMENT, Moment
+from trio_egress.policy.obstacle import LAYERS, find_needs, find_obstacle
+from trio_egress.policy.reasons import explain_denial, explain_obstacle
+from trio_egress.policy.rule import Policy, Rule, Tls
 
 
-def decide(policy: Policy, attempt: Attempt) -> Decision:
-    """The answer to one attempt, and the rule behind it."""
+def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Decision:
+    """The answer to one attempt, and the rule behind it. What is not in `moment` is not there: no time, no ability."""
     if attempt.protocol is Protocol.DNS:
         return _decide_name(policy, attempt)
+    forced = None
+    if policy.denials is not None:
+        forced = _find_denial(policy.denials.find(attempt.host), attempt, moment)
+        if forced is not None and is_final(forced[0], moment.able):
+            return _deny_by(*forced, attempt)
     rules = policy.index.find(attempt.host)
     pin = policy.resolve.find(attempt.host, attempt.port)
-    pinned = pin is not None
     chosen: Rule | None = None
     for rule in rules:
-        if find_obstacle(rule, attempt, pinned=pinned) is None and (
-            chosen is None or _is_before(rule, chosen)
+        if (
+            find_obstacle(rule, attempt, pinned=pin is not None, moment=moment) is None
+            and (chosen is None or _is_before(rule, chosen, attempt))
+            and (forced is None or not _passes_unseen(rule, attempt))
         ):
             chosen = rule
     if chosen is None:
-        return _deny(policy, attempt, rules, pinned=pinned)
+        return _deny(policy, attempt, rules, forced, pinned=pin is not None, moment=moment)
     loopback = attempt.host == HOST_INTERNAL
     upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback)
-    return Decision(True, Layer.RULE, f"{chosen.ref} allows it", chosen.ref, upstream)
+    needs = find_needs(chosen, attempt)
+    if forced is not None:
+        needs |= NEEDED[forced[0]]
+    ref = chosen.ref
+    return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, chosen.terms.limits)
 
 
-def _is_before(rule: Rule, other: Rule) -> bool:
+def _find_denial(rules: Iterable[Rule], attempt: Attempt, moment: Moment) -> tuple[Denial, Rule] | None:
+    """The rule that denies the most surely, if one could."""
+    found: tuple[Denial, Rule] | None = None
+    for rule in rules:
+        denial = find_denial(rule, attempt, moment.now_us)
+        if denial is not Denial.NO and (found is None or (-denial, rule.rank) < (-found[0], found[1].rank)):
+            found = denial, rule
+    return found
+
+
+def _deny_by(denial: Denial, rule: Rule, attempt: Attempt) -> Decision:
+    layer = Layer.DENY_RULE if denial is Denial.YES else Layer.INTERCEPTION
+    return Decision(False, layer, explain_denial(denial, rule, attempt), rule.ref, needs=NEEDED[denial])
+
+
+def _is_before(rule: Rule, other: Rule, attempt: Attempt) -> bool:
+    """Whether it goes before another that allows too: the one that reaches more, then the one that asks for less."""
     if rule.terms.allow_private is not other.terms.allow_private:
         return rule.terms.allow_private
-    return rule.rank < other.rank
+    if rule.plain and other.plain:
+        return rule.rank < other.rank
+    return _price(rule, attempt) < _price(other, attempt)
+
+
+def _price(rule: Rule, attempt: Attempt) -> tuple[int, bool, int]:
+    return len(find_needs(rule, attempt)), rule.terms.limits is not None, rule.rank
+
+
+def _passes_unseen(rule: Rule, attempt: Attempt) -> bool:
+    return rule.terms.tls is Tls.PASSTHROUGH and attempt.protocol is Protocol.TLS
 
 
 def _decide_name(policy: Policy, attempt: Attempt) -> Decision:
     """A name may be asked for if some rule could ever allow it, on whatever port and by whatever protocol."""
     if isinstance(attempt.host, (IPv4Address, IPv6Address)):
         return Decision(False, Layer.DEFAULT_DENY, f"{attempt.host} is an address, not a name to look up")
+    denying = [] if policy.denials is None else list(filter(denies_name, policy.denials.find(attempt.host)))
+    if denying:
+        return _deny_by(Denial.YES, _first(denying), attempt)
     rules = policy.index.find(attempt.host)
     if not rules:
         return _deny_unknown(policy, attempt, f"no rule allows {attempt.host}")
@@ -56,18 +99,27 @@ def _decide_name(policy: Policy, attempt: Attempt) -> Decision:
     return Decision(True, Layer.RULE, f"{ref} allows the name", ref)
 
 
-def _deny(policy: Policy, attempt: Attempt, rules: Iterable[Rule], *, pinned: bool) -> Decision:
+def _deny(
+    policy: Policy,
+    attempt: Attempt,
+    rules: Iterable[Rule],
+    forced: tuple[Denial, Rule] | None,
+    *,
+    pinned: bool,
+    moment: Moment,
+) -> Decision:
     misses = [
         (obstacle, rule.rank, rule)
         for rule in rules
-        if (obstacle := find_obstacle(rule, attempt, pinned=pinned)) is not None
+        if (obstacle := find_obstacle(rule, attempt, pinned=pinned, moment=moment)) is not None
     ]
-    if not misses:
-        return _deny_unknown(
-            policy, attempt, f"no rule allows {render_authority(attempt.host, attempt.port)}"
-        )
-    obstacle, _, rule = min(misses, key=lambda miss: miss[:2])
-    return Decision(False, LAYERS[obstacle], explain_obstacle(obstacle, rule, attempt), rule.ref)
+    if misses:
+        obstacle, _, rule = min(misses, key=lambda miss: miss[:2])
+        reason = explain_obstacle(obstacle, rule, attempt, moment)
+        return Decision(False, LAYERS[obstacle], reason, rule.ref, needs=find_needs(rule, attempt))
+    if forced is not None and rules:
+        return _deny_by(*forced, attempt)
+    return _deny_unknown(policy, attempt, f"no rule allows {render_authority(attempt.host, attempt.port)}")
 
 
 def _deny_unknown(policy: Policy, attempt: Attempt, reason: str) -> Decision:

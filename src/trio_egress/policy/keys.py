@@ -17,6 +17,8 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
+from trio_egress.model import RuleLimits
+from trio_egress.policy.combinations import check_terms
 from trio_egress.policy.destination import Destination, parse_destination
 from trio_egress.policy.environment import Env, read_pass, read_set
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
@@ -24,6 +26,23 @@ from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.pins import parse_pins
 from trio_egress.policy.problems import Fault, Faults, Table, hint_nearest, key_of, show
 from trio_egress.policy.rule import Resolve, Terms
+from trio_egress.policy.rule_keys import (
+    read_fields,
+    read_flag,
+    read_globs,
+    read_name,
+    read_paths,
+    read_ports,
+    read_protocol,
+    read_proxy_path,
+    read_query,
+    read_reason,
+    read_repositories,
+    read_rule_limit,
+    read_times,
+    read_tls,
+)
+from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 
 RULES_MAX = 100_000
 
@@ -53,6 +72,13 @@ TABLES: Mapping[type, Table] = {
     Files: Table("in the [files] table", {}),
     Env: Table("in the [env] table", {}),
     Limits: Table("in the [limits] table", {}),
+    Headers: Table("in a `headers` table", {}),
+    Git: Table("in a `git` table", {}),
+    GraphQL: Table("in a `graphql` table", {}),
+    JsonRpc: Table("in a `jsonrpc` table", {"methods": 'methods = ["eth_call"]'}),
+    Mcp: Table("in an `mcp` table", {}),
+    WebSocket: Table("in a `websocket` table", {}),
+    RuleLimits: Table("in a rule's `limits` table", {}),
 }
 """What messages say of each table: where it stands, and how a required key is written."""
 
@@ -130,10 +156,17 @@ def _find_fault(method: object) -> str | None:
     return None
 
 
-def _read_allow_private(value: object, _type: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"allow_private must be true or false, not {show(value)}")
-    return value
+def _read_inner(key: str, table: type, example: str) -> Callable[[object, object], Any]:
+    """A table inside of a rule, which says something."""
+
+    def read(value: object, _type: object) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"{key} must be a table such as {example}, not {show(value)}")
+        if not value:
+            raise ValueError(f"{key} is empty, which says nothing; write {key} = {example}, or leave it out")
+        return _CONVERTER.structure(value, table)
+
+    return read
 
 
 def _expect_word(key: str, value: object, word: str) -> str:
@@ -168,9 +201,37 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     },
     Terms: {
         "destination": _read_destination,
+        "name": _reader(read_name),
+        "reason": _reader(read_reason),
+        "deny": _reader(read_flag("deny")),
+        "ports": _reader(read_ports),
+        "protocol": _reader(read_protocol),
         "methods": _read_methods,
-        "allow_private": _read_allow_private,
+        "paths": _reader(read_paths),
+        "query": _reader(read_query),
+        "headers": _read_inner("headers", Headers, '{ forbidden = ["x-api-key"] }'),
+        "git": _read_inner("git", Git, '{ fetch = ["org/*"] }'),
+        "graphql": _read_inner("graphql", GraphQL, '{ queries = ["viewer"] }'),
+        "jsonrpc": _read_inner("jsonrpc", JsonRpc, '{ methods = ["eth_call"] }'),
+        "mcp": _read_inner("mcp", Mcp, '{ tools = ["search_*"] }'),
+        "tls": _reader(read_tls),
+        "scan": _reader(read_flag("scan")),
+        "websocket": _read_inner("websocket", WebSocket, "{ enabled = true }"),
+        "times": _reader(read_times),
+        "limits": _read_inner("limits", RuleLimits, '{ requests = "100/minute" }'),
+        "allow_private": _reader(read_flag("allow_private")),
     },
+    Headers: {key: _reader(read_fields(key)) for key in ("required", "forbidden")},
+    Git: {key: _reader(read_repositories(key)) for key in ("fetch", "push")},
+    GraphQL: {field.name: _reader(read_globs(f"graphql.{field.name}")) for field in attrs.fields(GraphQL)},
+    JsonRpc: {"methods": _reader(read_globs("jsonrpc.methods"))},
+    Mcp: {key: _reader(read_globs(f"mcp.{key}")) for key in ("methods", "tools")},
+    WebSocket: {
+        "enabled": _reader(read_flag("websocket.enabled")),
+        "frame_scan": _reader(read_flag("websocket.frame_scan")),
+        "proxy_path": _reader(read_proxy_path),
+    },
+    RuleLimits: {field.name: _reader(read_rule_limit(field.name)) for field in attrs.fields(RuleLimits)},
     Files: {"write": _reader(read_write), "hide": _reader(read_hide), "protect": _reader(read_protect)},
     Env: {"pass_": _reader(read_pass), "set": _reader(read_set)},
     Limits: {field.name: _reader(read_limit(field.name)) for field in attrs.fields(Limits)},
@@ -197,7 +258,10 @@ def _make_table_hook(
     def read_table(value: object, type_: object) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"a table is needed here, not {show(value)}")
-        return read_keys(value, type_)
+        table_read = read_keys(value, type_)
+        if table is Terms:
+            check_terms(table_read)
+        return table_read
 
     return read_table
 

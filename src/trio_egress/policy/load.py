@@ -55,7 +55,10 @@ def load_policy(text: str, file: str) -> Policy:
     except BaseValidationError as error:
         raise _refuse(find_faults(error, TABLES), positions, text, file) from None
     rules = number_rules(
-        (RuleRef(index, str(terms.destination), positions.place_value(("egress", index))[0]), terms)
+        (
+            RuleRef(index, str(terms.destination), positions.place_value(("egress", index))[0], terms.name),
+            terms,
+        )
         for index, terms in enumerate(document.egress)
     )
     return Policy(

@@ -8,23 +8,61 @@ A new key of an `[[egress]]` table is a field of Terms here, a line in `keys` th
 
 from __future__ import annotations
 
+import enum
+
 import attrs
 
-from trio_egress.model import Address, Endpoint, Host, RuleRef, render_authority
+from trio_egress.errors import Problem
+from trio_egress.model import Address, Endpoint, Host, RuleLimits, RuleRef, render_authority
 from trio_egress.policy.destination import Destination
+from trio_egress.policy.doors import IN_TLS, Ports, Scheme
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
+from trio_egress.policy.globs import PathGlob
 from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.times import Window
+
+
+class Tls(enum.Enum):
+    """What becomes of TLS; without it, it is intercepted where a rule has to see the requests inside."""
+
+    INTERCEPT = "intercept"
+    PASSTHROUGH = "passthrough"
 
 
 @attrs.frozen(kw_only=True)
 class Terms:
-    """What one `[[egress]]` table says, a field for each key. `methods` is None where any method will do."""
+    """What one `[[egress]]` table says, a field for each key. None: whatever it is, it is no matter."""
 
     destination: Destination
+    name: str | None = None
+    reason: str | None = None
+    deny: bool = False
+    ports: tuple[Ports, ...] | None = None
+    protocol: frozenset[Scheme] | None = None
     methods: frozenset[str] | None = None
+    paths: tuple[PathGlob, ...] | None = None
+    query: frozenset[str] | None = None
+    headers: Headers | None = None
+    git: Git | None = None
+    graphql: GraphQL | None = None
+    jsonrpc: JsonRpc | None = None
+    mcp: Mcp | None = None
+    tls: Tls | None = None
+    scan: bool = False
+    websocket: WebSocket | None = None
+    times: tuple[Window, ...] | None = None
+    limits: RuleLimits | None = None
     allow_private: bool = False
+
+
+OF_REQUESTS = ("methods", "paths", "query", "headers", "git", "graphql", "jsonrpc", "mcp")
+"""Keys that say something of a request; it must be seen to be judged."""
+
+_PLAIN_KEYS = {"destination", "name", "reason", "deny", "methods", "allow_private"}
+"""Keys that the engine judges by the short way."""
 
 
 @attrs.frozen
@@ -32,11 +70,41 @@ class Rule:
     """Terms, and the place in the file that they come from.
 
     `rank` is the place in the compiled form. It decides between rules, so that the order in a file means nothing.
+    `inside`: the keys for which what is inside TLS must be seen. `plain`: no key needs more than the short way.
     """
 
     ref: RuleRef
     terms: Terms
     rank: int = attrs.field(default=attrs.Factory(lambda rule: rule.ref.index, takes_self=True), eq=False)
+    inside: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
+    plain: bool = attrs.field(init=False, eq=False, repr=False)
+
+    @inside.default
+    def _find_inside(self) -> tuple[str, ...]:
+        return find_inside(self.terms)
+
+    @plain.default
+    def _find_plain(self) -> bool:
+        terms = self.terms
+        return not any(getattr(terms, key) not in (None, False) for key in _SPECIAL_KEYS)
+
+
+_SPECIAL_KEYS = tuple(field.name for field in attrs.fields(Terms) if field.name not in _PLAIN_KEYS)
+
+
+def find_inside(terms: Terms) -> tuple[str, ...]:
+    """The keys of a rule for which what is inside TLS must be seen."""
+    found = [key for key in OF_REQUESTS if getattr(terms, key) is not None]
+    limits, websocket = terms.limits, terms.websocket
+    if terms.scan:
+        found.append("scan")
+    if websocket is not None and (websocket.frame_scan or not websocket.enabled):
+        found.append("websocket")
+    if limits is not None:
+        found += [f"limits.{key}" for key in ("requests", "body") if getattr(limits, key) is not None]
+    if terms.protocol is not None and terms.protocol & (IN_TLS | {Scheme.TCP}) == {Scheme.WSS}:
+        found.append("protocol")
+    return tuple(found)
 
 
 @attrs.frozen
@@ -77,7 +145,10 @@ class Resolve:
 
 @attrs.frozen
 class Policy:
-    """Everything that is allowed; what no rule allows is denied. And the agent's files, variables and limits."""
+    """Everything that is allowed; what no rule allows is denied. And the agent's files, variables and limits.
+
+    `index` finds the rules that allow, `denials` those with `deny`.
+    """
 
     rules: tuple[Rule, ...] = ()
     resolve: Resolve = attrs.field(factory=Resolve)
@@ -85,11 +156,21 @@ class Policy:
     files: Files = attrs.field(factory=Files, kw_only=True)
     env: Env = attrs.field(factory=Env, kw_only=True)
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
+    warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     index: Index[Rule] = attrs.field(init=False, eq=False, repr=False)
+    denials: Index[Rule] | None = attrs.field(init=False, eq=False, repr=False)
+    """None where no rule denies."""
 
     @index.default
     def _index_rules(self) -> Index[Rule]:
-        return build_index((rule.terms.destination.pattern, rule) for rule in self.rules)
+        return build_index(
+            (rule.terms.destination.pattern, rule) for rule in self.rules if not rule.terms.deny
+        )
+
+    @denials.default
+    def _index_denials(self) -> Index[Rule] | None:
+        denying = [rule for rule in self.rules if rule.terms.deny]
+        return build_index((rule.terms.destination.pattern, rule) for rule in denying) if denying else None
 
 
 def _render(host: Host, port: int | None) -> str:

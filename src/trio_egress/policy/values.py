@@ -77,5 +77,7 @@ def _parse_size(key: str, text: str) -> int:
 
 
 def _render_size(number: int) -> str:
+    if not number:
+        return "0"
     unit = max((unit for unit in UNITS if number % UNITS[unit] == 0), key=UNITS.__getitem__)
     return f"{number // UNITS[unit]} {unit}"

@@ -1,0 +1,140 @@
+"""Whether a rule with `deny`, whose pattern matches the host, is about an attempt.
+
+Judges one rule at a time.
+
+Rule 1: such a rule holds for every port and protocol, unless it names them.
+Rule 2: what can't be seen could be what it denies: then the attempt is denied, or the boundary must look.
+Rule 3: what an upstream may read in two ways is denied in both: case, encoded slashes, paths without a normal form.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from trio_egress.model import NO_NEEDS, Attempt, Need, Protocol
+from trio_egress.policy.doors import Scheme, find_schemes
+from trio_egress.policy.obstacle import is_named_port
+from trio_egress.policy.paths import SLASH, parse_path
+from trio_egress.policy.rule import OF_REQUESTS, Rule, Terms
+from trio_egress.policy.services import ADVERTISEMENT, FETCH, PUSH, SERVICES
+
+
+class Denial(enum.IntEnum):
+    """The answer; the greatest of several counts."""
+
+    NO = 0
+    UNREAD = 1
+    """Perhaps: it hangs on a body that has not been read."""
+
+    UNSEEN = 2
+    """Perhaps: it hangs on what is inside TLS."""
+
+    YES = 3
+
+
+NEEDED: dict[Denial, frozenset[Need]] = {
+    Denial.UNREAD: frozenset({Need.BODIES}),
+    Denial.UNSEEN: frozenset({Need.TLS}),
+    Denial.YES: NO_NEEDS,
+}
+"""What the boundary must be able to do to find out."""
+
+_GIT_PATHS = {ADVERTISEMENT: SERVICES, f"/{FETCH}": (FETCH,), f"/{PUSH}": (PUSH,)}
+_IN_CLEAR = frozenset({Scheme.HTTP, Scheme.WS})
+
+
+def find_denial(rule: Rule, attempt: Attempt, now_us: int | None) -> Denial:
+    terms = rule.terms
+    if rule.plain and terms.methods is None:
+        return Denial.YES if _is_at_port(terms, attempt.port) else Denial.NO
+    if not _is_at_port(terms, attempt.port):
+        return Denial.NO
+    if terms.times is not None and now_us is not None and not any(w.holds(now_us) for w in terms.times):
+        return Denial.NO
+    spoken = _find_protocol_denial(terms, attempt)
+    if spoken is not Denial.YES or all(getattr(terms, key) is None for key in OF_REQUESTS):
+        return spoken
+    match attempt.protocol:
+        case Protocol.HTTP:
+            return _find_request_denial(terms, attempt)
+        case Protocol.TLS:
+            return Denial.UNSEEN
+        case Protocol.SSH:
+            return Denial.NO
+    return Denial.YES
+
+
+def is_final(denial: Denial, able: frozenset[Need]) -> bool:
+    """Whether the attempt is denied by this; else the boundary finds out."""
+    return denial is Denial.YES or not NEEDED[denial] <= able
+
+
+def denies_name(rule: Rule) -> bool:
+    """Whether nothing at all is left of a host that the rule denies."""
+    terms = rule.terms
+    return rule.plain and terms.destination.port is None and terms.methods is None
+
+
+def _is_at_port(terms: Terms, port: int) -> bool:
+    if terms.ports is not None or terms.destination.port is not None:
+        return is_named_port(terms, port)
+    return True
+
+
+def _find_protocol_denial(terms: Terms, attempt: Attempt) -> Denial:
+    protocol = terms.protocol
+    if protocol is None or Scheme.TCP in protocol:
+        return Denial.YES
+    schemes = find_schemes(attempt)
+    if schemes <= protocol:
+        return Denial.YES
+    if attempt.protocol is Protocol.TCP:
+        # Not every server minds how a request begins: a stream that is not read could be one.
+        return Denial.YES if protocol & _IN_CLEAR else Denial.NO
+    return Denial.UNSEEN if schemes & protocol else Denial.NO
+
+
+def _find_request_denial(terms: Terms, attempt: Attempt) -> Denial:
+    if terms.methods is not None and (attempt.method or "").upper() not in terms.methods:
+        return Denial.NO
+    if terms.paths is not None and not _touches_path(terms, attempt.path):
+        return Denial.NO
+    if terms.git is not None and not _touches_git(terms, attempt):
+        return Denial.NO
+    services = [service for service in (terms.graphql, terms.jsonrpc, terms.mcp) if service is not None]
+    if not services:
+        return Denial.YES
+    calls = attempt.calls
+    if calls is None:
+        return Denial.UNREAD
+    return Denial.YES if any(service.touches(calls) for service in services) else Denial.NO
+
+
+def _read_path(raw: str | None) -> set[str] | None:
+    """Every path that it may be to an upstream, without case; None where that can't be said."""
+    try:
+        path = parse_path(raw or "").casefold()
+    except ValueError:
+        return None
+    return {path, path.replace(SLASH, "/")}
+
+
+def _touches_path(terms: Terms, raw: str | None) -> bool:
+    paths = _read_path(raw)
+    globs = [glob.folded() for glob in terms.paths or ()]
+    return paths is None or any(glob.matches(path) for glob in globs for path in paths)
+
+
+def _touches_git(terms: Terms, attempt: Attempt) -> bool:
+    """By path alone, since a server may not mind what else is asked; an advertisement may be for either service."""
+    paths = _read_path(attempt.path)
+    if paths is None:
+        return True
+    return any(
+        glob.folded().matches(path.removesuffix(suffix).removesuffix(".git"))
+        for path in paths
+        for suffix, services in _GIT_PATHS.items()
+        if path.endswith(suffix)
+        for service in ([attempt.service] if attempt.service in services else services)
+        for glob in (terms.git.of(service) if terms.git is not None else ())
+    )

@@ -1,0 +1,21 @@
+"""What a decision hangs on beside the policy and the attempt: a value, so that it can be recorded and decided again."""
+
+from __future__ import annotations
+
+import attrs
+
+from trio_egress.model import NO_NEEDS, Need
+from trio_egress.policy.budget import NOTHING_USED, State
+
+
+@attrs.frozen
+class Moment:
+    """`state`: what has been used of the rules. `now_us`: Unix time in microseconds; without it no `times` hold.
+    `able`: what the boundary can do."""
+
+    state: State = NOTHING_USED
+    now_us: int | None = None
+    able: frozenset[Need] = NO_NEEDS
+
+
+NO_MOMENT = Moment()
