@@ -123,6 +123,16 @@ def test_a_file_below_a_private_folder_is_not_readable_by_all(tmp_path: Path) ->
     assert check.readable_by_all(Path("/bin/sh"))
 
 
+def test_a_program_of_a_home_is_missing_to_root_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only-here").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check.has_program("only-here", root=False)
+    assert not check.has_program("only-here", root=True)
+    assert check.has_program("true", root=True)
+
+
 def test_it_stops_before_anything_when_a_program_is_missing(tmp_path: Path) -> None:
     text = (ROOT / "check").read_text("utf-8")
     script = tmp_path / "check"

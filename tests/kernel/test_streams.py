@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel.streams import check_streams, find_trouble
+from trio_egress.kernel.streams import check_streams, find_trouble, open_pipes
 
 
 def trouble_of(sock: socket.socket) -> str:
@@ -40,6 +40,29 @@ def test_pipe_file_terminal_and_null_are_no_trouble(tmp_path: Path) -> None:
     assert [find_trouble(number) for number in opened] == [""] * len(opened)
     for number in opened:
         os.close(number)
+
+
+@pytest.mark.parametrize(("end", "mode"), [(0, 0o604), (1, 0o602)])
+def test_a_pipe_is_opened_to_others_in_its_own_direction_alone(end: int, mode: int) -> None:
+    pipe = os.pipe()
+    with standard_input(pipe[end]):
+        open_pipes(os.getuid())
+        assert os.fstat(0).st_mode & 0o777 == 0o600
+        open_pipes(os.getuid() + 1)
+        assert os.fstat(0).st_mode & 0o777 == mode
+    for number in pipe:
+        os.close(number)
+
+
+def test_what_has_a_name_stays_as_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    (tmp_path / "file").touch(0o600)
+    for name in ("fifo", "file"):
+        number = os.open(tmp_path / name, os.O_RDWR)
+        with standard_input(number):
+            open_pipes(os.getuid() + 1)
+        os.close(number)
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 
 
 def test_closed_stream_is_no_trouble() -> None:

@@ -17,7 +17,7 @@ from trio_egress.kernel.cgroup import find_own_parent, open_group
 from trio_egress.kernel.identity import Identities, give_up_root
 from trio_egress.kernel.limits import keep_supervisor
 from trio_egress.kernel.plan import Plan
-from trio_egress.kernel.streams import check_streams
+from trio_egress.kernel.streams import check_streams, open_pipes
 
 END_SECONDS = 5.0
 """PID 1 ends in about a millisecond once its control channel closes; after this long its parent is killed."""
@@ -64,6 +64,7 @@ async def open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sand
 @asynccontextmanager
 async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sandbox]:
     check_streams()
+    open_pipes(identities.agent.uid)
     launched = start_launcher(plan)
     raise_descriptors()
     sandbox: Sandbox | None = None
