@@ -51,4 +51,5 @@ def run_outside(
         **user,
         **more,
     )
-    return ran.stdout.decode()
+    text: str = ran.stdout.decode()
+    return text

@@ -113,15 +113,8 @@ def test_a_name_of_any_bytes_is_a_name(place: Place) -> None:
     folder = os.fsencode(place.work) + b"/" + ODD
     os.mkdir(folder)
     os.chown(folder, AGENT.pw_uid, AGENT.pw_gid)
-    command = [
-        *place.program("run", 0),
-        "--",
-        "sh",
-        "-c",
-        'cat "$1"; printf %s "$ODD" "$PWD"; echo x >"$ODD.new"',
-        b"sh",
-        ODD,
-    ]
+    script = 'cat "$1"; printf %s "$ODD" "$PWD"; echo x >"$ODD.new"'
+    command: list[str | bytes] = [*place.program("run", 0), "--", "sh", "-c", script, "sh", ODD]
     place.write("policy-0.toml", write_policy())
     Path(os.fsdecode(folder + b"/" + ODD)).write_bytes(b"read it")
     environment = {**os.environ, "ODD": os.fsdecode(ODD), "PATH": SYSTEM_PATH}
