@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import Endpoint, Name, RuleRef
+from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.load import (
     LINE_CHARS,
     MESSAGE_CHARS,
@@ -61,6 +62,51 @@ def test_a_policy_is_read_whole() -> None:
     assert [rule.terms.methods for rule in policy.rules] == [frozenset({"GET", "HEAD"}), None, None]
     assert [rule.terms.allow_private for rule in policy.rules] == [False, False, True]
     assert policy.resolve.find(Name("api.example.com"), 443) == Endpoint(ip_address("127.0.0.1"), 8443)
+
+
+YAML_POLICY = """\
+version: "1.0"
+default_deny: true
+egress:
+  - destination: API.example.com
+    methods: [GET, HEAD]
+  - destination: "*.example.org"
+  - {destination: 10.20.0.0/16, allow_private: true}
+resolve:
+  api.example.com:443: 127.0.0.1:8443
+"""
+
+
+@pytest.mark.parametrize("name", ["agent.yaml", "agent.yml", "AGENT.YAML"])
+def test_the_name_tells_that_a_policy_is_yaml(name: str) -> None:
+    policy, toml = load_policy(YAML_POLICY, name), load_policy(POLICY, "agent.toml")
+    assert policy_hash(policy) == policy_hash(toml)
+    assert [rule.ref.line for rule in policy.rules] == [4, 6, 7]
+    assert load_policy(YAML_POLICY.replace("\n", "\r\n"), name) == policy
+
+
+def test_errors_in_yaml_have_their_places_and_its_words() -> None:
+    with pytest.raises(PolicyError) as caught:
+        load_policy("default_deny: yes\n", "agent.yaml")
+    assert str(caught.value) == (
+        "agent.yaml:1:15: error: readers of YAML don't agree on what yes is: write true, or quote the text\n"
+        "    1 | default_deny: yes\n"
+        "      |               ^"
+    )
+    with pytest.raises(PolicyError) as caught:
+        load_policy("default_deny: true\negress:\n  - methods: [GET, PSOT]\n", "agent.yaml")
+    assert str(caught.value) == (
+        'agent.yaml:1:1: error: the key "version" is missing at the top of the file; write version: "1.0"\n'
+        "    1 | default_deny: true\n"
+        "      | ^\n"
+        'agent.yaml:3:5: error: the key "destination" is missing in a rule of "egress"; '
+        'write destination: "api.example.com"\n'
+        "    3 |   - methods: [GET, PSOT]\n"
+        "      |     ^\n"
+        'agent.yaml:3:20: error: "PSOT" is not a method; did you mean "POST"?\n'
+        "    3 |   - methods: [GET, PSOT]\n"
+        "      |                    ^"
+    )
 
 
 def test_a_policy_without_a_rule_is_valid() -> None:

@@ -139,5 +139,18 @@ def test_each_policy_is_accepted_or_fails_with_the_errors_shown_below_it() -> No
     assert tried == 5
 
 
+def test_the_example_in_yaml_means_the_same() -> None:
+    (text,) = [text for language, text in blocks() if language == "yaml"]
+    assert render_compiled(load_policy(text, "agent.yaml")) == render_compiled(EXAMPLE)
+
+
+def test_what_is_said_to_be_refused_in_yaml_is() -> None:
+    (line,) = re.findall(r"takes for something else:(.*?)\. Those are errors", TEXT, re.DOTALL)
+    assert len(quoted(line)) == 19
+    for written in quoted(line):
+        with pytest.raises(PolicyError, match=r"^f.yaml:1:4: error: readers of YAML don't agree"):
+            load_policy(f"a: {written}\n", "f.yaml")
+
+
 def test_the_compiled_form_is_that_of_the_example() -> None:
     assert ("json", render_compiled(EXAMPLE).decode() + "\n") in blocks()

@@ -97,7 +97,11 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = run.add_argument
-    add("--policy", metavar="FILE", help="policy (default: $TRIO_EGRESS_POLICY, else ./trio-egress.toml)")
+    add(
+        "--policy",
+        metavar="FILE",
+        help="policy (default: $TRIO_EGRESS_POLICY, else ./trio-egress.toml or .yaml)",
+    )
     add(
         "--evidence",
         metavar="DIR",

@@ -22,13 +22,11 @@ from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.sign import SigningKey, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
-from trio_egress.policy.load import POLICY_BYTES, decode_policy, load_policy
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.environment import agent_environment, find_provenance
+from trio_egress.runtime.policy_file import find_policy, read_policy
 from trio_egress.runtime.spec import RunResult, RunSpec
 
-POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
-POLICY_FILE = "trio-egress.toml"
 AUDIT_DIRECTORY = "trio-egress-audit"
 DENIALS_SHOWN = 100
 
@@ -90,8 +88,8 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not command:
         raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")
-    path, text = _read_policy(options.policy)
-    policy = load_policy(text, str(path))
+    path = find_policy(options.policy, os.environ)
+    text, policy = read_policy(path)
     identities = find_identities(options.user, os.environ, options.proxy_user)
     key = _read_key(options.key, identities)
     now = time.time_ns()
@@ -144,24 +142,6 @@ def _hidden(options: argparse.Namespace, evidence: Path) -> tuple[Path, ...]:
     """What the agent must not see besides this run's evidence: the key, and the evidence of earlier runs."""
     key = (Path(options.key).absolute(),) if options.key else ()
     return key if options.evidence else (evidence.parent, *key)
-
-
-def _read_policy(given: str | None) -> tuple[Path, str]:
-    """--policy, else $TRIO_EGRESS_POLICY, else ./trio-egress.toml; raises UsageError or PolicyError."""
-    path = Path(given or os.environ.get(POLICY_VARIABLE) or POLICY_FILE)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(POLICY_BYTES + 1)
-    except FileNotFoundError:
-        variable = os.environ.get(POLICY_VARIABLE)
-        asked = "--policy" if given else f"${POLICY_VARIABLE}" if variable else "this directory"
-        raise UsageError(
-            f"no policy: {path} does not exist ({asked}). Nothing runs without one; "
-            "`trio-egress init` writes a commented starter policy"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
-    return path, decode_policy(raw, str(path))
 
 
 def _announce(

@@ -37,7 +37,7 @@ DEFAULT_PROTECT = (
     *(".config/git", ".netrc", ".npmrc", ".yarnrc", ".yarnrc.yml", ".pypirc", ".cargo/config"),
     *(".cargo/config.toml", ".curlrc", ".wgetrc", ".condarc"),
     # What says what the next agent may do.
-    "trio-egress.toml",
+    *("trio-egress.toml", "trio-egress.yaml"),
 )
 """What acts outside by merely being there, before anybody has read a diff: in every directory that stays writable.
 

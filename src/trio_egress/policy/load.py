@@ -8,28 +8,28 @@ Rule 2: a text that is accepted in part is refused in whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Any
 
-import tomli
 from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import RuleRef
 from trio_egress.policy.compiled import number_rules
 from trio_egress.policy.keys import TABLES, structure
-from trio_egress.policy.positions import Positions, locate
+from trio_egress.policy.positions import Reading, Unreadable
 from trio_egress.policy.problems import Fault, find_faults
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.toml_text import parse_toml
+from trio_egress.policy.yaml_text import parse_yaml
 
 POLICY_BYTES = 1 << 20
 PROBLEMS_MAX = 50
 LINE_CHARS = 200
 MESSAGE_CHARS = 500
 
+YAML_ENDINGS = (".yaml", ".yml")
+
 _BOM = "\ufeff"
-_WORD = re.compile(r"[^\s\"'#,\[\]{}=]+")
 
 
 def decode_policy(raw: bytes, file: str) -> str:
@@ -48,15 +48,15 @@ def load_policy(text: str, file: str) -> Policy:
     text = text.removeprefix(_BOM)
     if len(text) > POLICY_BYTES or len(text.encode("utf-8", "surrogatepass")) > POLICY_BYTES:
         raise PolicyError((Problem(file, 1, 1, f"a policy has at most {POLICY_BYTES} bytes"),))
-    data = _parse_toml(text, file)
-    positions = locate(text)
+    reading = _read(text, file)
     try:
-        document = structure(data)
+        document = structure(reading.data)
     except BaseValidationError as error:
-        raise _refuse(find_faults(error, TABLES), positions, text, file) from None
+        raise _refuse(find_faults(error, TABLES), reading, text, file) from None
+    place_value = reading.positions.place_value
     rules = number_rules(
         (
-            RuleRef(index, str(terms.destination), positions.place_value(("egress", index))[0], terms.name),
+            RuleRef(index, str(terms.destination), place_value(("egress", index))[0], terms.name),
             terms,
         )
         for index, terms in enumerate(document.egress)
@@ -66,35 +66,24 @@ def load_policy(text: str, file: str) -> Policy:
     )
 
 
-def _parse_toml(text: str, file: str) -> dict[str, Any]:
+def _read(text: str, file: str) -> Reading:
+    """The kind is told by the name: what doesn't end in .yaml or .yml is TOML."""
+    parse = parse_yaml if file.lower().endswith(YAML_ENDINGS) else parse_toml
     try:
-        return tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        line = _split_lines(text)[error.lineno - 1]
-        hint = _hint_value(line[error.colno - 1 :]) if error.msg == "Invalid value" else ""
-        raise PolicyError((_make_problem(file, error.lineno, error.colno, error.msg + hint, line),)) from None
-    # Neither of these says where; and what int() says is for programmers (sys.set_int_max_str_digits).
-    except RecursionError:
-        raise PolicyError((Problem(file, 1, 1, "something in it is nested too deeply"),)) from None
-    except ValueError:
-        raise PolicyError((Problem(file, 1, 1, "a number in it has too many digits"),)) from None
+        return parse(text)
+    except Unreadable as error:
+        shown = _split_lines(text)[error.line - 1]
+        problem = _make_problem(file, error.line, error.column, error.message, shown)
+        raise PolicyError((problem,)) from None
 
 
-def _hint_value(rest: str) -> str:
-    """What was meant by a value that is not TOML: a boolean, or a text without its quotes."""
-    word = _WORD.match(rest)
-    if word is None:
-        return ""
-    meant = word[0].lower() if word[0] in ("True", "False") else f'"{word[0]}"'
-    return f"; did you mean {meant}?"
-
-
-def _refuse(faults: Iterable[Fault], positions: Positions, text: str, file: str) -> PolicyError:
+def _refuse(faults: Iterable[Fault], reading: Reading, text: str, file: str) -> PolicyError:
     lines = _split_lines(text)
+    place_key, place_value = reading.positions.place_key, reading.positions.place_value
     placed = sorted(
         (
-            positions.place_key(fault.path) if fault.on_key else positions.place_value(fault.path),
-            fault.message,
+            place_key(fault.path) if fault.on_key else place_value(fault.path),
+            reading.reword(fault.message),
         )
         for fault in faults
     )

@@ -1,6 +1,6 @@
-"""Where in a TOML text each key and each value stands, which no TOML library tells.
+"""Where in a policy's text each key and each value stands; in TOML, what no TOML library tells.
 
-Reads only a text that tomli has accepted, and so checks nothing: it steps over what is well formed.
+`locate` reads only a text that tomli has accepted, and so checks nothing: it steps over what is well formed.
 
 Rule 1: a path is the way down from the root: keys, and places in arrays (from 0).
 Rule 2: a table stands where it is first named, an element of an array of tables at its `[[`.
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 import tomli
@@ -57,12 +58,39 @@ class Positions:
         return line, offset - self._line_starts[line - 1] + 1
 
 
+@attrs.frozen
+class Reading:
+    """What a text says, and where. `reword` puts a message into the words of what the text is written in."""
+
+    data: Any
+    positions: Positions
+    reword: Callable[[str], str] = str
+
+
+class Unreadable(ValueError):
+    """A text that can't be read, at this line and column, for this reason."""
+
+    def __init__(self, line: int, column: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.message = message
+
+
+def find_line_starts(text: str) -> tuple[int, ...]:
+    return (0, *(newline.end() for newline in re.finditer("\n", text)))
+
+
+def count_place(text: str, offset: int) -> tuple[int, int]:
+    """Line and column of one place in a text."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
 def locate(text: str) -> Positions:
     """Every key and value of a text that `tomli.loads` accepts."""
     scanner = _Scanner(text)
     scanner.scan()
-    starts = (0, *(newline.end() for newline in re.finditer("\n", text)))
-    return Positions(scanner.values, scanner.keys, starts)
+    return Positions(scanner.values, scanner.keys, find_line_starts(text))
 
 
 @attrs.define

@@ -1,0 +1,39 @@
+"""A policy's text in TOML 1.1, on every Python by the same parser.
+
+Rule: Unreadable, with the place, and nothing else is raised.
+"""
+
+from __future__ import annotations
+
+import re
+
+import tomli
+
+from trio_egress.policy.positions import Reading, Unreadable, locate
+
+_WORD = re.compile(r"[^\s\"'#,\[\]{}=]+")
+
+
+def parse_toml(text: str) -> Reading:
+    """What the text says, and where. Raises Unreadable."""
+    try:
+        data = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        line = text.split("\n")[error.lineno - 1]
+        hint = _hint_value(line[error.colno - 1 :]) if error.msg == "Invalid value" else ""
+        raise Unreadable(error.lineno, error.colno, error.msg + hint) from None
+    # Neither of these says where; and what int() says is for programmers (sys.set_int_max_str_digits).
+    except RecursionError:
+        raise Unreadable(1, 1, "something in it is nested too deeply") from None
+    except ValueError:
+        raise Unreadable(1, 1, "a number in it has too many digits") from None
+    return Reading(data, locate(text))
+
+
+def _hint_value(rest: str) -> str:
+    """What was meant by a value that is not TOML: a boolean, or a text without its quotes."""
+    word = _WORD.match(rest)
+    if word is None:
+        return ""
+    meant = word[0].lower() if word[0] in ("True", "False") else f'"{word[0]}"'
+    return f"; did you mean {meant}?"

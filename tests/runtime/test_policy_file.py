@@ -1,0 +1,72 @@
+"""Where the policy is: what is named goes first, and two of the usual names are no policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trio_egress.errors import PolicyError, UsageError
+from trio_egress.policy.load import POLICY_BYTES
+from trio_egress.runtime.policy_file import POLICY_NAMES, POLICY_VARIABLE, find_policy, read_policy
+
+TOML = 'version = "1.0"\ndefault_deny = true\n'
+YAML = 'version: "1.0"\ndefault_deny: true\n'
+
+
+def test_the_command_line_goes_before_the_variable_and_that_before_this_directory(tmp_path: Path) -> None:
+    for name in ("given.toml", "variable.toml", "trio-egress.toml", "trio-egress.yaml"):
+        (tmp_path / name).touch()
+    environ = {POLICY_VARIABLE: "variable.toml"}
+    assert find_policy("given.toml", environ, tmp_path) == tmp_path / "given.toml"
+    assert find_policy(None, environ, tmp_path) == tmp_path / "variable.toml"
+
+
+@pytest.mark.parametrize("name", POLICY_NAMES)
+def test_the_one_file_of_a_usual_name_is_found(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    assert find_policy(None, {POLICY_VARIABLE: ""}, tmp_path) == tmp_path / name
+
+
+def test_two_files_of_the_usual_names_are_refused(tmp_path: Path) -> None:
+    for name in POLICY_NAMES:
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=r"trio-egress.toml and .*trio-egress.yaml are both here"):
+        find_policy(None, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "said"),
+    [
+        ("x.toml", {}, r"x.toml does not exist \(--policy\)"),
+        (None, {POLICY_VARIABLE: "y.toml"}, r"y.toml does not exist \(\$TRIO_EGRESS_POLICY\)"),
+        (None, {}, r"trio-egress.toml or trio-egress.yaml does not exist \(this directory\)"),
+    ],
+)
+def test_no_policy_is_told_with_where_it_was_looked_for(
+    given: str | None, environ: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UsageError, match=f"^no policy: .*{said}. Nothing runs without one; `trio-egress init`"
+    ):
+        find_policy(given, environ, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.toml", TOML), ("a.yaml", YAML)])
+def test_a_policy_is_read_with_its_text(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    given, policy = read_policy(tmp_path / name)
+    assert (given, policy.source_file) == (text, str(tmp_path / name))
+
+
+def test_what_cannot_be_read_is_an_error_for_people(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read the policy .*: Is a directory"):
+        read_policy(tmp_path)
+    (tmp_path / "a.toml").write_bytes(b"\xff")
+    with pytest.raises(PolicyError, match="the byte 0xff is not UTF-8"):
+        read_policy(tmp_path / "a.toml")
+
+
+def test_no_more_is_read_than_a_policy_may_have() -> None:
+    with pytest.raises(PolicyError, match=f"a policy has at most {POLICY_BYTES} bytes"):
+        read_policy(Path("/dev/zero"))
