@@ -317,3 +317,28 @@ def test_any_bytes_are_text_or_a_policy_error(raw: bytes) -> None:
             raw.decode()
     else:
         assert text.encode() == raw
+
+
+def test_a_policy_in_yaml_with_everything_usual_works_as_it_stands() -> None:
+    text = """\
+version: "1.0"
+egress:
+  - destination: "api.github.com"
+    methods: ["GET", "POST"]
+    scan: true
+  - destination: "packages.example.com"
+    methods: ["GET"]
+    scan: false
+  - destination: "docs.example.com"
+    methods: ["GET", "POST"]
+    scan: true
+    websocket: { enabled: true, frame_scan: true, proxy_path: "/ws?url=" }
+default_deny: true
+dns_resolution: "proxy_only"
+"""
+    policy = load_policy(text, "agent.yaml")
+    assert [(rule.ref.destination, rule.ref.line) for rule in policy.rules] == [
+        ("api.github.com", 3),
+        ("packages.example.com", 6),
+        ("docs.example.com", 9),
+    ]
