@@ -57,6 +57,12 @@ def test_help_loads_only_the_command_line(arguments: list[str]) -> None:
     )
 
 
+def test_the_fuzzing_package_loads_no_proxy_and_no_kernel() -> None:
+    loaded = modules_loaded_by("-c", "import trio_egress.fuzzing")
+    assert "hypothesis" in loaded
+    assert within(loaded, {"trio_egress.kernel", "trio_egress.proxy", "trio_egress.runtime"}) == set()
+
+
 def test_verify_command_loads_neither_trio_nor_netlink(tmp_path: Path) -> None:
     (tmp_path / "evidence.jsonl").write_bytes(b'{"not":"a receipt"}\n')
     loaded = modules_loaded_by("-m", "trio_egress", "verify", str(tmp_path))

@@ -12,6 +12,8 @@ import pytest
 FUZZ = Path(__file__).parents[2] / "fuzz"
 TARGETS = sorted(path.name for path in FUZZ.glob("fuzz_*.py"))
 INPUTS = 3000
+FEWER_INPUTS = {"fuzz_decide.py": 300}
+"""Each of these makes up a policy, loads it and makes up cases for it."""
 
 
 def run(*arguments: str, directory: Path = FUZZ.parent) -> subprocess.CompletedProcess[str]:
@@ -21,9 +23,10 @@ def run(*arguments: str, directory: Path = FUZZ.parent) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_invariant_holds(target: str) -> None:
-    ended = run(f"fuzz/{target}", "--inputs", str(INPUTS), "--seed", "1")
+    inputs = FEWER_INPUTS.get(target, INPUTS)
+    ended = run(f"fuzz/{target}", "--inputs", str(inputs), "--seed", "1")
     assert ended.returncode == 0, ended.stderr
-    assert f"{INPUTS} inputs, seed 1" in ended.stdout
+    assert f"{inputs} inputs, seed 1" in ended.stdout
 
 
 @pytest.mark.parametrize("target", TARGETS)

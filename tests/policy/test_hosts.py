@@ -52,7 +52,7 @@ def test_spellings_of_a_name_have_one_normal_form(raw: str, name: str) -> None:
         "2130706433",
         "0x7f000001",
         "0X7F.1",
-        "0x7f.0x0.0x.1",
+        "0x7f.0x0.0x00.1",
         "017700000001",
         "0177.0.0.01",
         "127.0.0.00001",
@@ -115,6 +115,9 @@ def test_spellings_of_an_ipv6_address_are_that_address(raw: str) -> None:
         ("1.2.3.08", "'08' is not a number"),
         ("a.1", "'a' is not a number"),
         ("0xg.1", "'0xg' is not a number"),
+        ("0x", "'0x' is not a number"),
+        ("1.0X.", "'0x' is not a number"),
+        ("0x7f.0x.1", "'0x' is not a number"),
         ("1..4", "'' is not a number"),
     ],
 )

@@ -5,7 +5,8 @@ Resolves nothing.
 Rule 1: a name is UTS 46 (non-transitional) in A-labels, lower case, one trailing dot removed; only letters,
         digits, `-` and `_`, 63 characters a label and 253 in all (RFC 1035 2.3.4).
 Rule 2: what a browser reads as an IPv4 address is that address, however it is spelt (WHATWG URL, "ends in a
-        number"): 0x7f.1 is 127.0.0.1. A v4-mapped IPv6 address is the IPv4 address in it.
+        number"): 0x7f.1 is 127.0.0.1; but "0x", a zero to browsers and a name to curl, is refused. A v4-mapped
+        IPv6 address is the IPv4 address in it.
 Rule 3: a port, a zone id, user information, a path or a wildcard is not part of a host.
 Rule 4: ValueError with a reason, and nothing else, is raised for whatever has no normal form.
 """
@@ -26,7 +27,7 @@ NAME_CHARS = 253
 LABEL_CHARS = 63
 
 _LABEL = re.compile(r"[a-z0-9_-]+")
-_DIGITS = {8: re.compile(r"[0-7]*"), 10: re.compile(r"[0-9]+"), 16: re.compile(r"[0-9a-f]*")}
+_DIGITS = {8: re.compile(r"[0-7]*"), 10: re.compile(r"[0-9]+"), 16: re.compile(r"[0-9a-f]+")}
 _NOT_HOST = {
     "@": "user information is not part of a host",
     "/": "a path or scheme is not part of a host",
@@ -94,9 +95,9 @@ def _parse_international(label: str) -> str:
 
 
 def _ends_in_number(label: str) -> bool:
-    return bool(_DIGITS[10].fullmatch(label)) or (
-        label.startswith("0x") and bool(_DIGITS[16].fullmatch(label[2:]))
-    )
+    if label.startswith("0x"):
+        return label == "0x" or bool(_DIGITS[16].fullmatch(label[2:]))
+    return bool(_DIGITS[10].fullmatch(label))
 
 
 def _parse_ipv4(labels: list[str]) -> IPv4Address:
@@ -112,7 +113,7 @@ def _parse_ipv4(labels: list[str]) -> IPv4Address:
 
 
 def _parse_number(label: str) -> int:
-    """WHATWG URL, "IPv4 number parser"; "0x" alone is zero."""
+    """WHATWG URL, "IPv4 number parser", without "0x" for zero."""
     if label.startswith("0x"):
         digits, base = label[2:], 16
     elif label.startswith("0"):
