@@ -208,8 +208,8 @@ async def open_recorder(
             raise RecorderError(f"the last receipts were not on disk after {DRAIN_SECONDS:.0f} s")
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(keep)
         try:
+            await nursery.start(keep)
             yield recorder
         finally:
             recorder._closing = True

@@ -23,6 +23,8 @@ def exit_code(result: RunResult, *, fail_on_deny: bool) -> int:
         return REFUSED
     if result.end is End.NOT_STARTED:
         return NOT_FOUND if result.not_found else NOT_EXECUTABLE
+    if result.ended_by is not None:
+        return SIGNALLED + result.ended_by
     if result.agent_code is None:
         return REFUSED
     if result.agent_code < 0:

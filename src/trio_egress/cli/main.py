@@ -20,7 +20,7 @@ BROKEN_PIPE = 141
 
 RUN_EPILOG = """\
 exit codes:
-  the agent's own code passes through; 128+N when signal N ended it
+  the agent's own code passes through; 128+N when signal N ended it, or ended the run before the agent ran
   121  the agent ended with 0, but something was denied (with --fail-on deny)
   122  the evidence is incomplete: a receipt could not be written
   124  --timeout was over
@@ -68,8 +68,15 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return USAGE
+    given: list[object] = [options]
+    if options.command == "run":
+        from trio_egress.runtime.signals import Inbox
+
+        inbox = Inbox()
+        inbox.open()
+        given.append(inbox)
     module = import_module(f"trio_egress.cli.{options.command}")
-    status: int = module.main(options)
+    status: int = module.main(*given)
     return status
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import attrs
 
-from trio_egress.cli.exits import INCOMPLETE, REFUSED, exit_code
-from trio_egress.cli.status import Status, write_status
+from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
+from trio_egress.cli.status import Status, print_status, write_status
 from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
@@ -25,37 +25,42 @@ from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.environment import agent_environment, find_provenance
 from trio_egress.runtime.policy_file import find_policy, read_policy
-from trio_egress.runtime.spec import RunResult, RunSpec
+from trio_egress.runtime.signals import Inbox, Interrupted
+from trio_egress.runtime.spec import End, RunResult, RunSpec
 
 AUDIT_DIRECTORY = "trio-egress-audit"
 DENIALS_SHOWN = 100
 
 
-def main(options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace, inbox: Inbox) -> int:
     """Exit codes as in `trio_egress.cli.exits`."""
     if sys.platform == "linux" and os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
     with open_voice() as say:
-        return _main(options, say)
+        code = _main(options, inbox, say)
+    inbox.close()
+    return code
 
 
-def _main(options: argparse.Namespace, say: Say) -> int:
-    status_fd = _open_status(options.status_file, say)
-    if options.status_file and status_fd is None:
-        return REFUSED
+def _main(options: argparse.Namespace, inbox: Inbox, say: Say) -> int:
+    status_fd = None
     status = Status(run_id="", exit_code=REFUSED, end="refused")
     try:
-        spec = _prepare(options, say)
+        with inbox.interrupting():
+            status_fd = _open_status(options.status_file)
+            spec = _prepare(options, say)
         status = attrs.evolve(status, run_id=spec.run_id)
-        result = _run(spec, options, say)
+        result = _run(spec, inbox, options, say)
         code = exit_code(result, fail_on_deny=options.fail_on == "deny")
         status = Status.of(result, code)
     except TrioEgressError as error:
         say(str(error))
         status = attrs.evolve(status, message=str(error))
-    except KeyboardInterrupt:
-        status = attrs.evolve(status, exit_code=130, end="interrupted")
+    except Interrupted as end:
+        say(str(end))
+        code = SIGNALLED + end.number
+        status = attrs.evolve(status, exit_code=code, end=End.INTERRUPTED.value, message=str(end))
     except Exception as error:
         # The outermost function: whatever was not foreseen is a bug, and the evidence can't be trusted to be whole.
         import traceback
@@ -63,19 +68,21 @@ def _main(options: argparse.Namespace, say: Say) -> int:
         say(traceback.format_exc())
         say("this is a bug in trio-egress; the agent is dead, and the evidence ends where it happened")
         status = attrs.evolve(status, exit_code=INCOMPLETE, end="error", message=repr(error))
-    write_status(status, status_fd, to_stdout=options.json)
+    write_status(status, status_fd)
+    if options.json:
+        inbox.release()  # whoever should read standard output may never do so
+        print_status(status)
     return status.exit_code
 
 
-def _open_status(path: str | None, say: Say) -> int | None:
-    """Opened first, with the caller's rights, so that it is written however the run ends."""
+def _open_status(path: str | None) -> int | None:
+    """Opened first, with the caller's rights, so that it is written however the run ends. Raises UsageError."""
     if path is None:
         return None
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        say(f"--status-file {path}: {error.strerror}")
-        return None
+        raise UsageError(f"--status-file {path}: {error.strerror}") from None
 
 
 def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
@@ -152,12 +159,12 @@ def _announce(
         say(f"signing with a key made for this run only ({key.fingerprint}); --key FILE signs with yours")
 
 
-def _run(spec: RunSpec, options: argparse.Namespace, say: Say) -> RunResult:
+def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> RunResult:
     import trio
 
     from trio_egress.runtime.supervisor import run
 
-    result = trio.run(run, spec)
+    result = trio.run(run, spec, inbox.waiting)
     if result.message:
         say(result.message)
     if not options.quiet:

@@ -41,12 +41,17 @@ class Status:
         )
 
 
-def write_status(status: Status, descriptor: int | None, *, to_stdout: bool) -> None:
-    """Write it where it was asked for; the descriptor is closed."""
-    text = json.dumps({"version": 1, **attrs.asdict(status)}, indent=2) + "\n"
+def write_status(status: Status, descriptor: int | None) -> None:
+    """Write it to a file that was opened for it; the descriptor is closed."""
     if descriptor is not None:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-    if to_stdout:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+            file.write(_render(status))
+
+
+def print_status(status: Status) -> None:
+    sys.stdout.write(_render(status))
+    sys.stdout.flush()
+
+
+def _render(status: Status) -> str:
+    return json.dumps({"version": 1, **attrs.asdict(status)}, indent=2) + "\n"

@@ -29,8 +29,8 @@ _PAYLOADS = {Step.OPEN: "open", Step.HEARTBEAT: "heartbeat", Step.CLOSE: "close"
 LINE_START = b'{"version":1,"action_record":{"version":1,"action_id":"'
 """How every stored receipt starts."""
 
-NEVER_STOOD = "refused"
-"""The close reason of a run whose sandbox was never there, so that nothing was counted either."""
+NEVER_STOOD = ("refused", "interrupted")
+"""Close reasons of a run whose sandbox was perhaps never there, so that nothing was counted either."""
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -247,7 +247,7 @@ class Replay:
         self.pairing.check_sums(self.close_facts, self.lines)
         for at in self.pairing.lines_without_outcome():
             self.findings.add("pair.no_outcome", self._file, at, "no outcome", "one before the close receipt")
-        if closing["close_reason"] != NEVER_STOOD or not self.books.is_empty:
+        if closing["close_reason"] not in NEVER_STOOD or not self.books.is_empty:
             self._check_balance()
 
     def _check_balance(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -48,6 +49,8 @@ def start_launcher(plan: Plan) -> Launched:
     program = str(Path(__file__).with_name("launcher.py"))
     # An interpreter built elsewhere may need its library path to start at all; nothing else is passed on.
     environment = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
+    # A Ctrl-C goes to all of a terminal's job: until the launcher ignores it, it must not be hurt by it.
+    heeded = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", program, str(theirs.fileno()), str(plan_fd)],
@@ -58,6 +61,7 @@ def start_launcher(plan: Plan) -> Launched:
         ours.close()
         raise SandboxError(f"cannot start {sys.executable}: {error.strerror}") from None
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heeded)
         theirs.close()
         os.close(plan_fd)
     ours.settimeout(HANDSHAKE_SECONDS)

@@ -25,6 +25,8 @@ PASSED_ON = (
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
     signal.SIGTTOU,
     signal.SIGTTIN,
     signal.SIGTSTP,

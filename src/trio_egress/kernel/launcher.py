@@ -52,15 +52,19 @@ class Control:
         self.sock = sock
 
     def tell(self, step: str, descriptors: list[int] | None = None, **values: object) -> None:
+        """Ends this process at once when the supervisor is gone."""
         raw = json.dumps({"step": step, **values}).encode("ascii")
-        if descriptors:
-            socket.send_fds(self.sock, [raw], descriptors)
-        else:
-            self.sock.send(raw)
+        try:
+            socket.send_fds(self.sock, [raw], descriptors or [])
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)
 
     def hear(self) -> dict[str, Any]:
         """The supervisor's next word; ends this process at once when it is gone."""
-        raw = self.sock.recv(MESSAGE_BYTES)
+        try:
+            raw = self.sock.recv(MESSAGE_BYTES)
+        except ConnectionResetError:  # gone with a word of ours unread
+            raw = b""
         if not raw:
             os._exit(1)
         message: dict[str, Any] = json.loads(raw)
@@ -82,6 +86,7 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         limits.set_memory_score(limits.SANDBOX_SCORE)
         for number in init.PASSED_ON:  # meant for the agent: the supervisor passes them on
             signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # blocked so far: `apply.start_launcher`
         stage = "becoming the supervisor's user"
         if plan["identities"]["root"]:
             # Before the user namespace, so that nobody inside it can ever take a mount off.

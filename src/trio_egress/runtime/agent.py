@@ -17,49 +17,60 @@ from typing import Any
 import attrs
 import trio
 
+from trio_egress.runtime.orders import Orders
 from trio_egress.runtime.sandbox import END_SECONDS, Sandbox
+from trio_egress.runtime.signals import describe_early_end
 from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
 
 MESSAGE_BYTES = 65536
-FORWARDED = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """After one of these the agent has TERM_GRACE_SECONDS; SIGINT may mean anything to an interactive agent."""
 
 
 @attrs.frozen
 class AgentEnd:
-    """How it ended: `code` is the exit code, negative for a signal; None where it never started."""
+    """How it ended: `code` is the exit code, negative for a signal; None where it never started.
+
+    `ended_by`: the signal for which it did not.
+    """
 
     end: End
     code: int | None = None
     message: str = ""
     not_found: bool = False
     limit: str = ""
+    ended_by: int | None = None
 
 
-async def run_agent(sandbox: Sandbox, signals: AsyncIterator[int], timeout_seconds: float | None) -> AgentEnd:
-    """Start the agent and stay with it to its end, whatever ends it. `signals` are those that arrive for it."""
+def end_early(orders: Orders) -> AgentEnd:
+    """The end of a run whose agent is not started any more."""
+    number = orders.ended_by
+    assert number is not None
+    return AgentEnd(End.INTERRUPTED, message=describe_early_end(number), ended_by=number)
+
+
+async def run_agent(sandbox: Sandbox, orders: Orders, timeout_seconds: float | None) -> AgentEnd:
+    """Start the agent and stay with it to its end, whatever ends it."""
+    if not orders.start_agent():
+        return end_early(orders)
     with _terminal() as terminal:
-        await _say(sandbox, step="go")
-        message = await _hear(sandbox)
-        if message is None or message["step"] != "started":
-            return _not_started(message)
         async with trio.open_nursery() as nursery:
             deadline = _Deadline()
-            nursery.start_soon(_keep_signals, sandbox, signals, deadline)
+            nursery.start_soon(_keep_signals, sandbox, orders.for_agent, deadline)
             if timeout_seconds is not None:
                 nursery.start_soon(_keep_time, sandbox, timeout_seconds, deadline)
             with deadline.scope:
-                deadline.agent = await _wait_end(sandbox, terminal)
+                deadline.agent = await _live(sandbox, terminal)
             nursery.cancel_scope.cancel()
         return deadline.verdict()
+
+
+async def _live(sandbox: Sandbox, terminal: int | None) -> AgentEnd:
+    await _say(sandbox, step="go")
+    message = await _hear(sandbox)
+    if message is None or message["step"] != "started":
+        return _not_started(message)
+    return await _wait_end(sandbox, terminal)
 
 
 @attrs.define
@@ -87,6 +98,7 @@ async def _keep_signals(sandbox: Sandbox, signals: AsyncIterator[int], deadline:
     async for number in signals:
         await _say(sandbox, step="signal", signal=int(number))
         if number in ENDING:
+            await _continue(sandbox)
             deadline.set(End.TERMINATED, -number, f"ended by {signal.Signals(number).name}")
 
 
@@ -94,6 +106,11 @@ async def _keep_time(sandbox: Sandbox, seconds: float, deadline: _Deadline) -> N
     await trio.sleep(seconds)
     deadline.set(End.TIMED_OUT, -signal.SIGTERM, f"the agent was ended after {seconds:g} s, its time-out")
     await _say(sandbox, step="signal", signal=int(signal.SIGTERM))
+    await _continue(sandbox)
+
+
+async def _continue(sandbox: Sandbox) -> None:
+    """An agent that is stopped would hear of no other signal before it is killed."""
     await _say(sandbox, step="signal", signal=int(signal.SIGCONT))
 
 

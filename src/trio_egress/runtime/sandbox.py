@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import attrs
 import trio
@@ -69,7 +70,7 @@ async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[San
     raise_descriptors()
     sandbox: Sandbox | None = None
     try:
-        await trio.to_thread.run_sync(build_sandbox, launched, identities)
+        await _build(launched, identities)
         keep_supervisor(root=identities.root)
         if identities.root:
             give_up_root(identities.supervisor)
@@ -86,6 +87,26 @@ async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[San
                 await _wait_process(launched)
         for opened in launched.sockets.values():
             opened.close()
+
+
+async def _build(launched: Launched, identities: Identities) -> None:
+    """In a thread, because it blocks. Cancelled, it hangs up on the launcher, and waits for the thread all the same."""
+    left = threading.Event()
+
+    def build() -> None:
+        try:
+            build_sandbox(launched, identities)
+        finally:
+            left.set()
+
+    try:
+        await trio.to_thread.run_sync(build, abandon_on_cancel=True)
+    except trio.Cancelled:
+        with suppress(OSError):
+            launched.control.shutdown(socket.SHUT_RDWR)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(left.wait)
+        raise
 
 
 async def _wait_process(launched: Launched) -> None:

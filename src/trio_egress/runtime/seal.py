@@ -115,6 +115,7 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
         refused=record.refused,
         head=record.head,
         not_found=ended.not_found,
+        ended_by=ended.ended_by,
     )
 
 

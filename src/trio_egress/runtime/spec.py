@@ -56,6 +56,7 @@ class End(enum.Enum):
     OVER_LIMIT = "limit_exceeded"
     TIMED_OUT = "timed_out"
     TERMINATED = "terminated"
+    INTERRUPTED = "interrupted"
     KILLED = "sandbox_killed"
     NOT_STARTED = "agent_not_started"
     REFUSED = "refused"
@@ -64,7 +65,10 @@ class End(enum.Enum):
 
 @attrs.frozen
 class RunResult:
-    """What came of a run. `agent_code` is its exit code, negative for a signal, None when it never ran or was lost."""
+    """What came of a run. `agent_code` is its exit code, negative for a signal, None when it never ran or was lost.
+
+    `ended_by`: the signal that ended the run before the agent ran.
+    """
 
     end: End
     evidence: Path
@@ -74,3 +78,4 @@ class RunResult:
     refused: int = 0
     head: str = ""
     not_found: bool = False
+    ended_by: int | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,14 @@ from trio_egress.evidence.session import Session
 from trio_egress.kernel.counters import Counters, read_books
 from trio_egress.kernel.identity import describe_account
 from trio_egress.kernel.mounts import View, find_sockets
-from trio_egress.kernel.plan import plan_sandbox
+from trio_egress.kernel.plan import Plan, plan_sandbox
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.proxy.doors import Doors, open_doors
 from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
-from trio_egress.runtime.agent import FORWARDED, AgentEnd, end_inside, run_agent
+from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
 from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.measure import (
     Canaries,
@@ -39,6 +39,7 @@ from trio_egress.runtime.measure import (
     open_canaries,
     render_posture,
 )
+from trio_egress.runtime.orders import Orders, open_arrivals
 from trio_egress.runtime.places import find_places
 from trio_egress.runtime.protected import add_message, read_report
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
@@ -49,37 +50,51 @@ if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 
-async def run(spec: RunSpec) -> RunResult:
-    """Run the agent in its sandbox and write the Audit Packet.
+async def run(spec: RunSpec, earlier: Iterable[int] = ()) -> RunResult:
+    """Run the agent in its sandbox and write the Audit Packet. `earlier`: signals that came before.
 
     Raises SandboxError when the evidence directory cannot be used: then there is nothing to seal.
     """
-    with trio.open_signal_receiver(*FORWARDED) as signals, open_evidence(spec) as evidence:
+    with open_arrivals(earlier) as arrivals, open_evidence(spec) as evidence:
         record = Record(evidence)
         try:
-            with open_canaries() as canaries:
-                await _run_sandboxed(spec, record, signals, canaries)
-        except SandboxError as error:
-            await _record_refusal(spec, record, error)
+            async with trio.open_nursery() as nursery:
+                orders = Orders()
+                nursery.start_soon(orders.keep, arrivals)
+                await _run_or_refuse(spec, record, orders)
+                nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             record.ended = _end_of_failure(group)
         return seal(spec, evidence, record)
 
 
-async def _run_sandboxed(
-    spec: RunSpec, record: Record, signals: AsyncIterator[int], canaries: Canaries
-) -> None:
+async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
+    """A run that never got as far as its recorder is evidence too: opened and closed, with nothing in between."""
+    try:
+        with orders.setup, open_canaries() as canaries:
+            await _run_sandboxed(spec, record, orders, canaries)
+        if not orders.setup.cancelled_caught:
+            return
+        record.ended = end_early(orders)
+    except SandboxError as error:
+        record.ended = AgentEnd(End.REFUSED, message=str(error))
+    async with _open_recorder(spec, record) as recorder:
+        recorder.conclude(record.ended.end.value)
+
+
+async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries: Canaries) -> None:
     """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
-    view, limits = _view(spec), find_limits(spec.policy.limits)
-    plan = plan_sandbox(spec.command, spec.environment, spec.identities, view, spec.proxy_port, limits)
+    # A thread: looking for what is protected takes as long as the working directory is big.
+    view, plan = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
     async with open_sandbox(plan, spec.identities) as sandbox:
         record.answers = await measure(sandbox, canaries, view)
         await forget_probes(sandbox)
         record.posture = render_posture(plan, record.answers)
+        await orders.leave_setup()
         async with _open_recorder(spec, record) as recorder:
             try:
                 again = partial(measure_again, sandbox, canaries, view)
-                ended, facts = await _run_recorded(spec, recorder, sandbox, signals, again)
+                ended, facts = await _run_recorded(spec, recorder, sandbox, orders, again)
             finally:
                 with trio.CancelScope(shield=True):
                     await sandbox.end()  # no agent outlives its record
@@ -92,7 +107,7 @@ async def _run_recorded(
     spec: RunSpec,
     recorder: Recorder,
     sandbox: Sandbox,
-    signals: AsyncIterator[int],
+    orders: Orders,
     again: Callable[[], Awaitable[Counters]],
 ) -> tuple[AgentEnd, dict[str, object]]:
     """Doors, agent; and the other way round: agent, doors, open connections, posture again, books.
@@ -102,7 +117,7 @@ async def _run_recorded(
     gate = Gate(spec.policy, recorder, Names())
     drops = Drops(sandbox.sockets["log"], recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
-        ended = await run_agent(sandbox, signals, spec.timeout_seconds)
+        ended = await run_agent(sandbox, orders, spec.timeout_seconds)
         await end_inside(sandbox)
         doors.close(FLUSH_GRACE_SECONDS)
     counters = await _settle(sandbox, doors, again)
@@ -128,16 +143,6 @@ async def _open_recorder(spec: RunSpec, record: Record) -> AsyncIterator[Recorde
         record.head = chain.head
 
 
-async def _record_refusal(spec: RunSpec, record: Record, error: SandboxError) -> None:
-    """A sandbox that does not stand, or does not hold, is evidence too: opened and closed, with nothing in between."""
-    record.ended = AgentEnd(End.REFUSED, message=str(error))
-    try:
-        async with _open_recorder(spec, record) as recorder:
-            recorder.conclude(End.REFUSED.value)
-    except BaseExceptionGroup as group:
-        record.ended = _end_of_failure(group)
-
-
 async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[Counters]]) -> Counters:
     """Measure again, end all traffic, close the books. What can't be counted can't be vouched for: RecorderError."""
     try:
@@ -149,6 +154,11 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
         counters[name] = counters[name][0] - packets, counters[name][1] - size
     await doors.settle(counters)
     return counters
+
+
+def _plan(spec: RunSpec) -> tuple[View, Plan]:
+    view, limits = _view(spec), find_limits(spec.policy.limits)
+    return view, plan_sandbox(spec.command, spec.environment, spec.identities, view, spec.proxy_port, limits)
 
 
 def _view(spec: RunSpec) -> View:

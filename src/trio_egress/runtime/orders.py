@@ -1,0 +1,58 @@
+"""The signals that arrive during a run: up to the agent's start they end it, and then they are the agent's."""
+
+from __future__ import annotations
+
+import enum
+import math
+import signal
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+
+import trio
+
+from trio_egress.runtime.signals import ENDING, find_heeded
+
+
+@contextmanager
+def open_arrivals(earlier: Iterable[int]) -> Iterator[AsyncIterator[int]]:
+    """All that arrives for this process, those first that came before there was a run."""
+    with trio.open_signal_receiver(*find_heeded()) as arrivals:
+        for number in earlier:
+            signal.raise_signal(number)
+        yield arrivals
+
+
+class _Phase(enum.Enum):
+    SETUP = enum.auto()
+    RECORDED = enum.auto()
+    AGENT = enum.auto()
+
+
+class Orders:
+    """`setup` is cancelled by a signal that ends the run, up to `leave_setup`; `ended_by` is its number."""
+
+    def __init__(self) -> None:
+        self.setup = trio.CancelScope()
+        self.ended_by: int | None = None
+        self._phase = _Phase.SETUP
+        self._send, self.for_agent = trio.open_memory_channel[int](math.inf)
+
+    async def keep(self, arrivals: AsyncIterator[int]) -> None:
+        """Take what arrives, for as long as the run lives."""
+        async for number in arrivals:
+            if self._phase is _Phase.AGENT or number not in ENDING:
+                self._send.send_nowait(number)
+                continue
+            self.ended_by = self.ended_by or number
+            if self._phase is _Phase.SETUP:
+                self.setup.cancel()
+
+    async def leave_setup(self) -> None:
+        """From here on the run is recorded, and takes its way to a close that says what happened."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._phase = _Phase.RECORDED
+
+    def start_agent(self) -> bool:
+        """Whether the agent may start; from here on the signals are in `for_agent`."""
+        self._phase = _Phase.AGENT
+        return self.ended_by is None
