@@ -1,0 +1,1 @@
+"""Policies of other tools, read into ours: one file for each tool, and `convert` that knows them all."""

@@ -1,0 +1,73 @@
+"""A policy of another tool as a policy of ours, with all that could not be said exactly.
+
+Opens no file. Each tool's words are read by the file of its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from trio_egress.errors import PolicyError, Problem
+from trio_egress.policy.foreign import awf, pipelock, sandbox_runtime, squid, workflow
+from trio_egress.policy.foreign.draft import Draft, Unreadable
+from trio_egress.policy.writing import render_policy
+
+_OF_DOCUMENT: Mapping[str, Callable[[Mapping[str, Any]], Draft]] = {
+    "pipelock": pipelock.read,
+    "awf": awf.read,
+    "harden-runner": workflow.read_harden_runner,
+    "bullfrog": workflow.read_bullfrog,
+    "srt": sandbox_runtime.read,
+}
+_OF_TEXT: Mapping[str, Callable[[str], Draft]] = {"squid": squid.read, "awf": awf.read_list}
+TOOLS = ("pipelock", "awf", "harden-runner", "bullfrog", "srt", "squid")
+
+
+@attrs.frozen
+class Converted:
+    """A policy as TOML, how many rules it has, and what it does not say as the other tool did."""
+
+    text: str
+    rules: int
+    notes: tuple[str, ...]
+
+
+def convert(tool: str, text: str, file: str) -> Converted:
+    """`tool` is one of TOOLS. Raises PolicyError for a file that the tool itself would not read."""
+    try:
+        draft = _read(tool, text, file)
+    except Unreadable as error:
+        raise PolicyError((Problem(file, 1, 1, f"this is no configuration of {tool}: {error}"),)) from None
+    notes = draft.all_notes()
+    comment = (f"Converted from {file} ({tool}).", *(f"Not said here: {note}" for note in notes))
+    files = {"write": draft.write, "hide": draft.hide, "protect": draft.protect}
+    return Converted(render_policy(draft.rules, {"files": files}, comment), len(draft.rules), notes)
+
+
+def _read(tool: str, text: str, file: str) -> Draft:
+    read_text = _OF_TEXT.get(tool)
+    if tool not in _OF_DOCUMENT:
+        assert read_text is not None
+        return read_text(text)
+    document = _parse(text, file)
+    if isinstance(document, Mapping):
+        return _OF_DOCUMENT[tool](document)
+    if read_text is not None:  # awf also takes a plain list of domains
+        return read_text(text)
+    raise Unreadable("it is not a table")
+
+
+def _parse(text: str, file: str) -> object:
+    """JSON, or YAML: each of these tools takes one of them."""
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise Unreadable(f"it is not JSON: {error}") from None
+    from trio_egress.policy.yaml import parse_yaml  # TODO
+
+    return parse_yaml(text, file)

@@ -1,0 +1,104 @@
+"""The least policy that allows what was seen, with a count for each rule.
+
+Takes attempts as values, from evidence or from a run in observe mode; it reads neither.
+
+Rule 1: nothing is widened: one rule for each host and port, with the methods of plain HTTP that were seen.
+Rule 2: what was denied is written as a comment, for a person to decide; so is what no rule can say.
+Rule 3: the same attempts give the same text, in whatever order they come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from trio_egress.model import HOST_INTERNAL, Host, Protocol, render_authority
+from trio_egress.policy.addresses import is_outside
+from trio_egress.policy.writing import RuleText, render_policy, render_rule
+
+_WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
+"""Where a destination without a port leads."""
+
+
+_Place = tuple[Host, int | None]
+
+
+@attrs.frozen
+class Seen:
+    """One attempt, or `count` equal ones. `allowed`: it got through when it was seen."""
+
+    host: Host
+    port: int
+    protocol: Protocol
+    method: str | None = None
+    allowed: bool = True
+    count: int = 1
+
+
+@attrs.define
+class _Found:
+    """All that was seen of one destination."""
+
+    methods: Counter[str] = attrs.field(factory=Counter)
+    protocols: Counter[Protocol] = attrs.field(factory=Counter)
+
+
+@attrs.frozen
+class Learnt:
+    """A policy as TOML, and how many rules of it allow something."""
+
+    text: str
+    rules: int
+    denied: int
+
+
+def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
+    """A name that was only resolved opens nothing, and is not written."""
+    allowed: dict[_Place, _Found] = {}
+    denied: dict[_Place, _Found] = {}
+    for one in seen:
+        if one.protocol is Protocol.DNS:
+            continue
+        found = (allowed if one.allowed else denied).setdefault(_place(one), _Found())
+        found.protocols[one.protocol] += one.count
+        if one.method is not None and one.protocol is Protocol.HTTP:
+            found.methods[one.method] += one.count
+    rules = [_write(place, allowed[place]) for place in sorted(allowed, key=_order)]
+    left = [_write(place, denied[place]) for place in sorted(denied, key=_order)]
+    text = render_policy(rules, {}, comment)
+    if left:
+        text += '\n# Denied while it was seen; remove the "#" to allow it.\n'
+        text += "".join(f"#\n{_comment_out(render_rule(rule))}\n" for rule in left)
+    return Learnt(text, len(rules), len(left))
+
+
+def _place(seen: Seen) -> _Place:
+    web = seen.port in _WEB_PORTS.get(seen.protocol, ()) and seen.host != HOST_INTERNAL
+    return seen.host, None if web else seen.port
+
+
+def _order(place: _Place) -> tuple[list[str], int]:
+    """By domain, the names of one beside each other."""
+    host, port = place
+    return str(host).split(".")[::-1], port or 0
+
+
+def _write(place: _Place, found: _Found) -> RuleText:
+    host, port = place
+    total = sum(found.protocols.values())
+    counts: Counter[str] = Counter({p.value: count for p, count in found.protocols.items()})
+    if set(found.protocols) == {Protocol.HTTP}:
+        counts = found.methods
+    each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return RuleText(
+        destination=str(host) if port is None else render_authority(host, port),
+        methods=tuple(sorted(found.methods)) if set(found.protocols) == {Protocol.HTTP} else (),
+        allow_private=not isinstance(host, str) and not is_outside(host),
+        reason=f"seen {'once' if total == 1 else f'{total} times'} ({each})",
+    )
+
+
+def _comment_out(text: str) -> str:
+    return "\n".join(f"# {line}" for line in text.splitlines())
