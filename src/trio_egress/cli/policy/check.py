@@ -1,0 +1,69 @@
+"""`trio-egress policy check`: every problem at once, then what the policy is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from trio_egress.cli.source import find_policy, load_source
+from trio_egress.errors import PolicyError, Problem, UsageError
+from trio_egress.policy.compiled import policy_hash
+from trio_egress.policy.rule import Policy
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 no error; 1 an error, or with --strict a warning; 2 a file could not be read."""
+    worst, answers = 0, []
+    for given in options.files or [None]:
+        path = find_policy(given)
+        policy, problems = None, ()
+        try:
+            policy = load_source(given).policy
+        except PolicyError as error:
+            problems = error.problems
+        except UsageError as error:
+            print(f"trio-egress policy check: {error}", file=sys.stderr)
+            worst = 2
+            continue
+        warnings = policy.warnings if policy is not None else ()
+        worst = max(worst, 1 if problems or (options.strict and warnings) else 0)
+        answers.append(_render_json(str(path), policy, problems, warnings))
+        if not options.json:
+            for problem in (*problems, *warnings):
+                print(problem, file=sys.stderr)
+            if policy is not None:
+                print(_describe(str(path), policy))
+    if options.json:
+        print(json.dumps(answers, indent=2))
+    return worst
+
+
+def _describe(file: str, policy: Policy) -> str:
+    count = len(policy.rules)
+    told = f"{count} rule{'' if count == 1 else 's'}"
+    if policy.warnings:
+        told += f", {len(policy.warnings)} warning{'' if len(policy.warnings) == 1 else 's'}"
+    return f"{file}: ok, {told}, {policy_hash(policy)}"
+
+
+def _render_json(
+    file: str, policy: Policy | None, problems: tuple[Problem, ...], warnings: tuple[Problem, ...]
+) -> dict[str, object]:
+    return {
+        "file": file,
+        "ok": policy is not None,
+        "rules": None if policy is None else len(policy.rules),
+        "policy_hash": None if policy is None else policy_hash(policy),
+        "errors": [_render_problem(problem) for problem in problems],
+        "warnings": [_render_problem(warning) for warning in warnings],
+    }
+
+
+def _render_problem(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+    }

@@ -1,0 +1,54 @@
+"""`trio-egress policy fmt`: policies in the usual layout, in place."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from trio_egress.cli.source import find_policy, load_source
+from trio_egress.errors import PolicyError, UsageError
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 laid out; 1 with --check, it is not, or it is no policy; 2 a file could not be read or written."""
+    return max([_lay_out(given, check=options.check) for given in options.files or [None]])
+
+
+def _lay_out(given: str | None, *, check: bool) -> int:
+    from trio_egress.policy.format import format_policy
+
+    path = find_policy(given)
+    try:
+        if path.suffix in (".yaml", ".yml"):
+            raise UsageError(f"{path}: only TOML is laid out")
+        text = load_source(given).text
+        laid_out = format_policy(text, str(path))
+        if laid_out == text:
+            return 0
+        if check:
+            print(f"{path}: not laid out; `trio-egress policy fmt {path}` does it", file=sys.stderr)
+            return 1
+        _replace(path, laid_out)
+    except PolicyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except UsageError as error:
+        print(f"trio-egress policy fmt: {error}", file=sys.stderr)
+        return 2
+    print(f"{path}: laid out")
+    return 0
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all, and a link stays one."""
+    real = path.resolve()
+    beside = real.with_name(f".{real.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.chmod(real.stat().st_mode & 0o7777)
+        beside.replace(real)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None

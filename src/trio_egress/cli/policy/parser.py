@@ -1,0 +1,109 @@
+"""The arguments of `trio-egress policy` and the dispatch to the module of each action."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+from trio_egress.policy.foreign import TOOLS
+
+EXIT_CODES = """\
+exit codes:
+  0  as wanted: no error, allowed, all tests as expected, no difference, laid out already
+  1  not so: an error, denied, a test failed, a difference, not laid out (with --check)
+  2  a file could not be read or written
+  64 usage
+"""
+
+ATTEMPT = "`POST https://api.example.com/v1`, a URL, `host:port`, or a target as a receipt says it"
+
+
+def add_policy(commands: Any) -> None:
+    """The command with all its actions."""
+    policy = commands.add_parser(
+        "policy",
+        help="check, explain, test, compare and convert policies",
+        description="Work with policies. FILE is $TRIO_EGRESS_POLICY, else ./trio-egress.toml, where it is left out.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = policy.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_readers(actions)
+    _add_explain(actions)
+    _add_writers(actions)
+
+
+def main(options: argparse.Namespace) -> int:
+    module = import_module(f"trio_egress.cli.policy.{_MODULES.get(options.action, options.action)}")
+    status: int = module.main(options)
+    return status
+
+
+_MODULES = {"test": "expect", "fmt": "layout", "import": "convert"}
+"""Actions whose names are words of Python or of pytest."""
+
+
+def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=help_,
+        description=description or help_[:1].upper() + help_[1:] + ".",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return action
+
+
+def _add_readers(actions: Any) -> None:
+    check = _add_action(actions, "check", "tell every problem of a policy, each with its place")
+    check.add_argument("files", nargs="*", metavar="FILE")
+    check.add_argument("--strict", action="store_true", help="a warning is an error")
+
+    show = _add_action(actions, "show", "print the compiled policy: what it means, rule by rule, and its hash")
+    show.add_argument("file", nargs="?", metavar="FILE")
+
+    diff = _add_action(actions, "diff", "say what becomes reachable and what stops, from OLD to NEW")
+    diff.add_argument("old", metavar="OLD")
+    diff.add_argument("new", metavar="NEW")
+
+    test = _add_action(
+        actions,
+        "test",
+        "decide what the policy's own tests ask, and compare",
+        "Decide the attempts of [[test]] tables, in the policy or in a file beside it (NAME.tests.toml).",
+    )
+    test.add_argument("file", nargs="?", metavar="FILE")
+    for action in (check, show, diff, test):
+        action.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def _add_explain(actions: Any) -> None:
+    explain = _add_action(
+        actions,
+        "explain",
+        "say how an attempt is decided, by which rule, and why the others don't match",
+        f"Decide one attempt: {ATTEMPT}.",
+    )
+    explain.add_argument("attempt", nargs="+", metavar="ATTEMPT", help="a URL, perhaps after a method, or host:port")
+    explain.add_argument("--policy", metavar="FILE", dest="file", help="the policy (default: as for `run`)")
+    explain.add_argument(
+        "--suggest", action="store_true", help="print the smallest rule that would allow it, if it is denied"
+    )
+    explain.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def _add_writers(actions: Any) -> None:
+    fmt = _add_action(actions, "fmt", "lay policies out in the usual way, keeping comments and meaning")
+    fmt.add_argument("files", nargs="*", metavar="FILE")
+    fmt.add_argument("--check", action="store_true", help="change nothing; exit with 1 where something would")
+
+    convert = _add_action(
+        actions, "import", "convert another tool's policy, and say what could not be said exactly"
+    )
+    convert.add_argument("file", metavar="FILE", help="the other tool's file, or - for standard input")
+    convert.add_argument("--from", dest="tool", choices=TOOLS, required=True, help="whose file it is")
+    convert.add_argument("--output", "-o", metavar="FILE", help="write the policy here; never over anything")
+    convert.add_argument("--json", action="store_true", help="print policy and notes as JSON")
+
+    _add_action(actions, "schema", "print the JSON Schema of a policy file, for editors")

@@ -1,0 +1,196 @@
+"""What a change of policy does, in words: what becomes reachable, what stops, what is otherwise different.
+
+Compares meanings (`compiled`), so the order of rules, comments and spelling make no difference.
+
+Rule 1: every difference of the compiled forms is told, whether or not an attempt shows it.
+Rule 2: "opens" and "closes" are said only of what the engine itself decides differently for an example attempt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from trio_egress.model import Attempt, Decision, Host, Name, Protocol, Transport
+from trio_egress.policy.compiled import render_compiled
+from trio_egress.policy.destination import Below, Destination, Exact, Within, parse_destination
+from trio_egress.policy.engine import decide
+from trio_egress.policy.rule import Policy
+
+OPENS, CLOSES, CHANGES = "opens", "closes", "changes"
+
+_WITNESS = "some-name"
+"""A name below a domain that stands for all of them."""
+
+_WITNESS_METHODS = ("GET", "POST")
+_ADDED = {
+    "write": (OPENS, "the agent may write {}"),
+    "hide": (CLOSES, "the agent does not see {} any more"),
+    "protect": (CLOSES, "the agent can't change {} any more"),
+}
+_REMOVED = {
+    "write": (CLOSES, "the agent can't write {} any more"),
+    "hide": (OPENS, "the agent sees {}"),
+    "protect": (OPENS, "the agent may change {}"),
+}
+
+_Document = Mapping[str, Any]
+
+
+@attrs.frozen
+class Change:
+    """One difference. `effect` is OPENS, CLOSES or CHANGES (neither, or nothing that an example shows)."""
+
+    effect: str
+    text: str
+
+
+def compare(old: Policy, new: Policy) -> tuple[Change, ...]:
+    """Every difference, what opens first; () where both mean the same."""
+    before, after = json.loads(render_compiled(old)), json.loads(render_compiled(new))
+    changes = [
+        *_compare_rules(before["egress"], after["egress"], old, new),
+        *_compare_pins(before["resolve"], after["resolve"]),
+        *_compare_files(before["files"], after["files"]),
+        *_compare_values("env", before["env"], after["env"]),
+        *_compare_values("limits", before["limits"], after["limits"]),
+        *_compare_rest(before, after),
+    ]
+    order = (OPENS, CLOSES, CHANGES)
+    return tuple(sorted(changes, key=lambda change: (order.index(change.effect), change.text)))
+
+
+def _compare_rules(
+    before: Sequence[_Document], after: Sequence[_Document], old: Policy, new: Policy
+) -> Iterator[Change]:
+    gone = [rule for rule in before if rule not in after]
+    come = [rule for rule in after if rule not in before]
+    for rule in come:
+        partner = next((other for other in gone if _is_same(other, rule)), None)
+        effect = _judge(rule, old, new)
+        if partner is None:
+            yield Change(effect, f"{_subject(rule)}: a new rule{_terms(rule)}{_explain(effect)}")
+        else:
+            gone.remove(partner)
+            if effect == CHANGES:
+                effect = _judge(partner, old, new)
+            yield Change(effect, f"{_subject(rule)}: {'; '.join(_differences(partner, rule))}")
+    for rule in gone:
+        effect = _judge(rule, old, new)
+        yield Change(effect, f"{_subject(rule)}: no rule any more{_terms(rule)}{_explain(effect)}")
+
+
+def _is_same(one: _Document, other: _Document) -> bool:
+    """Whether one rule may have been edited into the other."""
+    return one["destination"] == other["destination"] and one.get("deny") == other.get("deny")
+
+
+def _subject(rule: _Document) -> str:
+    return f"{rule['destination']} (denied)" if rule.get("deny") else str(rule["destination"])
+
+
+def _terms(rule: _Document) -> str:
+    words = [f"{key} {_show(value)}" for key, value in sorted(rule.items()) if key not in ("destination", "deny")]
+    return f", with {', '.join(words)}" if words else ""
+
+
+def _explain(effect: str) -> str:
+    return " (no example shows a difference)" if effect == CHANGES else ""
+
+
+def _differences(before: _Document, after: _Document) -> Iterator[str]:
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            yield f"{key} {_show(before.get(key))} → {_show(after.get(key))}"
+
+
+def _show(value: object) -> str:
+    match value:
+        case None:
+            return "not set"
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ", ".join(map(str, value)) or "none"
+        case str():
+            return value
+        case _:
+            return json.dumps(value, sort_keys=True)
+
+
+def _judge(rule: _Document, old: Policy, new: Policy) -> str:
+    """What the engine says differently about what this rule is for."""
+    answers = [(decide(old, attempt), decide(new, attempt)) for attempt in _attempts(rule)]
+    if any(_reaches_more(before, after) for before, after in answers):
+        return OPENS
+    if any(_reaches_more(after, before) for before, after in answers):
+        return CLOSES
+    return CHANGES
+
+
+def _reaches_more(one: Decision, other: Decision) -> bool:
+    if not one.allowed or not other.allowed:
+        return other.allowed and not one.allowed
+    private = [d.upstream is not None and d.upstream.allow_private for d in (one, other)]
+    return private == [False, True]
+
+
+def _attempts(rule: _Document) -> Iterator[Attempt]:
+    destination = parse_destination(rule["destination"])
+    host = _witness(destination)
+    if destination.port is None:
+        ways = [(Protocol.TLS, 443), (Protocol.HTTP, 443), (Protocol.HTTP, 80)]
+    else:
+        ways = [(protocol, destination.port) for protocol in (Protocol.TCP, Protocol.TLS, Protocol.HTTP)]
+    for protocol, port in ways:
+        methods = rule.get("methods", _WITNESS_METHODS) if protocol is Protocol.HTTP else (None,)
+        for method in methods:
+            path = "/" if protocol is Protocol.HTTP else None
+            yield Attempt(Transport.TRANSPARENT, protocol, host, port, method, path)
+
+
+def _witness(destination: Destination) -> Host:
+    match destination.pattern:
+        case Exact(host):
+            return host
+        case Below(name):
+            return Name(f"{_WITNESS}.{name}")
+        case Within(network):
+            return network.network_address
+
+
+def _compare_pins(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
+    for target in sorted({*before, *after}):
+        if before.get(target) != after.get(target):
+            was, now = before.get(target, "looked up"), after.get(target, "looked up")
+            yield Change(CHANGES, f"[resolve] {target}: {was} → {now}")
+
+
+def _compare_files(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> Iterator[Change]:
+    for words, one, other in ((_ADDED, before, after), (_REMOVED, after, before)):
+        for key, (effect, text) in words.items():
+            for path in other[key]:
+                if path not in one[key]:
+                    yield Change(effect, text.format(path))
+
+
+def _compare_values(table: str, before: _Document, after: _Document) -> Iterator[Change]:
+    for key in sorted({*before, *after}):
+        if before.get(key) == after.get(key):
+            continue
+        if isinstance(before.get(key), dict) or isinstance(after.get(key), dict):  # names, never their values
+            names = sorted(name for name in {**before[key], **after[key]} if before[key].get(name) != after[key].get(name))
+            yield Change(CHANGES, f"[{table}] {key}: {', '.join(names)}")
+        else:
+            yield Change(CHANGES, f"[{table}] {key}: {_show(before.get(key))} → {_show(after.get(key))}")
+
+
+def _compare_rest(before: _Document, after: _Document) -> Iterator[Change]:
+    """Tables that nothing above knows: a difference is told, if not in words."""
+    known = ("egress", "resolve", "files", "env", "limits")
+    for key in sorted({*before, *after} - set(known)):
+        if before.get(key) != after.get(key):
+            yield Change(CHANGES, f"{key}: {_show(before.get(key))} → {_show(after.get(key))}")

@@ -1,0 +1,81 @@
+"""A change of policy is told whole, and what opens first."""
+
+from __future__ import annotations
+
+import pytest
+
+from trio_egress.policy.diff import Change, compare
+from trio_egress.policy.load import load_policy
+
+HEAD = 'version = "1.0"\ndefault_deny = true\n'
+
+
+def rule(destination: str, more: str = "") -> str:
+    return f'[[egress]]\ndestination = "{destination}"\n{more}\n'
+
+
+def told(old: str, new: str) -> list[tuple[str, str]]:
+    changes = compare(load_policy(HEAD + old, "old.toml"), load_policy(HEAD + new, "new.toml"))
+    return [(change.effect, change.text) for change in changes]
+
+
+ROWS = [
+    ("", rule("example.com"), [("opens", "example.com: a new rule")]),
+    (rule("example.com"), "", [("closes", "example.com: no rule any more")]),
+    (rule("a.example"), rule("a.example", "allow_private = true"), None),
+    (
+        rule("example.com", 'methods = ["GET"]'),
+        rule("example.com", 'methods = ["GET", "POST"]'),
+        [("opens", "example.com: methods GET → GET, POST")],
+    ),
+    (
+        rule("example.com"),
+        rule("example.com", 'methods = ["GET"]'),
+        [("closes", "example.com: methods not set → GET")],
+    ),
+    (
+        rule("*.example.com"),
+        rule("*.example.com") + rule("a.example.com"),
+        [("changes", "a.example.com: a new rule (no example shows a difference)")],
+    ),
+    (rule("10.0.0.0/8"), rule("10.0.0.0/16"), None),
+    ('[files]\nwrite = ["a"]\n', '[files]\nhide = ["b"]\n', None),
+    (
+        "",
+        '[files]\nprotect = ["Makefile", "!.vscode"]\n',
+        [("opens", "the agent may change .vscode"), ("closes", "the agent can't change Makefile any more")],
+    ),
+    ("", '[resolve]\n"a.example" = "127.0.0.1"\n', [("changes", "[resolve] a.example: looked up → 127.0.0.1")]),
+    ("", "[limits]\nopen_files = 64\n", [("changes", "[limits] open_files: not set → 64")]),
+    ("", '[env]\npass = ["PATH"]\n', [("changes", "[env] pass: not set → PATH")]),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [row for row in ROWS if row[2] is not None])
+def test_a_change_in_words(old: str, new: str, expected: list[tuple[str, str]]) -> None:
+    assert told(old, new) == expected
+
+
+@pytest.mark.parametrize(("old", "new"), [row[:2] for row in ROWS])
+def test_every_change_is_told_both_ways(old: str, new: str) -> None:
+    there, back = told(old, new), told(new, old)
+    assert there
+    assert back
+    opposite = {"opens": "closes", "closes": "opens", "changes": "changes"}
+    assert sorted(opposite[effect] for effect, _ in there) == sorted(effect for effect, _ in back)
+
+
+def test_a_values_of_a_variable_is_not_told() -> None:
+    text = str(told('[env]\nset = {TOKEN = "one"}\n', '[env]\nset = {TOKEN = "two"}\n'))
+    assert "TOKEN" in text
+    assert "two" not in text
+
+
+def test_equal_meanings_have_no_difference() -> None:
+    one = HEAD + rule("Example.COM") + rule("b.example") + "# words\n"
+    other = HEAD + rule("b.example") + rule("example.com") + rule("example.com")
+    assert compare(load_policy(one, "a"), load_policy(other, "b")) == ()
+
+
+def test_a_change_is_a_value() -> None:
+    assert Change("opens", "x") == Change("opens", "x")
