@@ -52,7 +52,8 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "pyroute2": ["kernel/netlink.py", "kernel/nft.py"],
     "tomli": ["policy/toml_text.py", "policy/positions.py"],
     "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
-    "yaml": ["policy/yaml_text.py"],
+    "tomlkit": ["policy/format.py"],
+    "yaml": ["policy/yaml_text.py", "policy/foreign/documents.py"],
     # Of the standard library, where a floor's promise hangs on it.
     "ctypes": ["kernel/syscalls.py"],
 }

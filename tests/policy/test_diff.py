@@ -45,7 +45,11 @@ ROWS = [
         '[files]\nprotect = ["Makefile", "!.vscode"]\n',
         [("opens", "the agent may change .vscode"), ("closes", "the agent can't change Makefile any more")],
     ),
-    ("", '[resolve]\n"a.example" = "127.0.0.1"\n', [("changes", "[resolve] a.example: looked up → 127.0.0.1")]),
+    (
+        "",
+        '[resolve]\n"a.example" = "127.0.0.1"\n',
+        [("changes", "[resolve] a.example: looked up → 127.0.0.1")],
+    ),
     ("", "[limits]\nopen_files = 64\n", [("changes", "[limits] open_files: not set → 64")]),
     ("", '[env]\npass = ["PATH"]\n', [("changes", "[env] pass: not set → PATH")]),
 ]

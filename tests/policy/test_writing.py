@@ -26,7 +26,9 @@ def test_a_policy_with_tables_loads() -> None:
         RuleText(destination="example.com", methods=("GET",)),
         RuleText(destination="10.0.0.1:5432", allow_private=True),
     ]
-    text = render_policy(rules, {"files": {"write": [f"dir{n}" for n in range(30)], "hide": []}}, ["made here"])
+    text = render_policy(
+        rules, {"files": {"write": [f"dir{n}" for n in range(30)], "hide": []}}, ["made here"]
+    )
     policy = load_policy(text, "made.toml")
     assert text.startswith("# made here\n")
     assert [str(rule.terms.destination) for rule in policy.rules] == ["example.com", "10.0.0.1:5432"]

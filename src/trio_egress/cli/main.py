@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from trio_egress import __version__
+from trio_egress.cli.policy.parser import add_policy
 
 REFUSED = 125
 USAGE = 64
@@ -90,6 +91,7 @@ def _build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_run(commands)
     _add_verify(commands)
+    add_policy(commands)
     _add_small(commands)
     return parser, commands.choices
 

@@ -93,7 +93,9 @@ def _subject(rule: _Document) -> str:
 
 
 def _terms(rule: _Document) -> str:
-    words = [f"{key} {_show(value)}" for key, value in sorted(rule.items()) if key not in ("destination", "deny")]
+    words = [
+        f"{key} {_show(value)}" for key, value in sorted(rule.items()) if key not in ("destination", "deny")
+    ]
     return f", with {', '.join(words)}" if words else ""
 
 
@@ -182,7 +184,11 @@ def _compare_values(table: str, before: _Document, after: _Document) -> Iterator
         if before.get(key) == after.get(key):
             continue
         if isinstance(before.get(key), dict) or isinstance(after.get(key), dict):  # names, never their values
-            names = sorted(name for name in {**before[key], **after[key]} if before[key].get(name) != after[key].get(name))
+            names = sorted(
+                name
+                for name in {**before[key], **after[key]}
+                if before[key].get(name) != after[key].get(name)
+            )
             yield Change(CHANGES, f"[{table}] {key}: {', '.join(names)}")
         else:
             yield Change(CHANGES, f"[{table}] {key}: {_show(before.get(key))} → {_show(after.get(key))}")

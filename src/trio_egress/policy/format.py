@@ -43,7 +43,9 @@ def format_policy(text: str, file: str) -> str:
     if tomlkit.parse(laid_out).unwrap() != tomlkit.parse(plain).unwrap() or _comments(laid_out) != _comments(
         plain
     ):
-        message = "this way of writing it can't be laid out; dotted keys and inline arrays of tables may be why"
+        message = (
+            "this way of writing it can't be laid out; dotted keys and inline arrays of tables may be why"
+        )
         raise PolicyError((Problem(file, 1, 1, message),))
     return laid_out
 
@@ -57,7 +59,9 @@ def _render_body(body: Sequence[tuple[Key | None, Item]], prefix: tuple[str, ...
         match entry.item:
             case AoT() as tables if entry.key is not None:
                 for table in tables.body:
-                    yield from _render_table(f"[[{_name(prefix, entry.key)}]]", table, (*prefix, _text(entry.key)))
+                    yield from _render_table(
+                        f"[[{_name(prefix, entry.key)}]]", table, (*prefix, _text(entry.key))
+                    )
             case Table() as table if entry.key is not None:
                 yield from _render_table(f"[{_name(prefix, entry.key)}]", table, (*prefix, _text(entry.key)))
             case Item() as item if entry.key is not None:

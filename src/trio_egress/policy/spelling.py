@@ -19,9 +19,7 @@ from trio_egress.policy.destination import split_port
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.paths import find_query_names
 
-_SPELLING = re.compile(
-    r"(?:(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ ]+)?(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<rest>\S+)"
-)
+_SPELLING = re.compile(r"(?:(?P<method>[A-Z]+)[ ]+)?(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<rest>\S+)")
 _PORTS: Mapping[str, int] = MappingProxyType(
     {"http": 80, "https": 443, "ws": 80, "wss": 443, "tls": 443, "ssh": 22}
 )

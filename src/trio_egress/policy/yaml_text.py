@@ -1,6 +1,6 @@
 """A policy's text in YAML: the part of it that every reader of YAML reads alike.
 
-The only file that knows the YAML library, which is an extra, imported when it is needed. Of it scanner and parser
+The YAML library is an extra, imported when it is needed. Of it scanner and parser
 are used, in Python, never their C twins: one text must not have two meanings. What a scalar is, is decided here.
 
 Rule 1: no anchors, aliases, merge keys, tags, directives; one document; each key once; DEPTH_MAX levels.

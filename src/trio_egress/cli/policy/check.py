@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 
-from trio_egress.cli.source import find_policy, load_source
 from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.rule import Policy
+from trio_egress.runtime.policy_file import find_policy, read_policy
 
 
 def main(options: argparse.Namespace) -> int:
     """0 no error; 1 an error, or with --strict a warning; 2 a file could not be read."""
     worst, answers = 0, []
     for given in options.files or [None]:
-        path = find_policy(given)
-        policy, problems = None, ()
+        policy: Policy | None = None
+        problems: tuple[Problem, ...] = ()
         try:
-            policy = load_source(given).policy
+            path = find_policy(given, os.environ)
+            _, policy = read_policy(path)
         except PolicyError as error:
             problems = error.problems
         except UsageError as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import attrs
 
-from trio_egress.cli.source import load_source
 from trio_egress.errors import PolicyError, UsageError
 from trio_egress.policy.diff import compare
+from trio_egress.runtime.policy_file import read_policy
 
 _MARKS = {"opens": "+", "closes": "-", "changes": "~"}
 
@@ -18,7 +19,8 @@ _MARKS = {"opens": "+", "closes": "-", "changes": "~"}
 def main(options: argparse.Namespace) -> int:
     """0 both mean the same; 1 there is a difference; 2 one of them is no policy or can't be read."""
     try:
-        changes = compare(load_source(options.old).policy, load_source(options.new).policy)
+        (_, old), (_, new) = read_policy(Path(options.old)), read_policy(Path(options.new))
+        changes = compare(old, new)
     except (PolicyError, UsageError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from trio_egress.cli.source import find_policy, load_source
 from trio_egress.errors import PolicyError, UsageError
+from trio_egress.policy.load import YAML_ENDINGS
+from trio_egress.runtime.policy_file import find_policy, read_policy
 
 
 def main(options: argparse.Namespace) -> int:
@@ -19,11 +20,11 @@ def main(options: argparse.Namespace) -> int:
 def _lay_out(given: str | None, *, check: bool) -> int:
     from trio_egress.policy.format import format_policy
 
-    path = find_policy(given)
     try:
-        if path.suffix in (".yaml", ".yml"):
+        path = find_policy(given, os.environ)
+        if path.name.lower().endswith(YAML_ENDINGS):
             raise UsageError(f"{path}: only TOML is laid out")
-        text = load_source(given).text
+        text, _ = read_policy(path)
         laid_out = format_policy(text, str(path))
         if laid_out == text:
             return 0

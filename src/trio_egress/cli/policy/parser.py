@@ -6,12 +6,13 @@ import argparse
 from importlib import import_module
 from typing import Any
 
-from trio_egress.policy.foreign import TOOLS
+TOOLS = ("pipelock", "awf", "harden-runner", "bullfrog", "srt", "squid")
+"""Whose policies are converted (`policy.foreign`, which a help must not load)."""
 
 EXIT_CODES = """\
 exit codes:
-  0  as wanted: no error, allowed, all tests as expected, no difference, laid out already
-  1  not so: an error, denied, a test failed, a difference, not laid out (with --check)
+  0  as wanted: no error, allowed, no difference, laid out
+  1  not so: an error, denied, a difference, not laid out (with --check)
   2  a file could not be read or written
   64 usage
 """
@@ -40,8 +41,8 @@ def main(options: argparse.Namespace) -> int:
     return status
 
 
-_MODULES = {"test": "expect", "fmt": "layout", "import": "convert"}
-"""Actions whose names are words of Python or of pytest."""
+_MODULES = {"fmt": "layout", "import": "convert"}
+"""Actions whose module has another name: `import` is a word of Python."""
 
 
 def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
@@ -60,21 +61,16 @@ def _add_readers(actions: Any) -> None:
     check.add_argument("files", nargs="*", metavar="FILE")
     check.add_argument("--strict", action="store_true", help="a warning is an error")
 
-    show = _add_action(actions, "show", "print the compiled policy: what it means, rule by rule, and its hash")
+    show = _add_action(
+        actions, "show", "print the compiled policy: what it means, rule by rule, and its hash"
+    )
     show.add_argument("file", nargs="?", metavar="FILE")
 
     diff = _add_action(actions, "diff", "say what becomes reachable and what stops, from OLD to NEW")
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
 
-    test = _add_action(
-        actions,
-        "test",
-        "decide what the policy's own tests ask, and compare",
-        "Decide the attempts of [[test]] tables, in the policy or in a file beside it (NAME.tests.toml).",
-    )
-    test.add_argument("file", nargs="?", metavar="FILE")
-    for action in (check, show, diff, test):
+    for action in (check, show, diff):
         action.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
@@ -85,7 +81,9 @@ def _add_explain(actions: Any) -> None:
         "say how an attempt is decided, by which rule, and why the others don't match",
         f"Decide one attempt: {ATTEMPT}.",
     )
-    explain.add_argument("attempt", nargs="+", metavar="ATTEMPT", help="a URL, perhaps after a method, or host:port")
+    explain.add_argument(
+        "attempt", nargs="+", metavar="ATTEMPT", help="a URL, perhaps after a method, or host:port"
+    )
     explain.add_argument("--policy", metavar="FILE", dest="file", help="the policy (default: as for `run`)")
     explain.add_argument(
         "--suggest", action="store_true", help="print the smallest rule that would allow it, if it is denied"
@@ -105,5 +103,3 @@ def _add_writers(actions: Any) -> None:
     convert.add_argument("--from", dest="tool", choices=TOOLS, required=True, help="whose file it is")
     convert.add_argument("--output", "-o", metavar="FILE", help="write the policy here; never over anything")
     convert.add_argument("--json", action="store_true", help="print policy and notes as JSON")
-
-    _add_action(actions, "schema", "print the JSON Schema of a policy file, for editors")

@@ -59,7 +59,9 @@ def _add(draft: Draft, raw: str, place: str, **terms: Any) -> None:
         suffix = "" if port is None else f":{port}"
         draft.add(f"{domain}{suffix}", place, **terms)
     elif "*" in domain:
-        draft.note(f"{place}: {raw!r}: a wildcard stands for whole labels at the front here (`*.example.com`)")
+        draft.note(
+            f"{place}: {raw!r}: a wildcard stands for whole labels at the front here (`*.example.com`)"
+        )
     else:
         draft.add_with_subdomains(domain.removeprefix("."), place, port, **terms)
 

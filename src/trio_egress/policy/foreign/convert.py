@@ -5,7 +5,7 @@ Opens no file. Each tool's words are read by the file of its name.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +13,7 @@ import attrs
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.foreign import awf, pipelock, sandbox_runtime, squid, workflow
+from trio_egress.policy.foreign.documents import parse_document
 from trio_egress.policy.foreign.draft import Draft, Unreadable
 from trio_egress.policy.writing import render_policy
 
@@ -24,7 +25,9 @@ _OF_DOCUMENT: Mapping[str, Callable[[Mapping[str, Any]], Draft]] = {
     "srt": sandbox_runtime.read,
 }
 _OF_TEXT: Mapping[str, Callable[[str], Draft]] = {"squid": squid.read, "awf": awf.read_list}
-TOOLS = ("pipelock", "awf", "harden-runner", "bullfrog", "srt", "squid")
+
+_KEY = re.compile(r"^\s*(?:\{|[A-Za-z$]+:(?:\s|$))", re.MULTILINE)
+"""What a document has and a plain list of domains has not."""
 
 
 @attrs.frozen
@@ -37,9 +40,9 @@ class Converted:
 
 
 def convert(tool: str, text: str, file: str) -> Converted:
-    """`tool` is one of TOOLS. Raises PolicyError for a file that the tool itself would not read."""
+    """`tool` is one of `foreign.TOOLS`. Raises PolicyError for a file that the tool itself would not read."""
     try:
-        draft = _read(tool, text, file)
+        draft = _read(tool, text)
     except Unreadable as error:
         raise PolicyError((Problem(file, 1, 1, f"this is no configuration of {tool}: {error}"),)) from None
     notes = draft.all_notes()
@@ -48,26 +51,11 @@ def convert(tool: str, text: str, file: str) -> Converted:
     return Converted(render_policy(draft.rules, {"files": files}, comment), len(draft.rules), notes)
 
 
-def _read(tool: str, text: str, file: str) -> Draft:
+def _read(tool: str, text: str) -> Draft:
     read_text = _OF_TEXT.get(tool)
-    if tool not in _OF_DOCUMENT:
-        assert read_text is not None
+    if read_text is not None and (tool not in _OF_DOCUMENT or not _KEY.search(text)):
         return read_text(text)
-    document = _parse(text, file)
-    if isinstance(document, Mapping):
-        return _OF_DOCUMENT[tool](document)
-    if read_text is not None:  # awf also takes a plain list of domains
-        return read_text(text)
-    raise Unreadable("it is not a table")
-
-
-def _parse(text: str, file: str) -> object:
-    """JSON, or YAML: each of these tools takes one of them."""
-    if text.lstrip().startswith("{"):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise Unreadable(f"it is not JSON: {error}") from None
-    from trio_egress.policy.yaml import parse_yaml  # TODO
-
-    return parse_yaml(text, file)
+    document = parse_document(text)
+    if not isinstance(document, Mapping):
+        raise Unreadable("it is not a table")
+    return _OF_DOCUMENT[tool](document)

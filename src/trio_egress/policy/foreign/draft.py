@@ -84,3 +84,13 @@ def expect_texts(value: object, place: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise Unreadable(f"{place} must be a list of texts")
     return value
+
+
+def is_set(value: object) -> bool:
+    """A switch that is on; in YAML it is a text here."""
+    return value is True or (isinstance(value, str) and value.lower() in ("true", "yes", "on"))
+
+
+def is_unset(value: object) -> bool:
+    """A switch that is off, and not merely left out."""
+    return value is False or (isinstance(value, str) and value.lower() in ("false", "no", "off"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trio_egress.policy.foreign.draft import Draft, expect_table, expect_texts
+from trio_egress.policy.foreign.draft import Draft, expect_table, expect_texts, is_unset
 
 _NOTHING_TO_SAY = (
     "version",
@@ -47,7 +47,7 @@ def read(document: Mapping[str, Any]) -> Draft:
             f"mode: {mode}: Pipelock reaches every host that it does not block in this mode; here only "
             "the hosts of api_allowlist are reached, because what no rule allows is denied"
         )
-    if document.get("enforce") is False:
+    if is_unset(document.get("enforce")):
         draft.note("enforce: false: Pipelock only warns; a policy here is always enforced")
     trusted = expect_texts(document.get("trusted_domains"), "trusted_domains")
     for domain in expect_texts(document.get("api_allowlist"), "api_allowlist"):
@@ -73,7 +73,9 @@ def _read_fetch_proxy(draft: Draft, fetch: Mapping[str, Any]) -> None:
         _add(draft, domain, place, deny=True, reason="blocked by Pipelock's blocklist")
     for limit in ("max_requests_per_minute", "max_data_per_minute"):
         if monitoring.get(limit):
-            draft.note(f"fetch_proxy.monitoring.{limit}: counts per domain; give rules `limits` where it matters")
+            draft.note(
+                f"fetch_proxy.monitoring.{limit}: counts per domain; give rules `limits` where it matters"
+            )
     for check in ("max_url_length", "entropy_threshold", "subdomain_entropy_threshold"):
         if check in monitoring:
             draft.note(f"fetch_proxy.monitoring.{check}: not converted")

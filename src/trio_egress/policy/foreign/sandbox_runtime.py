@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trio_egress.policy.files import read_hide, read_protect, read_write
-from trio_egress.policy.foreign.draft import Draft, expect_table, expect_texts
+from trio_egress.policy.foreign.draft import Draft, expect_table, expect_texts, is_set
 from trio_egress.policy.problems import Faults
 
 _NETWORK = ("allowedDomains", "deniedDomains", "allowUnixSockets", "allowAllUnixSockets", "allowLocalBinding")
@@ -29,7 +29,7 @@ def read(document: Mapping[str, Any]) -> Draft:
         _add(draft, domain, "network.deniedDomains", deny=True, reason="denied by srt's deniedDomains")
     if expect_texts(network.get("allowUnixSockets"), "network.allowUnixSockets"):
         draft.note("network.allowUnixSockets: no Unix socket of this machine can be opened to the agent")
-    if network.get("allowAllUnixSockets"):
+    if is_set(network.get("allowAllUnixSockets")):
         draft.note("network.allowAllUnixSockets: the agent may use its own Unix sockets, never the machine's")
     draft.note_unknown(network, _NETWORK, "network.")
     _read_files(draft, expect_table(document.get("filesystem"), "filesystem"))
@@ -57,7 +57,9 @@ def _read_files(draft: Draft, files: Mapping[str, Any]) -> None:
             try:
                 read_paths([path])
             except ValueError as error:  # Faults, whose texts say what is wrong with the one path
-                reasons = [fault.message for fault in error.faults] if isinstance(error, Faults) else [str(error)]
+                reasons = (
+                    [fault.message for fault in error.faults] if isinstance(error, Faults) else [str(error)]
+                )
                 draft.note(f"filesystem.{key}: {'; '.join(reasons)}")
             else:
                 places.append(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trio_egress.policy.foreign.draft import Draft, Unreadable, expect_table
+from trio_egress.policy.foreign.draft import Draft, Unreadable, expect_table, is_set
 
 HARDEN_RUNNER = "step-security/harden-runner"
 BULLFROG = "bullfrogsec/bullfrog"
@@ -19,12 +19,14 @@ def read_harden_runner(document: Mapping[str, Any]) -> Draft:
     draft = Draft()
     for place, given in _steps(document, HARDEN_RUNNER):
         if given.get("egress-policy", "block") != "block":
-            draft.note(f"{place}: egress-policy {given['egress-policy']}: it only reports; here it is enforced")
+            draft.note(
+                f"{place}: egress-policy {given['egress-policy']}: it only reports; here it is enforced"
+            )
         for endpoint in _words(given, "allowed-endpoints"):
             host, colon, port = endpoint.rpartition(":")
             draft.add(f"{host}:{port}" if colon else f"{endpoint}:443", f"{place}: allowed-endpoints")
         for key in ("disable-sudo", "disable-sudo-and-containers"):
-            if given.get(key) is True or given.get(key) == "true":
+            if is_set(given.get(key)):
                 draft.note(f"{place}: {key}: sudo and containers never work for the agent here")
         known = ("egress-policy", "allowed-endpoints", "disable-sudo", "disable-sudo-and-containers")
         draft.note_unknown(given, (*known, "disable-telemetry", "disable-file-monitoring"), f"{place}: ")

@@ -1,0 +1,100 @@
+"""`trio-egress policy explain`: one attempt, its decision, and why it is that."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+from trio_egress.errors import PolicyError, UsageError
+from trio_egress.model import NO_NEEDS, Protocol
+from trio_egress.policy.explain import Explanation, Step, explain, suggest
+from trio_egress.policy.moment import Moment
+from trio_egress.policy.rule import Policy
+from trio_egress.policy.spelling import Spelt, parse_spelling
+from trio_egress.policy.writing import RuleText, render_rule
+from trio_egress.runtime.policy_file import find_policy, read_policy
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 allowed; 1 denied; 2 the policy can't be read or is none; 64 it is no attempt."""
+    try:
+        spelt = parse_spelling(" ".join(options.attempt))
+    except ValueError as error:
+        print(f"trio-egress policy explain: {error}", file=sys.stderr)
+        return 64
+    try:
+        _, policy = read_policy(find_policy(options.file, os.environ))
+    except (PolicyError, UsageError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    moment = Moment(now_us=time.time_ns() // 1000, able=NO_NEEDS)
+    explanation = explain(policy, spelt, moment)
+    rule = suggest(policy, spelt, moment) if options.suggest and not explanation.allowed else None
+    if options.json:
+        print(json.dumps(_render_json(explanation, rule), indent=2))
+    else:
+        print("\n".join(_tell(explanation)))
+        if options.suggest and not explanation.allowed:
+            print("\n".join(_tell_suggestion(policy, spelt, rule)))
+    return 0 if explanation.allowed else 1
+
+
+def _tell(explanation: Explanation) -> Iterator[str]:
+    for step in explanation.steps:
+        decision = step.decision
+        yield f"{'allowed' if decision.allowed else 'denied'}: {_describe(step)}"
+        yield f"  {decision.reason}"
+        if decision.needs:
+            yield f"  needs: {', '.join(sorted(need.value for need in decision.needs))}"
+        for miss in step.misses:
+            yield f"  also: {miss}"
+    if explanation.near is not None:
+        yield f"  did you mean {explanation.near}?"
+    if not explanation.allowed:
+        yield f"  layer: {explanation.steps[-1].decision.layer.value}"
+
+
+def _describe(step: Step) -> str:
+    attempt = step.attempt
+    if attempt.protocol is Protocol.DNS:
+        return f"the name {attempt.host}"
+    where = f"{attempt.host}, port {attempt.port}"
+    if attempt.protocol is Protocol.HTTP:
+        inside = " inside TLS" if attempt.secure else ""
+        return f"{attempt.method} {attempt.path}{inside} to {where}"
+    return f"{attempt.protocol.value.upper()} to {where}"
+
+
+def _tell_suggestion(policy: Policy, spelt: Spelt, rule: RuleText | None) -> Iterator[str]:
+    yield ""
+    if rule is None:
+        yield "no further rule would allow it: change or remove the one that is named above"
+        return
+    yield "this rule would allow it, and nothing smaller would:"
+    yield ""
+    yield render_rule(rule)
+
+
+def _render_json(explanation: Explanation, rule: RuleText | None) -> dict[str, object]:
+    return {
+        "allowed": explanation.allowed,
+        "steps": [
+            {
+                "attempt": _describe(step),
+                "allowed": step.decision.allowed,
+                "layer": step.decision.layer.value,
+                "reason": step.decision.reason,
+                "rule": None if step.decision.rule is None else str(step.decision.rule),
+                "line": step.decision.line,
+                "needs": sorted(need.value for need in step.decision.needs),
+                "misses": list(step.misses),
+            }
+            for step in explanation.steps
+        ],
+        "near": explanation.near,
+        "suggestion": None if rule is None else render_rule(rule),
+    }

@@ -1,0 +1,130 @@
+"""Why an attempt is decided as it is: which rules came near, and the smallest one that would allow it.
+
+Asks the engine and adds words; it decides nothing itself.
+
+Rule 1: what it says of a rule is what the engine found, in the engine's words.
+Rule 2: a rule is suggested only if the engine allows the attempt with it; it names one host, and no more than it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from trio_egress.errors import PolicyError
+from trio_egress.model import HOST_INTERNAL, Attempt, Decision, Layer, Need, Protocol, render_authority
+from trio_egress.policy.addresses import is_outside
+from trio_egress.policy.destination import Below, Exact
+from trio_egress.policy.engine import decide
+from trio_egress.policy.load import load_policy
+from trio_egress.policy.moment import Moment
+from trio_egress.policy.obstacle import Obstacle, find_obstacle
+from trio_egress.policy.problems import find_nearest
+from trio_egress.policy.reasons import explain_obstacle
+from trio_egress.policy.rule import Policy, Rule
+from trio_egress.policy.spelling import Spelt
+from trio_egress.policy.writing import RuleText, render_policy
+
+LISTED_MAX = 20
+"""Rules told of one host: a policy may have thousands."""
+
+_WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
+
+
+@attrs.frozen
+class Step:
+    """One decision: of a connection, or of a request inside it. `misses`: rules that did not allow it, in words."""
+
+    attempt: Attempt
+    decision: Decision
+    misses: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Explanation:
+    """`steps`: all decisions up to the last that is made. `near`: a host that may have been meant."""
+
+    steps: tuple[Step, ...]
+    near: str | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return all(step.decision.allowed for step in self.steps)
+
+
+def explain(policy: Policy, spelt: Spelt, moment: Moment) -> Explanation:
+    """TLS comes first; the request in it is judged only where a rule makes the boundary look inside."""
+    steps = []
+    if spelt.connection is not None:
+        steps.append(_step(policy, spelt.connection, moment))
+    if not steps or (steps[0].decision.allowed and Need.TLS in steps[0].decision.needs):
+        steps.append(_step(policy, spelt.attempt, moment))
+    last = steps[-1].decision
+    near = (
+        _find_near(policy, spelt.attempt) if last.layer is Layer.DEFAULT_DENY and last.rule is None else None
+    )
+    return Explanation(tuple(steps), near)
+
+
+def suggest(policy: Policy, spelt: Spelt, moment: Moment) -> RuleText | None:
+    """The smallest rule that allows it beside the others; None where no further rule can (a `deny` decides)."""
+    for rule in _candidates(spelt):
+        try:
+            added = load_policy(render_policy([rule], {}), "the suggested rule")
+        except PolicyError:
+            continue
+        wider = attrs.evolve(policy, rules=(*policy.rules, *added.rules))
+        if explain(wider, spelt, moment).allowed:
+            return rule
+    return None
+
+
+def _step(policy: Policy, attempt: Attempt, moment: Moment) -> Step:
+    decision = decide(policy, attempt, moment)
+    misses = (
+        tuple(_find_misses(policy, attempt, decision, moment)) if attempt.protocol is not Protocol.DNS else ()
+    )
+    return Step(attempt, decision, misses)
+
+
+def _find_misses(policy: Policy, attempt: Attempt, decision: Decision, moment: Moment) -> Iterator[str]:
+    """Rules for the host that do not allow it, the nearest first; the decision has told one already."""
+    pinned = policy.resolve.find(attempt.host, attempt.port) is not None
+    found: list[tuple[Obstacle, int, Rule]] = []
+    for rule in policy.index.find(attempt.host):
+        obstacle = find_obstacle(rule, attempt, pinned=pinned, moment=moment)
+        if obstacle is not None and rule.ref != decision.rule:
+            found.append((obstacle, rule.rank, rule))
+    for obstacle, _, rule in sorted(found, key=lambda miss: miss[:2])[:LISTED_MAX]:
+        yield explain_obstacle(obstacle, rule, attempt, moment)
+    if len(found) > LISTED_MAX:
+        yield f"and {len(found) - LISTED_MAX} more rules for this host"
+
+
+def _find_near(policy: Policy, attempt: Attempt) -> str | None:
+    """A host of some rule that is spelt almost like this one."""
+    hosts = {
+        str(pattern.host if isinstance(pattern, Exact) else pattern.name)
+        for rule in policy.rules
+        if isinstance(pattern := rule.terms.destination.pattern, (Exact, Below)) and not rule.terms.deny
+    }
+    return find_nearest(str(attempt.host), sorted(hosts - {str(attempt.host)}))
+
+
+def _candidates(spelt: Spelt) -> Iterator[RuleText]:
+    """From the smallest on: a request in clear by method and path, else the host on its port."""
+    attempt = spelt.attempt
+    host, port = attempt.host, attempt.port
+    private = not isinstance(host, str) and not is_outside(host)
+    web = port in _WEB_PORTS.get((spelt.connection or attempt).protocol, ()) and host != HOST_INTERNAL
+    destination = str(host) if web else render_authority(host, port)
+    if attempt.protocol is Protocol.DNS:
+        destination, private = str(host), False
+    rule = RuleText(destination=destination, allow_private=private)
+    if attempt.protocol is Protocol.HTTP and not attempt.secure and attempt.method is not None:
+        narrow = attrs.evolve(rule, methods=(attempt.method,))
+        if attempt.path not in (None, "/"):
+            yield attrs.evolve(narrow, paths=(str(attempt.path),))
+        yield narrow
+    yield rule

@@ -1,0 +1,117 @@
+"""An explanation says what the engine says, and what it suggests is allowed."""
+
+from __future__ import annotations
+
+import pytest
+
+from trio_egress.model import NO_NEEDS, Layer, Need
+from trio_egress.policy.engine import decide
+from trio_egress.policy.explain import LISTED_MAX, Explanation, explain, suggest
+from trio_egress.policy.load import load_policy
+from trio_egress.policy.moment import Moment
+from trio_egress.policy.rule import Policy
+from trio_egress.policy.spelling import parse_spelling
+from trio_egress.policy.writing import render_policy
+
+HEAD = 'version = "1.0"\ndefault_deny = true\n'
+
+POLICY = f"""{HEAD}
+[[egress]]
+destination = "api.example.com"
+methods = ["GET"]
+
+[[egress]]
+destination = "*.example.com"
+ports = [8443]
+
+[[egress]]
+destination = "bad.example.com"
+deny = true
+"""
+
+NOW = Moment(now_us=1, able=NO_NEEDS)
+
+
+def load(text: str = POLICY) -> Policy:
+    return load_policy(text, "x.toml")
+
+
+def ask(text: str, policy: Policy | None = None, moment: Moment = NOW) -> Explanation:
+    return explain(policy or load(), parse_spelling(text), moment)
+
+
+def test_a_decision_is_the_engines() -> None:
+    spelt = parse_spelling("http://api.example.com/x")
+    explanation = ask("http://api.example.com/x")
+    assert explanation.allowed
+    assert [step.decision for step in explanation.steps] == [decide(load(), spelt.attempt, NOW)]
+
+
+def test_each_nearer_rule_is_told_but_the_one_that_the_decision_names() -> None:
+    (step,) = ask("POST http://api.example.com/x").steps
+    assert step.decision.layer is Layer.METHOD
+    assert len(step.misses) == 1
+    assert "'*.example.com'" in step.misses[0]
+
+
+def test_inside_tls_is_judged_where_the_boundary_looks() -> None:
+    able = Moment(now_us=1, able=frozenset({Need.TLS}))
+    assert [step.decision.allowed for step in ask("https://api.example.com/x", moment=able).steps] == [
+        True,
+        True,
+    ]
+    denied = ask("POST https://api.example.com/x", moment=able)
+    assert [step.decision.layer for step in denied.steps] == [Layer.RULE, Layer.METHOD]
+    assert len(ask("https://api.example.com/x").steps) == 1
+
+
+def test_a_host_that_may_have_been_meant() -> None:
+    assert ask("api.exmaple.com").near == "api.example.com"
+    assert ask("elsewhere.test").near is None
+    assert ask("api.example.com:22").near is None
+
+
+def test_many_rules_are_not_all_told() -> None:
+    rules = "".join(
+        f'[[egress]]\ndestination = "a.example"\nports = [{port}]\n'
+        for port in range(1000, 1000 + 2 * LISTED_MAX)
+    )
+    (step,) = ask("http://a.example", load(HEAD + rules)).steps
+    assert len(step.misses) == LISTED_MAX + 1
+    assert step.misses[-1].startswith("and ")
+
+
+@pytest.mark.parametrize(
+    ("text", "destination", "methods", "paths"),
+    [
+        ("POST http://api.example.com/x", "api.example.com", ("POST",), ("/x",)),
+        ("POST http://api.example.com", "api.example.com", ("POST",), ()),
+        ("https://api.example.com/x", "api.example.com", (), ()),
+        ("other.example:22", "other.example:22", (), ()),
+        ("tls://other.example:8443", "other.example:8443", (), ()),
+        ("dns:other.example", "other.example", (), ()),
+        ("10.0.0.1:5432", "10.0.0.1:5432", (), ()),
+        ("host.internal:5432", "host.internal:5432", (), ()),
+        ("http://host.internal", "host.internal:80", ("GET",), ()),
+    ],
+)
+def test_a_suggested_rule_allows_it(
+    text: str, destination: str, methods: tuple[str, ...], paths: tuple[str, ...]
+) -> None:
+    spelt = parse_spelling(text)
+    assert not explain(load(), spelt, NOW).allowed
+    rule = suggest(load(), spelt, NOW)
+    assert rule is not None
+    assert (rule.destination, rule.methods, rule.paths) == (destination, methods, paths)
+    alone = load(render_policy([rule], {}))
+    assert explain(alone, spelt, NOW).allowed
+
+
+def test_a_path_that_no_rule_can_name_is_left_out_of_the_suggestion() -> None:
+    rule = suggest(load(), parse_spelling("GET http://other.example/a//b"), NOW)
+    assert rule is not None
+    assert rule.paths == ()
+
+
+def test_against_a_rule_that_denies_nothing_is_suggested() -> None:
+    assert suggest(load(), parse_spelling("https://bad.example.com"), NOW) is None

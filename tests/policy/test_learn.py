@@ -1,0 +1,86 @@
+"""What is learnt allows all that was allowed, and nothing of what was not seen."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from trio_egress.model import HOST_INTERNAL, Attempt, Host, Protocol, Transport
+from trio_egress.policy.engine import decide
+from trio_egress.policy.hosts import parse_host
+from trio_egress.policy.learn import Learnt, Seen, learn
+from trio_egress.policy.load import load_policy
+
+SEEN = [
+    Seen(parse_host("api.example.com"), 443, Protocol.TLS, count=12),
+    Seen(parse_host("docs.example.com"), 80, Protocol.HTTP, "GET", count=3),
+    Seen(parse_host("docs.example.com"), 80, Protocol.HTTP, "HEAD"),
+    Seen(parse_host("git.example.org"), 22, Protocol.SSH),
+    Seen(parse_host("db.example.net"), 5432, Protocol.TCP, count=2),
+    Seen(parse_host("web.example.net"), 8080, Protocol.HTTP, "POST"),
+    Seen(HOST_INTERNAL, 80, Protocol.HTTP, "GET"),
+    Seen(parse_host("8.8.4.4"), 443, Protocol.TLS),
+    Seen(parse_host("asked.example.com"), 0, Protocol.DNS),
+    Seen(parse_host("evil.example"), 443, Protocol.TLS, allowed=False, count=4),
+    Seen(parse_host("10.0.0.9"), 80, Protocol.HTTP, "GET", allowed=False),
+]
+
+
+def decides(learnt: Learnt, host: Host, port: int, protocol: Protocol, method: str | None) -> bool:
+    path = "/" if protocol is Protocol.HTTP else None
+    attempt = Attempt(Transport.TRANSPARENT, protocol, host, port, method, path)
+    return decide(load_policy(learnt.text, "learnt.toml"), attempt).allowed
+
+
+@pytest.mark.parametrize("seen", [seen for seen in SEEN if seen.allowed and seen.port])
+def test_what_was_seen_is_allowed(seen: Seen) -> None:
+    assert decides(learn(SEEN), seen.host, seen.port, seen.protocol, seen.method)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "protocol", "method"),
+    [
+        ("docs.example.com", 80, Protocol.HTTP, "POST"),
+        ("docs.example.com", 443, Protocol.TLS, None),
+        ("example.com", 443, Protocol.TLS, None),
+        ("x.api.example.com", 443, Protocol.TLS, None),
+        ("api.example.com", 8443, Protocol.TLS, None),
+        ("evil.example", 443, Protocol.TLS, None),
+        ("10.0.0.9", 80, Protocol.HTTP, "GET"),
+        ("asked.example.com", 443, Protocol.TLS, None),
+        ("web.example.net", 8080, Protocol.HTTP, "GET"),
+    ],
+)
+def test_what_was_not_seen_is_denied(host: str, port: int, protocol: Protocol, method: str | None) -> None:
+    assert not decides(learn(SEEN), parse_host(host), port, protocol, method)
+
+
+def test_each_rule_says_how_often() -> None:
+    text = learn(SEEN).text
+    for reason in ("seen 12 times (tls 12)", "seen 4 times (GET 3, HEAD 1)", "seen once (ssh 1)"):
+        assert f'reason = "{reason}"' in text
+
+
+def test_what_was_denied_can_be_switched_on_by_hand() -> None:
+    learnt = learn(SEEN)
+    assert (learnt.rules, learnt.denied) == (7, 2)
+    head, _, left = learnt.text.partition("# Denied while it was seen")
+    opened = head + "".join(
+        f"{line[2:]}\n"
+        for line in left.splitlines()
+        if (line.startswith("# ") and "=" in line) or "[[" in line
+    )
+    policy = load_policy(opened, "opened.toml")
+    assert {"evil.example", "10.0.0.9"} <= {str(rule.terms.destination) for rule in policy.rules}
+
+
+def test_order_makes_no_difference() -> None:
+    mixed = random.Random(1).sample(SEEN, len(SEEN))
+    assert learn(mixed) == learn(SEEN)
+
+
+def test_nothing_seen_allows_nothing() -> None:
+    learnt = learn([])
+    assert learnt.rules == learnt.denied == 0
+    assert load_policy(learnt.text, "x.toml").rules == ()

@@ -1,0 +1,92 @@
+"""What a person writes of an attempt is the attempt that was meant, or is refused in words."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_egress.model import Protocol
+from trio_egress.policy.spelling import parse_spelling
+
+REQUESTS = [
+    ("https://api.example.com", "GET", "/", "api.example.com", 443, True, False),
+    ("POST https://API.example.com./v1?a=1&b=2#part", "POST", "/v1", "api.example.com", 443, True, False),
+    ("http://example.com:8080/x", "GET", "/x", "example.com", 8080, False, False),
+    ("example.com", "GET", "/", "example.com", 443, True, False),
+    ("example.com/x", "GET", "/x", "example.com", 443, True, False),
+    ("example.com:80", "GET", "/", "example.com", 80, False, False),
+    ("example.com:8080/x", "GET", "/x", "example.com", 8080, False, False),
+    ("wss://example.com/socket", "GET", "/socket", "example.com", 443, True, True),
+    ("ws://example.com", "GET", "/", "example.com", 80, False, True),
+    ("https://user:secret@example.com/", "GET", "/", "example.com", 443, True, False),
+    ("http://[2001:db8::1]:81/", "GET", "/", "2001:db8::1", 81, False, False),
+]
+
+STREAMS = [
+    ("tls://example.com", Protocol.TLS, 443),
+    ("tcp://example.com:5432", Protocol.TCP, 5432),
+    ("ssh://git@example.com", Protocol.SSH, 22),
+    ("example.com:22", Protocol.SSH, 22),
+    ("example.com:5432", Protocol.TCP, 5432),
+    ("dns:example.com", Protocol.DNS, 0),
+]
+
+
+@pytest.mark.parametrize(("text", "method", "path", "host", "port", "secure", "websocket"), REQUESTS)
+def test_a_request(
+    text: str, method: str, path: str, host: str, port: int, secure: bool, websocket: bool
+) -> None:
+    spelt = parse_spelling(text)
+    attempt = spelt.attempt
+    assert (attempt.protocol, attempt.method, attempt.path) == (Protocol.HTTP, method, path)
+    assert (str(attempt.host), attempt.port) == (host, port)
+    assert (attempt.secure, attempt.websocket) == (secure, websocket)
+    assert (spelt.connection is not None) == secure
+
+
+@pytest.mark.parametrize(("text", "protocol", "port"), STREAMS)
+def test_a_stream(text: str, protocol: Protocol, port: int) -> None:
+    spelt = parse_spelling(text)
+    assert (spelt.attempt.protocol, str(spelt.attempt.host), spelt.attempt.port) == (
+        protocol,
+        "example.com",
+        port,
+    )
+    assert spelt.connection is None
+
+
+def test_the_names_of_parameters_and_gits_service() -> None:
+    assert parse_spelling("http://example.com/?a=1&b=2").attempt.query == frozenset({"a", "b"})
+    spelt = parse_spelling("http://example.com/o/r/info/refs?service=git-upload-pack")
+    assert spelt.attempt.service == "git-upload-pack"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nothing here",
+        "a b c",
+        "ftp://example.com",
+        "tcp://example.com",
+        "ssh://example.com/path",
+        "POST ssh://example.com",
+        "dns:127.0.0.1",
+        "GET dns:example.com",
+        "http://exa mple.com",
+        "http://example.com:0",
+        "http://",
+    ],
+)
+def test_what_is_no_attempt_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_spelling(text)
+
+
+@given(st.text())
+def test_nothing_but_value_error(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert parse_spelling(text).attempt.port in range(65536)
