@@ -91,7 +91,7 @@ def test_ssh_goes_by_name_through_a_rule_for_its_port(place: Place, ssh: Ssh) ->
     assert (ended.code, ended.text.split()) == (5, ["out", "100000"])
     outcome = ended.outcome
     assert (outcome.facts["proto"], outcome.facts["host"], outcome.facts["port"]) == (
-        "tcp",
+        "ssh",
         "ssh.example.com",
         22,
     )
@@ -111,7 +111,7 @@ def test_git_over_ssh_takes_the_same_way(place: Place, ssh: Ssh) -> None:
     ended = place.run(policy, "git", "clone", "-q", f"{target}:{bare}", "copy", environment=variables)
     assert ended.code == 0
     assert (place.work / "copy" / ".git").is_dir()
-    assert ended.outcome.facts["proto"] == "tcp"
+    assert ended.outcome.facts["proto"] == "ssh"
     assert ended.verify() == 0
 
 

@@ -14,7 +14,7 @@ from tests.proxy.conftest import reset
 
 from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.proxy.gate import Limits
-from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.refusal import close_gently
 
 
@@ -56,7 +56,7 @@ async def test_bytes_read_ahead_are_read_first(connection: Connection) -> None:
 async def test_send_counts_what_the_kernel_took(connection: Connection) -> None:
     counts: list[int] = []
     with trio.move_on_after(0.05) as scope:
-        await connection.peer.send(bytes(100_000_000), counts.append)
+        await connection.peer.send(bytes(100_000_000), Count(counts.append))
     assert scope.cancelled_caught
     connection.peer.end()
     got = 0

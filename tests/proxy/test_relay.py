@@ -19,7 +19,7 @@ import trio.testing
 from tests.proxy.conftest import receive_exactly, reset
 
 from trio_egress.errors import PeerError, UpstreamError
-from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.relay import BULK_BYTES, move
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ BULK = bytes(range(256)) * 20480
 """5 MiB: most of it goes by splice."""
 
 
-def ignore(_count: int) -> None:
-    pass
+ignore = Count(lambda _sent: None)
 
 
 class Pair:
@@ -76,7 +75,7 @@ async def carry(raw: bytes, limit: int = sys.maxsize, ahead: bytes = b"") -> tup
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed)
             nursery.start_soon(take)
-            moved = await move(source.peer, sink.peer, counts.append, limit)
+            moved = await move(source.peer, sink.peer, Count(counts.append), limit)
             sink.peer.end()
             while await source.peer.fill():
                 source.peer.take()
@@ -103,7 +102,7 @@ async def test_sink_that_does_not_read_holds_the_source_back() -> None:
     counts: list[int] = []
     with open_pairs() as (source, sink):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(move, source.peer, sink.peer, counts.append)
+            nursery.start_soon(move, source.peer, sink.peer, Count(counts.append))
             nursery.start_soon(source.far.send_all, bytes(200_000_000))
             await trio.testing.wait_all_tasks_blocked(0.05)
             held = sum(counts)
@@ -141,7 +140,7 @@ async def test_bulk_of_many_takes_one_splice_a_turn() -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(source.far.send_all, BULK)
                 nursery.start_soon(receive_some, sink, len(BULK))
-                await move(source.peer, sink.peer, count, len(BULK))
+                await move(source.peer, sink.peer, Count(count), len(BULK))
 
     async with trio.open_nursery() as nursery:
         for _ in range(10):

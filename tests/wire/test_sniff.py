@@ -22,8 +22,9 @@ HTTP = [
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ]
 TLS = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x16\x03\x03\x00\x05"]
+SSH = [b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", b"SSH-1.99-x\r\n"]
 TCP = [
-    b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n",
+    b"SSH 2.0\r\n",
     b"USER anonymous\r\n",
     b"EHLO client.example\r\n",
     b"PING\r\n",
@@ -43,7 +44,12 @@ TCP = [
 ]
 ALL = [
     (raw, protocol)
-    for raws, protocol in ((HTTP, Protocol.HTTP), (TLS, Protocol.TLS), (TCP, Protocol.TCP))
+    for raws, protocol in (
+        (HTTP, Protocol.HTTP),
+        (TLS, Protocol.TLS),
+        (SSH, Protocol.SSH),
+        (TCP, Protocol.TCP),
+    )
     for raw in raws
 ]
 

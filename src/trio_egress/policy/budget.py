@@ -89,6 +89,22 @@ def find_limit(limits: RuleLimits, usage: Usage, attempt: Attempt, now_us: int |
     return None
 
 
+def explain_limit(limits: RuleLimits, limit: Limit) -> str:
+    """What of a rule's limits is used up, and who can change it; it follows the name of the rule."""
+    match limit:
+        case Limit.REQUESTS:
+            said = f"allows {limits.requests}, and these are used up"
+        case Limit.CONNECTIONS:
+            said = f"allows {limits.connections} at once, and so many are open"
+        case Limit.BODY:
+            said = f"allows a body of at most {limits.body} bytes"
+        case Limit.BYTES_UP:
+            said = f"allows {limits.bytes_up} bytes up in the whole run, and these are used up"
+        case _:
+            said = f"allows {limits.bytes_down} bytes down in the whole run, and these are used up"
+    return f"{said}: a human can raise `limits.{limit.value}`"
+
+
 def _requests_left(rate: Rate, usage: Usage, now_us: int | None) -> bool:
     return usage.requests < rate.count or _has_ended(rate, usage, now_us)
 

@@ -75,6 +75,13 @@ def denies_name(rule: Rule) -> bool:
     return rule.plain and terms.destination.port is None and terms.methods is None
 
 
+def denies_requests(rule: Rule, attempt: Attempt, now_us: int | None) -> bool:
+    """Whether every HTTP request is denied where this one leads."""
+    return all(getattr(rule.terms, key) is None for key in OF_REQUESTS) and (
+        find_denial(rule, attempt, now_us) is Denial.YES
+    )
+
+
 def _is_at_port(terms: Terms, port: int) -> bool:
     if terms.ports is not None or terms.destination.port is not None:
         return is_named_port(terms, port)

@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
+import attrs
+
 from trio_egress.model import HOST_INTERNAL, Attempt, Decision, Layer, Protocol, Upstream, render_authority
-from trio_egress.policy.denial import NEEDED, Denial, denies_name, find_denial, is_final
+from trio_egress.policy.denial import NEEDED, Denial, denies_name, denies_requests, find_denial, is_final
 from trio_egress.policy.moment import NO_MOMENT, Moment
-from trio_egress.policy.obstacle import LAYERS, find_needs, find_obstacle
+from trio_egress.policy.obstacle import LAYERS, find_needs, find_obstacle, is_of_request
 from trio_egress.policy.reasons import explain_denial, explain_obstacle
 from trio_egress.policy.rule import Policy, Rule, Tls
 
@@ -51,6 +53,29 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
         needs |= NEEDED[forced[0]]
     ref = chosen.ref
     return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, chosen.terms.limits)
+
+
+def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Decision:
+    """Whether some HTTP request could be allowed where this attempt leads: what it asks is still to be judged."""
+    asking = attrs.evolve(attempt, protocol=Protocol.HTTP)
+    pin = policy.resolve.find(attempt.host, attempt.port)
+    denying = () if policy.denials is None else policy.denials.find(attempt.host)
+    sure = [rule for rule in denying if denies_requests(rule, asking, moment.now_us)]
+    if sure:
+        return _deny_by(Denial.YES, _first(sure), asking)
+    able = [
+        rule
+        for rule in policy.index.find(attempt.host)
+        for tried in (asking, attrs.evolve(asking, websocket=True))
+        if is_of_request(find_obstacle(rule, tried, pinned=pin is not None, moment=moment))
+    ]
+    if not able:
+        return decide(policy, asking, moment)
+    chosen = min(able, key=lambda rule: (not rule.terms.allow_private, rule.rank))
+    upstream = Upstream(
+        attempt.host, attempt.port, pin, chosen.terms.allow_private, attempt.host == HOST_INTERNAL
+    )
+    return Decision(True, Layer.RULE, f"{chosen.ref} allows some requests", chosen.ref, upstream)
 
 
 def _find_denial(rules: Iterable[Rule], attempt: Attempt, moment: Moment) -> tuple[Denial, Rule] | None:

@@ -89,6 +89,11 @@ def find_obstacle(
     return None if rule.plain else _find_use_obstacle(rule, attempt, moment)
 
 
+def is_of_request(obstacle: Obstacle | None) -> bool:
+    """Whether there is none, or one that another request at the same place might not meet."""
+    return obstacle is None or obstacle <= Obstacle.METHOD
+
+
 def find_needs(rule: Rule, attempt: Attempt) -> frozenset[Need]:
     """What the boundary has to do with an attempt that this rule allows."""
     if rule.plain and not rule.inside:

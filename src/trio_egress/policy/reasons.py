@@ -13,7 +13,7 @@ import attrs
 
 from trio_egress.model import Attempt, Call, Host, Need, Protocol, RuleLimits, render_authority
 from trio_egress.policy.addresses import describe_range
-from trio_egress.policy.budget import Limit, find_limit
+from trio_egress.policy.budget import explain_limit, find_limit
 from trio_egress.policy.denial import NEEDED, Denial
 from trio_egress.policy.destination import Within
 from trio_egress.policy.doors import OWN_PORTS, find_schemes
@@ -49,13 +49,24 @@ def explain_denial(denial: Denial, rule: Rule, attempt: Attempt) -> str:
     """One line; it begins with the rule that denies."""
     because = f": {rule.terms.reason}" if rule.terms.reason else ""
     if denial is Denial.YES:
-        return f"{rule.ref} denies it{because}"
+        return f"{rule.ref} denies it{_explain_strange_path(rule, attempt)}{because}"
     keys = [key for key in (*OF_REQUESTS, "protocol") if getattr(rule.terms, key) is not None]
     need = " and ".join(sorted(_WHY[need] for need in NEEDED[denial]))
     return (
         f"{rule.ref} denies some of what could be in this ({_quote(keys)}), and to tell needs {need}, which there is "
         f"not: a human can make the rule deny all of the host, or remove it{because}"
     )
+
+
+def _explain_strange_path(rule: Rule, attempt: Attempt) -> str:
+    """Why a path is denied that doesn't look like one of the rule's."""
+    if attempt.protocol is not Protocol.HTTP or (rule.terms.paths is None and rule.terms.git is None):
+        return ""
+    try:
+        parse_path(attempt.path or "")
+    except ValueError as error:
+        return f" because it could be one of its paths ({error})"
+    return ""
 
 
 def _explain_method(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
@@ -136,24 +147,7 @@ def _explain_time(rule: Rule, _attempt: Attempt, _moment: Moment) -> str:
 def _explain_limit(rule: Rule, attempt: Attempt, moment: Moment) -> str:
     limits = rule.terms.limits or RuleLimits()
     limit = find_limit(limits, moment.state.of(rule.ref.index), attempt, moment.now_us)
-    return explain_limit(limits, limit)
-
-
-def explain_limit(limits: RuleLimits, limit: Limit | None) -> str:
-    """What of a rule's limits is used up, and who can change it."""
-    match limit:
-        case Limit.REQUESTS:
-            said = f"allows {limits.requests}, and these are used up"
-        case Limit.CONNECTIONS:
-            said = f"allows {limits.connections} at once, and so many are open"
-        case Limit.BODY:
-            said = f"allows a body of at most {limits.body} bytes"
-        case Limit.BYTES_UP:
-            said = f"allows {limits.bytes_up} bytes up in the whole run, and these are used up"
-        case _:
-            said = f"allows {limits.bytes_down} bytes down in the whole run, and these are used up"
-    key = "bytes_down" if limit is None else limit.value
-    return f"{said}: a human can raise `limits.{key}`"
+    return "" if limit is None else explain_limit(limits, limit)
 
 
 def _explain_address(_rule: Rule, attempt: Attempt, _moment: Moment) -> str:
@@ -163,8 +157,12 @@ def _explain_address(_rule: Rule, attempt: Attempt, _moment: Moment) -> str:
     )
 
 
-def _explain_upgrade(rule: Rule, _attempt: Attempt, _moment: Moment) -> str:
-    return "doesn't allow WebSockets: a human can add `websocket = { enabled = true }` to the rule"
+def _explain_upgrade(_rule: Rule, _attempt: Attempt, moment: Moment) -> str:
+    if Need.WEBSOCKET not in moment.able:
+        return "doesn't allow an upgrade to websocket, and there is nothing here that could carry one"
+    return (
+        "doesn't allow an upgrade to websocket: a human can add `websocket = { enabled = true }` to the rule"
+    )
 
 
 def _explain_protocol(rule: Rule, attempt: Attempt, _moment: Moment) -> str:

@@ -9,6 +9,7 @@ A new key of an `[[egress]]` table is a field of Terms here, a line in `keys` th
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
 import attrs
 
@@ -107,6 +108,23 @@ def find_inside(terms: Terms) -> tuple[str, ...]:
     return tuple(found)
 
 
+_LOOKS = {
+    "query": ("query",),
+    "headers": ("headers",),
+    "git": ("query", "service"),
+    "graphql": ("calls",),
+    "jsonrpc": ("calls",),
+    "mcp": ("calls",),
+    "times": ("now_us",),
+    "limits": ("body_bytes", "now_us"),
+}
+
+
+def find_looks(terms: Terms) -> Iterator[str]:
+    """The facts of an attempt, or of its moment, that a rule hangs on and that a receipt has not anyway."""
+    return (fact for key, facts in _LOOKS.items() if getattr(terms, key) is not None for fact in facts)
+
+
 @attrs.frozen
 class Pin:
     """This host is at this address. `port` None: on any port. `address_port` None: on the port asked for."""
@@ -147,7 +165,8 @@ class Resolve:
 class Policy:
     """Everything that is allowed; what no rule allows is denied. And the agent's files, variables and limits.
 
-    `index` finds the rules that allow, `denials` those with `deny`.
+    `index` finds the rules that allow, `denials` those with `deny`. `looks_at`: the facts of an attempt, beyond the
+    usual ones, that some rule hangs on, so that receipts can have them.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -160,6 +179,12 @@ class Policy:
     index: Index[Rule] = attrs.field(init=False, eq=False, repr=False)
     denials: Index[Rule] | None = attrs.field(init=False, eq=False, repr=False)
     """None where no rule denies."""
+
+    looks_at: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
+
+    @looks_at.default
+    def _find_looks(self) -> frozenset[str]:
+        return frozenset(fact for rule in self.rules if not rule.plain for fact in find_looks(rule.terms))
 
     @index.default
     def _index_rules(self) -> Index[Rule]:

@@ -138,6 +138,12 @@ class Headers:
         return min((name for name in names if name.replace("_", "-") in self.forbidden), default=None)
 
 
+def find_service(query: str) -> str | None:
+    """The service of git that a query asks for, if it asks for nothing else."""
+    service = query.removeprefix("service=")
+    return service if service != query and service in SERVICES else None
+
+
 def _split_fields(call: Call) -> list[Call]:
     return [attrs.evolve(call, fields=(field,)) for field in call.fields] or [call]
 

@@ -18,7 +18,7 @@ async def answer_connect(agent: Peer, head: RequestHead, door: Door, gate: Gate)
 
     Raises PeerError when the agent doesn't take the answer, after a receipt of what it had asked for.
     """
-    judged = judge_connect(gate.policy, head, door)
+    judged = judge_connect(gate.policy, head, door, gate.ledger.moment())
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await refuse_request(agent, judged, gate)

@@ -138,18 +138,21 @@ async def _handle_stream(agent: Peer, door: Door, gate: Gate) -> None:
         case None:
             await _end_silently(agent, door, gate)
         case _:
-            await handle_tcp(agent, door, gate)
+            await handle_tcp(agent, door, gate, protocol)
 
 
 def _is_patient(door: Door, gate: Gate) -> bool:
     """Whether silence is waited out: a silent client is neither allowed a tunnel nor denied everything."""
-    return not judge_tcp(gate.policy, door).decision.allowed and may_speak_later(gate.policy, door)
+    moment = gate.ledger.moment()
+    if judge_tcp(gate.policy, door, moment).decision.allowed:
+        return False
+    return may_speak_later(gate.policy, door, moment)
 
 
 async def _end_silently(agent: Peer, door: Door, gate: Gate) -> None:
     """A connection that ended, or half-closed, without a byte. Where TCP is allowed, the upstream's word may be all
     that is wanted; elsewhere nothing is dialled, and the receipt says whether it could have been."""
-    best = judge_best(gate.policy, door)
+    best = judge_best(gate.policy, door, gate.ledger.moment())
     if best.decision.allowed and best.attempt.protocol is Protocol.TCP:
         await handle_tcp(agent, door, gate)
         return

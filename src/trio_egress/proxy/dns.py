@@ -103,7 +103,7 @@ class _Stub:
         except ValueError as error:
             reason = f"{query.name} is not a host name: {error}"
             return Name(query.name), Decision(False, Layer.MALFORMED, reason)
-        return host, decide(self.gate.policy, _attempt(host))
+        return host, decide(self.gate.policy, _attempt(host), self.gate.ledger.moment())
 
     def _count(self, host: Host, decision: Decision, rdtype: str) -> None:
         """One event for the tally. Where that has no room, it is an event of the rule, or of the layer."""

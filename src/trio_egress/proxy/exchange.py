@@ -12,7 +12,9 @@ from __future__ import annotations
 import trio
 
 from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.policy.budget import Limit
 from trio_egress.proxy.gate import Limits
+from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.relay import Meter, Patience, move
 from trio_egress.recorder import Flow
@@ -28,11 +30,24 @@ from trio_egress.wire.http1 import (
 
 
 class Exchange:
-    """Runs once. Afterwards `fault` is None for a clean end; `late` says that it was only time that ended it, and
-    `answerable` that the agent is there and has seen nothing of an answer; two more say which connections may go on."""
+    """Runs once. `account` is what the rule may still be used for; without `trailers` a request's end here.
+
+    Afterwards `fault` is None for a clean end; `late` says that it was only time that ended it, `cut` that a limit of
+    the rule did, and `answerable` that the agent is there and has seen nothing of an answer; two more say which
+    connections may go on.
+    """
 
     def __init__(
-        self, agent: Peer, side: AgentSide, upstream: Peer, request: RequestHead, flow: Flow, limits: Limits
+        self,
+        agent: Peer,
+        side: AgentSide,
+        upstream: Peer,
+        request: RequestHead,
+        flow: Flow,
+        limits: Limits,
+        *,
+        account: Account | None = None,
+        trailers: bool = True,
     ) -> None:
         self._agent = agent
         self._agent_side = side
@@ -42,9 +57,12 @@ class Exchange:
         self._flow = flow
         self._idle_seconds = limits.idle_seconds
         self._patience = Patience(limits.idle_seconds)
-        self._meter = Meter(flow, self._patience)
+        self._meter = Meter(flow, self._patience, account)
+        self._account = account
+        self._trailers = trailers
         self.fault: str | None = None
         self.late = False
+        self.cut = False
         self.answerable = True
         self._uploaded = False
         self.agent_stays = False
@@ -70,6 +88,8 @@ class Exchange:
             await self._agent.wait_word()
         except UpstreamError:
             pass  # it reads no more; its answer may be on its way all the same
+        except UsedUp as cut:
+            self._cut(cut, scope)
         except PeerError as fault:
             self._fail(str(fault), scope, agents=True)
 
@@ -79,7 +99,17 @@ class Exchange:
             agent.ahead = self._agent_side.leftover()
             await _pass_length(head, agent, upstream, body, self._meter.up)
         else:
-            await _pass_chunks(head, agent, self._agent_side, upstream, self._upstream_side, self._meter.up)
+            limit = _BodyLimit(self._account)
+            await _pass_chunks(
+                head,
+                agent,
+                self._agent_side,
+                upstream,
+                self._upstream_side,
+                self._meter.up,
+                limit,
+                self._trailers,
+            )
             agent.ahead = self._agent_side.leftover()
 
     async def _download(self, scope: trio.CancelScope) -> None:
@@ -96,6 +126,8 @@ class Exchange:
             await self._send_answer(head, answer)
             self.upstream_stays = self.upstream_stays and not self._upstream.ahead
             scope.cancel()
+        except UsedUp as cut:
+            self._cut(cut, scope)
         except BadMessage as fault:
             self._fail(f"the upstream's answer: {fault}", scope)
         except UpstreamError as fault:
@@ -132,11 +164,32 @@ class Exchange:
             await self._agent.send(self._agent_side.render_piece(raw), count)
         await self._agent.send(self._agent_side.render_end(Trailers()), count)
 
+    def _cut(self, cut: UsedUp, scope: trio.CancelScope) -> None:
+        self.cut = self.fault is None
+        self._fail(str(cut), scope)
+
     def _fail(self, fault: str, scope: trio.CancelScope, *, agents: bool = False) -> None:
         if self.fault is None:
             self.fault = fault
             self.answerable = self.answerable and not agents
         scope.cancel()
+
+
+class _BodyLimit:
+    """How long a body may be whose head doesn't say how long it is."""
+
+    def __init__(self, account: Account | None) -> None:
+        self._account = account
+        self._seen = 0
+
+    def add(self, size: int) -> None:
+        """Raises UsedUp for the piece with which it is too long."""
+        account = self._account
+        if account is None or account.body_bytes is None:
+            return
+        self._seen += size
+        if self._seen > account.body_bytes:
+            raise account.refuse(Limit.BODY)
 
 
 async def _pass_length(head: bytes, source: Peer, sink: Peer, length: int, count: Count) -> None:
@@ -155,15 +208,19 @@ async def _pass_chunks(
     sink: Peer,
     sink_side: AgentSide | UpstreamSide,
     count: Count,
+    limit: _BodyLimit | None = None,
+    trailers: bool = True,
 ) -> None:
     """A head and a chunked body, decoded and encoded again; what one read held goes out in one write."""
     out = [head]
     while True:
         match source_side.body():
             case bytes() as data:
+                if limit is not None:
+                    limit.add(len(data))
                 out.append(sink_side.render_piece(data))
             case Trailers() as end:
-                out.append(sink_side.render_end(end))
+                out.append(sink_side.render_end(end if trailers else Trailers()))
                 await sink.send(b"".join(out), count)
                 return
             case None:

@@ -1,21 +1,25 @@
 """What every connection of one run shares: the policy, the recorder, the names, and the limits.
 
 Rule 1: a limit is a number with its precedent, and there is no wait and no buffer without one.
-Rule 2: nothing here changes during a run.
+Rule 2: nothing here changes during a run but what the ledger says.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 
 from trio_egress.proxy.books import Books, Entries
+from trio_egress.proxy.ledger import Account, Ledger
 
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
+    from trio_egress.proxy.judge import Judgement
     from trio_egress.proxy.names import Names
-    from trio_egress.recorder import Recorder
+    from trio_egress.recorder import Flow, Recorder
 
 
 @attrs.frozen
@@ -86,6 +90,7 @@ class Gate:
     recorder: Recorder | Entries
     names: Names
     limits: Limits = Limits()
+    ledger: Ledger = attrs.field(factory=Ledger, kw_only=True)
     books: Books = attrs.field(kw_only=True)
 
     @books.default
@@ -93,3 +98,13 @@ class Gate:
         if isinstance(self.recorder, Entries):
             raise TypeError("a connection opens no books of its own")
         return Books(self.recorder)
+
+    @asynccontextmanager
+    async def open_flow(self, judged: Judgement) -> AsyncIterator[tuple[Flow, Account | None]]:
+        """Charge an allowed attempt and record its intent; its outcome when the body is left."""
+        attempt, decision = judged.attempt, judged.decision
+        with (
+            self.ledger.charge(attempt, decision, judged.moment) as account,
+            await self.recorder.allow(attempt, decision, judged.facts) as flow,
+        ):
+            yield flow, account

@@ -21,6 +21,7 @@ from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.exchange import Exchange
 from trio_egress.proxy.gate import Gate, Limits
 from trio_egress.proxy.judge import Door, Judgement, deny, judge_request, render_host
+from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.refusal import close_gently, refuse_request, render_failure
 from trio_egress.recorder import Flow
@@ -130,7 +131,7 @@ async def _refuse_malformed(session: _Session, fault: PeerError) -> None:
 async def _serve(session: _Session, side: AgentSide, head: RequestHead) -> bool:
     """One request; whether the connection goes on."""
     gate = session.gate
-    judged = judge_request(gate.policy, session.door, head)
+    judged = judge_request(gate.policy, session.door, head, gate.ledger.moment())
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         keep = head.persists and head.body == 0 and judged.decision.layer is not Layer.MALFORMED
@@ -138,8 +139,8 @@ async def _serve(session: _Session, side: AgentSide, head: RequestHead) -> bool:
             session.agent.ahead = side.leftover()
         await refuse_request(session.agent, judged, gate, keep=keep, with_body=head.method != "HEAD")
         return keep
-    with await gate.recorder.allow(judged.attempt, judged.decision, judged.facts) as flow:
-        after = await _forward(session, side, head, judged, flow)
+    async with gate.open_flow(judged) as (flow, account):
+        after = await _forward(session, side, head, judged, flow, account)
     match after:
         case _After.GO_ON:
             return True
@@ -147,6 +148,10 @@ async def _serve(session: _Session, side: AgentSide, head: RequestHead) -> bool:
             await close_gently(session.agent, gate.limits)
         case _After.RESET:
             session.agent.reset()
+        case UsedUp():
+            limited = attrs.evolve(deny(Layer.LIMIT, str(after)), rule=judged.decision.rule)
+            refusal = attrs.evolve(judged, decision=limited)
+            await refuse_request(session.agent, refusal, gate, with_body=head.method != "HEAD")
         case Undialled(blocked=True):
             refusal = attrs.evolve(judged, decision=deny(Layer.ADDRESS, after.reason))
             await refuse_request(session.agent, refusal, gate, with_body=head.method != "HEAD")
@@ -158,9 +163,14 @@ async def _serve(session: _Session, side: AgentSide, head: RequestHead) -> bool:
 
 
 async def _forward(
-    session: _Session, side: AgentSide, head: RequestHead, judged: Judgement, flow: Flow
-) -> _After | Undialled:
-    """An allowed request to its upstream and back. `Undialled` is what the agent is told instead of an answer."""
+    session: _Session,
+    side: AgentSide,
+    head: RequestHead,
+    judged: Judgement,
+    flow: Flow,
+    account: Account | None,
+) -> _After | Undialled | UsedUp:
+    """An allowed request to its upstream and back. `Undialled` and `UsedUp`: what the agent is told instead."""
     upstream = judged.decision.upstream
     if upstream is None:
         raise ValueError("an allowed request has no upstream")
@@ -170,7 +180,11 @@ async def _forward(
         flow.fail(way.reason, Layer.ADDRESS if way.blocked else None, blocked=way.blocked)
         return way
     flow.dialled(way.endpoint)
-    exchange = Exchange(session.agent, side, way.peer, head, flow, session.gate.limits)
+    # A field that a rule forbids must not come in the trailers, and nobody waits for those of a request.
+    trailers = "headers" not in session.gate.policy.looks_at
+    exchange = Exchange(
+        session.agent, side, way.peer, head, flow, session.gate.limits, account=account, trailers=trailers
+    )
     with contextlib.ExitStack() as stack:
         stack.enter_context(way.peer.sock)
         await exchange.run(render_host(head, judged.attempt))
@@ -181,7 +195,9 @@ async def _forward(
             way.peer.reset()
     if exchange.fault is None:
         return _After.GO_ON if exchange.agent_stays else _After.CLOSE
-    flow.fail(exchange.fault)
+    flow.fail(exchange.fault, Layer.LIMIT if exchange.cut else None)
+    if exchange.cut and exchange.answerable:
+        return UsedUp(exchange.fault)
     if exchange.answerable and (held is None or exchange.late):
         return Undialled(exchange.fault, late=exchange.late)
     return _After.RESET

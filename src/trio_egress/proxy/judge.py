@@ -15,17 +15,23 @@ import attrs
 
 from trio_egress.errors import PeerError
 from trio_egress.model import Attempt, Decision, Host, Layer, Protocol, Transport, render_authority
-from trio_egress.policy.engine import decide
+from trio_egress.policy.engine import decide, decide_some
 from trio_egress.policy.hosts import parse_host
+from trio_egress.policy.moment import NO_MOMENT, Moment
+from trio_egress.policy.paths import find_query_names
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.services import find_service
 from trio_egress.wire.http1 import RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
 
 HTTP_PORT = 80
 TLS_PORT = 443
 
+WEBSOCKET = "websocket"
 DROPPED_UPGRADES = ("h2c", "tls/")
 """Offers that a server may ignore, and never hears of (Apache's HttpClient makes one with every request)."""
+
+_HOST_FIELD = frozenset({"host"})
 
 
 @attrs.frozen
@@ -44,14 +50,17 @@ class Judgement:
     attempt: Attempt
     decision: Decision
     facts: Mapping[str, object] = attrs.field(factory=dict)
+    moment: Moment = NO_MOMENT
 
 
-def judge_tcp(policy: Policy, door: Door) -> Judgement:
-    """A tunnel of bytes that nobody can read."""
-    return _judge(policy, Attempt(door.transport, Protocol.TCP, door.host, door.port))
+def judge_tcp(
+    policy: Policy, door: Door, moment: Moment = NO_MOMENT, protocol: Protocol = Protocol.TCP
+) -> Judgement:
+    """A tunnel of bytes that nobody can read, `protocol` TCP, or SSH by its first ones."""
+    return _judge(policy, Attempt(door.transport, protocol, door.host, door.port), moment)
 
 
-def judge_tls(policy: Policy, door: Door, hello: ClientHello) -> Judgement:
+def judge_tls(policy: Policy, door: Door, hello: ClientHello, moment: Moment = NO_MOMENT) -> Judgement:
     """A TLS connection, by its ClientHello."""
     facts: dict[str, object] = {"alpn": list(hello.alpn)}
     if hello.server_name is not None:
@@ -62,34 +71,33 @@ def judge_tls(policy: Policy, door: Door, hello: ClientHello) -> Judgement:
     host = _name_of_hello(door, hello)
     if isinstance(host, Decision):
         return Judgement(attempt, host, facts)
-    return _judge(policy, attrs.evolve(attempt, host=host), {**facts, **_asked(door, host)})
+    return _judge(policy, attrs.evolve(attempt, host=host), moment, {**facts, **_asked(door, host)})
 
 
-def judge_request(policy: Policy, door: Door, head: RequestHead) -> Judgement:
-    """One HTTP request, by its target and Host."""
-    path = head.path.partition("?")[0] or None
-    attempt = Attempt(door.transport, Protocol.HTTP, door.host, door.port, head.method, path)
+def judge_request(policy: Policy, door: Door, head: RequestHead, moment: Moment = NO_MOMENT) -> Judgement:
+    """One HTTP request, by its target, its Host, and what else its head says."""
+    wanted = [upgrade for upgrade in head.upgrades if not upgrade.startswith(DROPPED_UPGRADES)]
+    attempt = _read_attempt(door, head, websocket=wanted == [WEBSOCKET])
+    facts = _read_facts(policy, attempt)
     try:
         told = _told(head)
     except (PeerError, ValueError) as error:
-        return Judgement(attempt, deny(Layer.MALFORMED, str(error)))
+        return Judgement(attempt, deny(Layer.MALFORMED, str(error)), facts)
     target = _target_of_forward(head, told) if door.transport is Transport.FORWARD else _target(door, told)
     if isinstance(target, Decision):
-        return Judgement(attempt, target)
+        return Judgement(attempt, target, facts)
     host, port = target
     attempt = attrs.evolve(attempt, host=host, port=port)
     if head.scheme not in (None, "http"):
         reason = f"{head.scheme}:// is not spoken to a proxy in the clear: a client asks for it by CONNECT"
-        return Judgement(attempt, deny(Layer.PROTOCOL, reason))
-    wanted = [upgrade for upgrade in head.upgrades if not upgrade.startswith(DROPPED_UPGRADES)]
-    if wanted:
-        return Judgement(
-            attempt, deny(Layer.PROTOCOL, f"an upgrade to {', '.join(wanted)} can't be inspected")
-        )
-    return _judge(policy, attempt, _asked(door, host))
+        return Judgement(attempt, deny(Layer.PROTOCOL, reason), facts)
+    if wanted and not attempt.websocket:
+        reason = f"an upgrade to {', '.join(wanted)} can't be inspected"
+        return Judgement(attempt, deny(Layer.PROTOCOL, reason), facts)
+    return _judge(policy, attempt, moment, {**facts, **_asked(door, host)})
 
 
-def judge_connect(policy: Policy, head: RequestHead, door: Door) -> Judgement:
+def judge_connect(policy: Policy, head: RequestHead, door: Door, moment: Moment = NO_MOMENT) -> Judgement:
     """A CONNECT, before anything inside is known: by TLS, or by the protocol that the policy allows there instead."""
     attempt = Attempt(Transport.CONNECT, Protocol.TLS, door.host, door.port, "CONNECT")
     try:
@@ -100,30 +108,60 @@ def judge_connect(policy: Policy, head: RequestHead, door: Door) -> Judgement:
     if port is None or head.body != 0:
         return Judgement(attempt, deny(Layer.MALFORMED, "CONNECT needs `host:port` and has no body"))
     inside = Door(Transport.CONNECT, host, port)
-    asked = _judge(policy, Attempt(Transport.CONNECT, Protocol.TLS, host, port))
+    asked = _judge(policy, Attempt(Transport.CONNECT, Protocol.TLS, host, port), moment)
     if asked.decision.allowed or asked.decision.layer is Layer.INTERCEPTION:
         return asked
-    best = judge_best(policy, inside)
+    best = judge_best(policy, inside, moment)
     return best if best.decision.allowed else asked
 
 
-def judge_best(policy: Policy, door: Door) -> Judgement:
-    """The first of TCP, TLS and HTTP that the policy allows through this door; else TCP's denial."""
-    tcp = judge_tcp(policy, door)
-    tls = _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.TLS))
-    requests = (
-        _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.HTTP, method=method))
-        for rule in policy.index.find(door.host)
-        for method in sorted(rule.terms.methods or ("GET",))
-    )
-    return next((judged for judged in (tcp, tls, *requests) if judged.decision.allowed), tcp)
+def judge_best(policy: Policy, door: Door, moment: Moment = NO_MOMENT) -> Judgement:
+    """The first of TCP, SSH, TLS and some HTTP request that the policy allows through this door; else TCP's denial."""
+    tcp, ssh = (judge_tcp(policy, door, moment, protocol) for protocol in (Protocol.TCP, Protocol.SSH))
+    tls = _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.TLS), moment)
+    asking = attrs.evolve(tcp.attempt, protocol=Protocol.HTTP)
+    http = Judgement(asking, decide_some(policy, asking, moment))
+    return next((judged for judged in (tcp, ssh, tls, http) if judged.decision.allowed), tcp)
 
 
-def may_speak_later(policy: Policy, door: Door) -> bool:
+def may_speak_later(policy: Policy, door: Door, moment: Moment = NO_MOMENT) -> bool:
     """Whether a client that is silent could still say something that opens a way: a name, or a request."""
     if isinstance(door.host, (IPv4Address, IPv6Address)) and door.port in (HTTP_PORT, TLS_PORT):
         return True
-    return judge_best(policy, door).decision.allowed
+    return judge_best(policy, door, moment).decision.allowed
+
+
+def _read_attempt(door: Door, head: RequestHead, *, websocket: bool) -> Attempt:
+    """What a request says of itself, but for where it goes."""
+    path, _, query = head.path.partition("?")
+    return Attempt(
+        door.transport,
+        Protocol.HTTP,
+        door.host,
+        door.port,
+        head.method,
+        path or None,
+        websocket=websocket,
+        query=find_query_names(query),
+        headers=_HOST_FIELD.union(name.decode("ascii").lower() for name, _ in head.fields),
+        service=find_service(query),
+        body_bytes=head.body if isinstance(head.body, int) else None,
+        calls=() if head.body == 0 and not query else None,
+    )
+
+
+def _read_facts(policy: Policy, attempt: Attempt) -> dict[str, object]:
+    """What the policy looks at of a request beside method and path: names, in order, and no value."""
+    facts: dict[str, object] = {"websocket": True} if attempt.websocket else {}
+    if "query" in policy.looks_at:
+        facts["query"] = sorted(attempt.query or ())
+    if "headers" in policy.looks_at:
+        facts["headers"] = sorted(attempt.headers or ())
+    if "service" in policy.looks_at and attempt.service is not None:
+        facts["service"] = attempt.service
+    if "body_bytes" in policy.looks_at and attempt.body_bytes is not None:
+        facts["body_bytes"] = attempt.body_bytes
+    return facts
 
 
 def deny(layer: Layer, reason: str) -> Decision:
@@ -140,8 +178,16 @@ def render_host(head: RequestHead, attempt: Attempt) -> str:
     return authority.removesuffix(f":{HTTP_PORT}") if attempt.port == HTTP_PORT else authority
 
 
-def _judge(policy: Policy, attempt: Attempt, facts: Mapping[str, object] | None = None) -> Judgement:
-    return Judgement(attempt, decide(policy, attempt), facts or {})
+def _judge(
+    policy: Policy, attempt: Attempt, moment: Moment, facts: Mapping[str, object] | None = None
+) -> Judgement:
+    decision = decide(policy, attempt, moment)
+    more: dict[str, object] = {}
+    if "now_us" in policy.looks_at and moment.now_us is not None:
+        more["judged_us"] = moment.now_us
+    if decision.needs:
+        more["needs"] = sorted(need.value for need in decision.needs)
+    return Judgement(attempt, decision, {**(facts or {}), **more}, moment)
 
 
 def _asked(door: Door, host: Host) -> Mapping[str, object]:

@@ -23,9 +23,27 @@ READ_BYTES = 64 * 1024
 OUR_FAULTS = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP})
 """What send, recv, shutdown and splice report when the caller is wrong (`man 2 send`); the rest is the peer's."""
 
-Count = Callable[[int], None]
-"""Told how many bytes the kernel has just taken for the receiving side."""
 
+class Count:
+    """What is told, one way of a connection: how many bytes the kernel has just taken for the receiving side.
+
+    `claim` is asked before they go; every claim is followed by one `took`.
+    """
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell = tell
+
+    def claim(self, wanted: int) -> int:
+        """How many of so many bytes may go now, at least one. Raises UsedUp where none may."""
+        return wanted
+
+    def took(self, _claimed: int, sent: int) -> None:
+        """Of the claimed bytes so many went."""
+        if sent:
+            self._tell(sent)
+
+
+_UNCOUNTED = Count(lambda _sent: None)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -85,14 +103,16 @@ class Peer:
     async def send(self, raw: bytes, count: Count | None = None) -> None:
         """All of `raw`; `count` hears of each part when the kernel has it, also when the rest fails."""
         rest = memoryview(raw)
+        count = count or _UNCOUNTED
         while rest:
+            claimed, sent = count.claim(len(rest)), 0
             try:
-                sent = await self.sock.send(rest)
+                sent = await self.sock.send(rest[:claimed])
             except OSError as error:
                 raise self.blame_for(error) from None
+            finally:
+                count.took(claimed, sent)
             rest = rest[sent:]
-            if count is not None:
-                count(sent)
 
     def end(self) -> None:
         """Say that nothing more comes from here (a half-close)."""

@@ -92,7 +92,9 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
             usual = usual or (attempt.protocol is Protocol.TLS and attempt.port == 443)
             name = str(attempt.host) if usual else render_authority(attempt.host, attempt.port)
             return f'a person can add `[[egress]]` with `destination = "{name}"` to {policy}'
-        case Layer.NAME_MISMATCH | Layer.MALFORMED | Layer.LIMIT:
+        case Layer.NAME_MISMATCH | Layer.MALFORMED:
+            return "the client has to change: no policy allows this"
+        case Layer.LIMIT if decision.rule is None:
             return "the client has to change: no policy allows this"
         case Layer.ADDRESS:
             return f"a person can set `allow_private = true` on the rule, or pin the host in `[resolve]`, in {policy}"

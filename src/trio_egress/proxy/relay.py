@@ -14,11 +14,14 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import trio
 
 from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.model import Layer
+from trio_egress.policy.budget import Limit
+from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.peer import READ_BYTES, Count, Peer
 from trio_egress.recorder import Flow
 
@@ -56,28 +59,52 @@ class Patience:
 
 
 class Meter:
-    """Counts a flow's bytes in both directions and keeps its patience alive."""
+    """Counts a flow's bytes in both directions and keeps its patience alive; with an account, none goes uncharged."""
 
-    def __init__(self, flow: Flow, patience: Patience) -> None:
+    def __init__(self, flow: Flow, patience: Patience, account: Account | None = None) -> None:
         self._flow = flow
         self._patience = patience
+        self.up = _open_count(self._tell_up, account, Limit.BYTES_UP)
+        self.down = _open_count(self._tell_down, account, Limit.BYTES_DOWN)
 
-    def up(self, moved: int) -> None:
+    def _tell_up(self, moved: int) -> None:
         self._flow.bytes_up += moved
         self._patience.touch()
 
-    def down(self, moved: int) -> None:
+    def _tell_down(self, moved: int) -> None:
         self._flow.bytes_down += moved
         self._patience.touch()
 
 
-async def relay(agent: Peer, upstream: Peer, flow: Flow, idle_seconds: float) -> str | None:
+class _ChargedCount(Count):
+    """One that a rule's budget is behind."""
+
+    def __init__(self, tell: Callable[[int], None], account: Account, limit: Limit) -> None:
+        super().__init__(tell)
+        self._account = account
+        self._limit = limit
+
+    def claim(self, wanted: int) -> int:
+        return self._account.claim(self._limit, wanted)
+
+    def took(self, claimed: int, sent: int) -> None:
+        self._account.settle(self._limit, claimed, sent)
+        super().took(claimed, sent)
+
+
+def _open_count(tell: Callable[[int], None], account: Account | None, limit: Limit) -> Count:
+    return Count(tell) if account is None else _ChargedCount(tell, account, limit)
+
+
+async def relay(
+    agent: Peer, upstream: Peer, flow: Flow, idle_seconds: float, account: Account | None = None
+) -> str | None:
     """Carry both directions until both have ended. Returns why it ended early, or None for a clean end.
 
     After an early end both sockets are still open: the caller resets them, so that neither takes it for a clean one.
     """
     patience = Patience(idle_seconds)
-    meter = Meter(flow, patience)
+    meter = Meter(flow, patience, account)
     ending: list[str] = []
 
     async def carry(source: Peer, sink: Peer, count: Count) -> None:
@@ -86,6 +113,10 @@ async def relay(agent: Peer, upstream: Peer, flow: Flow, idle_seconds: float) ->
             sink.end()
         except (PeerError, UpstreamError) as fault:
             ending.append(str(fault))
+            nursery.cancel_scope.cancel()
+        except UsedUp as cut:
+            flow.fail(str(cut), Layer.LIMIT)
+            ending.append(str(cut))
             nursery.cancel_scope.cancel()
 
     with patience.scope:
@@ -157,9 +188,14 @@ async def _splice_out(out: int, sink: Peer, held: int, count: Count) -> None:
     """Empty the pipe into the sink."""
     turn = _share_turn()
     while held:
+        sent = 0
         try:
             async with turn:
-                sent = os.splice(out, sink.sock.fileno(), held, flags=_FLAGS)
+                claimed = count.claim(held)
+                try:
+                    sent = os.splice(out, sink.sock.fileno(), claimed, flags=_FLAGS)
+                finally:
+                    count.took(claimed, sent)
         except BlockingIOError:
             await trio.lowlevel.wait_writable(sink.sock)
             continue
@@ -170,7 +206,6 @@ async def _splice_out(out: int, sink: Peer, held: int, count: Count) -> None:
             await sink.send(raw, count)
             held -= len(raw)
             continue
-        count(sent)
         held -= sent
 
 

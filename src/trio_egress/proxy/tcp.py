@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_egress.errors import UpstreamError
-from trio_egress.model import Layer
+from trio_egress.model import Layer, Protocol
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, judge_tcp
@@ -11,9 +11,9 @@ from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.relay import relay
 
 
-async def handle_tcp(agent: Peer, door: Door, gate: Gate) -> None:
-    """A connection that speaks neither TLS nor HTTP. Its refusal is a reset."""
-    judged = judge_tcp(gate.policy, door)
+async def handle_tcp(agent: Peer, door: Door, gate: Gate, protocol: Protocol = Protocol.TCP) -> None:
+    """A connection that speaks neither TLS nor HTTP: SSH, or `protocol` TCP. Its refusal is a reset."""
+    judged = judge_tcp(gate.policy, door, gate.ledger.moment(), protocol)
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         agent.reset()
@@ -29,7 +29,7 @@ async def open_tunnel(agent: Peer, judged: Judgement, gate: Gate) -> Undialled |
     """
     if judged.decision.upstream is None:
         raise ValueError("an allowed attempt has no upstream")
-    with await gate.recorder.allow(judged.attempt, judged.decision, judged.facts) as flow:
+    async with gate.open_flow(judged) as (flow, account):
         dialled = await dial(judged.decision.upstream, gate.limits)
         if isinstance(dialled, Undialled):
             flow.fail(dialled.reason, Layer.ADDRESS if dialled.blocked else None, blocked=dialled.blocked)
@@ -37,7 +37,7 @@ async def open_tunnel(agent: Peer, judged: Judgement, gate: Gate) -> Undialled |
         flow.dialled(dialled.endpoint)
         with dialled.sock:
             upstream = Peer(dialled.sock, UpstreamError)
-            ending = await relay(agent, upstream, flow, gate.limits.tunnel_idle_seconds)
+            ending = await relay(agent, upstream, flow, gate.limits.tunnel_idle_seconds, account)
             if ending is not None:
                 flow.fail(ending)
                 upstream.reset()

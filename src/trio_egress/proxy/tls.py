@@ -22,7 +22,7 @@ async def handle_tls(agent: Peer, door: Door, gate: Gate) -> None:
         await gate.recorder.refuse(attempt, deny(Layer.MALFORMED, str(fault)))
         agent.reset()
         return
-    judged = judge_tls(gate.policy, door, hello)
+    judged = judge_tls(gate.policy, door, hello, gate.ledger.moment())
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await refuse_tls(agent, judged.decision, gate.limits)

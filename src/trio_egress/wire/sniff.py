@@ -4,7 +4,7 @@ It judges nothing: a wrong guess can cost a connection and cannot open one, beca
 name, and a rule that restricts methods opens nothing but HTTP.
 
 Rule 1: at most SNIFF_BYTES are needed, and more bytes never change an answer.
-Rule 2: whatever is neither a TLS handshake nor the start of an HTTP request line is TCP.
+Rule 2: whatever is neither a TLS handshake nor the start of an HTTP request line or of SSH is TCP.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _METHOD = rb"[A-Z][A-Z-]{0,16}"
 _REQUEST = re.compile(rb"CONNECT [!-~]|" + _METHOD + rb" (?:[/*]|(?i:https?:))")
 _UNDECIDED = re.compile(rb"(?:" + _METHOD + rb"(?: (?i:h(?:t(?:t(?:ps?)?)?)?)?)?)?")
 _HANDSHAKE = b"\x16\x03"
+_SSH = b"SSH-"
+"""RFC 4253 4.2: a client's first bytes, without any line before them."""
 
 
 def sniff(raw: bytes) -> Protocol | None:
@@ -30,6 +32,8 @@ def sniff(raw: bytes) -> Protocol | None:
         return Protocol.TLS
     if _REQUEST.match(raw):
         return Protocol.HTTP
+    if raw.startswith(_SSH):
+        return Protocol.SSH
     if raw == _HANDSHAKE[:1] or _UNDECIDED.fullmatch(raw):
         return None
     return Protocol.TCP
