@@ -39,6 +39,7 @@ class Transport(enum.Enum):
     CONNECT = "connect"
     DNS = "dns"
     PACKET = "packet"
+    SYSCALL = "syscall"
 
 
 @attrs.frozen

@@ -101,7 +101,7 @@ class Recorder:
         facts: Facts | None = None,
         transport: Transport = Transport.PACKET,
     ) -> None:
-        """Record `count` packets, or connections, that the kernel dropped on their way to `target`."""
+        """Record `count` packets, connections or system calls that the kernel refused; `target` is where or what."""
         self._append(
             Draft(
                 action_id=_action_id(),

@@ -103,6 +103,17 @@ def test_refused_packets_are_counted_by_the_kernels_own_word(counter: str) -> No
     assert settle(books) == {counter: -2}
 
 
+def test_refused_calls_are_counted_by_their_receipts_alone() -> None:
+    books = feed(
+        ("syscall", {"call": "unshare", "count": 3}),
+        ("syscall", {"call": "socket", "count": 2}),
+        ("packet", {"counter": "syscall", "count": 100}),
+    )
+    assert settle(books, syscall=5) == {}
+    assert settle(books, syscall=6) == {"syscall": 1}
+    assert settle(books, syscall=4) == {"syscall": -1}
+
+
 def test_what_a_queue_lost_must_be_what_it_counted_as_lost() -> None:
     books = feed(
         ("packet", {"counter": "udp", "count": 5, "lost": "log"}),
@@ -130,7 +141,8 @@ def test_more_may_be_lost_on_the_way_than_anybody_missed_but_not_less() -> None:
         ("packet", {"counter": "banana", "count": 1}),
         ("packet", {"count": 1}),
         ("packet", {"counter": "udp"}),
-        ("syscall", {"connection": 1, "counter": "udp", "count": 1}),
+        ("syscall", {"connection": 1, "counter": "udp"}),
+        ("syscall", {"count": "1"}),
         ("dns", {"count": 1}),
         ("dns", {"over": "udp", "lost": "elsewhere"}),
     ],
@@ -190,6 +202,9 @@ def busy_chain() -> list[bytes]:
     scribe.block(transport="dns", facts={"over": "udp", "count": 6, "lost": "queue"})
     scribe.block(transport="packet", facts={"counter": "udp", "count": 70})
     scribe.block(transport="packet", facts={"counter": "udp", "count": 30, "lost": "log"})
+    scribe.block(
+        transport="syscall", target="syscall:mount", facts={"call": "mount", "errno": "EPERM", "count": 8}
+    )
     counts = {
         "redirected": 2,
         "proxy": 1,
@@ -198,6 +213,7 @@ def busy_chain() -> list[bytes]:
         "udp": 100,
         "dns_lost": 6,
         "log_lost": 30,
+        "syscall": 8,
     }
     return scribe.close(facts=render_counters(**counts)).lines
 
@@ -236,7 +252,7 @@ def test_a_chain_with_some_of_everything_balances() -> None:
     assert played.findings.kept == []
     assert played.balance is not None
     assert played.balance.is_even
-    assert played.balance.events == 2 + 1 + 4 + 11 + 100
+    assert played.balance.events == 2 + 1 + 4 + 11 + 100 + 8
 
 
 @pytest.mark.parametrize("name", [name for name in COUNTERS if name != "way_lost"])
@@ -245,7 +261,9 @@ def test_a_counter_that_says_more_than_the_receipts_is_found(name: str, by: int)
     assert codes(replay(rewrite(busy_chain(), {LAST: changing_counter(name, by)}))) == [f"balance.{name}"]
 
 
-@pytest.mark.parametrize("name", ["redirected", "proxy", "dns_tcp", "dns_udp", "udp", "dns_lost", "log_lost"])
+@pytest.mark.parametrize(
+    "name", ["redirected", "proxy", "dns_tcp", "dns_udp", "udp", "dns_lost", "log_lost", "syscall"]
+)
 def test_a_counter_that_says_less_than_the_receipts_is_found(name: str) -> None:
     assert codes(replay(rewrite(busy_chain(), {LAST: changing_counter(name, -1)}))) == [f"balance.{name}"]
 
@@ -260,6 +278,7 @@ def test_a_counter_that_says_less_than_the_receipts_is_found(name: str) -> None:
         (8, ["balance.dns_lost", "balance.dns_udp"]),
         (9, ["balance.udp"]),
         (10, ["balance.log_lost", "balance.udp"]),
+        (11, ["balance.syscall"]),
     ],
 )
 def test_a_receipt_that_its_signer_left_out_is_found(index: int, found: list[str]) -> None:
@@ -281,6 +300,7 @@ def test_a_receipt_of_a_connection_that_has_others_may_be_missing() -> None:
         (3, "connection", 99, "balance.redirected"),
         (6, "connections", 5, "balance.dns_tcp"),
         (10, "lost", "queue", "balance.dns_lost"),
+        (11, "count", 7, "balance.syscall"),
     ],
 )
 def test_a_count_that_its_signer_changed_is_found(index: int, name: str, value: object, found: str) -> None:
@@ -289,7 +309,7 @@ def test_a_count_that_its_signer_changed_is_found(index: int, name: str, value: 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("connection", -1), ("connections", "2"), ("counter", 5), ("lost", True), ("count", -7)],
+    [("connection", -1), ("connections", "2"), ("counter", 5), ("lost", True), ("count", -7), ("errno", 1)],
 )
 def test_facts_of_the_books_have_their_types(name: str, value: object) -> None:
     assert codes(replay(rewrite(busy_chain(), {9: setting_fact(name, value)}))) == ["ext.fact"]
@@ -341,7 +361,7 @@ def report_of(played: Replay) -> str:
 
 
 def test_the_report_says_in_one_line_whether_the_books_balance() -> None:
-    even = "balanced: the kernel counted 118, the receipts tell of each; unexplained 0"
+    even = "balanced: the kernel counted 126, the receipts tell of each; unexplained 0"
     assert f"  books       {even}\n" in report_of(replay(busy_chain()))
     odd = replay(rewrite(busy_chain(), {LAST: changing_counter("udp", 3)}))
     assert "  books       NOT BALANCED: unexplained 3 (udp +3)\n" in report_of(odd)
@@ -378,7 +398,7 @@ def test_the_summary_has_a_table_of_what_was_counted() -> None:
     assert "## Books\n" in text
     assert "| UDP datagrams refused | 100 | 100 | 0 |" in text
     assert "| ICMP packets refused" not in text
-    assert "\nbalanced: the kernel counted 118, the receipts tell of each; unexplained 0.\n" in text
+    assert "\nbalanced: the kernel counted 126, the receipts tell of each; unexplained 0.\n" in text
     assert "| 103 | 100 | 3 |" in summarize(rewrite(busy_chain(), {LAST: changing_counter("udp", 3)}))
     assert "The kernel counted nothing." in summarize(Scribe().open().close().lines)
     assert "never stood" in summarize(Scribe().open().close("refused", books=False).lines)

@@ -10,6 +10,7 @@ from trio_egress.kernel.selftest import list_probes
 GOOD = {
     **{name: "denied:EPERM" if expected == DENIED else expected for name, expected in EXPECTED.items()},
     "processes": "2",
+    "refused_calls": "notified",
 }
 
 
@@ -36,4 +37,13 @@ def test_a_refusal_by_something_else_than_the_filter_is_wrong(probe: str) -> Non
 
 
 def test_every_probe_is_judged_and_every_judged_one_is_a_probe() -> None:
-    assert set(list_probes({})) == set(GOOD)
+    assert {*list_probes({}), "refused_calls"} == set(GOOD)
+
+
+def test_a_kernel_that_cannot_notify_is_told_and_not_wrong() -> None:
+    assert find_wrong({**GOOD, "refused_calls": "unsupported:EBUSY"}) == ()
+
+
+def test_a_listener_that_heard_nothing_of_the_probes_is_wrong() -> None:
+    (wrong,) = find_wrong({**GOOD, "refused_calls": "not notified"})
+    assert str(wrong) == "refused_calls: not notified, expected notified, or unsupported: with the reason"

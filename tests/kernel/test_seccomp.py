@@ -17,14 +17,13 @@ import pytest
 
 import trio_egress
 from trio_egress.errors import SandboxError
-from trio_egress.kernel import seccomp
+from trio_egress.kernel import calls, seccomp
+from trio_egress.kernel.calls import MACHINES, MODES, REFUSED
 from trio_egress.kernel.seccomp import (
     ALLOW,
     ERRNO,
     KILL_PROCESS,
-    MACHINES,
-    MODES,
-    REFUSED,
+    USER_NOTIF,
     Goto,
     Jump,
     Label,
@@ -152,6 +151,54 @@ def test_upper_halves_of_arguments_change_nothing(machine: str) -> None:
         for place in range(len(arguments)):
             disguised = [a | HIGH if i == place else a for i, a in enumerate(arguments)]
             assert run_filter(program, facts.audit_arch, number, *disguised) == plain
+
+
+def judge_twice(machine: str, number: int, *words: int) -> tuple[int, int]:
+    arch = MACHINES[machine].audit_arch
+    plain, notifying = seccomp.build_filter(machine), seccomp.build_filter(machine, notify=True)
+    return run_filter(plain, arch, number, *words), run_filter(notifying, arch, number, *words)
+
+
+def assert_same_answer(machine: str, number: int, *words: int) -> None:
+    """What the kernel would answer by itself is what PID 1 answers, or both let it by."""
+    plain, notifying = judge_twice(machine, number, *words)
+    if notifying == USER_NOTIF:
+        padded = [*words, *[0] * (6 - len(words))]
+        assert plain == ERRNO | calls.explain(MACHINES[machine], number, padded).errno, (number, words)
+    else:
+        assert plain == notifying, (number, words)
+
+
+def test_who_is_notified_gives_the_answer_of_the_kernel(machine: str) -> None:
+    facts = MACHINES[machine]
+    for number in range(1024):
+        assert_same_answer(machine, number, *[~0] * 6)
+    protocols = [0, 1, 2, 6, 12, 15, 16, 17, 132, 262]
+    for family, kind, protocol in itertools.product(range(50), range(16), protocols):
+        assert_same_answer(machine, facts.socket, family, kind, protocol)
+        assert_same_answer(machine, facts.socketpair, family, kind, protocol)
+    for flag in NAMESPACE_FLAGS.values():
+        assert_same_answer(machine, facts.clone, flag | signal.SIGCHLD)
+    for command in range(0x5400, 0x5500):
+        assert_same_answer(machine, facts.ioctl, 0, command)
+
+
+def test_all_that_is_refused_is_notified_but_what_programs_ask_as_a_matter_of_course(machine: str) -> None:
+    facts = MACHINES[machine]
+    for number in refused_numbers(machine):
+        assert judge_twice(machine, number) == (EPERM, USER_NOTIF)
+    assert judge_twice(machine, facts.clone3) == (ENOSYS, ENOSYS)
+    assert judge_twice(machine, facts.socket, 16, 3, 15) == (NO_FAMILY, NO_FAMILY)
+    for others in ((16, 3, 12), (17, 3, 768), (38, 5, 0)):
+        assert judge_twice(machine, facts.socket, *others) == (NO_FAMILY, USER_NOTIF)
+    assert judge_twice(machine, facts.socket, 2, 3, 1) == (EPERM, USER_NOTIF)
+    assert judge_twice(machine, facts.socket, 2, 1, 132) == (NO_PROTOCOL, USER_NOTIF)
+
+
+def test_another_architecture_is_killed_by_the_filter_that_notifies_too() -> None:
+    program = seccomp.build_filter("x86_64", notify=True)
+    assert run_filter(program, 0x4000_0003, 1) == KILL_PROCESS
+    assert run_filter(program, MACHINES["x86_64"].audit_arch, 0x4000_0001) == KILL_PROCESS
 
 
 def test_socketpair_is_unix_only(machine: str) -> None:

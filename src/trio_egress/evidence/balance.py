@@ -1,7 +1,7 @@
 """What the kernel counted, held against what the receipts tell: for each counter of the close receipt one row.
 
-Fed each receipt of one pass. The kernel counts by rules of its own and knows nothing of receipts, so an event that
-left no receipt, or a receipt that was left out before it was signed, shows as a difference.
+Fed each receipt of one pass. The kernel, and of refused calls PID 1, counts by rules of its own and knows nothing of
+receipts, so an event that left no receipt, or a receipt that was left out before it was signed, shows as a difference.
 
 Rule 1: a row balances when nothing in it is unexplained; the books do when every row does and none is missing.
 Rule 2: connections are told apart by their numbers, so that several receipts of one are one connection.
@@ -19,6 +19,7 @@ CONNECTIONS = 1 << 26
 """Highest number of a connection: 8 MiB of bits. A run that opens a thousand a second gets there in 18 hours."""
 
 REDIRECTED, PROXY, DNS_TCP, DNS_UDP = "redirected", "proxy", "dns_tcp", "dns_udp"
+SYSCALL = "syscall"
 DROPPED = ("udp", "icmp", "icmpv6", "tcp", "other", "membership")
 LOST = {"log": "log_lost", "queue": "dns_lost", "way": "way_lost"}
 """Where something was lost, as its receipt says, and the counter of that place."""
@@ -37,6 +38,7 @@ COUNTERS: Mapping[str, str] = {
     "tcp": "TCP packets refused",
     "other": "other packets refused",
     "membership": "reports of multicast groups dropped",
+    SYSCALL: "system calls refused",
     "log_lost": "refused packets told only in sums",
     "dns_lost": "DNS datagrams that found no room",
     WAY_LOST: "packets lost inside the sandbox, at most",
@@ -78,7 +80,7 @@ class Balance:
 
     @property
     def events(self) -> int:
-        """Connections, datagrams and packets that were counted where they entered."""
+        """Connections, datagrams, packets and calls that were counted where they entered."""
         return sum(row.counted for row in self.rows if row.counter not in LOST.values())
 
 
@@ -101,6 +103,8 @@ class Books:
         counter = facts.get("counter")
         if transport == "packet" and counter in DROPPED:
             self._counts[str(counter)] += _count(facts, "count")
+        if transport == SYSCALL:
+            self._counts[SYSCALL] += _count(facts, "count")
         lost = LOST.get(str(facts.get("lost")))
         if lost is not None:
             self._counts[lost] += _count(facts, "count")

@@ -62,6 +62,7 @@ CODES: Mapping[str, str] = {
     "balance.tcp": "refused TCP packets and their receipts do not balance",
     "balance.other": "other refused packets and their receipts do not balance",
     "balance.membership": "dropped group reports and their receipts do not balance",
+    "balance.syscall": "refused system calls and their receipts do not balance",
     "balance.log_lost": "more or less is told in sums alone than the log had no room for",
     "balance.dns_lost": "more or less is recorded as lost by the DNS queue than it lost",
     "balance.way_lost": "more is recorded as lost inside the sandbox than was lost there",

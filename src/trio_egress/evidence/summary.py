@@ -13,7 +13,7 @@ from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, render_balance
 
-ROWS = 13
+ROWS = 14
 """Rows of a table: more would not fit a screen; and every counter of the books."""
 
 _CELL_CHARS = 100

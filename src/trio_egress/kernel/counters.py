@@ -17,6 +17,9 @@ LOG_LOST, DNS_LOST, WAY_LOST, INTERFACE = "log_lost", "dns_lost", "way_lost", "i
 dropped between a rule that let them by and a socket (`lo` was overrun, connection tracking saw two at once); and what
 `lo` has carried, both ways."""
 
+REFUSED_CALLS = "syscall"
+"""System calls of which PID 1 was notified, by its own count (kernel/notify.py): read with no others."""
+
 Counters = dict[str, tuple[int, int]]
 """By name: packets (or connections, messages), and bytes where the kernel counts those too, else 0."""
 

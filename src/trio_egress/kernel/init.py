@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import select
 import signal
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trio_egress.kernel import landlock, limits, rights, selftest, syscalls
+from trio_egress.kernel import landlock, limits, notify, rights, selftest, syscalls
+from trio_egress.kernel.notify import Filters, Listener
 from trio_egress.kernel.watch import Reached, Watch
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ PASSED_ON = (
 )
 
 
-def main(plan: dict[str, Any], control: Control, seccomp: bytes, terminal: int | None) -> NoReturn:
+def main(plan: dict[str, Any], control: Control, filters: Filters, terminal: int | None) -> NoReturn:
     try:
         syscalls.set_parent_death_signal(signal.SIGKILL)
         syscalls.set_dumpable(False)
@@ -45,15 +46,18 @@ def main(plan: dict[str, Any], control: Control, seccomp: bytes, terminal: int |
         limits.limit_numbers(plan["resources"])
         control.tell("ready")
         while (message := control.hear())["step"] == "probe":
-            probe(plan, control, seccomp, message["targets"])
+            if probe(plan, control, filters, message["targets"]):
+                filters = filters._replace(
+                    refusing=None
+                )  # the agent gets what was measured, or does not start
         if message["step"] != "go":
             raise RuntimeError(f"expected 'go' from the supervisor, not {message['step']!r}")
         wake = watch_children()
-        agent = start_agent(plan, control, seccomp, terminal)
+        agent, listener = start_agent(plan, control, filters, terminal)
     except Exception as error:
         control.tell("failed", message=f"PID 1: {error}")
         os._exit(1)
-    keep_agent(agent, plan, control, seccomp, wake, terminal)
+    keep_agent(agent, listener, plan, control, filters, wake, terminal)
 
 
 def find_terminal() -> int | None:
@@ -80,28 +84,29 @@ def watch_children() -> int:
     return reader
 
 
-def start_agent(plan: dict[str, Any], control: Control, seccomp: bytes, terminal: int | None) -> int | None:
+def start_agent(
+    plan: dict[str, Any], control: Control, filters: Filters, terminal: int | None
+) -> tuple[int | None, Listener | None]:
     """Fork the agent; returns once it runs. A failure before that is told with its errno, and gives None."""
-    reader, writer = os.pipe()
+    ours, theirs = socket.socketpair()
     agent = os.fork()
     if agent == 0:
-        become_agent(plan, seccomp, terminal, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as file:
-        trouble = file.read()
-    if not trouble:
+        become_agent(plan, filters, terminal, theirs.fileno())
+    theirs.close()
+    with ours:
+        listener, said = notify.follow(ours)
+    if "stage" not in said:
         control.tell("started")
-        return agent
-    control.tell("not_started", **json.loads(trouble))
+        return agent, listener
+    control.tell("not_started", **{name: said[name] for name in ("stage", "errno", "message")})
     end_all()
-    return None
+    return None, listener
 
 
-def become_agent(plan: dict[str, Any], seccomp: bytes, terminal: int | None, trouble: int) -> NoReturn:
+def become_agent(plan: dict[str, Any], filters: Filters, terminal: int | None, channel: int) -> NoReturn:
     stage, number = "setup", 0
     try:
-        os.set_inheritable(trouble, False)
-        for stage in confine(plan, seccomp, terminal, trouble):  # noqa: B007  told when a step fails
+        for stage in confine(plan, filters, terminal, channel):  # noqa: B007  told when a step fails
             pass
         stage = "exec"
         program = find_program(plan["command"][0], plan["environment"].get("PATH", os.defpath))
@@ -111,14 +116,14 @@ def become_agent(plan: dict[str, Any], seccomp: bytes, terminal: int | None, tro
         message = f"{plan['command'][0] if stage == 'exec' else stage}: {error.strerror or error}"
     except Exception as error:
         message = f"{stage}: {error}"
-    os.write(trouble, json.dumps({"stage": stage, "errno": number, "message": message}).encode("ascii"))
+    notify.say(channel, stage=stage, errno=number, message=message)
     os._exit(1)
 
 
-def confine(plan: dict[str, Any], seccomp: bytes, terminal: int | None, kept: int) -> Iterator[str]:
+def confine(plan: dict[str, Any], filters: Filters, terminal: int | None, channel: int) -> Iterator[str]:
     """Become what the agent is, step by step: gives the name of each step before it is taken.
 
-    Of the descriptors only 0, 1, 2 and `kept` stay open.
+    Of the descriptors only 0, 1, 2 and `channel` stay open, and that one only until exec.
     """
     yield "taking a session of its own"
     own_session(terminal)
@@ -140,37 +145,44 @@ def confine(plan: dict[str, Any], seccomp: bytes, terminal: int | None, kept: in
     for ignored in (*PASSED_ON, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
         signal.signal(ignored, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    close_all_but(kept)
+    close_all_but(channel)
     yield "looking whether it can write"
     rights.check_rights(plan["must_write"], supervisor["uid"])
     yield "holding the agent to its places (Landlock)"
     landlock.restrict_agent(plan["landlock"]["abi"], plan["landlock"]["places"])
     yield "installing the seccomp filter"
-    syscalls.install_seccomp(seccomp)
+    notify.install(filters, channel)
 
 
-def probe(plan: dict[str, Any], control: Control, seccomp: bytes, targets: dict[str, Any]) -> None:
-    """Try the boundary from inside, in a child confined exactly like the agent, and tell the answers."""
-    reader, writer = os.pipe()
+def probe(plan: dict[str, Any], control: Control, filters: Filters, targets: dict[str, Any]) -> bool:
+    """Try the boundary from inside, in a child confined exactly like the agent, and tell the answers.
+
+    Whether PID 1 was notified of what the child was refused, which is counted by itself: the agent has no part in it.
+    """
+    ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
-        stage = "setup"
+        stage, channel = "setup", theirs.fileno()
         try:
-            for step in confine(plan, seccomp, None, writer):
+            for step in confine(plan, filters, None, channel):
                 stage = step
             stage = "probing"
-            raw = json.dumps(selftest.run_probes(targets)).encode("ascii")
+            notify.say(channel, **selftest.run_probes(targets))
         except rights.Unwritable as error:
-            raw = json.dumps({"refused": str(error)}).encode("ascii")
+            notify.say(channel, refused=str(error))
         except Exception as error:
-            raw = json.dumps({"failure": f"{stage}: {error}"}).encode("ascii")
-        os.write(writer, raw)
+            notify.say(channel, failure=f"{stage}: {error}")
         os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as file:
-        answers = json.loads(file.read() or b"{}")
+    theirs.close()
+    with ours:
+        listener, answers = notify.follow(ours)
     os.waitpid(child, 0)
+    if listener is not None:
+        if not listener.tally.total:
+            answers["refused_calls"] = "not notified"
+        listener.close()
     control.tell("measured", answers=answers)
+    return listener is not None
 
 
 def find_program(command: str, path: str) -> str:
@@ -202,39 +214,64 @@ def close_all_but(kept: int) -> None:
 
 def keep_agent(
     agent: int | None,
+    listener: Listener | None,
     plan: dict[str, Any],
     control: Control,
-    seccomp: bytes,
+    filters: Filters,
     wake: int,
     terminal: int | None,
 ) -> NoReturn:
-    """Until the agent ends: reap orphans, pass signals on, tell when it stops. Then nothing runs but probes.
+    """Until the agent ends: reap orphans, pass signals on, tell when it stops and what it is refused.
 
-    `agent` is None where it has not even started.
+    Then nothing runs but probes. `agent` is None where it has not even started.
     """
     poll = select.poll()
     poll.register(control.sock, select.POLLIN)
     poll.register(wake, select.POLLIN)
+    if listener is not None:
+        poll.register(listener.descriptor, select.POLLIN)
     watch = Watch(plan["resources"], plan["group"])
     while True:
-        ready = dict(poll.poll(None if agent is None else watch.wait_seconds * 1000))
+        ready = dict(poll.poll(find_wait(agent, watch, listener)))
+        if listener is not None and listener.descriptor in ready and not listener.serve():
+            poll.unregister(listener.descriptor)
+        tell_refused(listener, control)
         if wake in ready:
             drain(wake)
-            if agent is not None and reap(agent, control, watch):
+            if agent is not None and reap(agent, control, watch, listener):
                 agent = None
         if agent is not None and watch.wait_seconds == 0 and (reached := watch.look()):
-            end_agent(control, -signal.SIGKILL, reached)
+            end_agent(control, -signal.SIGKILL, reached, listener)
             agent = None
         if control.sock.fileno() in ready:
             message = control.hear()
             if message["step"] == "probe":
-                probe(plan, control, seccomp, message["targets"])
+                probe(plan, control, filters, message["targets"])
             elif message["step"] == "end":
                 end_all()
                 agent = None
+                tell_refused(listener, control, all_of_it=True)
                 control.tell("ended")
             elif agent is not None:
                 obey(agent, message, terminal)
+
+
+def find_wait(agent: int | None, watch: Watch, listener: Listener | None) -> float | None:
+    """Milliseconds until PID 1 has something to do by itself; None is for ever."""
+    waits = [
+        watch.wait_seconds if agent is not None else None,
+        listener.tally.wait_seconds if listener else None,
+    ]
+    return min((seconds * 1000 for seconds in waits if seconds is not None), default=None)
+
+
+def tell_refused(listener: Listener | None, control: Control, *, all_of_it: bool = False) -> None:
+    """Tell the supervisor which calls were refused, when it is time for that."""
+    if listener is None or listener.tally.wait_seconds is None:
+        return
+    if all_of_it or listener.tally.wait_seconds == 0:
+        calls, total = listener.tally.take()
+        control.tell("refused", calls=calls, total=total)
 
 
 def drain(wake: int) -> None:
@@ -245,7 +282,7 @@ def drain(wake: int) -> None:
         pass
 
 
-def reap(agent: int, control: Control, watch: Watch) -> bool:
+def reap(agent: int, control: Control, watch: Watch, listener: Listener | None) -> bool:
     """Take in every child that has changed its state; True when the agent has ended."""
     while True:
         try:
@@ -260,12 +297,13 @@ def reap(agent: int, control: Control, watch: Watch) -> bool:
             control.tell("stopped", signal=os.WSTOPSIG(status))
         else:
             code = os.waitstatus_to_exitcode(status)
-            return end_agent(control, code, watch.look() or watch.explain(code))
+            return end_agent(control, code, watch.look() or watch.explain(code), listener)
 
 
-def end_agent(control: Control, code: int, reached: Reached | None) -> bool:
+def end_agent(control: Control, code: int, reached: Reached | None, listener: Listener | None) -> bool:
     """Nothing of the agent is left when its end is told, with the limit that it had come to."""
     end_all()
+    tell_refused(listener, control, all_of_it=True)
     control.tell("exited", code=code, limit=reached._asdict() if reached else None)
     return True
 

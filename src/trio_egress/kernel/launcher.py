@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 if __name__ == "__main__":  # run by path, with neither site nor the working directory on sys.path
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from trio_egress.kernel import guard, init, limits, syscalls, view
+from trio_egress.kernel import guard, init, limits, notify, syscalls, view
 
 BOUNDARY = (
     syscalls.CLONE_NEWUSER
@@ -217,7 +217,8 @@ def become_init(plan: dict[str, Any], control: Control) -> None:
     terminal = init.find_terminal()
     child = os.fork()
     if child == 0:
-        init.main(plan, control, base64.b64decode(plan["seccomp"]), terminal)
+        filters = notify.Filters(**{k: base64.b64decode(raw) for k, raw in plan["seccomp"].items()})
+        init.main(plan, control, filters, terminal)
     control.sock.close()
     os.waitpid(child, 0)
 

@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from trio_egress.kernel import seccomp, syscalls
+from trio_egress.kernel import syscalls
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.landlock import explain_absence
 from trio_egress.kernel.mounts import Mount, View, find_guard, plan_mounts
 from trio_egress.kernel.places import find_private, find_writable
 from trio_egress.kernel.protection import Guard
 from trio_egress.kernel.resources import Resources, find_available, limit_mounts, plan_resources
+from trio_egress.kernel.seccomp import Filters, build_filters
 from trio_egress.model import ResourceLimits
 
 DEFAULT_LIMITS = ResourceLimits()
@@ -45,7 +46,7 @@ class Plan:
     identities: Identities
     mounts: tuple[Mount, ...]
     proxy_port: int
-    seccomp: bytes
+    seccomp: Filters
     resources: Resources
     landlock: Landlock
     guard: Guard
@@ -71,7 +72,7 @@ def plan_sandbox(
         identities=identities,
         mounts=limit_mounts(mounts, resources),
         proxy_port=proxy_port,
-        seccomp=seccomp.build_filter(platform.machine()),
+        seccomp=build_filters(platform.machine()),
         resources=resources,
         landlock=plan_landlock(mounts),
         guard=find_guard(view),
@@ -94,7 +95,9 @@ def plan_landlock(mounts: Iterable[Mount]) -> Landlock:
 def render_plan(plan: Plan) -> bytes:
     """The plan as the launcher reads it. Strings keep undecodable bytes as surrogates, as `os.fsencode` expects."""
     document = attrs.asdict(plan)
-    document["seccomp"] = base64.b64encode(plan.seccomp).decode("ascii")
+    document["seccomp"] = {
+        name: base64.b64encode(raw).decode("ascii") for name, raw in document["seccomp"].items()
+    }
     return json.dumps(document).encode("ascii")
 
 

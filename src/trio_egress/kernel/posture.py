@@ -40,6 +40,9 @@ BY_SECCOMP = frozenset(
 )
 """Probes that something else could refuse too: only EPERM shows that the filter did."""
 
+REFUSED_CALLS, NOTIFIED, UNSUPPORTED = "refused_calls", "notified", "unsupported:"
+"""Whether PID 1 is told of what the filter refuses, so that it gets a receipt; it is refused in either case."""
+
 MOST_PROCESSES = 2
 """PID 1 and the probe itself."""
 
@@ -68,4 +71,7 @@ def find_wrong(answers: Mapping[str, str]) -> tuple[Wrong, ...]:
     processes = answers.get("processes", "")
     if not processes.isdigit() or int(processes) > MOST_PROCESSES:
         wrong.append(Wrong("processes", processes or "no answer", f"at most {MOST_PROCESSES}"))
+    refused = answers.get(REFUSED_CALLS, "no answer")
+    if refused != NOTIFIED and not refused.startswith(UNSUPPORTED):
+        wrong.append(Wrong(REFUSED_CALLS, refused, f"{NOTIFIED}, or {UNSUPPORTED} with the reason"))
     return tuple(wrong)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import attrs
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel import seccomp, syscalls
+from trio_egress.kernel import calls, syscalls
 from trio_egress.kernel.accounts import find_power
 from trio_egress.kernel.identity import SUBORDINATE, Identities, find_identities
 from trio_egress.kernel.trial import (
@@ -90,8 +90,8 @@ def probe_all(user: str | None = None, proxy_user: str | None = None) -> list[Pr
 def judge_platform(release: str, machine: str) -> Probe:
     found = f"Linux {release} on {machine}"
     numbers = re.match(r"(\d+)\.(\d+)", release)
-    if machine not in seccomp.MACHINES:
-        return Probe("platform", "fail", found, f"use one of {', '.join(sorted(seccomp.MACHINES))}")
+    if machine not in calls.MACHINES:
+        return Probe("platform", "fail", found, f"use one of {', '.join(sorted(calls.MACHINES))}")
     if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_KERNEL:
         return Probe("platform", "fail", found, "use Linux {}.{} or newer".format(*OLDEST_KERNEL))
     return Probe("platform", "ok", found)

@@ -2,11 +2,14 @@
 
 Pure: it installs nothing (syscalls.install_seccomp does). It denies what could change or leave the
 namespaces, read other processes or reach the kernel's rare corners, and sockets that no nftables hook sees.
-It is a deny-list: all else is allowed, old calls too, because glibc and real programs still make them.
+It is a deny-list (calls.REFUSED): all else is allowed, old calls too, because glibc and real programs still make them.
+A refused call is answered by the kernel alone, or by PID 1 (notify.py) so that it becomes a receipt: with one errno.
 
 Rule 1: a call made by another architecture's table (int 0x80, x32) kills the process.
 Rule 2: integers that the kernel truncates to 32 bits are compared as 32 bits; a look at the upper half
 would be a way around. Rule 3: what is behind a pointer cannot be judged, so clone3 and openat2 do not exist.
+Rule 4: what ordinary programs ask for as a matter of course is answered by the kernel alone: clone3, which every thread
+of glibc tries first, openat2, and the events of devices, which libudev listens for.
 """
 
 from __future__ import annotations
@@ -18,154 +21,38 @@ from collections.abc import Sequence
 import attrs
 
 from trio_egress.errors import SandboxError
+from trio_egress.kernel.calls import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
+    AF_UNIX,
+    CLONE_NAMESPACES,
+    EAFNOSUPPORT,
+    ENOSYS,
+    EPERM,
+    EPROTONOSUPPORT,
+    INTERNET_PROTOCOLS,
+    MACHINES,
+    MAKES_A_FILE,
+    MODES,
+    NETLINK_KOBJECT_UEVENT,
+    NETLINK_ROUTE,
+    NO_SYSCALL,
+    REFUSED,
+    SOCK_PACKET,
+    SOCK_RAW,
+    SOCK_TYPE_MASK,
+    TIOCLINUX,
+    TIOCSTI,
+    X32_SYSCALL_BIT,
+    Machine,
+)
 
 # linux/seccomp.h: the lower value wins where several filters answer
 KILL_PROCESS = 0x8000_0000
 ERRNO = 0x0005_0000
+USER_NOTIF = 0x7FC0_0000
 ALLOW = 0x7FFF_0000
-
-EPERM = 1
-ENOSYS = 38
-EPROTONOSUPPORT = 93
-EAFNOSUPPORT = 97
-
-AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
-NETLINK_ROUTE = 0
-SOCK_RAW, SOCK_PACKET = 3, 10
-SOCK_TYPE_MASK = 0xF  # linux/net.h; above it stand SOCK_CLOEXEC and SOCK_NONBLOCK
-
-# The usual one of the type, ICMP, TCP, UDP, ICMPv6, UDPLITE, MPTCP. Any other (SCTP, DCCP …) would make the
-# kernel load a module on an unprivileged program's word: net-pf-2-proto-132-type-1.
-INTERNET_PROTOCOLS = (0, 1, 6, 17, 58, 136, 262)
-
-TIOCSTI = 0x5412  # types into the caller's terminal: a command for the user's shell after the run
-TIOCLINUX = 0x541C  # pastes into a virtual console, the same trick
-
-# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone() takes NEWTIME for an exit signal)
-CLONE_NAMESPACES = 0x7E02_0000
-
-MAKES_A_FILE = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: without them the kernel looks at no mode
-
-X32_SYSCALL_BIT = 0x4000_0000
-NO_SYSCALL = 0xFFFF_FFFF  # syscall(-1): the kernel answers ENOSYS, and programs probe with it
-
-# name: (x86-64, aarch64), None where there is no such call. asm/unistd_64.h, asm-generic/unistd.h (6.18).
-# The choice follows the calls that Docker's default profile gives only to privileged containers.
-REFUSED: dict[str, tuple[int | None, int | None]] = {
-    # mounts: the view that hides docker.sock and the evidence must stay as it was made
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "open_tree_attr": (467, 467),
-    # namespaces
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    # other processes, their memory and their descriptors
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "process_madvise": (440, 440),
-    "process_mrelease": (448, 448),
-    "kcmp": (312, 272),
-    "pidfd_getfd": (438, 438),
-    # files by handle pass every mount
-    "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265),
-    # corners of the kernel where the holes have been
-    "bpf": (321, 280),
-    "perf_event_open": (298, 241),
-    "userfaultfd": (323, 282),
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    "fanotify_init": (300, 262),
-    "lookup_dcookie": (212, 18),
-    "modify_ldt": (154, None),
-    "nfsservctl": (180, 42),
-    "quotactl": (179, 60),
-    "quotactl_fd": (443, 443),
-    "syslog": (103, 116),
-    "uselib": (134, None),
-    "ustat": (136, None),
-    "sysfs": (139, None),
-    "_sysctl": (156, None),
-    # the machine itself
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "create_module": (174, None),
-    "get_kernel_syms": (177, None),
-    "query_module": (178, None),
-    "acct": (163, 89),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "reboot": (169, 142),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "vhangup": (153, 58),
-    "iopl": (172, None),
-    "ioperm": (173, None),
-}
-
-# name: x86-64, aarch64, which argument is the mode, and which the flags that decide whether there is one
-MODES: dict[str, tuple[int | None, int | None, int, int | None]] = {
-    "open": (2, None, 2, 1),
-    "openat": (257, 56, 3, 2),
-    "creat": (85, None, 1, None),
-    "chmod": (90, None, 1, None),
-    "fchmod": (91, 52, 1, None),
-    "fchmodat": (268, 53, 2, None),
-    "fchmodat2": (452, 452, 2, None),
-    "mknod": (133, None, 1, None),
-    "mknodat": (259, 33, 2, None),
-}
-
-
-@attrs.frozen
-class Machine:
-    """What differs between architectures. `column` is the place in REFUSED."""
-
-    audit_arch: int
-    column: int
-    clone: int
-    clone3: int
-    ioctl: int
-    socket: int
-    socketpair: int
-    openat2: int = 437
-    has_x32: bool = False
-
-
-# linux/audit.h: EM_X86_64 and EM_AARCH64 with the bits for 64-bit and little-endian
-MACHINES = {
-    "x86_64": Machine(
-        audit_arch=0xC000_003E,
-        column=0,
-        clone=56,
-        clone3=435,
-        ioctl=16,
-        socket=41,
-        socketpair=53,
-        has_x32=True,
-    ),
-    "aarch64": Machine(
-        audit_arch=0xC000_00B7, column=1, clone=220, clone3=435, ioctl=29, socket=198, socketpair=199
-    ),
-}
 
 # offsets in struct seccomp_data; both machines are little-endian, so the low half of an argument comes first
 _NUMBER_AT = 0
@@ -229,8 +116,22 @@ _LOAD, _AND, _GOTO, _RETURN = 0x20, 0x54, 0x05, 0x06
 _TESTS = {"==": 0x15, ">=": 0x35, "&": 0x45}
 
 
-def build_filter(machine: str, refused_modes: int = stat.S_ISUID) -> bytes:
-    """The filter for `os.uname().machine` as struct sock_filter[]; SandboxError where there is none.
+@attrs.frozen
+class Filters:
+    """The filter that has PID 1 notified of what it refuses, and the one for a kernel that can't."""
+
+    notifying: bytes
+    refusing: bytes
+
+
+def build_filters(machine: str, refused_modes: int = stat.S_ISUID) -> Filters:
+    """Both, for `os.uname().machine`; SandboxError where there is none."""
+    notifying = build_filter(machine, refused_modes, notify=True)
+    return Filters(notifying, build_filter(machine, refused_modes))
+
+
+def build_filter(machine: str, refused_modes: int = stat.S_ISUID, *, notify: bool = False) -> bytes:
+    """One filter as struct sock_filter[]; SandboxError where there is none.
 
     No file gets a mode with one of `refused_modes`: a file that runs as its owner would give away, to whoever starts
     it later, what that owner may do.
@@ -238,11 +139,11 @@ def build_filter(machine: str, refused_modes: int = stat.S_ISUID) -> bytes:
     if machine not in MACHINES:
         known = " and ".join(sorted(MACHINES))
         raise SandboxError(f"no seccomp filter for machine {machine!r}, only for {known}")
-    return assemble(_filter_lines(MACHINES[machine], refused_modes))
+    return assemble([*_filter_lines(MACHINES[machine], refused_modes), *_answer_lines(notify)])
 
 
 def _filter_lines(machine: Machine, refused_modes: int) -> list[Line]:
-    """Dispatch on the number, then a block per call whose arguments are judged, then the answers."""
+    """Dispatch on the number, then a block per call whose arguments are judged."""
     refused = [numbers[machine.column] for numbers in REFUSED.values()]
     return [
         Load(_ARCH_AT),
@@ -260,19 +161,23 @@ def _filter_lines(machine: Machine, refused_modes: int) -> list[Line]:
         Return(ALLOW),
         *_ARGUMENT_LINES,
         *_mode_lines(refused_modes),
-        Label("kill"),
-        Return(KILL_PROCESS),
-        Label("refuse"),
-        Return(ERRNO | EPERM),
-        Label("missing"),
-        Return(ERRNO | ENOSYS),
-        Label("no protocol"),
-        Return(ERRNO | EPROTONOSUPPORT),
-        Label("no family"),
-        Return(ERRNO | EAFNOSUPPORT),
-        Label("allow"),
-        Return(ALLOW),
     ]
+
+
+def _answer_lines(notify: bool) -> list[Line]:
+    """The answers; with `notify` PID 1 gives those that tell of something."""
+    told = {
+        "refuse": EPERM,
+        "no protocol": EPROTONOSUPPORT,
+        "no family": EAFNOSUPPORT,
+    }
+    plain = {"missing": ENOSYS, "no events": EAFNOSUPPORT}
+    lines: list[Line] = [Label("kill"), Return(KILL_PROCESS)]
+    for label, number in told.items():
+        lines += [Label(label), Return(USER_NOTIF if notify else ERRNO | number)]
+    for label, number in plain.items():
+        lines += [Label(label), Return(ERRNO | number)]
+    return [*lines, Label("allow"), Return(ALLOW)]
 
 
 def _x32_lines(machine: Machine) -> list[Line]:
@@ -310,7 +215,8 @@ _ARGUMENT_LINES: list[Line] = [
     Jump("==", AF_INET6, then="internet"),
     Jump("==", AF_NETLINK, otherwise="no family"),
     Load(_argument_at(2)),
-    Jump("==", NETLINK_ROUTE, then="allow", otherwise="no family"),
+    Jump("==", NETLINK_ROUTE, then="allow"),
+    Jump("==", NETLINK_KOBJECT_UEVENT, then="no events", otherwise="no family"),
     Label("internet"),
     Load(_argument_at(1)),
     Mask(SOCK_TYPE_MASK),

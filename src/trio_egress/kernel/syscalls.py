@@ -64,6 +64,8 @@ _CAPABILITY_COUNT = 64
 _EINVAL = 22
 
 _SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x08
+SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 0x20  # Linux 5.19
 _FILTER_BYTES = 8
 _FILTER_MAX = 4096
 
@@ -222,17 +224,18 @@ def drop_capabilities() -> None:
     _checked(_libc.capset(ctypes.byref(header), ctypes.byref(nothing)), "capset")
 
 
-def install_seccomp(program: bytes) -> None:
+def install_seccomp(program: bytes, flags: int = 0) -> int:
     """Put a filter (an array of struct sock_filter) on this thread and all that it starts, for ever.
 
-    Needs no_new_privs or CAP_SYS_ADMIN. The process must have one thread: the others would stay unfiltered.
+    With SECCOMP_FILTER_FLAG_NEW_LISTENER the result is the descriptor of its listener. Needs no_new_privs or
+    CAP_SYS_ADMIN. The process must have one thread: the others would stay unfiltered.
     """
     length, rest = divmod(len(program), _FILTER_BYTES)
     if rest or not 0 < length <= _FILTER_MAX:
         raise OSError(_EINVAL, f"seccomp: a program of {len(program)} bytes is no array of sock_filter")
     filters = ctypes.create_string_buffer(program, len(program))
     header = _Program(length, ctypes.cast(filters, ctypes.c_void_p))
-    _syscall("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.addressof(header))
+    return _syscall("seccomp", _SECCOMP_SET_MODE_FILTER, flags, ctypes.addressof(header))
 
 
 def landlock_abi() -> int:

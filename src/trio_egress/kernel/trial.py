@@ -20,7 +20,7 @@ from typing import NoReturn
 import attrs
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel import netlink, nflog, nft, origin, seccomp, syscalls
+from trio_egress.kernel import calls, netlink, nflog, nft, origin, seccomp, syscalls
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.kernel.subordinate import map_subordinate
 
@@ -223,7 +223,7 @@ def use_seccomp() -> str:
     try:
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
     except OSError as error:
-        if error.errno == seccomp.EAFNOSUPPORT:
+        if error.errno == calls.EAFNOSUPPORT:
             return ""
         raise
     raise SandboxError("the filter is installed and refuses nothing")

@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -42,6 +42,10 @@ class AgentEnd:
     ended_by: int | None = None
 
 
+Tell = Callable[[Mapping[str, Any]], None]
+"""Takes what PID 1 says of refused system calls, whenever it says it."""
+
+
 def end_early(orders: Orders) -> AgentEnd:
     """The end of a run whose agent is not started any more."""
     number = orders.ended_by
@@ -49,7 +53,7 @@ def end_early(orders: Orders) -> AgentEnd:
     return AgentEnd(End.INTERRUPTED, message=describe_early_end(number), ended_by=number)
 
 
-async def run_agent(sandbox: Sandbox, orders: Orders, timeout_seconds: float | None) -> AgentEnd:
+async def run_agent(sandbox: Sandbox, orders: Orders, timeout_seconds: float | None, tell: Tell) -> AgentEnd:
     """Start the agent and stay with it to its end, whatever ends it."""
     if not orders.start_agent():
         return end_early(orders)
@@ -60,17 +64,17 @@ async def run_agent(sandbox: Sandbox, orders: Orders, timeout_seconds: float | N
             if timeout_seconds is not None:
                 nursery.start_soon(_keep_time, sandbox, timeout_seconds, deadline)
             with deadline.scope:
-                deadline.agent = await _live(sandbox, terminal)
+                deadline.agent = await _live(sandbox, terminal, tell)
             nursery.cancel_scope.cancel()
         return deadline.verdict()
 
 
-async def _live(sandbox: Sandbox, terminal: int | None) -> AgentEnd:
+async def _live(sandbox: Sandbox, terminal: int | None, tell: Tell) -> AgentEnd:
     await _say(sandbox, step="go")
-    message = await _hear(sandbox)
+    message = await _hear(sandbox, tell)
     if message is None or message["step"] != "started":
         return _not_started(message)
-    return await _wait_end(sandbox, terminal)
+    return await _wait_end(sandbox, terminal, tell)
 
 
 @attrs.define
@@ -114,9 +118,9 @@ async def _continue(sandbox: Sandbox) -> None:
     await _say(sandbox, step="signal", signal=int(signal.SIGCONT))
 
 
-async def _wait_end(sandbox: Sandbox, terminal: int | None) -> AgentEnd:
+async def _wait_end(sandbox: Sandbox, terminal: int | None, tell: Tell) -> AgentEnd:
     while True:
-        message = await _hear(sandbox)
+        message = await _hear(sandbox, tell)
         if message is None:
             return AgentEnd(End.KILLED, -signal.SIGKILL, "the sandbox was killed from outside")
         if message["step"] == "exited":
@@ -182,7 +186,7 @@ def _take_foreground(terminal: int) -> None:
         os.tcsetpgrp(terminal, os.getpgrp())
 
 
-def _not_started(message: dict[str, object] | None) -> AgentEnd:
+def _not_started(message: dict[str, Any] | None) -> AgentEnd:
     if message is None:
         return AgentEnd(End.REFUSED, message="the sandbox ended before the agent ran")
     if message.get("stage") != "exec":
@@ -198,27 +202,35 @@ async def _say(sandbox: Sandbox, **message: object) -> None:
         return  # PID 1 is gone, and `_hear` says so
 
 
-async def _hear(sandbox: Sandbox) -> dict[str, object] | None:
-    try:
-        raw = await sandbox.control.recv(MESSAGE_BYTES)
-    except (OSError, trio.ClosedResourceError):
-        return None
-    message: dict[str, object] | None = json.loads(raw) if raw else None
-    return message
+async def _hear(sandbox: Sandbox, tell: Tell) -> dict[str, Any] | None:
+    """The next word that is about the agent's life; None when PID 1 is gone."""
+    while True:
+        try:
+            raw = await sandbox.control.recv(MESSAGE_BYTES)
+        except (OSError, trio.ClosedResourceError):
+            return None
+        if not raw:
+            return None
+        message: dict[str, Any] = json.loads(raw)
+        if message["step"] != "refused":
+            return message
+        tell(message)
 
 
-async def ask(sandbox: Sandbox, answer: str, **message: object) -> dict[str, Any] | None:
+async def ask(
+    sandbox: Sandbox, answer: str, tell: Tell = lambda _: None, **message: object
+) -> dict[str, Any] | None:
     """One word to PID 1 and its `answer`; None when it is gone. What it had said of the agent before is passed over."""
     await _say(sandbox, **message)
-    while (heard := await _hear(sandbox)) is not None:
+    while (heard := await _hear(sandbox, tell)) is not None:
         if heard["step"] in (answer, "failed"):
             return heard
     return None
 
 
-async def end_inside(sandbox: Sandbox) -> None:
-    """Have PID 1 kill everything else inside; where it does not answer, it is ended too."""
+async def end_inside(sandbox: Sandbox, tell: Tell) -> None:
+    """Have PID 1 kill everything else inside, and say what is left to say; if it doesn't answer, it is ended too."""
     with trio.move_on_after(END_SECONDS) as patience:
-        await ask(sandbox, "ended", step="end")
+        await ask(sandbox, "ended", tell, step="end")
     if patience.cancelled_caught:
         await sandbox.end()

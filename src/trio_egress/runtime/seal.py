@@ -20,7 +20,7 @@ from trio_egress.evidence.journal import Journal, open_journal
 from trio_egress.evidence.packet import PacketFacts, write_packet
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
-from trio_egress.kernel.posture import DENIED
+from trio_egress.kernel.posture import DENIED, REFUSED_CALLS, UNSUPPORTED
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.spec import End, RunResult, RunSpec
@@ -31,6 +31,12 @@ UNSUPPORTED_PATHS = (
     "programs outside that the agent talks to through inherited descriptors 0, 1 and 2",
     "the content of TLS tunnels, which are opaque",
 )
+
+
+_WHY_UNTOLD = {
+    "EBUSY": "what started trio-egress has a seccomp listener of its own, and there can be only one",
+    "EINVAL": "its kernel is older than 5.0",
+}
 
 
 @attrs.frozen
@@ -99,6 +105,8 @@ def _open_journal(directory: int, spec: RunSpec) -> Journal:
 def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
     """Write the packet, and say what came of the run. Never raises: a packet that can't be written is an end too."""
     ended = record.ended
+    if not ended.message and (untold := _untold(record.answers)):
+        ended = attrs.evolve(ended, message=f"not recorded: {untold[0]}")
     try:
         verdict = write_packet(evidence.directory, _packet_facts(spec, evidence, record))
         trouble = _find_trouble(spec, evidence, verdict)
@@ -167,7 +175,7 @@ def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:
         dns_udp_status="proxied",
         browser_proxy_status="forced",
         websocket_frame_scanning="off",
-        unsupported_paths=UNSUPPORTED_PATHS,
+        unsupported_paths=(*UNSUPPORTED_PATHS, *_untold(answers)),
         agent_user=agent.name,
         agent_uid=agent.uid,
         host_user=host.name,
@@ -176,6 +184,15 @@ def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:
         script_basename=os.path.basename(spec.command[0]),
         script_arg_count=len(spec.command) - 1,
     )
+
+
+def _untold(answers: Mapping[str, str]) -> tuple[str, ...]:
+    """What this machine's kernel refuses without being able to tell of it."""
+    refused = answers.get(REFUSED_CALLS, "")
+    if not refused.startswith(UNSUPPORTED):
+        return ()
+    why = _WHY_UNTOLD.get(refused.removeprefix(UNSUPPORTED), refused)
+    return (f"system calls that are refused, which leave no receipt on this machine: {why}",)
 
 
 def _status(answers: Mapping[str, str], *probes: str) -> str:

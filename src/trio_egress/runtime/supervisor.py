@@ -18,11 +18,12 @@ import trio
 from trio_egress.errors import RecorderError, SandboxError, TrioEgressError
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.session import Session
-from trio_egress.kernel.counters import Counters, read_books
+from trio_egress.kernel.counters import REFUSED_CALLS, Counters, read_books
 from trio_egress.kernel.identity import describe_account
 from trio_egress.kernel.mounts import View, find_sockets
 from trio_egress.kernel.plan import Plan, plan_sandbox
 from trio_egress.policy.compiled import policy_hash
+from trio_egress.proxy.calls import Calls
 from trio_egress.proxy.doors import Doors, open_doors
 from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
@@ -115,12 +116,12 @@ async def _run_recorded(
     With what the close will say.
     """
     gate = Gate(spec.policy, recorder, Names())
-    drops = Drops(sandbox.sockets["log"], recorder)
+    drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
-        ended = await run_agent(sandbox, orders, spec.timeout_seconds)
-        await end_inside(sandbox)
+        ended = await run_agent(sandbox, orders, spec.timeout_seconds, calls.record)
+        await end_inside(sandbox, calls.record)
         doors.close(FLUSH_GRACE_SECONDS)
-    counters = await _settle(sandbox, doors, again)
+    counters = {**await _settle(sandbox, doors, again), REFUSED_CALLS: (calls.total, 0)}
     facts: dict[str, object] = {
         "agent_exit_code": ended.code,
         "counters": {name: list(pair) for name, pair in counters.items()},
