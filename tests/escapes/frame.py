@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,9 @@ ALLOWED_V4 = "93.184.255.1"
 PORTS = 20000
 """Case number n has port PORTS + n of its own, on every address."""
 
-REFUSED_CALL = "a refused system call has no receipt until it is notified to the supervisor"
+ANSWERED_ALONE = "programs ask as a matter of course, so the kernel refuses it by itself"
+KILLED = "the kernel kills who calls by another table"
+NOT_CALLED = "what it would be done to is not there, so the call is never made"
 NO_TRAFFIC = "makes no network traffic"
 INSIDE = "goes to the sandbox's own loopback, which is free"
 NO_SOCKET = "no socket to send from, so no packet"
@@ -82,6 +85,11 @@ class Ways:
         told = {"case": self.name, "secret": secret.hex(), "error": error}
         with socket.socket(fileno=os.dup(1)) as out:
             socket.send_fds(out, [json.dumps(told).encode("ascii")], list(descriptors))
+
+
+def refused(name: str, detail: str = "") -> str:
+    """The receipt of a refused system call, of the kind whose detail is exactly this where one is given."""
+    return f"block syscall syscall:{name}" + (f" {re.escape(detail)}$" if detail else "")
 
 
 Attack = Callable[[Ways], None]

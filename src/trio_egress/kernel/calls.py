@@ -172,10 +172,10 @@ MANY = "many"
 
 # linux/socket.h
 _FAMILIES = {
-    1: "UNIX", 2: "INET", 3: "AX25", 5: "APPLETALK", 9: "X25", 10: "INET6", 15: "KEY", 16: "NETLINK", 17: "PACKET",
-    21: "RDS", 24: "PPPOX", 26: "LLC", 27: "IB", 29: "CAN", 30: "TIPC", 31: "BLUETOOTH", 33: "RXRPC", 35: "PHONET",
-    36: "IEEE802154", 37: "CAIF", 38: "ALG", 39: "NFC", 40: "VSOCK", 41: "KCM", 42: "QIPCRTR", 43: "SMC", 44: "XDP",
-    45: "MCTP",
+    1: "UNIX", 2: "INET", 3: "AX25", 5: "APPLETALK", 6: "NETROM", 9: "X25", 10: "INET6", 11: "ROSE", 15: "KEY",
+    16: "NETLINK", 17: "PACKET", 21: "RDS", 24: "PPPOX", 26: "LLC", 27: "IB", 29: "CAN", 30: "TIPC",
+    31: "BLUETOOTH", 33: "RXRPC", 34: "ISDN", 35: "PHONET", 36: "IEEE802154", 37: "CAIF", 38: "ALG", 39: "NFC",
+    40: "VSOCK", 41: "KCM", 42: "QIPCRTR", 43: "SMC", 44: "XDP", 45: "MCTP",
 }  # fmt: skip
 _TYPES = {1: "STREAM", 2: "DGRAM", 3: "RAW", 4: "RDM", 5: "SEQPACKET", 6: "DCCP", 10: "PACKET"}
 _NAMESPACES = {

@@ -13,7 +13,7 @@ import termios
 import time
 from collections.abc import Callable
 
-from tests.escapes.frame import REFUSED_CALL, ROOM, WORK, Ways, add, attack
+from tests.escapes.frame import ANSWERED_ALONE, KILLED, ROOM, WORK, Ways, add, attack, refused
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
@@ -70,6 +70,13 @@ def _unshare(kind: str) -> Callable[[Ways], None]:
     return attempt
 
 
+def _spell(kind: str) -> str:
+    """Both flags in the order of their bits."""
+    words = {"mnt": "NS"}
+    both = sorted({"user", kind}, key=lambda name: NAMESPACES[name])
+    return "|".join(f"CLONE_NEW{words.get(name, name.upper())}" for name in both)
+
+
 for _kind in NAMESPACES:
     add(
         f"unshare_{_kind}",
@@ -77,11 +84,11 @@ for _kind in NAMESPACES:
         "seccomp",
         "landlock",
         proof=f"new namespace:{_kind}",
-        silent=REFUSED_CALL,
+        receipt=refused("unshare", _spell(_kind)),
     )
 
 
-@attack("seccomp", proof="new namespace:user", silent=REFUSED_CALL)
+@attack("seccomp", proof="new namespace:user", receipt=refused("clone", "CLONE_NEWUSER"))
 def clone_with_a_namespace(w: Ways) -> None:
     child = call(w, "clone", NAMESPACES["user"] | signal.SIGCHLD, 0, 0, 0, 0)
     if child == 0:
@@ -90,7 +97,7 @@ def clone_with_a_namespace(w: Ways) -> None:
     os.waitpid(child, 0)
 
 
-@attack("seccomp", proof="new namespace:user", silent=REFUSED_CALL)
+@attack("seccomp", proof="new namespace:user", receipt=refused("clone", "CLONE_NEWUSER"))
 def clone_with_an_upper_half(w: Ways) -> None:
     child = call(w, "clone", 1 << 40 | NAMESPACES["user"] | signal.SIGCHLD, 0, 0, 0, 0)
     if child == 0:
@@ -99,7 +106,7 @@ def clone_with_an_upper_half(w: Ways) -> None:
     os.waitpid(child, 0)
 
 
-@attack("seccomp", proof="new namespace:user", silent=REFUSED_CALL)
+@attack("seccomp", proof="new namespace:user", silent=ANSWERED_ALONE)
 def clone3_with_a_namespace(w: Ways) -> None:
     """Its flags are behind a pointer, where no filter can look."""
     child = call(w, "clone3", struct.pack("=8Q", NAMESPACES["user"], 0, 0, 0, signal.SIGCHLD, 0, 0, 0), 64)
@@ -112,30 +119,30 @@ def clone3_with_a_namespace(w: Ways) -> None:
 RIGHTS = ("seccomp", "capabilities", "landlock")
 
 
-@attack(*RIGHTS, proof="mounted", silent=REFUSED_CALL)
+@attack(*RIGHTS, proof="mounted", receipt=refused("mount"))
 def mounting(w: Ways) -> None:
     os.mkdir(f"{WORK}/{w.token}")
     call(w, "mount", b"mqueue", f"{WORK}/{w.token}".encode(), b"mqueue", 0, None)
     w.show(descriptors=[os.open(f"{WORK}/{w.token}", os.O_RDONLY)])
 
 
-@attack(*RIGHTS, proof="descriptor:.*fscontext", silent=REFUSED_CALL)
+@attack(*RIGHTS, proof="descriptor:.*fscontext", receipt=refused("fsopen"))
 def fsopen(w: Ways) -> None:
     w.show(descriptors=[call(w, "fsopen", b"tmpfs", 0)])
 
 
-@attack(*RIGHTS, proof="descriptor:", silent=REFUSED_CALL)
+@attack(*RIGHTS, proof="descriptor:", receipt=refused("open_tree"))
 def open_tree(w: Ways) -> None:
     w.show(descriptors=[call(w, "open_tree", -100, WORK.encode(), 0x8001)])
 
 
-@attack("capabilities", proof="inside:work", silent=REFUSED_CALL)
+@attack("seccomp", "capabilities", proof="inside:work", receipt=refused("chroot"))
 def changing_the_root(w: Ways) -> None:
     os.chroot(WORK)
     w.show(descriptors=[os.open("/", os.O_RDONLY)])
 
 
-@attack("seccomp", proof="handle", silent=REFUSED_CALL)
+@attack("seccomp", proof="handle", receipt=refused("name_to_handle_at"))
 def name_to_handle(w: Ways) -> None:
     handle = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0), 136)
     number = ctypes.create_string_buffer(4)
@@ -153,7 +160,7 @@ def name_to_handle(w: Ways) -> None:
     w.show(secret=struct.pack("=Ii", length, kind) + handle.raw[8 : 8 + length])
 
 
-@attack("seccomp", proof="descriptor:information (?s:.*)SqMask", silent=REFUSED_CALL)
+@attack("seccomp", proof="descriptor:information (?s:.*)SqMask", receipt=refused("io_uring_setup"))
 def io_uring(w: Ways) -> None:
     """Its operations are no system calls: OP_SOCKET would make any socket that the filter forbids."""
     made = call(w, "io_uring_setup", 4, ctypes.create_string_buffer(120))
@@ -162,18 +169,18 @@ def io_uring(w: Ways) -> None:
     time.sleep(0.3)  # it can be read for as long as this process lives
 
 
-@attack("seccomp", proof=r"descriptor:anon_inode:\[userfaultfd\]", silent=REFUSED_CALL)
+@attack("seccomp", proof=r"descriptor:anon_inode:\[userfaultfd\]", receipt=refused("userfaultfd"))
 def userfaultfd(w: Ways) -> None:
     w.show(descriptors=[call(w, "userfaultfd", 1)])
 
 
-@attack("seccomp", proof=r"descriptor:anon_inode:\[perf_event\]", silent=REFUSED_CALL)
+@attack("seccomp", proof=r"descriptor:anon_inode:\[perf_event\]", receipt=refused("perf_event_open"))
 def perf_event(w: Ways) -> None:
     attributes = struct.pack("=IIQQQQQ", 1, 72, 0, 0, 0, 0, 1 << 5 | 1 << 6).ljust(72, b"\0")
     w.show(descriptors=[call(w, "perf_event_open", attributes, 0, -1, -1, 0)])
 
 
-@attack("sandbox and user", proof=r"descriptor:anon_inode:bpf-map", silent=REFUSED_CALL, only="root")
+@attack("sandbox and user", proof=r"descriptor:anon_inode:bpf-map", receipt=refused("bpf", "0"), only="root")
 def bpf(w: Ways) -> None:
     w.show(descriptors=[call(w, "bpf", 0, struct.pack("=IIII", 2, 4, 4, 1).ljust(72, b"\0"), 72)])
 
@@ -181,13 +188,13 @@ def bpf(w: Ways) -> None:
 @attack(
     "seccomp",
     proof=r"descriptor:anon_inode:\[fanotify\]|descriptor:anon_inode:.fanotify",
-    silent=REFUSED_CALL,
+    receipt=refused("fanotify_init"),
 )
 def fanotify(w: Ways) -> None:
     w.show(descriptors=[call(w, "fanotify_init", 0x200, 0)])
 
 
-@attack("seccomp", "keyring", proof="secret", silent=REFUSED_CALL)
+@attack("seccomp", "keyring", proof="secret", receipt=refused("keyctl", "10"))
 def key_of_the_session(w: Ways) -> None:
     """What the operator's shell has in its session keyring."""
     found = call(w, "keyctl", KEYCTL_SEARCH, SESSION_KEYRING, b"user", b"trio-egress-canary", 0)
@@ -202,7 +209,7 @@ def key_of_the_session(w: Ways) -> None:
     w.show(secret=buffer.raw[: max(length, 0)])
 
 
-@attack("seccomp", "keyring", proof="secret", silent=REFUSED_CALL)
+@attack("seccomp", "keyring", proof="secret", receipt=refused("request_key"))
 def key_by_request(w: Ways) -> None:
     found = call(w, "request_key", b"user", b"trio-egress-canary", None, SESSION_KEYRING)
     buffer = ctypes.create_string_buffer(256)
@@ -216,7 +223,7 @@ def key_by_request(w: Ways) -> None:
     w.show(secret=buffer.raw[: max(length, 0)])
 
 
-@attack("seccomp", proof="descriptor:/memfd:stolen", silent=REFUSED_CALL)
+@attack("seccomp", proof="descriptor:/memfd:stolen", receipt=refused("pidfd_getfd"))
 def pidfd_getfd_of_a_child(w: Ways) -> None:
     reader, writer = os.pipe()
     child = os.fork()
@@ -260,12 +267,12 @@ def _is_intel() -> bool:
 I386_SOCKET, I386_UNSHARE = 359, 310
 
 
-@attack("seccomp", proof="descriptor:socket 40 ", silent=REFUSED_CALL, exists=_is_intel)
+@attack("seccomp", proof="descriptor:socket 40 ", silent=KILLED, exists=_is_intel)
 def i386_socket(w: Ways) -> None:
     w.show(descriptors=[int_0x80(I386_SOCKET, 40, socket.SOCK_STREAM, 0)])
 
 
-@attack("seccomp", proof="new namespace:user", silent=REFUSED_CALL, exists=_is_intel)
+@attack("seccomp", proof="new namespace:user", silent=KILLED, exists=_is_intel)
 def i386_unshare(w: Ways) -> None:
     int_0x80(I386_UNSHARE, NAMESPACES["user"], 0, 0)
     show_namespace(w, "user")
@@ -274,7 +281,7 @@ def i386_unshare(w: Ways) -> None:
 # Terminals and programs that gain
 
 
-@attack("seccomp", proof="typed", silent=REFUSED_CALL, setting="stdin terminal", alone=True)
+@attack("seccomp", proof="typed", receipt=refused("ioctl", "TIOCSTI"), setting="stdin terminal", alone=True)
 def typing_into_the_terminal(w: Ways) -> None:
     for character in w.raw:
         fcntl.ioctl(0, termios.TIOCSTI, bytes([character]))

@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Callable
 
-from tests.escapes.frame import NO_TRAFFIC, REFUSED_CALL, Ways, add, attack
+from tests.escapes.frame import NO_TRAFFIC, NOT_CALLED, Ways, add, attack, refused
 
 PTRACE_PEEKDATA, PTRACE_ATTACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 2, 16, 0x4206, 0x4207
 VM_NUMBERS = {"x86_64": (310, 311), "aarch64": (270, 271)}  # process_vm_readv, process_vm_writev
@@ -99,7 +99,7 @@ def _stack_end(pid: int) -> tuple[int, int]:
     return max(first, last - 65536), last
 
 
-@attack("sandbox", proof="secret", silent=REFUSED_CALL)
+@attack("sandbox", proof="secret", silent=NOT_CALLED)
 def process_vm_readv(w: Ways) -> None:
     first, last = _stack_end(w.victim)
     buffer = ctypes.create_string_buffer(last - first)
@@ -112,14 +112,14 @@ def process_vm_readv(w: Ways) -> None:
     _show_secret(w, buffer.raw)
 
 
-@attack("sandbox", proof="secret", silent=REFUSED_CALL)
+@attack("sandbox", proof="secret", receipt=refused("ptrace", "PTRACE_ATTACH"))
 def ptrace_attach(w: Ways) -> None:
     checked(libc.ptrace(PTRACE_ATTACH, w.victim, None, None))
     os.waitpid(w.victim, 0)
     _peek(w)
 
 
-@attack("sandbox", proof="secret", silent=REFUSED_CALL)
+@attack("sandbox", proof="secret", receipt=refused("ptrace", "PTRACE_SEIZE"))
 def ptrace_seize(w: Ways) -> None:
     checked(libc.ptrace(PTRACE_SEIZE, w.victim, None, None))
     checked(libc.ptrace(PTRACE_INTERRUPT, w.victim, None, None))
@@ -133,7 +133,7 @@ def _peek(w: Ways) -> None:
     _show_secret(w, b"".join(struct.pack("=q", word) for word in words))
 
 
-@attack("sandbox", proof="secret", silent=REFUSED_CALL)
+@attack("sandbox", proof="secret", silent=NOT_CALLED)
 def stealing_a_descriptor(w: Ways) -> None:
     taken = checked(libc.syscall(PIDFD_GETFD, os.pidfd_open(w.victim), SECRET_AT, 0))
     w.show(secret=os.pread(taken, 4096, 0))
@@ -203,7 +203,14 @@ for _name in ("root", "cwd", "mem", "environ", "maps", "ns/mnt", "ns/net"):
     )
 
 
-@attack("dumpable", "capabilities", "landlock", "seccomp", proof="descriptor:socket 1 ", silent=REFUSED_CALL)
+@attack(
+    "dumpable",
+    "capabilities",
+    "landlock",
+    "seccomp",
+    proof="descriptor:socket 1 ",
+    receipt=refused("pidfd_getfd"),
+)
 def wire_of_pid_1(w: Ways) -> None:
     """With it the agent could tell the supervisor anything."""
     pidfd = os.pidfd_open(1)

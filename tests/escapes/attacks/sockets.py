@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import Callable
 
-from tests.escapes.frame import REFUSED_CALL, Ways, add, attack
+from tests.escapes.frame import ANSWERED_ALONE, Ways, add, attack, refused
 
 AF_VSOCK, AF_XDP, AF_PACKET = 40, 44, 17
 SOCK_PACKET = 10
@@ -51,6 +51,16 @@ FAMILIES = {
 }
 """Number and type of the families that a kernel may have built in, or load on the first socket() that asks."""
 
+FAMILY_NAMES = {
+    2: "INET",
+    10: "INET6",
+    16: "NETLINK",
+    AF_PACKET: "PACKET",
+    AF_VSOCK: "VSOCK",
+    AF_XDP: "XDP",
+} | {family: name.upper() for name, (family, _) in FAMILIES.items()}
+TYPE_NAMES = {1: "STREAM", 2: "DGRAM", 3: "RAW", 5: "SEQPACKET", 6: "DCCP", SOCK_PACKET: "PACKET"}
+
 PROTOCOLS = {"sctp": (1, 132), "dccp": (6, 33), "l2tp": (2, 115)}
 """Type and protocol of AF_INET, whose modules a first socket() would load."""
 
@@ -74,13 +84,19 @@ def _exists(family: int, kind: int, protocol: int) -> bool:
     return True
 
 
+def _told(family: int, kind: int, protocol: int) -> str:
+    return refused("socket", f"AF_{FAMILY_NAMES[family]}, SOCK_{TYPE_NAMES[kind]}, {protocol}")
+
+
 def _enlist(name: str, family: int, kind: int, protocol: int, *off: str) -> None:
+    silent = ANSWERED_ALONE if name == "netlink_uevent" else ""
     add(
         name,
         _open(family, kind, protocol),
         *off,
         proof=f"descriptor:socket {family} ",
-        silent=REFUSED_CALL,
+        receipt="" if silent else _told(family, kind, protocol),
+        silent=silent,
         exists=lambda: _exists(family, kind, protocol),
     )
 
@@ -107,7 +123,7 @@ _enlist("packet_by_the_old_type", AF_PACKET, SOCK_PACKET, 3, *_RIGHTS)
 _enlist("xdp", AF_XDP, socket.SOCK_RAW, 0, *_RIGHTS)
 
 
-@attack("seccomp", proof="descriptor:socket 40 ", silent=REFUSED_CALL)
+@attack("seccomp", proof="descriptor:socket 40 ", receipt=_told(AF_VSOCK, socket.SOCK_STREAM, 0))
 def family_with_an_upper_half(w: Ways) -> None:
     """int family: the kernel looks at 32 of the 64 bits."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -118,7 +134,11 @@ def family_with_an_upper_half(w: Ways) -> None:
     w.show(descriptors=[made])
 
 
-@attack(*_RIGHTS, proof="descriptor:socket 2 3", silent=REFUSED_CALL)
+@attack(
+    *_RIGHTS,
+    proof="descriptor:socket 2 3",
+    receipt=_told(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP),
+)
 def raw_type_with_flags(w: Ways) -> None:
     """SOCK_CLOEXEC and SOCK_NONBLOCK beside the type."""
     flags = socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
