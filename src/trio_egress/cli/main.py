@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: Sequence[str] | None) -> int:
-    parser, commands = _build_parser()
+    parser, commands = build_parser()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:  # told by the command's own parser, which knows its exit code
         commands.get(options.command, parser).error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -81,7 +81,7 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
     return status
 
 
-def _build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
+def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     """The parser, and those of the commands by name."""
     parser = _Parser(
         prog="trio-egress",
