@@ -8,7 +8,8 @@ from trio_egress.errors import PolicyError, Problem
 
 with instrumented():
     from trio_egress.policy.compiled import policy_hash, render_compiled
-    from trio_egress.policy.load import PROBLEMS_MAX, decode_policy, load_policy
+    from trio_egress.policy.load import load_policy
+    from trio_egress.policy.part import PROBLEMS_MAX, decode_policy
 
 
 def check(raw: bytes) -> None:

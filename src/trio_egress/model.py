@@ -148,16 +148,21 @@ class Layer(enum.Enum):
 
 @attrs.frozen
 class RuleRef:
-    """The rule behind a decision: its place among the `[[egress]]` tables (from 0), its line (from 1), its name."""
+    """The rule behind a decision: its place among the `[[egress]]` tables (from 0), its line (from 1), its name.
+
+    `file` is empty for the policy itself, else the name of the included file; places count on through those.
+    """
 
     index: int
     destination: str
     line: int
     name: str | None = None
+    file: str = attrs.field(default="", kw_only=True)
 
     def __str__(self) -> str:
         named = f" {self.name}" if self.name else ""
-        return f"egress[{self.index}]{named} {self.destination!r} (line {self.line})"
+        place = f"{self.file} line {self.line}" if self.file else f"line {self.line}"
+        return f"egress[{self.index}]{named} {self.destination!r} ({place})"
 
 
 @attrs.frozen

@@ -31,6 +31,7 @@ from tests.evidence.test_packet import FACTS, make_packet
 import trio_egress
 from trio_egress.errors import UsageError
 from trio_egress.evidence.report import Report, Verdict, render_json, render_text
+from trio_egress.evidence.session import Session
 from trio_egress.evidence.sign import render_public_key
 from trio_egress.evidence.verify import verify
 
@@ -210,6 +211,8 @@ def _edit_packet(place: str, name: str, value: object) -> Callable[[Path], objec
     [
         (_write("policy-compiled.json", b'{"egress":["*"]}'), {"packet.policy"}),
         (_write("policy.toml", b"other"), {"packet.policy"}),
+        (_write("policy.yaml", b"other"), {"packet.policy"}),
+        (_write("policy-includes.json", b"{}"), {"packet.policy"}),
         (_write("public-key.txt", STRANGER.public_hex.encode()), {"packet.key"}),
         (_write("public-key.txt", b""), {"packet.key"}),
         (_write("packet.json", b"{}"), {"packet.form"}),
@@ -272,6 +275,47 @@ def test_a_packet_that_names_no_policy_snapshot_needs_no_policy_text(tmp_path: P
     del packet["policy"]["config_snapshot_sha256"]
     (tmp_path / "packet.json").write_text(json.dumps(packet))
     assert verify(tmp_path, PINNED).exit_code == 0
+
+
+def make_bound_packet(directory: Path, session: Session) -> None:
+    """One whose open receipt binds the policy's texts, in YAML."""
+    facts = attrs.evolve(FACTS, policy_name="policy.yaml", policy_includes=INCLUDES)
+    make_packet(directory, Scribe(session).open().block().close().lines, facts)
+
+
+INCLUDES = b'{"includes":[],"policy":"agent.yaml"}'
+BOUND = attrs.evolve(
+    SESSION,
+    policy_sha256=sha256(FACTS.policy_text.encode()).hexdigest(),
+    policy_includes_sha256=sha256(INCLUDES).hexdigest(),
+)
+
+
+def test_the_texts_of_the_policy_are_bound_by_the_open_receipt(tmp_path: Path) -> None:
+    make_bound_packet(tmp_path, BOUND)
+    assert {"policy.yaml", "policy-includes.json"} < {path.name for path in tmp_path.iterdir()}
+    assert verify(tmp_path, PINNED).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("session", "name"),
+    [
+        (attrs.evolve(BOUND, policy_sha256="0" * 64), "policy.yaml"),
+        (attrs.evolve(BOUND, policy_includes_sha256="0" * 64), "policy-includes.json"),
+    ],
+)
+def test_other_texts_than_the_open_receipt_binds_are_found(
+    session: Session, name: str, tmp_path: Path
+) -> None:
+    make_bound_packet(tmp_path, session)
+    (finding,) = verify(tmp_path, PINNED).findings
+    assert (finding.code, finding.file) == ("packet.policy", name)
+
+
+def test_a_text_that_is_bound_and_not_there_is_found(tmp_path: Path) -> None:
+    make_bound_packet(tmp_path, BOUND)
+    (tmp_path / "policy-includes.json").unlink()
+    assert _codes(verify(tmp_path, PINNED)) == {"packet.file"}
 
 
 def test_evidence_of_another_run_does_not_fit_the_packet(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import Endpoint, Name, RuleRef
 from trio_egress.policy.compiled import policy_hash
-from trio_egress.policy.load import (
+from trio_egress.policy.load import load_policy
+from trio_egress.policy.part import (
     LINE_CHARS,
     MESSAGE_CHARS,
     POLICY_BYTES,
     PROBLEMS_MAX,
     decode_policy,
-    load_policy,
 )
 from trio_egress.policy.rule import Policy
 
@@ -208,12 +208,12 @@ def test_an_empty_policy_is_told_what_it_needs() -> None:
     )
 
 
-def test_a_policy_of_one_mebibyte_is_the_largest() -> None:
+def test_a_policy_of_sixteen_mebibytes_is_the_largest() -> None:
     largest = HEAD + "#" + "ü" * ((POLICY_BYTES - len(HEAD) - 2) // 2)
     largest += "x" * (POLICY_BYTES - len(largest.encode()))
     assert load_policy(largest, "agent.toml").rules == ()
     for larger in (largest + "x", "x" * (POLICY_BYTES + 1)):
-        assert errors_in(larger) == "agent.toml:1:1: error: a policy has at most 1048576 bytes"
+        assert errors_in(larger) == "agent.toml:1:1: error: a policy has at most 16777216 bytes"
 
 
 def test_endless_errors_end() -> None:

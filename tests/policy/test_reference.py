@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import tomli
 
 from trio_egress.errors import PolicyError
 from trio_egress.model import Attempt, Layer, Protocol, Transport
@@ -17,9 +18,11 @@ from trio_egress.policy.destination import parse_destination, split_port
 from trio_egress.policy.engine import decide
 from trio_egress.policy.files import DEFAULT_PROTECT, Files
 from trio_egress.policy.hosts import parse_host
+from trio_egress.policy.includes import read_include
 from trio_egress.policy.index import build_index
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.load import load_policy
+from trio_egress.policy.presets import PRESETS
 from trio_egress.policy.rule import Terms
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
@@ -83,6 +86,17 @@ def test_each_pin_is_accepted(line: str, _meaning: str) -> None:
     assert load_policy(f"{HEAD}[resolve]\n{quoted(line)[0]}\n", "agent.toml").resolve.pins
 
 
+@pytest.mark.parametrize(("entry", "_what"), table("| entry of `include`"))
+def test_each_entry_of_include_is_accepted(entry: str, _what: str) -> None:
+    entries = ", ".join(quoted(entry)).replace("…", "0" * 64)
+    assert read_include(tomli.loads(f"include = [{entries}]")["include"])
+
+
+def test_every_preset_is_named() -> None:
+    (row,) = [what for entry, what in table("| entry of `include`") if "preset:" in entry]
+    assert tuple(quoted(row)) == PRESETS
+
+
 def test_what_is_protected_by_default_is_all_listed_with_its_reason() -> None:
     listed = [path for paths, _because in table("| protected | because") for path in quoted(paths)]
     assert sorted(listed) == sorted(DEFAULT_PROTECT)
@@ -136,7 +150,7 @@ def test_each_policy_is_accepted_or_fails_with_the_errors_shown_below_it() -> No
         elif language == "toml":
             assert load_policy(text, "agent.toml").rules
             tried += 1
-    assert tried == 5
+    assert tried == 6
 
 
 def test_the_example_in_yaml_means_the_same() -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from trio_egress.errors import PolicyError, UsageError
-from trio_egress.policy.load import POLICY_BYTES
-from trio_egress.runtime.policy_file import POLICY_NAMES, POLICY_VARIABLE, find_policy, read_policy
+from trio_egress.policy.part import POLICY_BYTES
+from trio_egress.runtime.policy_file import (
+    POLICY_NAMES,
+    POLICY_VARIABLE,
+    find_files,
+    find_policy,
+    read_included,
+    read_policy,
+)
 
 TOML = 'version = "1.0"\ndefault_deny = true\n'
 YAML = 'version: "1.0"\ndefault_deny: true\n'
@@ -55,8 +64,8 @@ def test_no_policy_is_told_with_where_it_was_looked_for(
 @pytest.mark.parametrize(("name", "text"), [("a.toml", TOML), ("a.yaml", YAML)])
 def test_a_policy_is_read_with_its_text(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
-    given, policy = read_policy(tmp_path / name)
-    assert (given, policy.source_file) == (text, str(tmp_path / name))
+    _, policy = read_policy(tmp_path / name)
+    assert (policy.sources[0].text, policy.source_file) == (text, str(tmp_path / name))
 
 
 def test_what_cannot_be_read_is_an_error_for_people(tmp_path: Path) -> None:
@@ -65,6 +74,65 @@ def test_what_cannot_be_read_is_an_error_for_people(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes(b"\xff")
     with pytest.raises(PolicyError, match="the byte 0xff is not UTF-8"):
         read_policy(tmp_path / "a.toml")
+
+
+def test_includes_are_read_from_the_policy_s_own_directory(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "agent.toml").write_text(TOML + 'include = ["sub/b.toml", "preset:openai"]\n')
+    (tmp_path / "sub" / "b.toml").write_text(TOML + 'include = ["c.yaml"]\n')
+    (tmp_path / "sub" / "c.yaml").write_text(YAML)
+    _, policy = read_policy(tmp_path / "agent.toml")
+    assert [source.name for source in policy.sources[1:]] == ["sub/b.toml", "sub/c.yaml", "preset:openai"]
+    assert find_files(tmp_path / "agent.toml", policy) == (
+        tmp_path / "agent.toml",
+        tmp_path / "sub" / "b.toml",
+        tmp_path / "sub" / "c.yaml",
+    )
+
+
+@pytest.mark.parametrize("link", ["sub", "sub/b.toml"])
+def test_no_link_leads_to_an_include_below_the_policy_s_directory(link: str, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.toml").write_text(TOML)
+    assert read_included(tmp_path, "sub/b.toml") == TOML.encode()
+    (tmp_path / link).rename(tmp_path / "real.toml")
+    (tmp_path / link).symlink_to(tmp_path / "real.toml")
+    with pytest.raises(OSError, match=f"{Path(link).name} is a link: name the file where it is"):
+        read_included(tmp_path, "sub/b.toml")
+
+
+def test_the_policy_s_directory_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "b.toml").write_text(TOML)
+    (tmp_path / "link").symlink_to("real")
+    assert read_included(tmp_path / "link", "b.toml") == TOML.encode()
+
+
+def test_what_is_pinned_may_be_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "b.toml").write_text(TOML)
+    digest = sha256(TOML.encode()).hexdigest()
+    for name in ("../b.toml", f"{tmp_path}/b.toml"):
+        text = f'{TOML}include = [{{ file = "{name}", sha256 = "{digest}" }}]\n'
+        (tmp_path / "x" / "agent.toml").write_text(text)
+        _, policy = read_policy(tmp_path / "x" / "agent.toml")
+        assert policy.sources[1].name == name
+        assert find_files(tmp_path / "x" / "agent.toml", policy)[1].resolve() == tmp_path / "b.toml"
+
+
+def test_what_is_no_plain_file_is_no_include_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.toml")
+    (tmp_path / "dir.toml").mkdir()
+    (tmp_path / "file").touch()
+    for name, reason in (
+        ("fifo.toml", "it is not a plain file"),
+        ("dir.toml", "it is not a plain file"),
+        ("/dev/zero", "it is not a plain file"),
+        ("none.toml", "No such file"),
+        ("file/b.toml", "Not a directory"),
+    ):
+        with pytest.raises(OSError, match=reason):
+            read_included(tmp_path, name)
 
 
 def test_no_more_is_read_than_a_policy_may_have() -> None:

@@ -96,7 +96,7 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
     if not command:
         raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")
     path = find_policy(options.policy, os.environ)
-    text, policy = read_policy(path)
+    _, policy = read_policy(path)
     identities = find_identities(options.user, os.environ, options.proxy_user)
     key = _read_key(options.key, identities)
     now = time.time_ns()
@@ -117,7 +117,6 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
             added=dict(policy.env.set),
         ),
         policy=policy,
-        policy_text=text,
         policy_path=path,
         evidence=evidence,
         key=key,

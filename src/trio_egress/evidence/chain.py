@@ -72,8 +72,12 @@ class Chain:
         return self._session.heartbeat_seconds
 
     def open(self, now_ns: int, facts: Mapping[str, object] | None = None) -> bytes:
-        """The first line."""
-        return self._control(Step.OPEN, "open", self._opening, now_ns, facts or {})
+        """The first line. To `facts` it adds which texts the policy is made of."""
+        texts = {
+            "policy_sha256": self._session.policy_sha256 or None,
+            "policy_includes_sha256": self._session.policy_includes_sha256 or None,
+        }
+        return self._control(Step.OPEN, "open", self._opening, now_ns, {**(facts or {}), **texts})
 
     def append(self, draft: Draft, now_ns: int) -> bytes:
         """The line of one receipt of the run."""

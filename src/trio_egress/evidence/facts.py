@@ -51,6 +51,8 @@ FACTS: Mapping[str, Shape] = {
     "duration_us": UINT64,
     "status": UINT64,
     "count": UINT64,
+    "policy_sha256": TEXT,
+    "policy_includes_sha256": TEXT,
     "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
 }
 

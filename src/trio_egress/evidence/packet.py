@@ -40,6 +40,8 @@ from trio_egress.evidence.summary import render_summary
 FilePath = Union[str, "os.PathLike[str]"]
 
 POLICY_NAME = "policy.toml"
+YAML_POLICY_NAME = "policy.yaml"
+INCLUDES_NAME = "policy-includes.json"
 COMPILED_NAME = "policy-compiled.json"
 PUBLIC_KEY_NAME = "public-key.txt"
 POSTURE_NAME = "posture.json"
@@ -60,8 +62,9 @@ class PacketFacts:
     """What a run knows of itself when its chain is closed; all else comes from the evidence file.
 
     `posture_measured` is posture.json as the open receipt binds it, empty where nothing was measured. `policy_path` is
-    where the operator's policy was. `pinned`: the public key was the operator's before the run, not made for it; only
-    then is the packet's own verdict `valid`.
+    where the operator's policy was, `policy_name` what it is called here, `policy_includes` what it includes.
+    `pinned`: the public key was the operator's before the run, not made for it; only then is the packet's own verdict
+    `valid`.
     """
 
     run: RunFacts
@@ -73,6 +76,8 @@ class PacketFacts:
     pinned: bool
     generated_ns: int
     posture_measured: bytes = b""
+    policy_name: str = POLICY_NAME
+    policy_includes: bytes = b""
 
 
 def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
@@ -95,7 +100,8 @@ def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
         packet = render_packet(replay, claim, facts.run, facts.posture, policy, facts.generated_ns)
         summary = render_summary(report, replay, facts.run.agent_exit_code, facts.policy_path)
         for name, raw in (
-            (POLICY_NAME, policy_text),
+            (facts.policy_name, policy_text),
+            *([(INCLUDES_NAME, facts.policy_includes)] if facts.policy_includes else []),
             (COMPILED_NAME, facts.policy_compiled),
             *([(POSTURE_NAME, facts.posture_measured)] if facts.posture_measured else []),
             (PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"),

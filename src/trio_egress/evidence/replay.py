@@ -47,6 +47,7 @@ class Replay:
         self.state = SessionState.NEW
         self.opening: Mapping[str, object] = _NOTHING
         self.closing: Mapping[str, object] = _NOTHING
+        self.open_facts: Mapping[str, object] = _NOTHING
         self.close_facts: Mapping[str, object] = _NOTHING
         self.actor = ""
         self.signer_key = ""
@@ -180,7 +181,7 @@ class Replay:
         payload = control.get(named, _NOTHING) if named else _NOTHING
         match step:
             case Step.OPEN if state is not None:
-                self._check_open(record, payload)
+                self._check_open(line, payload)
             case Step.HEARTBEAT:
                 self._check_heartbeat(payload)
             case Step.CLOSE if state is not None:
@@ -204,8 +205,10 @@ class Replay:
             expected = opening["recorder_session"]
             self._expect("session.member", "action_record.session_id", record["session_id"], expected)
 
-    def _check_open(self, record: Mapping[str, object], opening: Mapping[str, object]) -> None:
+    def _check_open(self, line: Line, opening: Mapping[str, object]) -> None:
+        record = line.record
         self.opening = opening
+        self.open_facts = _facts(line)
         self.actor = str(record["actor"])
         genesis = render_genesis_hash(opening)
         self._expect("chain.genesis", "open.genesis_hash", opening["genesis_hash"], genesis)

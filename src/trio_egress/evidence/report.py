@@ -23,7 +23,7 @@ NOT_PROVEN = (
     "that nothing happened beside the boundary: receipts tell what reached it",
     "what was said inside TLS, beyond names, sizes and times",
     "members of packet.json that no receipt repeats (repository, workflow, posture, times): they are not signed",
-    "that policy.toml compiles to policy-compiled.json: only the compiled policy is bound to the receipts",
+    "that policy.toml compiles to policy-compiled.json: receipts bind both by their hashes, but no policy was read",
 )
 NOT_PINNED = "who signed: no public key was pinned, and a stranger can re-sign a whole chain"
 NOT_EXPECTED = (

@@ -53,7 +53,10 @@ _visible = attrs.validators.matches_re(r"[!-~]{1,256}")
 
 @attrs.frozen
 class Session:
-    """What a run knows of itself before its first receipt. Ids, nonces and hashes are visible ASCII."""
+    """What a run knows of itself before its first receipt. Ids, nonces and hashes are visible ASCII.
+
+    The last two are of the policy's text as it was given, and of what stands in the packet of the files it includes.
+    """
 
     run_id: str = attrs.field(validator=_visible)
     run_nonce: str = attrs.field(validator=_visible)
@@ -65,6 +68,8 @@ class Session:
     contained_uid: str = ""
     posture_capsule_sha256: str = ""
     containment_nonce: str = ""
+    policy_sha256: str = ""
+    policy_includes_sha256: str = ""
 
 
 def render_genesis_hash(opening: Mapping[str, object]) -> str:

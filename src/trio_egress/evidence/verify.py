@@ -21,9 +21,11 @@ from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
+    INCLUDES_NAME,
     POLICY_NAME,
     POSTURE_NAME,
     PUBLIC_KEY_NAME,
+    YAML_POLICY_NAME,
     FilePath,
     Packet,
     read_public_key,
@@ -117,14 +119,28 @@ def _check_artifacts(packet: Packet, artifacts: Mapping[str, object], findings: 
 
 
 def _check_policy(packet: Packet, policy: Mapping[str, object], replay: Replay, findings: Findings) -> None:
-    snapshot = policy.get("config_snapshot_sha256")
-    for name, expected in ((COMPILED_NAME, replay.opening.get("policy_hash")), (POLICY_NAME, snapshot)):
-        if expected is None:
-            continue
+    """The compiled policy and the texts that it was made of are those that the open receipt binds."""
+    facts = replay.open_facts
+    text = YAML_POLICY_NAME if YAML_POLICY_NAME in packet and POLICY_NAME not in packet else POLICY_NAME
+    claims = {
+        (COMPILED_NAME, replay.opening.get("policy_hash")),
+        (text, policy.get("config_snapshot_sha256")),
+        (text, _prefix(facts.get("policy_sha256"))),
+        (INCLUDES_NAME, _prefix(facts.get("policy_includes_sha256"))),
+    }
+    bound = sorted((name, str(expected)) for name, expected in claims if expected is not None)
+    for name, expected in bound:
         raw = _read(packet, name, findings)
         found = expected if raw is None else f"sha256:{hashlib.sha256(raw).hexdigest()}"
         if found != expected:
             findings.add("packet.policy", name, 0, describe(found), describe(expected))
+    for name in (POLICY_NAME, YAML_POLICY_NAME, INCLUDES_NAME):
+        if name in packet and name not in dict(bound):
+            findings.add("packet.policy", name, 0, "a file", "none, as nothing names it")
+
+
+def _prefix(digest: object) -> str | None:
+    return None if digest is None else f"sha256:{digest}"
 
 
 def _check_posture(packet: Packet, replay: Replay, findings: Findings) -> None:

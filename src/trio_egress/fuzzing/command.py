@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from trio_egress.errors import PolicyError, UsageError
 from trio_egress.fuzzing.check import Report, check_policy
 from trio_egress.fuzzing.invariants import INVARIANTS, Invariant, never_allowed
-from trio_egress.policy.load import POLICY_BYTES, decode_policy, load_policy
+from trio_egress.policy.load import load_policy
+from trio_egress.policy.part import POLICY_BYTES, decode_policy
 from trio_egress.policy.rule import Policy
 
 HELD, BROKEN, NOT_RUN, USAGE = 0, 1, 2, 64

@@ -22,6 +22,7 @@ from trio_egress.policy.combinations import check_terms
 from trio_egress.policy.destination import Destination, parse_destination
 from trio_egress.policy.environment import Env, read_pass, read_set
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
+from trio_egress.policy.includes import Include, read_include
 from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.pins import parse_pins
 from trio_egress.policy.problems import Fault, Faults, Table, hint_nearest, key_of, show
@@ -57,6 +58,7 @@ class Document:
     version: str
     default_deny: bool
     dns_resolution: str = "proxy_only"
+    include: tuple[Include, ...] = ()
     egress: tuple[Terms, ...] = ()
     resolve: Resolve = attrs.field(factory=Resolve)
     files: Files = attrs.field(factory=Files)
@@ -193,6 +195,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "version": _read_version,
         "default_deny": _read_default_deny,
         "dns_resolution": _read_dns_resolution,
+        "include": _reader(read_include),
         "egress": _read_egress,
         "resolve": _read_resolve,
         "files": _read_files,

@@ -162,11 +162,20 @@ class Resolve:
 
 
 @attrs.frozen
+class Source:
+    """One file of a policy; an included one is named from the policy's directory. `sha256` is that of its bytes."""
+
+    name: str
+    text: str = attrs.field(repr=False)
+    sha256: str
+
+
+@attrs.frozen
 class Policy:
     """Everything that is allowed; what no rule allows is denied. And the agent's files, variables and limits.
 
     `index` finds the rules that allow, `denials` those with `deny`. `looks_at`: the facts of an attempt, beyond the
-    usual ones, that some rule hangs on, so that receipts can have them.
+    usual ones, that some rule hangs on, so that receipts can have them. `sources`: the files, the policy itself first.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -176,6 +185,7 @@ class Policy:
     env: Env = attrs.field(factory=Env, kw_only=True)
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
+    sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)
     index: Index[Rule] = attrs.field(init=False, eq=False, repr=False)
     denials: Index[Rule] | None = attrs.field(init=False, eq=False, repr=False)
     """None where no rule denies."""

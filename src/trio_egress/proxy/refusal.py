@@ -40,7 +40,7 @@ def render_denial(judged: Judgement, file: str, status: int, *, close: bool, wit
         "detail": decision.reason,
         "layer": decision.layer.value,
         "rule": _describe_rule(decision.rule),
-        "policy": {"file": file, "line": decision.rule.line if decision.rule else None},
+        "policy": _describe_place(decision.rule, file),
         "retry": False,
         "remedy": _describe_remedy(judged, file),
     }
@@ -79,6 +79,13 @@ def _describe_rule(rule: RuleRef | None) -> str | None:
     return f"egress[{rule.index}] {rule.destination}" if rule else None
 
 
+def _describe_place(rule: RuleRef | None, file: str) -> dict[str, object]:
+    """Where a person can read the rule: in the policy's file, or in one that it includes."""
+    if rule is None:
+        return {"file": file, "line": None}
+    return {"file": rule.file or file, "line": rule.line}
+
+
 def _describe_remedy(judged: Judgement, file: str) -> str:
     """What a person can do about it: the agent can't."""
     attempt, decision = judged.attempt, judged.decision
@@ -86,7 +93,8 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
     match decision.layer:
         case Layer.METHOD:
             at = f" (line {decision.rule.line})" if decision.rule else ""
-            return f"a person can add {attempt.method} to `methods` in {policy}{at}"
+            place = decision.rule.file if decision.rule and decision.rule.file else policy
+            return f"a person can add {attempt.method} to `methods` in {place}{at}"
         case Layer.DEFAULT_DENY:
             usual = attempt.protocol is Protocol.HTTP and attempt.port == 80
             usual = usual or (attempt.protocol is Protocol.TLS and attempt.port == 443)

@@ -4,19 +4,28 @@ Judges nothing of what is in it.
 
 Rule 1: two files of the usual names are no policy: nobody could say which one a reviewer has read.
 Rule 2: no more is read than a policy may have, whatever the file is.
+Rule 3: an included file is a plain file. Below the policy's directory no link leads to it; elsewhere it is pinned by
+        its SHA-256, so that it is no matter what led there.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from trio_egress.errors import UsageError
-from trio_egress.policy.load import POLICY_BYTES, decode_policy, load_policy
+from trio_egress.policy.load import load_policy
+from trio_egress.policy.part import POLICY_BYTES, decode_policy
+from trio_egress.policy.presets import PRESET
 from trio_egress.policy.rule import Policy
 
 POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
 POLICY_NAMES = ("trio-egress.toml", "trio-egress.yaml")
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def find_policy(given: str | None, environ: Mapping[str, str], directory: Path = Path()) -> Path:
@@ -38,14 +47,61 @@ def find_policy(given: str | None, environ: Mapping[str, str], directory: Path =
 
 
 def read_policy(path: Path) -> tuple[str, Policy]:
-    """The text, and what it means. Raises UsageError where it can't be read, and PolicyError."""
+    """The text, and what it means with all that it includes. Raises UsageError (unreadable) and PolicyError."""
     try:
         with path.open("rb") as file:
             raw = file.read(POLICY_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
+
+    def read(name: str) -> bytes:
+        return read_included(path.parent, name)
+
     text = decode_policy(raw, str(path))
-    return text, load_policy(text, str(path))
+    return text, load_policy(text, str(path), read)
+
+
+def read_included(directory: Path, name: str) -> bytes:
+    """The bytes of a file that is included by this name. Raises OSError."""
+    elsewhere = name.startswith(("/", "../"))
+    fd = os.open(directory / name, _FLAGS) if elsewhere else _open_below(directory, name)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a plain file")
+    with os.fdopen(fd, "rb") as file:
+        return file.read(POLICY_BYTES + 1)
+
+
+def find_files(path: Path, policy: Policy) -> tuple[Path, ...]:
+    """Every file that the policy at this path was read from, itself first."""
+    included = (source.name for source in policy.sources[1:] if not source.name.startswith(PRESET))
+    return (path, *(path.parent / name for name in included))
+
+
+def _open_below(directory: Path, name: str) -> int:
+    """Follows no link: what a name below the policy's directory says is where the file is."""
+    *folders, last = name.split("/")
+    parent = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            inner = _open_plainly(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, parent)
+            os.close(parent)
+            parent = inner
+        return _open_plainly(last, _FLAGS, parent)
+    finally:
+        os.close(parent)
+
+
+def _open_plainly(name: str, flags: int, parent: int) -> int:
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)
+    except OSError as error:
+        # ENOTDIR is what a link gives where a directory is asked for, ELOOP what it gives otherwise.
+        if error.errno in (errno.ELOOP, errno.ENOTDIR) and stat.S_ISLNK(
+            os.lstat(name, dir_fd=parent).st_mode
+        ):
+            raise OSError(errno.ELOOP, f"{name} is a link: name the file where it is") from None
+        raise
 
 
 def _refuse(missing: str, asked: str) -> UsageError:

@@ -17,11 +17,14 @@ import attrs
 
 from trio_egress.errors import RecorderError, SandboxError
 from trio_egress.evidence.journal import Journal, open_journal
-from trio_egress.evidence.packet import PacketFacts, write_packet
+from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME, PacketFacts, write_packet
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
 from trio_egress.kernel.posture import DENIED, REFUSED_CALLS, UNSUPPORTED
 from trio_egress.policy.compiled import render_compiled
+from trio_egress.policy.packaged import render_includes
+from trio_egress.policy.part import YAML_ENDINGS
+from trio_egress.policy.rule import Policy
 from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 
@@ -154,13 +157,19 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
         ),
         posture=_posture(spec, record.answers),
         posture_measured=record.posture,
-        policy_text=spec.policy_text,
+        policy_text=spec.policy.sources[0].text if spec.policy.sources else "",
+        policy_name=YAML_POLICY_NAME if _is_yaml(spec.policy) else POLICY_NAME,
+        policy_includes=render_includes(spec.policy),
         policy_compiled=render_compiled(spec.policy),
         policy_path=str(spec.policy_path),
         public_key=spec.key.public_hex,
         pinned=spec.pinned,
         generated_ns=now,
     )
+
+
+def _is_yaml(policy: Policy) -> bool:
+    return policy.source_file.lower().endswith(YAML_ENDINGS)
 
 
 def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:

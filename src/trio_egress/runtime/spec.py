@@ -35,7 +35,6 @@ class RunSpec:
     directory: Path
     environment: Mapping[str, str]
     policy: Policy
-    policy_text: str
     policy_path: Path
     evidence: Path
     key: SigningKey

@@ -6,6 +6,7 @@ kills the agent. What ends a run is told by RunResult; only bugs come out as exc
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -23,6 +24,7 @@ from trio_egress.kernel.identity import describe_account
 from trio_egress.kernel.mounts import View, find_sockets
 from trio_egress.kernel.plan import Plan, plan_sandbox
 from trio_egress.policy.compiled import policy_hash
+from trio_egress.policy.packaged import render_includes
 from trio_egress.proxy.calls import Calls
 from trio_egress.proxy.doors import Doors, open_doors
 from trio_egress.proxy.drops import Drops
@@ -42,6 +44,7 @@ from trio_egress.runtime.measure import (
 )
 from trio_egress.runtime.orders import Orders, open_arrivals
 from trio_egress.runtime.places import find_places
+from trio_egress.runtime.policy_file import find_files
 from trio_egress.runtime.protected import add_message, read_report
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
 from trio_egress.runtime.seal import Record, open_evidence, seal
@@ -171,7 +174,7 @@ def _view(spec: RunSpec) -> View:
         owner=spec.identities.agent.uid,
         write=files.write,
         hide=(*(str(path) for path in (spec.evidence, *spec.hidden)), *files.hide),
-        protect=(*files.protect, os.path.abspath(spec.policy_path)),
+        protect=(*files.protect, *map(os.path.abspath, find_files(spec.policy_path, spec.policy))),
         account=describe_account(spec.identities, home),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
@@ -179,6 +182,7 @@ def _view(spec: RunSpec) -> View:
 
 def _session(spec: RunSpec, posture: bytes) -> Session:
     agent = spec.identities.agent
+    includes = render_includes(spec.policy)
     return Session(
         run_id=spec.run_id,
         run_nonce=os.urandom(16).hex(),
@@ -190,6 +194,8 @@ def _session(spec: RunSpec, posture: bytes) -> Session:
         containment_nonce=os.urandom(16).hex(),
         contained_uid=str(agent.uid),
         posture_capsule_sha256=hash_posture(posture) if posture else "",
+        policy_sha256=spec.policy.sources[0].sha256 if spec.policy.sources else "",
+        policy_includes_sha256=hashlib.sha256(includes).hexdigest() if includes else "",
     )
 
 

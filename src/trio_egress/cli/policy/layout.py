@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from trio_egress.errors import PolicyError, UsageError
-from trio_egress.policy.load import YAML_ENDINGS
+from trio_egress.policy.part import YAML_ENDINGS
 from trio_egress.runtime.policy_file import find_policy, read_policy
 
 

@@ -1,0 +1,157 @@
+"""Makes one policy of the files that belong to it, whatever the order in which they are included.
+
+Rule 1: rules are a union, and so are lists, variables and pins; a rule with `deny` wins wherever it stands.
+Rule 2: what can have one value only has it everywhere it is said; otherwise the error names both places.
+Rule 3: what one file may not say together, several may not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from trio_egress.errors import PolicyError, Problem
+from trio_egress.model import RuleRef
+from trio_egress.policy.compiled import number_rules
+from trio_egress.policy.environment import Env, read_pass
+from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
+from trio_egress.policy.keys import RULES_MAX
+from trio_egress.policy.limits import Limits
+from trio_egress.policy.part import PROBLEMS_MAX, Part
+from trio_egress.policy.positions import Path
+from trio_egress.policy.problems import Faults
+from trio_egress.policy.rule import Pin, Policy, Resolve, Terms
+from trio_egress.policy.values import ITEMS_MAX
+
+Setting = tuple[str, Any, Path]
+"""What a file says of something that has one value: what it is called, the value, and where it stands."""
+
+
+def join(parts: Sequence[Part]) -> Policy:
+    """`parts` as `gather` gives them, the policy first. Raises PolicyError."""
+    problems: list[Problem] = []
+    rules = number_rules(_name_rules(parts))
+    if len(rules) > RULES_MAX:
+        raise _refuse(
+            parts[0], f"a policy has at most {RULES_MAX} rules, and with its includes this has {len(rules)}"
+        )
+    limits = _join_settings(parts, _say_limits, problems)
+    variables = _join_settings(parts, _say_variables, problems)
+    pins = _join_settings(parts, _say_pins, problems)
+    passed = _join_lists(parts, "env", "pass", read_pass, problems)
+    files = _join_files(parts, problems)
+    if len(variables) > ITEMS_MAX:
+        problems.append(
+            parts[0].make_problem(("env",), f"set has at most {ITEMS_MAX} variables, with all includes")
+        )
+    if problems:
+        raise PolicyError(tuple(problems))
+    return Policy(
+        rules,
+        Resolve(tuple(pins.values())),
+        parts[0].shown,
+        files=files,
+        env=Env(pass_=passed, set=tuple(sorted(variables.items()))),
+        limits=Limits(**limits),
+        sources=tuple(part.source for part in parts),
+    )
+
+
+def _name_rules(parts: Sequence[Part]) -> Iterator[tuple[RuleRef, Terms]]:
+    """Each rule with its place; places count on through the files."""
+    before = 0
+    for part in parts:
+        file = "" if part is parts[0] else part.source.name
+        place_value = part.reading.positions.place_value
+        for place, terms in enumerate(part.document.egress):
+            line, _ = place_value(("egress", place))
+            yield RuleRef(before + place, str(terms.destination), line, terms.name, file=file), terms
+        before += len(part.document.egress)
+
+
+def _say_limits(part: Part) -> Iterator[tuple[str, Setting]]:
+    for key in part.reading.data.get("limits", {}):
+        yield key, (f"limits.{key}", getattr(part.document.limits, key), ("limits", key))
+
+
+def _say_variables(part: Part) -> Iterator[tuple[str, Setting]]:
+    for name, value in part.document.env.set:
+        yield name, (f"the variable {name}", value, ("env", "set", name))
+
+
+def _say_pins(part: Part) -> Iterator[tuple[str, Setting]]:
+    # One pin for each key, in the same order: a pin that stands twice in one file is an error there.
+    for key, pin in zip(part.reading.data.get("resolve", {}), part.document.resolve.pins, strict=True):
+        yield pin.target, (f"the pin of {pin.target}", pin, ("resolve", key))
+
+
+def _join_settings(
+    parts: Sequence[Part],
+    say: Callable[[Part], Iterator[tuple[str, Setting]]],
+    problems: list[Problem],
+) -> dict[str, Any]:
+    """One value for each key; where two files say different things, a problem."""
+    said: dict[str, tuple[Part, Setting]] = {}
+    for part in parts:
+        for key, setting in say(part):
+            other, (label, value, path) = said.setdefault(key, (part, setting))
+            if setting[1] != value and len(problems) < PROBLEMS_MAX:
+                there = other.locate(path)
+                message = f"{label} is {_show(setting[1])} here and {_show(value)} at {there}: it can have one value"
+                problems.append(part.make_problem(setting[2], message))
+    return {key: value for key, (_, (_, value, _)) in said.items()}
+
+
+def _show(value: object) -> str:
+    return value.answer if isinstance(value, Pin) else repr(value)
+
+
+def _join_lists(
+    parts: Sequence[Part],
+    table: str,
+    key: str,
+    read: Callable[[object], tuple[str, ...]],
+    problems: list[Problem],
+) -> tuple[str, ...] | None:
+    """The lists of all files, read as one; None where no file says anything."""
+    saying = [part for part in parts if key in part.reading.data.get(table, {})]
+    if len(saying) == 0:
+        return None
+    try:
+        return read([item for part in saying for item in part.reading.data[table][key]])
+    except ValueError as error:
+        problems.append(
+            saying[-1].make_problem((table, key), f"{error} (with what other files of the policy say)")
+        )
+        return None
+
+
+def _join_files(parts: Sequence[Part], problems: list[Problem]) -> Files:
+    readers = {"write": read_write, "hide": read_hide, "protect": read_protect}
+    joined = {
+        key: paths
+        for key, read in readers.items()
+        if (paths := _join_lists(parts, "files", key, read, problems)) is not None
+    }
+    files = Files(**joined)
+    try:
+        return check_files(files)
+    except Faults as error:
+        for fault in error.faults:
+            key, place = fault.path
+            part, at = _find_item(parts, str(key), joined[str(key)][int(place)])
+            problems.append(part.make_problem(("files", key, at), fault.message))
+        return files
+
+
+def _find_item(parts: Sequence[Part], key: str, path: str) -> tuple[Part, int]:
+    """Which file says this first, and at which place of its list."""
+    for part in parts:
+        paths = getattr(part.document.files, key)
+        if path in paths:
+            return part, paths.index(path)
+    raise AssertionError(path)
+
+
+def _refuse(part: Part, message: str) -> PolicyError:
+    return PolicyError((part.make_problem((), message),))

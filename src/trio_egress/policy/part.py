@@ -1,0 +1,124 @@
+"""One file of a policy: its text, what it says, and where it says it.
+
+Opens no file, and follows no include.
+
+Rule 1: PolicyError and nothing else is raised, whatever the text.
+Rule 2: every problem of the file is told, each with its line, and fit for a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+from cattrs import BaseValidationError
+
+from trio_egress.errors import PolicyError, Problem
+from trio_egress.policy.keys import TABLES, Document, structure
+from trio_egress.policy.positions import Path, Reading, Unreadable
+from trio_egress.policy.problems import Fault, find_faults
+from trio_egress.policy.rule import Source
+from trio_egress.policy.toml_text import parse_toml
+from trio_egress.policy.yaml_text import parse_yaml
+
+POLICY_BYTES = 16 << 20
+"""A policy with all that it includes: 100,000 rules of some 160 bytes."""
+
+PROBLEMS_MAX = 50
+LINE_CHARS = 200
+MESSAGE_CHARS = 500
+
+YAML_ENDINGS = (".yaml", ".yml")
+
+_BOM = "\ufeff"
+
+
+_NOTHING = Document(version="1.0", default_deny=True)
+
+
+@attrs.frozen
+class Part:
+    """A file that has been read. `shown` is its name in messages; `text` is without a byte order mark."""
+
+    source: Source
+    shown: str
+    text: str
+    reading: Reading
+    document: Document
+
+    def make_problem(self, path: Path, message: str) -> Problem:
+        """A problem with the value at this path."""
+        return _place(self, (Fault(path, message),))[0]
+
+    def locate(self, path: Path) -> str:
+        """`file:line:column` of a value."""
+        line, column = self.reading.positions.place_value(path)
+        return f"{self.shown}:{line}:{column}"
+
+
+def decode_policy(raw: bytes, file: str) -> str:
+    """The text of a policy file, which is UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"the byte 0x{raw[error.start]:02x} is not UTF-8, in which a policy is written"
+        raise PolicyError((Problem(file, line, column, message),)) from None
+
+
+def read_part(source: Source, shown: str) -> Part:
+    text = source.text.removeprefix(_BOM)
+    reading = _read(text, shown)
+    try:
+        document = structure(reading.data)
+    except BaseValidationError as error:
+        faults = find_faults(error, TABLES)
+        raise PolicyError(_place(Part(source, shown, text, reading, _NOTHING), faults)) from None
+    return Part(source, shown, text, reading, document)
+
+
+def _read(text: str, shown: str) -> Reading:
+    """The kind is told by the name: what doesn't end in .yaml or .yml is TOML."""
+    parse = parse_yaml if shown.lower().endswith(YAML_ENDINGS) else parse_toml
+    try:
+        return parse(text)
+    except Unreadable as error:
+        line = _split_lines(text)[error.line - 1]
+        raise PolicyError((_render(shown, error.line, error.column, error.message, line),)) from None
+
+
+def _place(part: Part, faults: Iterable[Fault]) -> tuple[Problem, ...]:
+    """The faults of one file as problems, in the order of its text, and no more than people read."""
+    lines = _split_lines(part.text)
+    positions, reword = part.reading.positions, part.reading.reword
+    placed = sorted(
+        (
+            positions.place_key(fault.path) if fault.on_key else positions.place_value(fault.path),
+            reword(fault.message),
+        )
+        for fault in faults
+    )
+    problems = [
+        _render(part.shown, line, column, message, lines[line - 1])
+        for (line, column), message in placed[:PROBLEMS_MAX]
+    ]
+    if left := len(placed) - len(problems):
+        line, column = placed[PROBLEMS_MAX][0]
+        problems.append(Problem(part.shown, line, column, f"and {left} more problems from here on"))
+    return tuple(problems)
+
+
+def _render(shown: str, line: int, column: int, message: str, source_line: str) -> Problem:
+    """A problem fit for a terminal: no control characters, no line so long that the caret is lost."""
+    clipped = _clean(source_line[:LINE_CHARS]) if column <= LINE_CHARS else ""
+    return Problem(shown, line, column, _clean(message[:MESSAGE_CHARS]), clipped)
+
+
+def _clean(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _split_lines(text: str) -> list[str]:
+    """Lines as TOML has them, not as `str.splitlines` does: U+2028 in a string ends no line."""
+    return [line.removesuffix("\r") for line in text.split("\n")]
