@@ -84,7 +84,7 @@ def carry_out(run: Mapping[str, Any], canaries: Canaries) -> dict[str, Any]:
     with make_room(canaries, ways) as stack:
         victims = {c.name: stack.enter_context(open_victim()) for c in cases if needs_victim(c)}
         key = generate(os.urandom(32))
-        make_key(render_private_key(key))
+        make_key(render_private_key(key), weak=bool(off))
         streams = open_streams(run["setting"], canaries, stack)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         canaries.take()
@@ -145,11 +145,12 @@ def as_agent() -> dict[str, Any]:
     return {"user": AGENT.pw_uid, "group": AGENT.pw_gid, "extra_groups": []} if AS_ROOT else {}
 
 
-def make_key(raw: bytes) -> None:
-    """The agent's user owns it: only the boundary keeps it."""
+def make_key(raw: bytes, *, weak: bool) -> None:
+    """Root's in a root run, where the agent's own is refused; in a control the agent's user owns it."""
     Path(KEY).touch(0o600)
     Path(KEY).write_bytes(raw)
-    os.chown(KEY, AGENT.pw_uid, AGENT.pw_gid)
+    if weak:
+        os.chown(KEY, AGENT.pw_uid, AGENT.pw_gid)
     os.link(KEY, f"{ROOM}/keys/second-name")
     os.mkdir(AGAIN)
     syscalls.mount(ROOM, AGAIN, None, syscalls.MS_BIND)

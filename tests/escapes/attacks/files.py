@@ -106,7 +106,7 @@ def _replace(w: Ways) -> None:
 
 
 def _change_mode(w: Ways) -> None:
-    os.chmod(w.guarded, 0o4777)
+    os.chmod(w.guarded, 0o777)
 
 
 def _touch(w: Ways) -> None:

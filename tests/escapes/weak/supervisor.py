@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 import trio_egress
+from trio_egress.cli import run
 from trio_egress.cli.main import main
 from trio_egress.kernel import apply, netlink, nft
 from trio_egress.kernel.plan import Plan
@@ -30,7 +31,7 @@ OFF = os.environ["ESCAPES_OFF"].split(",")
 ALLOW_ALL = struct.pack("<HBBI", 6, 0, 0, 0x7FFF_0000)
 
 
-def allow_everything(policy: Policy, attempt: Attempt) -> Decision:
+def allow_everything(policy: Policy, attempt: Attempt, *_: object) -> Decision:
     dns_query = attempt.protocol is Protocol.DNS
     upstream = None if dns_query else Upstream(attempt.host, attempt.port, allow_private=True)
     return Decision(True, next(iter(Layer)), "everything is allowed", None, upstream)
@@ -78,7 +79,11 @@ async def measure_nothing(*_: object) -> dict[str, Any]:
 def take_off() -> None:
     plan_sandbox = vars(supervisor)["plan_sandbox"]
     replaced: dict[str, list[tuple[Any, str, Any]]] = {
-        "policy": [(judge, "decide", allow_everything), (dns, "decide", allow_everything)],
+        "policy": [
+            (judge, "decide", allow_everything),
+            (judge, "decide_some", allow_everything),
+            (dns, "decide", allow_everything),
+        ],
         "address": [(dial, "is_outside", lambda _: True)],
         "agreement": [
             (judge, "_name_of_hello", lambda door, _: door.host),
@@ -98,6 +103,7 @@ def take_off() -> None:
             setattr(module, name, replacement)
     for name in ("measure", "measure_again"):
         setattr(supervisor, name, measure_nothing)
+    setattr(run, "check_owner", lambda *_: None)  # noqa: B010  the key is the agent's, for the attacks that read it
     setattr(apply, "subprocess", Subprocess)  # noqa: B010
     setattr(supervisor, "plan_sandbox", lambda *given, **named: weaken_plan(plan_sandbox(*given, **named)))  # noqa: B010
 
