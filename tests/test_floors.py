@@ -34,6 +34,7 @@ FLOORS = {
     "proxy": 4,
     "runtime": 5,
     "demo": 5,
+    "attack": 5,
     "fuzzing": 5,
     "cli": 6,
     "__main__": 6,
@@ -68,7 +69,17 @@ LAUNCHER_MODULES = {
     "trio_egress.kernel",
     *("trio_egress." + p.removesuffix(".py").replace("/", ".") for p in LAUNCHER),
 }
-STANDALONE: dict[str, set[str]] = {**dict.fromkeys(LAUNCHER, LAUNCHER_MODULES), "demo/agent.py": set()}
+ATTACKS = [f"attack/{name}.py" for name in ("tries", "network", "boundary", "places", "program")]
+ATTACK_MODULES = {
+    "trio_egress.kernel",
+    "trio_egress.kernel.syscalls",
+    *("trio_egress." + p.removesuffix(".py").replace("/", ".") for p in ATTACKS),
+}
+STANDALONE: dict[str, set[str]] = {
+    **dict.fromkeys(LAUNCHER, LAUNCHER_MODULES),
+    **dict.fromkeys(ATTACKS, ATTACK_MODULES),
+    "demo/agent.py": set(),
+}
 """Programs that run where no library is, with what they may import beside the standard library."""
 
 WORLD = {

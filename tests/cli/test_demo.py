@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import trio_egress
-from trio_egress.cli.demo import PYTHONS, _find_python
+from trio_egress.cli.demo import PYTHONS, find_python
 from trio_egress.demo.claims import CLAIMS
 from trio_egress.evidence.report import Verdict
 from trio_egress.evidence.verify import verify
@@ -125,7 +125,7 @@ def test_machine_without_namespaces_gets_the_message_of_run_and_the_way_to_docto
 def test_ordinary_user_runs_the_agent_with_its_own_interpreter() -> None:
     me = Ids(os.getuid(), os.getgid(), "me", "/")
     # Not the one of a virtual environment, which may lie below a /tmp that the agent does not see.
-    assert _find_python(Identities(root=False, supervisor=me, agent=me)) == os.path.realpath(sys.executable)
+    assert find_python(Identities(root=False, supervisor=me, agent=me)) == os.path.realpath(sys.executable)
 
 
 @pytest.mark.root
@@ -134,9 +134,9 @@ def test_root_tries_which_interpreter_the_agents_user_can_start(tmp_path: Path) 
     private = tmp_path / "python"
     private.symlink_to(sys.executable)
     nobody = Ids(65534, 65534, "nobody", "/")
-    found = _find_python(
+    found = find_python(
         Identities(root=True, supervisor=nobody, agent=nobody), (str(private), "/usr/bin/env")
     )
     assert found == str(private)  # neither is one: `run` is to tell why
-    found = _find_python(Identities(root=True, supervisor=nobody, agent=nobody), (str(private), *PYTHONS))
+    found = find_python(Identities(root=True, supervisor=nobody, agent=nobody), (str(private), *PYTHONS))
     assert found in PYTHONS

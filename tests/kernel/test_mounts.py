@@ -105,6 +105,15 @@ def test_a_socket_with_a_path_is_covered_where_it_could_be_seen() -> None:
     assert not find(steps, Path("/tmp/z.sock"))
 
 
+def test_a_socket_in_the_working_directory_is_covered_below_tmp_too(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    below = f"/tmp/{os.path.relpath(work, '/tmp')}"
+    steps = plan_mounts([], directory=below, sockets=(f"{below}/x.sock", "/tmp/y.sock"))
+    assert [s.source for s in find(steps, Path(f"{below}/x.sock"))] == ["/dev/null"]
+    assert not find(steps, Path("/tmp/y.sock"))
+
+
 def test_sockets_are_read_from_the_kernels_table() -> None:
     table = (
         "Num       RefCount Protocol Flags    Type St Inode Path\n"

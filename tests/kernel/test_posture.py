@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trio_egress.kernel.posture import BY_SECCOMP, DENIED, EXPECTED, find_wrong
+from trio_egress.kernel.attacks import DENIED
+from trio_egress.kernel.posture import BY_SECCOMP, EXPECTED, find_wrong
 from trio_egress.kernel.selftest import list_probes
 
 GOOD = {

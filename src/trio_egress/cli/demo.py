@@ -98,7 +98,7 @@ def _run_agent(
     secret.write_bytes(render_private_key(key))
     options = ["--quiet", f"--timeout={RUN_SECONDS}"]
     options += [f"--policy={policy}", f"--evidence={evidence}", f"--key={secret}"]
-    python = _find_python(find_identities(None, os.environ))
+    python = find_python(find_identities(None, os.environ))
     agent = files("trio_egress.demo").joinpath("agent.py")
     # The agent's program comes by standard input and its working directory is /: no user needs a right for that.
     return subprocess.run(
@@ -126,7 +126,7 @@ def _render_policy(upstreams: Upstreams) -> str:
     )
 
 
-def _find_python(identities: Identities, candidates: Sequence[str] = PYTHONS) -> str:
+def find_python(identities: Identities, candidates: Sequence[str] = PYTHONS) -> str:
     """An interpreter that the agent's user can start; as root that is tried, since ours may be in a private home.
 
     Where none is found, `run` says better why.

@@ -14,6 +14,10 @@ def main(options: argparse.Namespace) -> int:
     if sys.platform != "linux":
         print(f"fail  platform: this is {sys.platform}; the sandbox needs Linux, `verify` works everywhere")
         return 1
+    if options.attack:
+        from trio_egress.cli import attack
+
+        return attack.main(options)
     from trio_egress.kernel.probe import probe_all
 
     probes = probe_all(options.user, options.proxy_user)

@@ -181,6 +181,9 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     doctor.add_argument("--user", metavar="USER", help="the user that the agent would run as")
     doctor.add_argument("--proxy-user", metavar="USER", help="as root: the user that the proxy would become")
+    doctor.add_argument(
+        "--attack", action="store_true", help="attack a real sandbox from inside, and say what came of it"
+    )
     doctor.add_argument("--json", action="store_true", help="print the answers as JSON")
 
     demo = commands.add_parser("demo", help="see it work: a sample agent, its packet, and the verdict")

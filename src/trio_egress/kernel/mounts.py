@@ -192,8 +192,10 @@ def _hide(view: View) -> Iterator[Mount]:
         covered.append(f"{path}/")
         # In a /tmp or HOME of the run's own there may be nothing left to hide.
         yield _cover(path, optional=_is_below(path, PRIVATE))
+    shown = _writable(view)  # perhaps below a /tmp that is otherwise the run's own
     for path in view.sockets:
-        if not _is_below(path, ("/run", "/var/run", *PRIVATE)) and not path.startswith(tuple(covered)):
+        gone = _is_below(path, ("/run", "/var/run", *PRIVATE)) and not _is_below(path, shown)
+        if not gone and not path.startswith(tuple(covered)):
             yield Mount("bind", path, "/dev/null", read_only=True, optional=True)
 
 

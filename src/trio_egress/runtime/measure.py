@@ -40,6 +40,14 @@ class SandboxGone(SandboxError):
     """There is no PID 1 inside any more."""
 
 
+class BoundaryError(SandboxError):
+    """The boundary lets something through. `answers` are those of the probes: they are evidence."""
+
+    def __init__(self, message: str, answers: Answers) -> None:
+        super().__init__(message)
+        self.answers = answers
+
+
 @attrs.frozen
 class Canaries:
     """Listeners on the host that nothing inside may reach."""
@@ -67,7 +75,7 @@ def open_canaries() -> Iterator[Canaries]:
 
 
 async def measure(sandbox: Sandbox, canaries: Canaries, view: View) -> Answers:
-    """The answers of every probe, all of them right; SandboxError with those that are wrong. No agent runs then."""
+    """The answers of every probe, all of them right; BoundaryError with those that are wrong. No agent runs then."""
     targets = {
         "port": canaries.tcp.getsockname()[1],
         "abstract": canaries.name,
@@ -90,7 +98,7 @@ async def measure(sandbox: Sandbox, canaries: Canaries, view: View) -> Answers:
     if canaries.touched():
         wrong.append("a canary on the host was reached from inside")
     if wrong:
-        raise SandboxError(f"the sandbox does not hold on this machine: {'; '.join(wrong)}")
+        raise BoundaryError(f"the sandbox does not hold on this machine: {'; '.join(wrong)}", answers)
     return answers
 
 

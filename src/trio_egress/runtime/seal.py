@@ -20,7 +20,8 @@ from trio_egress.evidence.journal import Journal, open_journal
 from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME, PacketFacts, write_packet
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
-from trio_egress.kernel.posture import DENIED, REFUSED_CALLS, UNSUPPORTED
+from trio_egress.kernel.attacks import DENIED
+from trio_egress.kernel.posture import REFUSED_CALLS, UNSUPPORTED
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.part import YAML_ENDINGS

@@ -34,6 +34,7 @@ from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
 from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.measure import (
+    BoundaryError,
     Canaries,
     forget_probes,
     hash_posture,
@@ -91,7 +92,11 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries
     # A thread: looking for what is protected takes as long as the working directory is big.
     view, plan = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
     async with open_sandbox(plan, spec.identities) as sandbox:
-        record.answers = await measure(sandbox, canaries, view)
+        try:
+            record.answers = await measure(sandbox, canaries, view)
+        except BoundaryError as error:
+            record.answers, record.posture = error.answers, render_posture(plan, error.answers)
+            raise
         await forget_probes(sandbox)
         record.posture = render_posture(plan, record.answers)
         await orders.leave_setup()
