@@ -94,7 +94,7 @@ def test_a_boundary_with_a_hole_is_told_and_ends_with_1(tmp_path: Path) -> None:
 
 def test_what_the_start_already_refuses_is_a_hole_with_its_probe(tmp_path: Path) -> None:
     """No agent runs in it, so nothing else is tried."""
-    weak = weaken(tmp_path, 'from trio_egress.kernel import seccomp\nseccomp.REFUSED.pop("bpf")\n')
+    weak = weaken(tmp_path, 'from trio_egress.kernel import calls\ncalls.REFUSED.pop("bpf")\n')
     ran = attack("--json", weak=weak)
     told = json.loads(ran.stdout)
     assert ran.returncode == 1

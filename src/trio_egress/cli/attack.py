@@ -31,10 +31,10 @@ from trio_egress.errors import SandboxError, TrioEgressError
 from trio_egress.evidence.sign import SigningKey, generate, render_private_key
 from trio_egress.evidence.verify import verify
 from trio_egress.kernel.attacks import ATTACKS
+from trio_egress.kernel.calls import MACHINES
+from trio_egress.kernel.calls import REFUSED as REFUSED_CALLS
 from trio_egress.kernel.identity import Identities, find_identities
 from trio_egress.kernel.posture import find_wrong
-from trio_egress.kernel.seccomp import MACHINES
-from trio_egress.kernel.seccomp import REFUSED as REFUSED_CALLS
 
 HOLE = 1
 EVIDENCE = "evidence"
