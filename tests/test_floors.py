@@ -103,7 +103,10 @@ WORLD = {
 FILES = {"io", "os", "pathlib", "shutil"}
 """Of floor 1 only evidence may import these, to name and look at paths; it opens them in FILE_OPENERS alone."""
 
-FILE_OPENERS = ["evidence/journal.py", "evidence/packet.py", "policy/presets.py", "policy/starter.py"]
+FILE_OPENERS = [
+    *("evidence/journal.py", "evidence/packet.py"),
+    *("policy/presets.py", "policy/starter.py", "policy/suffixes.py"),
+]
 OPENING = {
     "open()",
     "os.open",

@@ -128,3 +128,10 @@ def test_the_control_without_the_keys_lets_them_all_leave(place: Place) -> None:
     assert told == ["200 ok"] * 3
     assert len(heard) == 3
     assert ended.blocks == []
+
+
+def test_what_a_policy_is_warned_of_is_said_and_the_run_goes_on(place: Place) -> None:
+    rules = '[[egress]]\ndestination = "*.co.uk"\n'
+    ended = place.run(f"{POLICY_HEAD}{rules}", "true")
+    assert ended.code == 0
+    assert "policy-0.toml:4:15: warning: anybody can have a name below co.uk" in ended.err

@@ -154,6 +154,8 @@ def _announce(
     say: Say, policy: Policy, path: Path, evidence: Path, key: SigningKey, run_id: str, *, pinned: bool
 ) -> None:
     say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
+    for warning in policy.warnings:
+        say(str(warning))
     if not pinned:
         say(f"signing with a key made for this run only ({key.fingerprint}); --key FILE signs with yours")
 

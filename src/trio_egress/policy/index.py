@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from trio_egress.model import HOST_INTERNAL, Address, Host
-from trio_egress.policy.destination import Below, Exact, Pattern
+from trio_egress.policy.destination import Below, Exact, Network, Pattern
 
 T = TypeVar("T")
 
@@ -40,6 +40,24 @@ class Index(Generic[T]):
     def find_base(self, host: Host) -> tuple[T, ...]:
         """Everything that is said of the names below this very host."""
         return self._below.get(str(host), ())
+
+    def find_covering(self, pattern: Pattern) -> tuple[T, ...]:
+        """Everything whose pattern matches all that this one does."""
+        match pattern:
+            case Exact(host):
+                return self.find(host)
+            case Below(name):
+                return self._below.get(name, ()) + self._find_below(name)
+            case wide:
+                return self._find_around(wide.network)
+
+    def _find_around(self, network: Network) -> tuple[T, ...]:
+        found: tuple[T, ...] = ()
+        number, own = int(network.network_address), network.max_prefixlen - network.prefixlen
+        for (version, shift), networks in self._within.items():
+            if version == network.version and shift >= own:
+                found += networks.get(number >> shift, ())
+        return found
 
     def _find_below(self, name: str) -> tuple[T, ...]:
         found: tuple[T, ...] = ()

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import attrs
+
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import RuleRef
 from trio_egress.policy.compiled import number_rules
+from trio_egress.policy.conflicts import find_conflicts
 from trio_egress.policy.environment import Env, read_pass
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
 from trio_egress.policy.keys import RULES_MAX
@@ -44,8 +47,9 @@ def join(parts: Sequence[Part]) -> Policy:
         problems.append(
             parts[0].make_problem(("env",), f"set has at most {ITEMS_MAX} variables, with all includes")
         )
+    warnings = _hold_against_each_other(parts, problems)
     if problems:
-        raise PolicyError(tuple(problems))
+        raise PolicyError(tuple(problems[:PROBLEMS_MAX]))
     return Policy(
         rules,
         Resolve(tuple(pins.values())),
@@ -53,6 +57,7 @@ def join(parts: Sequence[Part]) -> Policy:
         files=files,
         env=Env(pass_=passed, set=tuple(sorted(variables.items()))),
         limits=Limits(**limits),
+        warnings=warnings,
         sources=tuple(part.source for part in parts),
     )
 
@@ -67,6 +72,22 @@ def _name_rules(parts: Sequence[Part]) -> Iterator[tuple[RuleRef, Terms]]:
             line, _ = place_value(("egress", place))
             yield RuleRef(before + place, str(terms.destination), line, terms.name, file=file), terms
         before += len(part.document.egress)
+
+
+def _hold_against_each_other(parts: Sequence[Part], problems: list[Problem]) -> tuple[Problem, ...]:
+    """What the rules do to each other: errors are added to `problems`, warnings are returned."""
+    homes = [(part, place) for part in parts for place in range(len(part.document.egress))]
+    terms = [part.document.egress[place] for part, place in homes]
+    warnings: list[Problem] = []
+    for conflict in find_conflicts(terms, [part.source.name for part, _ in homes]):
+        part, place = homes[conflict.place]
+        path: Path = ("egress", place) if conflict.key is None else ("egress", place, conflict.key)
+        problem = part.make_problem(path, conflict.message)
+        if not conflict.warning:
+            problems.append(problem)
+        elif len(warnings) < PROBLEMS_MAX:
+            warnings.append(attrs.evolve(problem, warning=True))
+    return tuple(warnings)
 
 
 def _say_limits(part: Part) -> Iterator[tuple[str, Setting]]:
