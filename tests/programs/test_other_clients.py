@@ -121,7 +121,7 @@ def test_a_raw_socket_elsewhere_is_reset_at_once(place: Place, web: Web, policy:
     ended, told = say_raw(place, policy, *attempts)
     assert told == ["reset"] * len(attempts)
     assert [(b.facts["host"], b.facts["port"], b.facts["proto"]) for b in ended.blocks] == [
-        (host, port, "tcp") for host, port, _ in attempts
+        (host, port, "ssh" if port == 22 else "tcp") for host, port, _ in attempts
     ]
     assert ended.outcomes == []
     assert web.take_requests() == []

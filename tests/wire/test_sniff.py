@@ -22,7 +22,7 @@ HTTP = [
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ]
 TLS = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x16\x03\x03\x00\x05"]
-SSH = [b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", b"SSH-1.99-x\r\n"]
+SSH = [b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", b"SSH-1.99-x\r\n", b"SSH- / HTTP/1.1\r\n"]
 TCP = [
     b"SSH 2.0\r\n",
     b"USER anonymous\r\n",

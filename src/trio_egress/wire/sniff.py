@@ -30,10 +30,10 @@ def sniff(raw: bytes) -> Protocol | None:
     """The protocol that starts with `raw`; None when that needs more bytes (never from SNIFF_BYTES on)."""
     if raw.startswith(_HANDSHAKE):
         return Protocol.TLS
-    if _REQUEST.match(raw):
-        return Protocol.HTTP
     if raw.startswith(_SSH):
         return Protocol.SSH
+    if _REQUEST.match(raw):
+        return Protocol.HTTP
     if raw == _HANDSHAKE[:1] or _UNDECIDED.fullmatch(raw):
         return None
     return Protocol.TCP
