@@ -23,7 +23,7 @@ from typing import Any
 import attrs
 
 from trio_egress.attack.judgement import Row, judge_longer, judge_start, render_rows
-from trio_egress.attack.network import FLOOD
+from trio_egress.attack.network import FLOOD, FLOOD_PORT, OUTSIDE_V4
 from trio_egress.attack.outside import SYSTEM_PATH, Stage, open_stage
 from trio_egress.cli.demo import find_python
 from trio_egress.cli.exits import REFUSED
@@ -40,7 +40,7 @@ HOLE = 1
 EVIDENCE = "evidence"
 RUN_SECONDS = 300
 SHORT_BYTES = 50
-FLOODED = "udp://203.0.113.7:5353"
+FLOODED = (f"udp://{OUTSIDE_V4}:{FLOOD_PORT}", "udp:many")
 PROGRAM = (
     *("kernel/syscalls.py", "attack/tries.py", "attack/network.py", "attack/places.py", "attack/boundary.py"),
     "attack/program.py",
@@ -224,15 +224,18 @@ def _read_posture(evidence: Path) -> dict[str, str]:
 
 
 def _judge_receipts(evidence: Path, *, trusted: bool) -> str:
-    """Whether every datagram of the flood is counted, in a packet whose books balance."""
+    """Whether every datagram of the flood is counted, in a packet whose books balance.
+
+    What the kernel's log had no room for is told as a sum, from the kernel's counter.
+    """
     if not trusted:
         return "the packet is not valid"
     counted = 0
     for line in (evidence / "evidence.jsonl").read_text("ascii").splitlines():
         receipt = json.loads(line)
-        if receipt["action_record"]["target"] == FLOODED:
-            counted += int(receipt["ext"]["trio_egress"].get("count", 1))
-    return "recorded" if counted == FLOOD else f"{counted} of {FLOOD} datagrams are in receipts"
+        if receipt["action_record"]["target"] in FLOODED:
+            counted += int(receipt["ext"]["trio_egress"]["count"])
+    return "recorded" if counted >= FLOOD else f"{counted} of {FLOOD} datagrams are in receipts"
 
 
 def _find_trouble(ran: subprocess.CompletedProcess[str], inside: Pass) -> str:
