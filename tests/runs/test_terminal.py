@@ -1,4 +1,4 @@
-"""At a terminal the agent is like any other job of it: its size, Ctrl-C, Ctrl-Z, and job control inside."""
+"""At a terminal the agent has one of its own, and is like any other job of the caller's: size, keys, stops, its end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import os
 import pty
 import select
 import shlex
+import signal
 import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from tests.runs.launch import Place, Started, find_processes, verify, wait_until
 pytestmark = pytest.mark.sandbox
 
 ROWS, COLUMNS = 37, 91
-CTRL_C, CTRL_Z, CTRL_D = "\x03", "\x1a", "\x04"
+CTRL_BACKSLASH, CTRL_C, CTRL_Z, CTRL_D = "\x1c", "\x03", "\x1a", "\x04"
 
 
 class Terminal:
@@ -50,20 +52,25 @@ class Terminal:
             self.seen += os.read(self._master, 65536).decode(errors="replace")
         self._read = at + len(text)
 
-    def is_in_front(self, process: int) -> bool:
-        """Whether the process's job has the foreground, as the kernel sees it."""
-        return os.tcgetpgrp(self._master) == os.getpgid(process)
+    @property
+    def settings(self) -> list[Any]:
+        return termios.tcgetattr(self.slave)
 
-    def start(self, place: Place, *command: str, options: tuple[str, ...] = ()) -> Started:
-        """A run whose terminal this is, as its session's leader."""
-        return place.start(write_policy(), *command, options=options, **self.streams)
+    @property
+    def is_raw(self) -> bool:
+        return not self.settings[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
+
+    def start(self, place: Place, *command: str, options: tuple[str, ...] = (), **streams: Any) -> Started:
+        """A run whose terminal this is, as its session's leader; `streams` that are not on it."""
+        return place.start(write_policy(), *command, options=options, **{**self.streams, **streams})
 
     @property
     def streams(self) -> dict[str, Any]:
-        def take() -> None:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
         end = self.slave
+
+        def take() -> None:
+            fcntl.ioctl(end, termios.TIOCSCTTY, 0)
+
         return {"stdin": end, "stdout": end, "stderr": end, "start_new_session": True, "preexec_fn": take}
 
     def close(self) -> None:
@@ -71,6 +78,12 @@ class Terminal:
         for descriptor in self._open:
             os.close(descriptor)
         self._open = ()
+
+
+def is_in_front(process: int) -> bool:
+    """Whether the process's job has the foreground of its terminal, as the kernel sees it (`man 5 proc_pid_stat`)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return fields[2] == fields[5]
 
 
 @pytest.fixture
@@ -133,7 +146,7 @@ def test_an_interactive_shell_has_job_control(place: Place, terminal: Terminal) 
     terminal.expect("inside> ")
     terminal.type("fg\n")
     terminal.expect("sleep 600.1875\r\n")
-    wait_until(lambda: terminal.is_in_front(job), "the job in the foreground")
+    wait_until(lambda: is_in_front(job), "the job in the foreground")
     terminal.type(CTRL_C)
     terminal.expect("inside> ")
     terminal.type("cat | tr a-z A-Z\n")
@@ -221,3 +234,264 @@ def test_a_hang_up_ends_the_run(place: Place, terminal: Terminal) -> None:
     started.process.wait(10)
     wait_until(lambda: not find_processes("601.0625"), "the agent's end", 2)
     assert verify(started.evidence, place.key.public_hex) == 0
+
+
+# its own
+
+
+def test_the_agents_terminal_is_none_of_the_callers(place: Place, terminal: Terminal) -> None:
+    """It is of another devpts, in a session that PID 1 leads; and the agent may open it by its name."""
+    session = "$(cut -d' ' -f6 /proc/self/stat)"
+    script = f"echo device $(stat -L -c %d /dev/stdin).; echo session {session}.; echo mine >$(tty)"
+    started = terminal.start(place, "sh", "-c", script)
+    terminal.expect("device ")
+    terminal.expect(".\r\n")
+    assert f"device {os.fstat(terminal.slave).st_dev}." not in terminal.seen
+    terminal.expect("session 1.\r\n")
+    terminal.expect("mine\r\n")
+    assert started.wait().code == 0
+
+
+def test_what_is_redirected_stays_as_it_is(place: Place, terminal: Terminal) -> None:
+    script = "test -t 0 && test ! -t 1 && test -t 2 && echo to-file; echo to-terminal >&2"
+    with (place.path / "redirected").open("xb") as out:
+        started = terminal.start(place, "sh", "-c", script, stdout=out)
+        terminal.expect("to-terminal\r\n")
+        assert started.wait().code == 0
+    assert (place.path / "redirected").read_text() == "to-file\n"
+    assert "to-file" not in terminal.seen
+
+
+def test_a_run_without_a_terminal_among_its_streams_gives_none(place: Place, terminal: Terminal) -> None:
+    streams: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+    }
+    started = terminal.start(place, "sh", "-c", ": </dev/tty", **streams)
+    assert started.wait().code != 0
+
+
+def test_output_is_complete_and_in_order(place: Place, terminal: Terminal) -> None:
+    started = terminal.start(place, "seq", "40000", options=("--quiet",))
+    terminal.expect("\r\n40000\r\n")
+    assert terminal.seen == "".join(f"{number}\r\n" for number in range(1, 40001))
+    assert started.wait().code == 0
+
+
+def test_what_is_typed_is_shown_once_and_edited_by_the_agents_settings(
+    place: Place, terminal: Terminal
+) -> None:
+    started = terminal.start(place, "sh", "-c", "echo ready; cat", options=("--quiet",))
+    terminal.expect("ready\r\n")
+    terminal.type("wort\x7fd\n")
+    terminal.expect("wort\b \bd\r\nword\r\n")
+    terminal.type(CTRL_D)
+    assert started.wait().code == 0
+
+
+def test_a_message_of_ours_begins_at_the_left(place: Place, terminal: Terminal) -> None:
+    started = terminal.start(place, "sh", "-c", "getent ahosts evil.example; echo after; sleep 600")
+    terminal.expect("no rule allows evil.example\r\n")
+    terminal.expect("after\r\n")
+    terminal.type(CTRL_BACKSLASH)
+    assert started.wait(10).code == 131
+
+
+# given back
+
+
+def end_by_itself(started: Started) -> None:
+    (started.place.work / "go").touch()
+
+
+def end_by_term(started: Started) -> None:
+    started.send(signal.SIGTERM)
+
+
+def end_by_hang_up(started: Started) -> None:
+    started.send(signal.SIGHUP)
+
+
+def end_of_the_sandbox(started: Started) -> None:
+    (launcher,) = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    os.kill(int(launcher), signal.SIGKILL)
+
+
+def end_of_the_evidence(started: Started) -> None:
+    """The recorder fails, and that cancels everything."""
+    (started.evidence / "evidence.jsonl").rename(started.evidence / "elsewhere")
+    (started.place.work / "ask").touch()
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (end_by_itself, 3),
+        (end_by_term, 143),
+        (end_by_hang_up, 129),
+        (end_of_the_sandbox, 137),
+        (end_of_the_evidence, 122),
+    ],
+)
+def test_it_is_raw_while_the_agent_has_it_and_as_it_was_afterwards(
+    place: Place, terminal: Terminal, end: Callable[[Started], None], code: int
+) -> None:
+    before = terminal.settings
+    script = (
+        "echo ready; until [ -e go ]; do [ ! -e ask ] || getent ahosts evil.example; sleep 0.02; done; exit 3"
+    )
+    started = terminal.start(place, "sh", "-c", script)
+    terminal.expect("ready")
+    wait_until(lambda: terminal.is_raw, "raw")
+    end(started)
+    assert started.wait(15).code == code
+    assert terminal.settings == before
+
+
+def test_a_time_out_gives_it_back_too(place: Place, terminal: Terminal) -> None:
+    before = terminal.settings
+    started = terminal.start(place, "sleep", "600", options=("--timeout", "1"))
+    wait_until(lambda: terminal.is_raw, "raw")
+    assert started.wait(15).code == 124
+    assert terminal.settings == before
+
+
+def test_what_a_killed_supervisor_leaves_is_mended_by_the_shell(place: Place, terminal: Terminal) -> None:
+    with outer_shell(place, terminal):
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", "echo ready; sleep 602.0625"]
+        terminal.type("stty -g >before\n")
+        terminal.expect("outside> ")
+        terminal.type(f"{shlex.join(command)}\n")
+        terminal.expect("ready\r\n")
+        wait_until(lambda: terminal.is_raw, "raw")
+        os.kill(find_supervisor(place), signal.SIGKILL)
+        terminal.expect("Killed")
+        terminal.expect("outside> ")
+        terminal.type("stty -g | cmp - before && echo the same\n")
+        terminal.expect("the same\r\n")
+        wait_until(lambda: not find_processes("602.0625"), "the agent's end", 2)
+
+
+# jobs of the caller's shell
+
+
+def test_while_it_is_stopped_the_shell_has_the_terminal_as_it_was(place: Place, terminal: Terminal) -> None:
+    with outer_shell(place, terminal):
+        script = "stty -icanon; trap 'stty -a | grep -o -- -icanon' CONT; echo ready; read line; exit 4"
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
+        terminal.type("stty -g >before\n")
+        terminal.expect("outside> ")
+        terminal.type(f"{shlex.join(command)}\n")
+        terminal.expect("ready\r\n")
+        terminal.type(CTRL_Z)
+        terminal.expect("Stopped")
+        terminal.expect("outside> ")
+        terminal.type("stty -g | cmp - before && echo the same\n")
+        terminal.expect("the same\r\n")
+        terminal.type("fg\n")
+        terminal.expect("-icanon\r\n")  # and the agent finds its own as it had set it
+        terminal.type("\n")
+        terminal.expect("outside> ")
+        terminal.type("echo code $?\n")
+        terminal.expect("code 4")
+
+
+def test_ctrl_z_without_a_shell_to_go_back_to_is_none(place: Place, terminal: Terminal) -> None:
+    """The kernel ignores it in an orphaned group, for nobody could ever continue what it stopped."""
+    started = terminal.start(
+        place, "bash", "-c", "trap 'echo on' CONT; echo ready; read line; echo got $line"
+    )
+    terminal.expect("ready\r\n")
+    terminal.type(CTRL_Z)
+    terminal.expect("on\r\n")
+    terminal.type("words\n")
+    terminal.expect("got words\r\n")
+    assert started.wait(10).code == 0
+
+
+def test_a_background_job_that_wants_to_read_stops_until_it_is_in_front(
+    place: Place, terminal: Terminal
+) -> None:
+    with outer_shell(place, terminal):
+        command = [
+            *place.program("run", 0),
+            "--quiet",
+            "--",
+            "bash",
+            "-c",
+            "echo asks; read line; echo got $line",
+        ]
+        terminal.type(f"{shlex.join(command)} &\n")
+        terminal.expect("asks\r\n")
+        wait_until(lambda: "\nState:\tT" in read_status(find_supervisor(place)), "the stop")
+        terminal.type("jobs\n")
+        terminal.expect("Stopped")
+        terminal.type("fg\n")
+        terminal.expect("read line")
+        terminal.type("words\n")
+        terminal.expect("words\r\ngot words\r\n")
+        terminal.expect("outside> ")
+        terminal.type("echo code $?\n")
+        terminal.expect("code 0")
+
+
+def find_supervisor(place: Place) -> int:
+    """That of the only run in this place."""
+    (supervisor,) = find_processes(str(place.path / "evidence-0"))
+    return supervisor
+
+
+def read_status(process: int) -> str:
+    return Path(f"/proc/{process}/status").read_text()
+
+
+# pipelines of the caller's shell
+
+
+def test_in_a_pipeline_the_agent_may_still_ask(place: Place, terminal: Terminal) -> None:
+    with outer_shell(place, terminal):
+        script = "echo out; echo asks >&2; read line; echo got $line"
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
+        terminal.type(f"{shlex.join(command)} | tee log\n")
+        terminal.expect("asks\r\n")
+        terminal.type("words\n")
+        terminal.expect("got words\r\n")
+        terminal.expect("outside> ")
+        terminal.type("stty size; cat log\n")
+        terminal.expect(f"{ROWS} {COLUMNS}\r\nout\r\ngot words\r\n")
+
+
+def test_in_a_pipeline_the_keys_are_the_pagers(place: Place, terminal: Terminal) -> None:
+    with outer_shell(place, terminal):
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", "seq 300; echo done >&2"]
+        terminal.type(f"{shlex.join(command)} | less\n")
+        terminal.expect("done")
+        terminal.expect(":")
+        terminal.type("G")
+        terminal.expect("300")
+        terminal.type("q")
+        terminal.expect("outside> ")
+
+
+def test_in_a_pipeline_the_first_program_has_the_keys(place: Place, terminal: Terminal) -> None:
+    with outer_shell(place, terminal):
+        command = [*place.program("run", 0), "--quiet", "--", "sed", "-u", "s/^/got /"]
+        terminal.type(f"cat | {shlex.join(command)}\n")
+        for word in ("one", "two"):
+            terminal.type(f"{word}\n")
+            terminal.expect(f"got {word}\r\n")
+        terminal.type(CTRL_D)
+        terminal.expect("outside> ")
+
+
+def test_ctrl_c_ends_a_whole_pipeline(place: Place, terminal: Terminal) -> None:
+    with outer_shell(place, terminal):
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", "echo ready; exec sleep 603.0625"]
+        terminal.type(f"{shlex.join(command)} | cat\n")
+        terminal.expect("ready\r\n")
+        terminal.type(CTRL_C)
+        terminal.expect("outside> ")
+        terminal.type("echo codes ${PIPESTATUS[*]}\n")
+        terminal.expect("codes 130 130\r\n")
+    assert not find_processes("603.0625")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import select
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,9 +39,18 @@ def open_voice() -> Iterator[Say]:
 def _speak(messages: SimpleQueue[str | None]) -> None:
     while (text := messages.get()) is not None:
         try:
-            _write(f"trio-egress: {text}\n".encode(errors="backslashreplace"))
+            _write(_end_lines(f"trio-egress: {text}\n".encode(errors="backslashreplace")))
         except OSError:
             continue  # nobody reads it any more
+
+
+def _end_lines(raw: bytes) -> bytes:
+    """A terminal that shows an agent's is raw, and goes down a line without going back to its beginning."""
+    try:
+        is_raw = not termios.tcgetattr(STDERR)[1] & termios.OPOST
+    except (OSError, termios.error):
+        return raw
+    return raw.replace(b"\n", b"\r\n") if is_raw else raw
 
 
 def _write(raw: bytes) -> None:

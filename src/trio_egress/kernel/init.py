@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from trio_egress.kernel import landlock, limits, notify, rights, selftest, syscalls
 from trio_egress.kernel.notify import Filters, Listener
+from trio_egress.kernel.terminal import Terminal, open_terminal
 from trio_egress.kernel.watch import Reached, Watch
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ PASSED_ON = (
 )
 
 
-def main(plan: dict[str, Any], control: Control, filters: Filters, terminal: int | None) -> NoReturn:
+def main(plan: dict[str, Any], control: Control, filters: Filters) -> NoReturn:
     try:
         syscalls.set_parent_death_signal(signal.SIGKILL)
         syscalls.set_dumpable(False)
@@ -53,6 +54,7 @@ def main(plan: dict[str, Any], control: Control, filters: Filters, terminal: int
         if message["step"] != "go":
             raise RuntimeError(f"expected 'go' from the supervisor, not {message['step']!r}")
         wake = watch_children()
+        terminal = give_terminal(plan, control, message)
         agent, listener = start_agent(plan, control, filters, terminal)
     except Exception as error:
         control.tell("failed", message=f"PID 1: {error}")
@@ -60,18 +62,15 @@ def main(plan: dict[str, Any], control: Control, filters: Filters, terminal: int
     keep_agent(agent, listener, plan, control, filters, wake, terminal)
 
 
-def find_terminal() -> int | None:
-    """The controlling terminal, if one of 0, 1, 2 is it and the supervisor's job has the foreground.
-
-    Asked by the launcher: in the PID namespace every process group of outside is 0, so there they would all be equal.
-    """
-    for descriptor in (0, 1, 2):
-        try:
-            if os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp():
-                return os.dup(descriptor)
-        except OSError:
-            continue
-    return None
+def give_terminal(plan: dict[str, Any], control: Control, message: dict[str, Any]) -> Terminal | None:
+    """A terminal for those of 0, 1, 2 that are one; its other end goes to the supervisor."""
+    if not message["streams"]:
+        return None
+    owner = plan["identities"]["agent"]
+    master, terminal = open_terminal(message["streams"], owner, front=message["front"])
+    control.tell("terminal", [master])
+    os.close(master)
+    return terminal
 
 
 def watch_children() -> int:
@@ -85,7 +84,7 @@ def watch_children() -> int:
 
 
 def start_agent(
-    plan: dict[str, Any], control: Control, filters: Filters, terminal: int | None
+    plan: dict[str, Any], control: Control, filters: Filters, terminal: Terminal | None
 ) -> tuple[int | None, Listener | None]:
     """Fork the agent; returns once it runs. A failure before that is told with its errno, and gives None."""
     ours, theirs = socket.socketpair()
@@ -103,7 +102,7 @@ def start_agent(
     return None, listener
 
 
-def become_agent(plan: dict[str, Any], filters: Filters, terminal: int | None, channel: int) -> NoReturn:
+def become_agent(plan: dict[str, Any], filters: Filters, terminal: Terminal | None, channel: int) -> NoReturn:
     stage, number = "setup", 0
     try:
         for stage in confine(plan, filters, terminal, channel):  # noqa: B007  told when a step fails
@@ -120,7 +119,7 @@ def become_agent(plan: dict[str, Any], filters: Filters, terminal: int | None, c
     os._exit(1)
 
 
-def confine(plan: dict[str, Any], filters: Filters, terminal: int | None, channel: int) -> Iterator[str]:
+def confine(plan: dict[str, Any], filters: Filters, terminal: Terminal | None, channel: int) -> Iterator[str]:
     """Become what the agent is, step by step: gives the name of each step before it is taken.
 
     Of the descriptors only 0, 1, 2 and `channel` stay open, and that one only until exec.
@@ -198,13 +197,12 @@ def find_program(command: str, path: str) -> str:
     return found[0]
 
 
-def own_session(terminal: int | None) -> None:
-    """A session of its own; at a terminal only a foreground job of its own, so that job control works."""
+def own_session(terminal: Terminal | None) -> None:
+    """A session of its own; at a terminal a job of its own in PID 1's session, so that job control works."""
     if terminal is None:
         os.setsid()
-        return
-    os.setpgid(0, 0)
-    os.tcsetpgrp(terminal, os.getpgrp())
+    else:
+        terminal.give()
 
 
 def close_all_but(kept: int) -> None:
@@ -219,7 +217,7 @@ def keep_agent(
     control: Control,
     filters: Filters,
     wake: int,
-    terminal: int | None,
+    terminal: Terminal | None,
 ) -> NoReturn:
     """Until the agent ends: reap orphans, pass signals on, tell when it stops and what it is refused.
 
@@ -238,7 +236,7 @@ def keep_agent(
         tell_refused(listener, control)
         if wake in ready:
             drain(wake)
-            if agent is not None and reap(agent, control, watch, listener):
+            if agent is not None and reap(agent, control, watch, listener, terminal):
                 agent = None
         if agent is not None and watch.wait_seconds == 0 and (reached := watch.look()):
             end_agent(control, -signal.SIGKILL, reached, listener)
@@ -282,7 +280,9 @@ def drain(wake: int) -> None:
         pass
 
 
-def reap(agent: int, control: Control, watch: Watch, listener: Listener | None) -> bool:
+def reap(
+    agent: int, control: Control, watch: Watch, listener: Listener | None, terminal: Terminal | None
+) -> bool:
     """Take in every child that has changed its state; True when the agent has ended."""
     while True:
         try:
@@ -294,7 +294,8 @@ def reap(agent: int, control: Control, watch: Watch, listener: Listener | None) 
         if pid != agent:
             continue
         if os.WIFSTOPPED(status):
-            control.tell("stopped", signal=os.WSTOPSIG(status))
+            serial = terminal.serial if terminal is not None else 0
+            control.tell("stopped", signal=os.WSTOPSIG(status), serial=serial)
         else:
             code = os.waitstatus_to_exitcode(status)
             return end_agent(control, code, watch.look() or watch.explain(code), listener)
@@ -319,12 +320,13 @@ def end_all() -> None:
             return
 
 
-def obey(agent: int, message: dict[str, Any], terminal: int | None) -> None:
-    """A signal for the agent's process group, and whether it has the foreground again."""
-    number = message["signal"]
-    if message.get("foreground") and terminal is not None:
-        os.tcsetpgrp(terminal, os.getpgid(agent))
+def obey(agent: int, message: dict[str, Any], terminal: Terminal | None) -> None:
+    """A signal for the agent's process group; with `front`, whether it goes on in front or behind."""
     try:
-        os.killpg(os.getpgid(agent), number)
+        group = os.getpgid(agent)
+        if "front" in message and terminal is not None:
+            terminal.serial = message["serial"]
+            terminal.put_in_front(group, front=message["front"])
+        os.killpg(group, message["signal"])
     except ProcessLookupError:
         return

@@ -214,11 +214,10 @@ def listen(family: int, address: str, port: int) -> socket.socket:
 
 def become_init(plan: dict[str, Any], control: Control) -> None:
     """Fork PID 1 and wait for its end: when it is gone, so is every process of the agent."""
-    terminal = init.find_terminal()
     child = os.fork()
     if child == 0:
         filters = notify.Filters(**{k: base64.b64decode(raw) for k, raw in plan["seccomp"].items()})
-        init.main(plan, control, filters, terminal)
+        init.main(plan, control, filters)
     control.sock.close()
     os.waitpid(child, 0)
 

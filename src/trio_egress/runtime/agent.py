@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import socket
+from array import array
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -21,6 +22,7 @@ from trio_egress.runtime.orders import Orders
 from trio_egress.runtime.sandbox import END_SECONDS, Sandbox
 from trio_egress.runtime.signals import describe_early_end
 from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
+from trio_egress.runtime.terminal import Terminal, open_terminal
 
 MESSAGE_BYTES = 65536
 ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -57,7 +59,7 @@ async def run_agent(sandbox: Sandbox, orders: Orders, timeout_seconds: float | N
     """Start the agent and stay with it to its end, whatever ends it."""
     if not orders.start_agent():
         return end_early(orders)
-    with _terminal() as terminal:
+    with open_terminal() as terminal:
         async with trio.open_nursery() as nursery:
             deadline = _Deadline()
             nursery.start_soon(_keep_signals, sandbox, orders.for_agent, deadline)
@@ -69,8 +71,21 @@ async def run_agent(sandbox: Sandbox, orders: Orders, timeout_seconds: float | N
         return deadline.verdict()
 
 
-async def _live(sandbox: Sandbox, terminal: int | None, tell: Tell) -> AgentEnd:
-    await _say(sandbox, step="go")
+async def _live(sandbox: Sandbox, terminal: Terminal | None, tell: Tell) -> AgentEnd:
+    """Start the agent, with a terminal of its own where the caller has one, and wait for its end."""
+    if terminal is None:
+        await _say(sandbox, step="go", streams=())
+        return await _follow(sandbox, None, tell)
+    front = terminal.starts_in_front
+    await _say(sandbox, step="go", streams=terminal.streams, front=front)
+    raw, descriptors = await _receive(sandbox)
+    if not descriptors:
+        return _not_started(json.loads(raw) if raw else None)
+    async with terminal.open_relay(descriptors[0], partial(_say, sandbox), front=front):
+        return await _follow(sandbox, terminal, tell)
+
+
+async def _follow(sandbox: Sandbox, terminal: Terminal | None, tell: Tell) -> AgentEnd:
     message = await _hear(sandbox, tell)
     if message is None or message["step"] != "started":
         return _not_started(message)
@@ -118,7 +133,7 @@ async def _continue(sandbox: Sandbox) -> None:
     await _say(sandbox, step="signal", signal=int(signal.SIGCONT))
 
 
-async def _wait_end(sandbox: Sandbox, terminal: int | None, tell: Tell) -> AgentEnd:
+async def _wait_end(sandbox: Sandbox, terminal: Terminal | None, tell: Tell) -> AgentEnd:
     while True:
         message = await _hear(sandbox, tell)
         if message is None:
@@ -126,7 +141,7 @@ async def _wait_end(sandbox: Sandbox, terminal: int | None, tell: Tell) -> Agent
         if message["step"] == "exited":
             return _ended(int(str(message["code"])), message.get("limit"))
         if message["step"] == "stopped" and terminal is not None:
-            await _stop_with_agent(sandbox, terminal)
+            await terminal.stop_with_agent(message, partial(_say, sandbox))
 
 
 def _ended(code: int, limit: Any) -> AgentEnd:
@@ -151,39 +166,6 @@ def explain_amount(limit: str, most: int) -> str:
             return f"{most} s of processor time"
         case _:
             return f"{most} {limit.replace('_', ' ')}"
-
-
-async def _stop_with_agent(sandbox: Sandbox, terminal: int) -> None:
-    """Ctrl-Z stopped the agent: stop too, as one job, and go on when the shell says so."""
-    _take_foreground(terminal)
-    os.kill(os.getpid(), signal.SIGSTOP)
-    foreground = _has_foreground(terminal)
-    await _say(sandbox, step="signal", signal=int(signal.SIGCONT), foreground=foreground)
-
-
-@contextmanager
-def _terminal() -> Iterator[int | None]:
-    """The terminal whose foreground the agent will take, given back at the end; None where there is none."""
-    terminal = next((d for d in (0, 1, 2) if _has_foreground(d)), None)
-    previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN) if terminal is not None else None
-    try:
-        yield terminal
-    finally:
-        if terminal is not None:
-            _take_foreground(terminal)
-            signal.signal(signal.SIGTTOU, previous)
-
-
-def _has_foreground(descriptor: int) -> bool:
-    try:
-        return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:
-        return False
-
-
-def _take_foreground(terminal: int) -> None:
-    with suppress(OSError):  # it has hung up: nobody has its foreground any more
-        os.tcsetpgrp(terminal, os.getpgrp())
 
 
 def _not_started(message: dict[str, Any] | None) -> AgentEnd:
@@ -215,6 +197,16 @@ async def _hear(sandbox: Sandbox, tell: Tell) -> dict[str, Any] | None:
         if message["step"] != "refused":
             return message
         tell(message)
+
+
+async def _receive(sandbox: Sandbox) -> tuple[bytes, list[int]]:
+    """A message and the descriptor that comes with it."""
+    room = socket.CMSG_LEN(array("i").itemsize)
+    try:
+        raw, ancillary, _, _ = await sandbox.control.recvmsg(MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    except (OSError, trio.ClosedResourceError):
+        return b"", []
+    return raw, [descriptor for _, _, data in ancillary for descriptor in array("i", data)]
 
 
 async def ask(

@@ -1,0 +1,341 @@
+"""The caller's terminal, while the agent has one of its own: keys go in, output comes out, stops and sizes are told.
+
+The agent's is a pseudo-terminal of the sandbox (kernel/terminal.py), which by its settings makes signals of Ctrl-C and
+Ctrl-Z; between the two nothing is looked at.
+
+Rule 1: the caller's terminal is raw only while this job has its foreground, and is put back in every way of ending but
+SIGKILL, which leaves it raw (bash mends that by itself; elsewhere `stty sane` does).
+Rule 2: in a pipeline or in the background it is left alone, until the agent reads or sets it: behind, the kernel stops
+the agent for that (SIGTTIN, SIGTTOU), and then it comes to the front, or the whole job stops as any job would.
+Rule 3: a terminal that takes no output holds up the agent alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import stat
+import termios
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import trio
+
+from trio_egress.errors import SandboxError
+
+CHUNK_BYTES = 65536
+"""What a pseudo-terminal's buffers hold; one read gives at most 4 KiB."""
+
+WINDOW_BYTES = 8
+FINISH_CHUNKS = 4
+FINISH_SECONDS = 2.0
+"""More than the buffers hold, and how long the caller's terminal may take for it."""
+
+STREAMS = (0, 1, 2)
+OFLAG = 1  # of what tcgetattr gives
+
+Say = Callable[..., Awaitable[None]]
+"""Says something to PID 1 of the sandbox."""
+
+
+@contextmanager
+def open_terminal() -> Iterator[Terminal | None]:
+    """The controlling terminal, where one of 0, 1, 2 is it; as it was when the body ends."""
+    streams = tuple(number for number in STREAMS if _has_job(number))
+    if not streams:
+        yield None
+        return
+    # A description of our own: what is set on it, as O_NONBLOCK, is not the shell's.
+    try:
+        tty = os.open("/dev/tty", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SandboxError(f"cannot open the terminal as /dev/tty: {error.strerror}") from None
+    terminal = Terminal(tty, streams)
+    try:
+        yield terminal
+    finally:
+        terminal.give_back()
+        terminal.close()
+
+
+def _has_job(number: int) -> bool:
+    """Only the controlling terminal tells which job is in front (`man 3 tcgetpgrp`)."""
+    try:
+        os.tcgetpgrp(number)
+    except OSError:
+        return False
+    return True
+
+
+class Terminal:
+    """The caller's terminal. `streams`: which of 0, 1, 2 are it. `alone`: no other program of a pipeline uses it."""
+
+    def __init__(self, tty: int, streams: tuple[int, ...]) -> None:
+        self.streams = streams
+        self.alone = not any(_is_piped(number) for number in STREAMS if number not in streams)
+        self.serial = 0
+        self._alike = False
+        self._tty = tty
+        self._master = -1
+        self._as_it_was: list[Any] | None = None
+        self._in_front = trio.Event()
+        self._pending = b""
+        self._lock = trio.Lock()
+
+    @property
+    def starts_in_front(self) -> bool:
+        return self.alone and self.is_in_front()
+
+    def is_in_front(self) -> bool:
+        """Whether this job has the foreground; not when the terminal is gone."""
+        try:
+            return os.tcgetpgrp(self._tty) == os.getpgrp()
+        except OSError:
+            return False
+
+    @asynccontextmanager
+    async def open_relay(self, master: int, say: Say, *, front: bool) -> AsyncIterator[None]:
+        """Stand between it and the agent's, whose other end is now this one's to close. All output is out afterwards.
+
+        `front`: the agent begins there, and its terminal is set as this one is.
+        """
+        os.set_blocking(master, False)
+        self._master, self._alike = master, front
+        if front:
+            self.take()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.keep_output)
+            nursery.start_soon(self.keep_keys)
+            nursery.start_soon(self.keep_signals, say)
+            try:
+                yield
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self.finish()
+                nursery.cancel_scope.cancel()
+
+    def close(self) -> None:
+        for descriptor in (self._tty, self._master):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    # settings
+
+    def take(self) -> None:
+        """Make it raw, and read its keys from now on. Only in front."""
+        with suppress(OSError, termios.error), _not_stopped():
+            if self._as_it_was is None:
+                self._as_it_was = termios.tcgetattr(self._tty)
+            termios.tcsetattr(self._tty, termios.TCSANOW, self._make_raw(self._as_it_was))
+            if not self._alike:  # it began behind, where these settings were the shell's own
+                termios.tcsetattr(self._master, termios.TCSANOW, self._as_it_was)
+                self._alike = True
+            self.pass_size()
+            self._in_front.set()
+
+    def give_back(self) -> None:
+        """As it was. Where another job has it by now, that one's settings stay."""
+        if self._as_it_was is not None and self.is_in_front():
+            with suppress(OSError, termios.error), _not_stopped():
+                termios.tcsetattr(self._tty, termios.TCSANOW, self._as_it_was)
+        self._as_it_was = None
+        if self._in_front.is_set():  # else somebody waits for this very one
+            self._in_front = trio.Event()
+
+    def _make_raw(self, settings: list[Any]) -> list[Any]:
+        """cfmakeraw (`man 3 termios`), with output as it was where others of a pipeline write here, too."""
+        iflag, oflag, cflag, lflag, *speeds, controls = settings
+        iflag &= ~(
+            termios.IGNBRK
+            | termios.BRKINT
+            | termios.PARMRK
+            | termios.ISTRIP
+            | termios.INLCR
+            | termios.IGNCR
+            | termios.ICRNL
+            | termios.IXON
+        )
+        lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+        if 1 in self.streams:
+            oflag &= ~termios.OPOST
+        controls = [*controls]
+        controls[termios.VMIN], controls[termios.VTIME] = 1, 0
+        return [iflag, oflag, cflag, lflag, *speeds, controls]
+
+    def pass_size(self) -> None:
+        with suppress(OSError):
+            size = fcntl.ioctl(self._tty, termios.TIOCGWINSZ, bytes(WINDOW_BYTES))
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+
+    # traffic
+
+    async def keep_keys(self) -> None:
+        """From the caller to the agent, while this job is in front, until either is gone."""
+        while True:
+            await self._in_front.wait()
+            await trio.lowlevel.wait_readable(self._tty)
+            if not self._in_front.is_set():
+                continue
+            try:
+                keys = os.read(self._tty, CHUNK_BYTES)
+                if not keys:
+                    return
+                while keys:
+                    keys = keys[await _write(self._master, keys) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+
+    async def keep_output(self) -> None:
+        """From the agent to the caller, until no process has the agent's terminal. What nobody sees is lost."""
+        while True:
+            await trio.lowlevel.wait_readable(self._master)
+            async with self._lock:
+                if await self._pass_output() is None:
+                    return
+
+    async def finish(self) -> None:
+        """Whatever the agent has written by now."""
+        with trio.move_on_after(FINISH_SECONDS):
+            async with self._lock:
+                for _ in range(FINISH_CHUNKS):
+                    if not await self._pass_output():
+                        return
+
+    async def _pass_output(self) -> int | None:
+        """One chunk: how long it was, None at the end."""
+        if not self._pending:
+            chunk = self._read_output()
+            if chunk is None:
+                return None
+            self._pending = chunk if self._is_plain() else chunk.replace(b"\r\n", b"\n")
+        length = len(self._pending)
+        while self._pending:
+            try:
+                self._pending = self._pending[await _write(self._tty, self._pending) :]
+            except OSError:
+                self._pending = b""
+        return length
+
+    def _read_output(self) -> bytes | None:
+        """What there is now, up to CHUNK_BYTES; None when nobody can write any more."""
+        parts: list[bytes] = []
+        left = CHUNK_BYTES
+        while left > 0:
+            try:
+                parts.append(os.read(self._master, left))
+            except BlockingIOError:
+                break
+            except OSError:
+                return b"".join(parts) or None
+            left -= len(parts[-1])
+        return b"".join(parts)
+
+    def _is_plain(self) -> bool:
+        """Whether the caller's terminal shows bytes as they come; else it adds the carriage returns once more."""
+        try:
+            return not termios.tcgetattr(self._tty)[OFLAG] & termios.OPOST
+        except (OSError, termios.error):
+            return True
+
+    # jobs
+
+    async def keep_signals(self, say: Say) -> None:
+        """Sizes, and stops that are meant for this process."""
+        with trio.open_signal_receiver(signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP) as signals:
+            async for number in signals:
+                if number == signal.SIGWINCH:
+                    self.pass_size()
+                elif number == signal.SIGCONT:
+                    self._come_back()
+                else:
+                    await say(step="signal", signal=int(signal.SIGTSTP))
+                    await self._stop(signal.SIGTSTP, say, others=False)
+
+    async def stop_with_agent(self, message: dict[str, Any], say: Say) -> None:
+        """What stopped the agent stops the whole job; but what it only wants of a terminal in front, it gets."""
+        if message["serial"] != self.serial:
+            return  # it was told to go on meanwhile
+        number = signal.Signals(message["signal"])
+        wanting = number in (signal.SIGTTIN, signal.SIGTTOU)
+        if wanting and self.is_in_front():
+            await self._go_on(say, front=True)
+        else:
+            await self._stop(number if wanting else signal.SIGTSTP, say, others=True)
+
+    async def _stop(self, number: signal.Signals, say: Say, *, others: bool) -> None:
+        """`others`: the rest of the job too, which the caller's terminal would have told."""
+        serial = self.serial
+        await self.finish()
+        if self.serial != serial:
+            return  # it has been stopped meanwhile, for the same reason
+        self.give_back()
+        if _is_controlled():
+            _stop_job(number, others=others)
+            await self._go_on(say, front=self.is_in_front())
+        else:
+            # Nobody could continue this job. An agent that wants to read waits: behind, it would be stopped for ever.
+            await self._go_on(say, front=True)
+
+    async def _go_on(self, say: Say, *, front: bool) -> None:
+        if front and self.is_in_front():
+            self.take()
+        self.serial += 1
+        await say(step="signal", signal=int(signal.SIGCONT), front=front, serial=self.serial)
+
+    def _come_back(self) -> None:
+        """This process was stopped from outside, and its terminal may be set anew by the shell, or another job's."""
+        if self._as_it_was is not None and self.is_in_front():
+            self.take()
+        else:
+            self.give_back()
+
+
+async def _write(descriptor: int, raw: bytes) -> int:
+    while True:
+        try:
+            return os.write(descriptor, raw)
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(descriptor)
+
+
+def _is_piped(number: int) -> bool:
+    try:
+        mode = os.fstat(number).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+@contextmanager
+def _not_stopped() -> Iterator[None]:
+    """Setting a terminal that has just become another job's would stop this one."""
+    previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTTOU, previous)
+
+
+def _stop_job(number: signal.Signals, *, others: bool) -> None:
+    """Returns when somebody continues it."""
+    previous = signal.signal(number, signal.SIG_DFL)
+    try:
+        os.kill(0 if others else os.getpid(), number)
+    finally:
+        signal.signal(number, previous)
+
+
+def _is_controlled() -> bool:
+    """Whether a shell watches over this job: its group is not an orphaned one, whose stops the kernel ignores."""
+    process = os.getppid()
+    try:
+        while os.getpgid(process) == os.getpgrp():  # a script, make, sudo
+            with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+                process = int(file.read().rpartition(")")[2].split()[1])
+        return process > 0 and os.getsid(process) == os.getsid(0)
+    except (OSError, ValueError):
+        return False
