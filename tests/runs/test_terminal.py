@@ -42,7 +42,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def expect(self, text: str, seconds: float = 10.0) -> None:
+    def expect(self, text: str, seconds: float = 20.0) -> None:
         """Wait until `text` is shown after whatever was expected before."""
         deadline = time.monotonic() + seconds
         while (at := self.seen.find(text, self._read)) < 0:
@@ -325,17 +325,17 @@ def end_of_the_evidence(started: Started) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "code"),
+    ("end", "codes"),
     [
-        (end_by_itself, 3),
-        (end_by_term, 143),
-        (end_by_hang_up, 129),
-        (end_of_the_sandbox, 137),
-        (end_of_the_evidence, 122),
+        (end_by_itself, {3}),
+        (end_by_term, {143}),
+        (end_by_hang_up, {129}),
+        (end_of_the_sandbox, {137, 125}),  # 125: before PID 1 could say that the agent has started
+        (end_of_the_evidence, {122}),
     ],
 )
 def test_it_is_raw_while_the_agent_has_it_and_as_it_was_afterwards(
-    place: Place, terminal: Terminal, end: Callable[[Started], None], code: int
+    place: Place, terminal: Terminal, end: Callable[[Started], None], codes: set[int]
 ) -> None:
     before = terminal.settings
     script = (
@@ -345,7 +345,7 @@ def test_it_is_raw_while_the_agent_has_it_and_as_it_was_afterwards(
     terminal.expect("ready")
     wait_until(lambda: terminal.is_raw, "raw")
     end(started)
-    assert started.wait(15).code == code
+    assert started.wait(15).code in codes
     assert terminal.settings == before
 
 
