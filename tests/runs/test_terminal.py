@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs.launch import Place, Started, find_processes, verify, wait_until, write_policy
+from tests.runs.launch import ENVIRONMENT, Place, Started, find_processes, verify, wait_until, write_policy
 
 pytestmark = pytest.mark.sandbox
 
@@ -163,10 +163,11 @@ def test_an_interactive_shell_has_job_control(place: Place, terminal: Terminal) 
 @contextlib.contextmanager
 def outer_shell(place: Place, terminal: Terminal) -> Iterator[None]:
     """A person's shell at the terminal, outside any sandbox, that knows no run yet."""
-    environment = {**os.environ, "PS1": "outside> ", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    environment = {**ENVIRONMENT, "PS1": "outside> "}
     (place.path / "policy-0.toml").write_text(write_policy())
     shell = subprocess.Popen(
         ["bash", "--norc", "--noprofile", "-i"],
+        cwd=place.work,
         env=environment,
         **terminal.streams,
     )
