@@ -144,6 +144,7 @@ class Layer(enum.Enum):
     MALFORMED = "malformed"
     LIMIT = "limit"
     KERNEL = "kernel"
+    OBSERVE = "observe"
 
 
 @attrs.frozen

@@ -91,7 +91,7 @@ class Scribe:
         return self
 
     def allow(self, host: str = "api.example.com", up: int = 10, down: int = 20, **members: object) -> Scribe:
-        intent = self.draft(host, phase="intent", layer="rule", **members)
+        intent = self.draft(host, **{"phase": "intent", "layer": "rule", **members})
         self.append(intent)
         facts = {**intent.facts, "bytes_up": up, "bytes_down": down, "duration_us": 5}
         return self.append(attrs.evolve(intent, phase="outcome", facts=facts))

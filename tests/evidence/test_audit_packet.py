@@ -188,6 +188,12 @@ def test_a_prefix_is_never_called_valid() -> None:
     assert ("packet.claim", "verifier.verdict") in _check(render(replay(lines), "valid"), lines)
 
 
+def test_what_was_only_observed_is_never_called_valid() -> None:
+    lines = write_chain(attrs.evolve(SESSION, observing=True))
+    assert ("packet.claim", "verifier.verdict") in _check(render(replay(lines), "valid"), lines)
+    assert _check(render(replay(lines), "self_consistent_only"), lines) == []
+
+
 def test_a_signed_exit_code_cannot_be_contradicted() -> None:
     lines = Scribe().open().close("exited", {"agent_exit_code": 3}).lines
     for run, found in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 from tests.evidence.specimens import KEY, SESSION, Scribe, replay, rewrite, setting, write_chain
 
@@ -11,6 +12,7 @@ from trio_egress.evidence.findings import KEPT
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import (
     NOT_CLOSED,
+    NOT_ENFORCED,
     NOT_EXPECTED,
     NOT_PINNED,
     NOT_PROVEN,
@@ -26,6 +28,10 @@ def _conclude(played: Replay, *, pinned: bool = True, whole: bool = True, expect
     return conclude("p", played, played.findings, pinned=pinned, whole=whole, expected=expected)
 
 
+OBSERVED = write_chain(attrs.evolve(SESSION, observing=True))
+LET_THROUGH = Scribe().open().allow(layer="observe").close().lines
+"""The open receipt does not say so, and a receipt does."""
+
 BAD = rewrite(write_chain(), {3: setting("verdict", "banana")})
 
 
@@ -38,6 +44,10 @@ BAD = rewrite(write_chain(), {3: setting("verdict", "banana")})
         (write_chain()[:4], True, True, Verdict.PREFIX, 3),
         (write_chain()[:4], False, True, Verdict.PREFIX, 3),
         ([], True, True, Verdict.PREFIX, 3),
+        (OBSERVED, True, True, Verdict.OBSERVED, 3),
+        (OBSERVED, False, True, Verdict.OBSERVED, 3),
+        (OBSERVED[:4], True, True, Verdict.PREFIX, 3),
+        (LET_THROUGH, True, True, Verdict.OBSERVED, 3),
         (BAD, True, True, Verdict.INVALID, 1),
         (BAD, False, False, Verdict.INVALID, 1),
         (BAD[:5], True, True, Verdict.INVALID, 1),
@@ -48,6 +58,12 @@ def test_a_verdict_is_as_weak_as_its_weakest_part(
 ) -> None:
     report = _conclude(replay(lines), pinned=pinned, whole=whole)
     assert (report.verdict, report.exit_code, report.trusted) == (verdict, exit_code, exit_code == 0)
+
+
+def test_a_run_that_only_observed_says_that_nothing_was_enforced() -> None:
+    report = _conclude(replay(OBSERVED))
+    assert NOT_ENFORCED in report.not_proven
+    assert render_text(report).startswith("OBSERVED ONLY")
 
 
 def test_what_could_not_be_read_is_exit_2() -> None:

@@ -44,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
-        code = REFUSED if self.prog.endswith(" run") else USAGE
+        code = REFUSED if self.prog.endswith((" run", " learn")) else USAGE
         self.exit(code, f"{self.prog}: {message}\n")
 
 
@@ -70,7 +70,7 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
         parser.print_help(sys.stderr)
         return USAGE
     given: list[object] = [options]
-    if options.command == "run":
+    if options.command in ("run", "learn"):
         from trio_egress.runtime.signals import Inbox
 
         inbox = Inbox()
@@ -90,6 +90,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     parser.add_argument("--version", action="version", version=f"trio-egress {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_run(commands)
+    _add_learn(commands)
     _add_verify(commands)
     add_policy(commands)
     _add_small(commands)
@@ -105,7 +106,40 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         epilog=RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = run.add_argument
+    run.set_defaults(observing=False, policy_path=None)
+    run.add_argument(
+        "--fail-on",
+        choices=["deny"],
+        help="exit with 121 if anything was denied and the agent itself ended with 0",
+    )
+    _add_run_options(run)
+
+
+def _add_learn(commands: argparse._SubParsersAction[_Parser]) -> None:
+    learn = commands.add_parser(
+        "learn",
+        help="write the least policy that allows what was seen",
+        description="Run COMMAND without enforcing anything but private addresses, record what it does, and write "
+        "the least policy that allows it; or learn from evidence that is there already.",
+        usage="trio-egress learn [options] [--] COMMAND [ARG ...]\n"
+        "       trio-egress learn [--output FILE] --from PACKET [--from PACKET ...]",
+        epilog="The agent's own code passes through; 2 where nothing could be learnt or written, else as for `run`.",
+    )
+    learn.set_defaults(observing=True, policy_path=None, fail_on=None)
+    learn.add_argument(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="where the policy goes, never over anything (default: trio-egress.toml)",
+    )
+    learn.add_argument(
+        "--from", dest="packets", metavar="PACKET", action="append", default=[], help="evidence to learn from"
+    )
+    _add_run_options(learn)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--policy",
         metavar="FILE",
@@ -122,11 +156,6 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="signing key made by `trio-egress keygen` (default: one for this run only)",
     )
     add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
-    add(
-        "--fail-on",
-        choices=["deny"],
-        help="exit with 121 if anything was denied and the agent itself ended with 0",
-    )
     add(
         "--user",
         metavar="USER",

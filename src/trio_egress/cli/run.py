@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -32,18 +33,22 @@ AUDIT_DIRECTORY = "trio-egress-audit"
 DENIALS_SHOWN = 100
 
 
-def main(options: argparse.Namespace, inbox: Inbox) -> int:
-    """Exit codes as in `trio_egress.cli.exits`."""
+Finish = Callable[[RunResult], None]
+"""Called when the run is over, before its status is written; what it raises of TrioEgressError is the run's failure."""
+
+
+def main(options: argparse.Namespace, inbox: Inbox, finish: Finish | None = None) -> int:
+    """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run."""
     if sys.platform == "linux" and os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
     with open_voice() as say:
-        code = _main(options, inbox, say)
+        code = _main(options, inbox, say, finish)
     inbox.close()
     return code
 
 
-def _main(options: argparse.Namespace, inbox: Inbox, say: Say) -> int:
+def _main(options: argparse.Namespace, inbox: Inbox, say: Say, finish: Finish | None) -> int:
     status_fd = None
     status = Status(run_id="", exit_code=REFUSED, end="refused")
     try:
@@ -54,6 +59,8 @@ def _main(options: argparse.Namespace, inbox: Inbox, say: Say) -> int:
         result = _run(spec, inbox, options, say)
         code = exit_code(result, fail_on_deny=options.fail_on == "deny")
         status = Status.of(result, code)
+        if finish is not None:
+            finish(result)
     except TrioEgressError as error:
         say(str(error))
         status = attrs.evolve(status, message=str(error))
@@ -95,7 +102,7 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not command:
         raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")
-    path = find_policy(options.policy, os.environ)
+    path = options.policy_path or find_policy(options.policy, os.environ)
     _, policy = read_policy(path)
     identities = find_identities(options.user, os.environ, options.proxy_user)
     key = _read_key(options.key, identities)
@@ -127,6 +134,7 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
         hidden=_hidden(options, evidence),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
+        observing=options.observing,
         watch=None if options.quiet else Denials(say).show,
     )
 

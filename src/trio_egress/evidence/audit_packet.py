@@ -175,7 +175,7 @@ def _check_verdict(verifier: Mapping[str, object], replay: Replay, sound: bool, 
     if not sound:
         possible = {"invalid", "error", "not_run"}
     elif replay.state is SessionState.CLOSED:
-        possible = {"valid", "self_consistent_only", "not_run"}
+        possible = {"self_consistent_only", "not_run"} | ({"valid"} if not replay.observed else set())
     else:
         possible = {"self_consistent_only", "error", "not_run"}
     if verdict not in possible:

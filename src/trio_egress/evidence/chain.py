@@ -32,7 +32,14 @@ from trio_egress.evidence.receipt_form import (
     SESSION_OPEN,
     SESSION_TRANSPORT,
 )
-from trio_egress.evidence.session import NEXT_STATE, Session, SessionState, Step, render_genesis_hash
+from trio_egress.evidence.session import (
+    NEXT_STATE,
+    OBSERVING,
+    Session,
+    SessionState,
+    Step,
+    render_genesis_hash,
+)
 from trio_egress.evidence.sign import SigningKey
 
 
@@ -72,12 +79,14 @@ class Chain:
         return self._session.heartbeat_seconds
 
     def open(self, now_ns: int, facts: Mapping[str, object] | None = None) -> bytes:
-        """The first line. To `facts` it adds which texts the policy is made of."""
-        texts = {
-            "policy_sha256": self._session.policy_sha256 or None,
-            "policy_includes_sha256": self._session.policy_includes_sha256 or None,
+        """The first line. To `facts` it adds which texts the policy is made of, and whether it is only observed."""
+        session = self._session
+        own = {
+            "mode": OBSERVING if session.observing else None,
+            "policy_sha256": session.policy_sha256 or None,
+            "policy_includes_sha256": session.policy_includes_sha256 or None,
         }
-        return self._control(Step.OPEN, "open", self._opening, now_ns, {**(facts or {}), **texts})
+        return self._control(Step.OPEN, "open", self._opening, now_ns, {**(facts or {}), **own})
 
     def append(self, draft: Draft, now_ns: int) -> bytes:
         """The line of one receipt of the run."""

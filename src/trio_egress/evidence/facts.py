@@ -35,6 +35,7 @@ FACTS: Mapping[str, Shape] = {
     "flow": UINT64,
     "connection": UINT64,
     "connections": UINT64,
+    "mode": TEXT,
     "counter": TEXT,
     "lost": TEXT,
     "call": TEXT,

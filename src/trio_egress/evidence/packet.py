@@ -118,6 +118,7 @@ def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
 _CLAIMS = {
     Verdict.VALID: "valid",
     Verdict.SELF_CONSISTENT: "self_consistent_only",
+    Verdict.OBSERVED: "self_consistent_only",
     Verdict.PREFIX: "self_consistent_only",
     Verdict.INVALID: "invalid",
 }

@@ -21,7 +21,7 @@ from trio_egress.evidence.members import describe
 from trio_egress.evidence.pairing import Pairing
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import SESSION_TRANSPORT
-from trio_egress.evidence.session import NEXT_STATE, SessionState, Step, render_genesis_hash
+from trio_egress.evidence.session import NEXT_STATE, OBSERVING, SessionState, Step, render_genesis_hash
 from trio_egress.evidence.sign import is_signed
 from trio_egress.evidence.tally import Tally
 
@@ -64,6 +64,7 @@ class Replay:
         self._readable = True
         self._counted = True
         self.torn = False
+        self.observed = False
 
     def feed(self, raw: bytes) -> None:
         """The next line, without its LF."""
@@ -209,6 +210,7 @@ class Replay:
         record = line.record
         self.opening = opening
         self.open_facts = _facts(line)
+        self.observed = self.observed or self.open_facts.get("mode") is not None
         self.actor = str(record["actor"])
         genesis = render_genesis_hash(opening)
         self._expect("chain.genesis", "open.genesis_hash", opening["genesis_hash"], genesis)
@@ -274,6 +276,7 @@ class Replay:
 
     def _count(self, line: Line) -> None:
         facts = _facts(line)
+        self.observed = self.observed or line.record.get("layer") == OBSERVING
         self.tally.feed(line.record, facts)
         if "session_control" not in line.record:
             self.pairing.feed(line.record, facts, self.lines)

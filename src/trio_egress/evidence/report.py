@@ -1,6 +1,6 @@
 """What a verification says: one verdict, its exit code, what was found, and what is not proven.
 
-Rule 1: `valid` is said only of a closed chain whose key the caller pinned, with no finding.
+Rule 1: `valid` is said only of a closed chain whose key the caller pinned, with no finding, of a run that enforced.
 Rule 2: texts from a packet are shown as printable ASCII: a report cannot steer a terminal.
 """
 
@@ -29,6 +29,7 @@ NOT_PINNED = "who signed: no public key was pinned, and a stranger can re-sign a
 NOT_EXPECTED = (
     "that this is the run you mean: an older, complete run of the same key looks the same (--expect-run)"
 )
+NOT_ENFORCED = "that anything was enforced: the run only observed, and let through what its policy denies"
 NOT_CLOSED = "what happened after the last receipt: the chain has no close receipt, so its end is not proven"
 
 
@@ -38,6 +39,7 @@ class Verdict(enum.Enum):
     UNREADABLE = "error"
     PREFIX = "valid_prefix"
     SELF_CONSISTENT = "self_consistent_only"
+    OBSERVED = "observed_only"
 
 
 EXIT_CODES = {
@@ -46,6 +48,7 @@ EXIT_CODES = {
     Verdict.UNREADABLE: 2,
     Verdict.PREFIX: 3,
     Verdict.SELF_CONSISTENT: 3,
+    Verdict.OBSERVED: 3,
 }
 USAGE_EXIT_CODE = 64
 
@@ -55,6 +58,7 @@ _SENTENCES = {
     Verdict.UNREADABLE: "ERROR: the evidence could not be read",
     Verdict.PREFIX: "VALID PREFIX: what is there holds together, but its end is not proven",
     Verdict.SELF_CONSISTENT: "SELF-CONSISTENT ONLY: it holds together, but no key was pinned",
+    Verdict.OBSERVED: "OBSERVED ONLY: it holds together, but the run let through what its policy denies",
 }
 _COLUMN = 12
 _SHOWN_CHARS = 256
@@ -105,11 +109,14 @@ def conclude(
         verdict = Verdict.INVALID
     elif not (closed and whole):
         verdict = Verdict.PREFIX
+    elif replay.observed:
+        verdict = Verdict.OBSERVED
     else:
         verdict = Verdict.VALID if pinned else Verdict.SELF_CONSISTENT
     unproven = [
         *([] if closed else [NOT_CLOSED]),
         *([] if pinned else [NOT_PINNED]),
+        *([NOT_ENFORCED] if replay.observed else []),
         *([] if expected else [NOT_EXPECTED]),
         *NOT_PROVEN,
     ]

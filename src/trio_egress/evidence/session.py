@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 import attrs
 
+OBSERVING = "observe"
+"""The fact `mode` of an open receipt whose run enforced nothing."""
+
 GENESIS_LABEL = "pipelock.receipt.session_open.v1"
 _GENESIS_FRAMES = (
     *("run_nonce", "open_nonce", "recorder_session", "policy_hash", "signer_key_epoch", "heartbeat_seconds"),
@@ -70,6 +73,7 @@ class Session:
     containment_nonce: str = ""
     policy_sha256: str = ""
     policy_includes_sha256: str = ""
+    observing: bool = False
 
 
 def render_genesis_hash(opening: Mapping[str, object]) -> str:

@@ -20,6 +20,7 @@ _CELL_CHARS = 100
 _SENTENCES = {
     Verdict.VALID: "The record is complete and signed by the key that the operator gave.",
     Verdict.SELF_CONSISTENT: "The record is complete; its key was made for this run, so who signed is not proven.",
+    Verdict.OBSERVED: "**Nothing was enforced**: this run only observed what its policy would have denied.",
     Verdict.PREFIX: "**The record has no end**: the run was cut off, and what came after is not recorded.",
     Verdict.INVALID: "**The record does not hold together.** See verifier.txt.",
 }

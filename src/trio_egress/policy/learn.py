@@ -22,6 +22,9 @@ _WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
 """Where a destination without a port leads."""
 
 
+_PROTOCOLS = {Protocol.HTTP: "http", Protocol.TLS: "https", Protocol.SSH: "ssh"}
+"""The words of `protocol`."""
+
 _Place = tuple[Host, int | None]
 
 
@@ -94,6 +97,7 @@ def _write(place: _Place, found: _Found) -> RuleText:
     each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     return RuleText(
         destination=str(host) if port is None else render_authority(host, port),
+        protocol=_PROTOCOLS.get(next(iter(found.protocols)), "") if len(found.protocols) == 1 else "",
         methods=tuple(sorted(found.methods)) if set(found.protocols) == {Protocol.HTTP} else (),
         allow_private=not isinstance(host, str) and not is_outside(host),
         reason=f"seen {'once' if total == 1 else f'{total} times'} ({each})",

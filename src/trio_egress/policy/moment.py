@@ -11,11 +11,12 @@ from trio_egress.policy.budget import NOTHING_USED, State
 @attrs.frozen
 class Moment:
     """`state`: what has been used of the rules. `now_us`: Unix time in microseconds; without it no `times` hold.
-    `able`: what the boundary can do."""
+    `able`: what the boundary can do. `observing`: nothing is enforced, as far as `observe` goes."""
 
     state: State = NOTHING_USED
     now_us: int | None = None
     able: frozenset[Need] = NO_NEEDS
+    observing: bool = False
 
 
 NO_MOMENT = Moment()

@@ -20,6 +20,7 @@ class RuleText:
     """What one `[[egress]]` table says. `comment` stands above it, line by line."""
 
     destination: str
+    protocol: str = ""
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     allow_private: bool = False
@@ -46,6 +47,8 @@ def render_rule(rule: RuleText) -> str:
     lines.append(f"destination = {quote(rule.destination)}")
     if rule.deny:
         lines.append("deny = true")
+    if rule.protocol:
+        lines.append(f"protocol = {quote(rule.protocol)}")
     for key, values in (("methods", rule.methods), ("paths", rule.paths)):
         if values:
             lines.append(f"{key} = {_render_list(values)}")

@@ -25,10 +25,10 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.kernel.nft import DNS_TCP, DNS_UDP
 from trio_egress.model import Address, Attempt, Decision, Host, Layer, Name, Protocol, Transport
-from trio_egress.policy.engine import decide
 from trio_egress.policy.hosts import parse_host
 from trio_egress.proxy.books import Entries
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.judge import answer
 from trio_egress.proxy.listen import keep_listener
 from trio_egress.proxy.peer import OUR_FAULTS, Peer
 from trio_egress.proxy.tally import Sum, open_tally
@@ -103,7 +103,7 @@ class _Stub:
         except ValueError as error:
             reason = f"{query.name} is not a host name: {error}"
             return Name(query.name), Decision(False, Layer.MALFORMED, reason)
-        return host, decide(self.gate.policy, _attempt(host), self.gate.ledger.moment())
+        return host, answer(self.gate.policy, _attempt(host), self.gate.ledger.moment())
 
     def _count(self, host: Host, decision: Decision, rdtype: str) -> None:
         """One event for the tally. Where that has no room, it is an event of the rule, or of the layer."""

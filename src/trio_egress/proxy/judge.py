@@ -8,7 +8,7 @@ Rule 3: TLS to a name without a server name is refused: nothing else in it can b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -18,11 +18,14 @@ from trio_egress.model import Attempt, Decision, Host, Layer, Protocol, Transpor
 from trio_egress.policy.engine import decide, decide_some
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import NO_MOMENT, Moment
+from trio_egress.policy.observe import observe
 from trio_egress.policy.paths import find_query_names
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
 from trio_egress.wire.http1 import RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
+
+Ask = Callable[[Policy, Attempt, Moment], Decision]
 
 HTTP_PORT = 80
 TLS_PORT = 443
@@ -120,7 +123,7 @@ def judge_best(policy: Policy, door: Door, moment: Moment = NO_MOMENT) -> Judgem
     tcp, ssh = (judge_tcp(policy, door, moment, protocol) for protocol in (Protocol.TCP, Protocol.SSH))
     tls = _judge(policy, attrs.evolve(tcp.attempt, protocol=Protocol.TLS), moment)
     asking = attrs.evolve(tcp.attempt, protocol=Protocol.HTTP)
-    http = Judgement(asking, decide_some(policy, asking, moment))
+    http = Judgement(asking, answer(policy, asking, moment, decide_some))
     return next((judged for judged in (tcp, ssh, tls, http) if judged.decision.allowed), tcp)
 
 
@@ -164,6 +167,12 @@ def _read_facts(policy: Policy, attempt: Attempt) -> dict[str, object]:
     return facts
 
 
+def answer(policy: Policy, attempt: Attempt, moment: Moment, ask: Ask = decide) -> Decision:
+    """What the engine says, and what becomes of it where nothing is enforced."""
+    decision = ask(policy, attempt, moment)
+    return observe(policy, attempt, decision) if moment.observing else decision
+
+
 def deny(layer: Layer, reason: str) -> Decision:
     """A denial that the policy wasn't asked for."""
     return Decision(False, layer, reason)
@@ -181,7 +190,7 @@ def render_host(head: RequestHead, attempt: Attempt) -> str:
 def _judge(
     policy: Policy, attempt: Attempt, moment: Moment, facts: Mapping[str, object] | None = None
 ) -> Judgement:
-    decision = decide(policy, attempt, moment)
+    decision = answer(policy, attempt, moment)
     more: dict[str, object] = {}
     if "now_us" in policy.looks_at and moment.now_us is not None:
         more["judged_us"] = moment.now_us

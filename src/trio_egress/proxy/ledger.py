@@ -62,11 +62,12 @@ class Account:
 class Ledger:
     """One for a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, observing: bool = False) -> None:
         self._state: State = NOTHING_USED
+        self._observing = observing
 
     def moment(self) -> Moment:
-        return Moment(self._state, time.time_ns() // 1000, ABLE)
+        return Moment(self._state, time.time_ns() // 1000, ABLE, self._observing)
 
     @contextmanager
     def charge(self, attempt: Attempt, decision: Decision, moment: Moment) -> Iterator[Account | None]:

@@ -132,7 +132,7 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
 
 
 def _find_trouble(spec: RunSpec, evidence: Evidence, verdict: Verdict) -> str:
-    if verdict not in (Verdict.VALID, Verdict.SELF_CONSISTENT):
+    if verdict not in (Verdict.VALID, Verdict.SELF_CONSISTENT, Verdict.OBSERVED):
         return f"the evidence of this run is {verdict.value}; see {spec.evidence}/verifier.txt"
     own = os.fstat(evidence.directory)
     try:
@@ -177,7 +177,7 @@ def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:
     """What was measured inside, in the words of the packet; `unknown` where no probe ran."""
     agent, host = spec.identities.agent, spec.identities.supervisor
     return Posture(
-        enforcement_mode="enforce",
+        enforcement_mode="observe" if spec.observing else "enforce",
         runner_os=platform.system().lower(),
         runner_arch=platform.machine(),
         raw_socket_status=_status(answers, "raw_socket", "packet_socket"),

@@ -44,6 +44,9 @@ class RunSpec:
     provenance: Mapping[str, str] = attrs.field(factory=dict)
     hidden: tuple[Path, ...] = ()
     timeout_seconds: float | None = None
+    observing: bool = False
+    """Nothing is enforced, but for private addresses: see policy/observe.py."""
+
     proxy_port: int = PROXY_PORT
     watch: Callable[[Draft], None] | None = None
 

@@ -29,6 +29,7 @@ from trio_egress.proxy.calls import Calls
 from trio_egress.proxy.doors import Doors, open_doors
 from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.ledger import Ledger
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
@@ -123,7 +124,7 @@ async def _run_recorded(
 
     With what the close will say.
     """
-    gate = Gate(spec.policy, recorder, Names())
+    gate = Gate(spec.policy, recorder, Names(), ledger=Ledger(observing=spec.observing))
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
         ended = await run_agent(sandbox, orders, spec.timeout_seconds, calls.record)
@@ -201,6 +202,7 @@ def _session(spec: RunSpec, posture: bytes) -> Session:
         posture_capsule_sha256=hash_posture(posture) if posture else "",
         policy_sha256=spec.policy.sources[0].sha256 if spec.policy.sources else "",
         policy_includes_sha256=hashlib.sha256(includes).hexdigest() if includes else "",
+        observing=spec.observing,
     )
 
 

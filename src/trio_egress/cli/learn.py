@@ -1,0 +1,108 @@
+"""`trio-egress learn`: the least policy that allows what was seen, of a run that only observes or of evidence.
+
+Observing is no enforcement, and says so everywhere: on standard error, in each receipt, in the packet and to whoever
+verifies it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TextIO
+
+from trio_egress.errors import TrioEgressError, UsageError
+from trio_egress.evidence.attempts import Told, read_attempts
+from trio_egress.model import Protocol
+from trio_egress.policy.hosts import parse_host
+from trio_egress.policy.learn import Learnt, Seen, learn
+from trio_egress.runtime.signals import Inbox
+from trio_egress.runtime.spec import RunResult
+
+OUTPUT_NAME = "trio-egress.toml"
+NOT_ENFORCED = (
+    "OBSERVING, NOT ENFORCING: everything but private addresses and this machine's own services is let through and "
+    "recorded; the evidence of this run never counts as enforced"
+)
+
+
+def main(options: argparse.Namespace, inbox: Inbox) -> int:
+    """As `run`; 2 where nothing could be learnt or written."""
+    try:
+        if options.packets and options.argv:
+            raise UsageError("give either --from PACKET or a command, not both")
+        if options.packets:
+            _write_learnt(options)
+            return 0
+        return _observe(options, inbox)
+    except TrioEgressError as error:
+        print(f"trio-egress learn: {error}", file=sys.stderr)
+        return 2
+
+
+def _write_learnt(options: argparse.Namespace) -> None:
+    learnt = _learn([Path(packet) for packet in options.packets])
+    if options.output is None:
+        sys.stdout.write(learnt.text)
+        return
+    with _open_output(options.output) as file:
+        file.write(learnt.text)
+    _tell(learnt, options.output)
+
+
+def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
+    from trio_egress.cli.run import main as run
+
+    if options.policy is None:
+        options.policy_path = Path(str(files("trio_egress.policy").joinpath("empty.toml")))
+    print(f"trio-egress: {NOT_ENFORCED}", file=sys.stderr)
+    output = options.output or OUTPUT_NAME
+    # Opened with the caller's rights: by the end of a run that root started, they are given up.
+    with _open_output(output) as file:
+
+        def finish(result: RunResult) -> None:
+            learnt = _learn([result.evidence])
+            file.write(learnt.text)
+            _tell(learnt, output)
+
+        return run(options, inbox, finish)
+
+
+def _learn(paths: Sequence[Path]) -> Learnt:
+    named = ", ".join(path.name for path in paths)
+    return learn(_see(paths), [f"Learnt from {named}. Read each rule before you trust it."])
+
+
+def _see(paths: Iterable[Path]) -> Iterator[Seen]:
+    for path in paths:
+        for told in read_attempts(path):
+            if (seen := _take(told)) is not None:
+                yield seen
+
+
+def _take(told: Told) -> Seen | None:
+    """None for what no rule is about: packets that were dropped, calls that were refused, bytes that named nothing."""
+    try:
+        protocol, host = Protocol(told.protocol), parse_host(told.host)
+    except ValueError:
+        return None
+    if protocol is not Protocol.DNS and told.port == 0:
+        return None
+    return Seen(host, told.port, protocol, told.method or None, told.allowed, told.count)
+
+
+def _open_output(path: str) -> TextIO:
+    try:
+        return open(path, "x", encoding="utf-8")
+    except FileExistsError:
+        raise UsageError(f"{path} exists already and is left as it is: name another with --output") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _tell(learnt: Learnt, output: str) -> None:
+    count = learnt.rules
+    denied = f"; {learnt.denied} denied, as comments" if learnt.denied else ""
+    print(f"trio-egress: wrote {output}: {count} rule{'' if count == 1 else 's'}{denied}", file=sys.stderr)
