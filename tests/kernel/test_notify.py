@@ -210,6 +210,26 @@ notify.say(channel, refused=errors.count(errno.EPERM), interrupted=errors.count(
     assert told(listener.tally) == {USER: said["refused"]}
 
 
+def test_signals_to_whoever_answers_leave_nobody_waiting(confined: Any) -> None:
+    """PID 1 gets one for each process that ends; they interrupt its receiving, its answering and its looking."""
+    code = """
+install()
+threads = [threading.Thread(target=lambda: [unshare() for _ in range(3000)]) for _ in range(4)]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+"""
+    previous = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.00005, 0.00005)
+    try:
+        listener, _ = confined(code).follow()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert told(listener.tally) == {USER: 12_000}
+
+
 def test_the_confined_process_keeps_nothing_of_the_listener(confined: Any) -> None:
     code = """
 install()

@@ -32,6 +32,7 @@ NAMES = [
     "redirect",
     "log",
     "seccomp",
+    "notification",
     "landlock",
     "splice",
 ]
@@ -191,6 +192,20 @@ def test_missing_call_is_a_line_with_its_cure(number: int, name: str, cure: str)
     assert line.startswith(("fail", "warn"))
     assert "not permitted" in line
     assert cure in "".join(lines)
+
+
+def test_another_listener_around_it_is_a_warning_with_its_cure() -> None:
+    listen = """
+allow = struct.pack("<HBBI", 6, 0, 0, 0x7FFF0000)
+syscalls.set_no_new_privs()
+syscalls.install_seccomp(allow, syscalls.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+"""
+    (line,) = [
+        line for line in probe_under(REFUSE + listen).splitlines() if line.split()[1] == "notification"
+    ]
+    assert line.startswith(
+        "warn notification refused system calls leave no receipt: unsupported:EBUSY | refused"
+    )
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")

@@ -9,7 +9,14 @@ import pytest
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import find_identities
-from trio_egress.kernel.trial import Outcome, try_in_child, use_mounts, use_network, use_seccomp
+from trio_egress.kernel.trial import (
+    Outcome,
+    try_in_child,
+    use_mounts,
+    use_network,
+    use_notification,
+    use_seccomp,
+)
 
 
 def test_trial_tells_what_it_saw() -> None:
@@ -78,5 +85,9 @@ def test_caller_stays_in_its_namespaces(use: object) -> None:
 
 def test_caller_stays_without_a_filter() -> None:
     assert try_in_child(use_seccomp).failure == ""
+
+
+def test_a_refused_call_is_told_to_whoever_answers_it() -> None:
+    assert try_in_child(use_notification).failure == ""
     with open("/proc/self/status", encoding="ascii") as status:
         assert "NoNewPrivs:\t1\n" not in status.read()

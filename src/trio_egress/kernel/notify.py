@@ -132,9 +132,12 @@ class Listener:
             ready = self._poll.poll(0)
             if not ready:
                 return True
-            if not ready[0][1] & select.POLLIN:
+            if ready[0][1] & select.POLLHUP:
                 return False
-            self._answer()
+            if (
+                ready[0][1] & select.POLLIN
+            ):  # else POLLERR: a signal came while the kernel waited for its own lock
+                self._answer()
         return True
 
     def close(self) -> None:
@@ -149,8 +152,17 @@ class Listener:
         identity, _, _, number, _, _, *words = _NOTIFICATION.unpack(raw)
         refusal = calls.explain(self._machine, number, words)
         with suppress(FileNotFoundError):  # killed while it waited
-            fcntl.ioctl(self.descriptor, _SEND, _RESPONSE.pack(identity, 0, -refusal.errno, 0))
+            self._send(_RESPONSE.pack(identity, 0, -refusal.errno, 0))
         self.tally.add(refusal)
+
+    def _send(self, response: bytes) -> None:
+        """Whatever signals come: a call without an answer waits for ever."""
+        while True:
+            try:
+                fcntl.ioctl(self.descriptor, _SEND, response)
+            except InterruptedError:
+                continue
+            return
 
 
 def follow(channel: socket.socket) -> tuple[Listener | None, dict[str, Any]]:

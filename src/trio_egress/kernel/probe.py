@@ -29,6 +29,7 @@ from trio_egress.kernel.trial import (
     try_in_child,
     use_mounts,
     use_network,
+    use_notification,
     use_seccomp,
     use_subordinate,
 )
@@ -84,7 +85,7 @@ def probe_all(user: str | None = None, proxy_user: str | None = None) -> list[Pr
         probes.append(_probe_subordinate(outcome.failure))
     if not outcome.failure:
         probes += [_probe_mounts(identities), *_probe_network(identities)]
-    return [*probes, _probe_seccomp(), _probe_landlock(), _probe_splice()]
+    return [*probes, _probe_seccomp(), _probe_notification(), _probe_landlock(), _probe_splice()]
 
 
 def judge_platform(release: str, machine: str) -> Probe:
@@ -245,6 +246,17 @@ def _probe_seccomp() -> Probe:
     if outcome.failure:
         return Probe("seccomp", "fail", outcome.failure, "use a kernel with CONFIG_SECCOMP_FILTER")
     return Probe("seccomp", "ok", "the filter refuses what it must")
+
+
+def _probe_notification() -> Probe:
+    outcome = try_in_child(use_notification)
+    if not outcome.failure:
+        return Probe("notification", "ok", "a refused system call becomes a receipt")
+    cure = (
+        "refused they are all the same; for receipts of them use Linux 5.0 or newer, and do not start trio-egress"
+        " inside something that has a seccomp listener (EBUSY)"
+    )
+    return Probe("notification", "warn", f"refused system calls leave no receipt: {outcome.failure}", cure)
 
 
 def _probe_landlock() -> Probe:

@@ -8,6 +8,7 @@ Rule 2: whatever goes wrong in a trial is its outcome, never an exception of the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -20,7 +21,7 @@ from typing import NoReturn
 import attrs
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel import calls, netlink, nflog, nft, origin, seccomp, syscalls
+from trio_egress.kernel import calls, netlink, nflog, nft, notify, origin, seccomp, syscalls
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.kernel.subordinate import map_subordinate
 
@@ -227,3 +228,36 @@ def use_seccomp() -> str:
             return ""
         raise
     raise SandboxError("the filter is installed and refuses nothing")
+
+
+def use_notification() -> str:
+    """Answer a child's refused call, as PID 1 does; what there is instead, where that can't be."""
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        _be_refused(theirs.fileno())
+    theirs.close()
+    with ours:
+        listener, said = notify.follow(ours)
+    os.waitpid(child, 0)
+    if "failure" in said:
+        raise SandboxError(said["failure"])
+    if listener is None:
+        raise SandboxError(said["refused_calls"])
+    (refused,), _ = listener.tally.take()
+    if refused[:3] != ("socket", f"AF_NETLINK, SOCK_RAW, {NETLINK_NETFILTER}", calls.EAFNOSUPPORT):
+        raise SandboxError(f"a refused socket was told as {refused}")
+    return ""
+
+
+def _be_refused(channel: int) -> NoReturn:
+    try:
+        filters = seccomp.build_filters(os.uname().machine)
+        syscalls.set_no_new_privs()
+        notify.install(notify.Filters(filters.notifying, filters.refusing), channel)
+        with contextlib.suppress(OSError):
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
+    except Exception as error:
+        notify.say(channel, failure=_explain(error))
+    finally:
+        os._exit(0)
