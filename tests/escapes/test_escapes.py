@@ -84,22 +84,7 @@ def told(case: Case, seen: Seen) -> str:
     return f"{case.name}: exit code {seen['code']}; the agent says {words}; receipts: {receipts[-300:]}"
 
 
-_SOCKETS = "Unix sockets are hidden by the path of their bind, as it is at the start"
-_COPIES = "what is hidden is hidden by one path"
-HOLES = {
-    "socket_bound_by_a_relative_path": _SOCKETS,
-    "socket_renamed": _SOCKETS,
-    "socket_hard_linked": _SOCKETS,
-    "socket_in_a_renamed_directory": _SOCKETS,
-    "socket_of_another_network_namespace": _SOCKETS,
-    "socket_made_after_the_start": _SOCKETS,
-    "socket_with_a_line_feed_in_its_path": _SOCKETS,
-}
-if not AS_ROOT:  # root's key is nobody else's, by whatever name
-    HOLES |= {
-        "reading_the_key_by_an_earlier_hard_link": _COPIES,
-        "reading_the_key_by_a_second_mount": _COPIES,
-    }
+HOLES: dict[str, str] = {}
 """Attacks that get out today, and why. Whoever closes one takes its row away: the test says so."""
 
 

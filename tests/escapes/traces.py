@@ -108,7 +108,7 @@ def end_survivors(ways: list[Ways]) -> None:
 def find_handle() -> str:
     handle = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0), 136)
     mount = ctypes.c_int()
-    if libc.name_to_handle_at(-100, GUARDED.encode(), handle, ctypes.byref(mount), 0):
+    if libc.name_to_handle_at(-100, WORK.encode(), handle, ctypes.byref(mount), 0):
         return ""
     length, kind = struct.unpack_from("=Ii", handle.raw)
     return (struct.pack("=Ii", length, kind) + handle.raw[8 : 8 + length]).decode("latin-1")

@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.escapes import attacks
 from tests.escapes.attacks.calls import OUTLETS
+from tests.escapes.attacks.files import LINKED_KEY
 from tests.escapes.attacks.processes import SECRET_AT
 from tests.escapes.attacks.unix import HOST_SOCKETS
 from tests.escapes.canaries import Canaries
@@ -84,7 +85,7 @@ def carry_out(run: Mapping[str, Any], canaries: Canaries) -> dict[str, Any]:
     with make_room(canaries, ways) as stack:
         victims = {c.name: stack.enter_context(open_victim()) for c in cases if needs_victim(c)}
         key = generate(os.urandom(32))
-        make_key(render_private_key(key), weak=bool(off))
+        make_key(render_private_key(key), run["setting"] == LINKED_KEY, off)
         streams = open_streams(run["setting"], canaries, stack)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         canaries.take()
@@ -145,13 +146,14 @@ def as_agent() -> dict[str, Any]:
     return {"user": AGENT.pw_uid, "group": AGENT.pw_gid, "extra_groups": []} if AS_ROOT else {}
 
 
-def make_key(raw: bytes, *, weak: bool) -> None:
-    """Root's in a root run, where the agent's own is refused; in a control the agent's user owns it."""
+def make_key(raw: bytes, linked: bool, off: list[str]) -> None:
+    """Without the boundary the agent's user owns it: nothing else keeps it. With it, root's run would be refused."""
     Path(KEY).touch(0o600)
     Path(KEY).write_bytes(raw)
-    if weak:
+    if off:
         os.chown(KEY, AGENT.pw_uid, AGENT.pw_gid)
-    os.link(KEY, f"{ROOM}/keys/second-name")
+    if linked:
+        os.link(KEY, f"{ROOM}/keys/second-name")
     os.mkdir(AGAIN)
     syscalls.mount(ROOM, AGAIN, None, syscalls.MS_BIND)
 

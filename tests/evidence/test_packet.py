@@ -244,6 +244,15 @@ def test_a_private_key_of_its_owner_alone_is_read(mode: int, tmp_path: Path) -> 
     assert read_private_key(tmp_path / "link").public_hex == KEY.public_hex
 
 
+def test_a_private_key_with_a_second_name_is_refused(tmp_path: Path) -> None:
+    path = _store(tmp_path / "key", render_private_key(KEY))
+    os.link(path, tmp_path / "other")
+    with pytest.raises(EvidenceError, match=f"{path} has 2 names .hard links.* -samefile {path}"):
+        read_private_key(path)
+    (tmp_path / "other").unlink()
+    assert read_private_key(path).public_hex == KEY.public_hex
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [(b"", "key: the private key is empty"), (b"x", "key: not a private key"), (None, "No such file")],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from trio_egress.kernel.mounts import Mount, View, plan_mounts
+from trio_egress.kernel.mounts import View, plan_mounts
 from trio_egress.kernel.places import find_private, find_writable
+from trio_egress.kernel.steps import Mount
 
 
 def test_what_is_made_writable_again_after_the_freeze_is_a_place() -> None:
@@ -37,6 +38,6 @@ def test_what_lies_in_memory_is_private() -> None:
 
 
 def test_the_directories_of_sockets_are_never_a_place() -> None:
-    places = find_writable(plan_mounts(View("/usr", home="", owner=0)))
+    places = find_writable(plan_mounts(View("/usr", home="", owner=0, group=0, root=False, host=())))
     assert not {"/", "/run", "/var/run", "/proc"} & set(places)
     assert {"/usr", "/tmp", "/dev/shm"} <= set(places)

@@ -204,12 +204,18 @@ def replay_evidence(path: FilePath, replay: Replay) -> Packet | None:
 
 
 def read_private_key(path: FilePath) -> SigningKey:
-    """The private key in a file that nobody else may read. Raises EvidenceError."""
+    """The private key in a file that nobody else may read, and that has no other name. Raises EvidenceError."""
     with open_plain(path, follow=True) as file:
-        mode = os.fstat(file.fileno()).st_mode & 0o777
+        status = os.fstat(file.fileno())
+        mode = status.st_mode & 0o777
         if mode & 0o077:
             raise EvidenceError(
                 f"{path} has mode {mode:04o}: group or others may use the private key; run: chmod 600 {path}"
+            )
+        if status.st_nlink != 1:
+            raise EvidenceError(
+                f"{path} has {status.st_nlink} names (hard links), and hiding one hides no other: remove the others; "
+                f"find MOUNTPOINT -xdev -samefile {path} lists them"
             )
         raw = file.read(KEY_BYTES)
     try:

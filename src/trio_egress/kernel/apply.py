@@ -35,11 +35,15 @@ FAMILIES = ("v4", "v6")
 
 @attrs.frozen
 class Launched:
-    """A launcher at work. `control` and `sockets` are the owner's to close; closing `control` ends everything."""
+    """A launcher at work. `control` and `sockets` are the owner's to close; closing `control` ends everything.
+
+    `bare`: directories of the host that the agent sees as they are, not as an overlay.
+    """
 
     process: subprocess.Popen[bytes]
     control: socket.socket
     sockets: dict[str, socket.socket]
+    bare: list[str] = attrs.field(factory=list)
 
 
 def start_launcher(plan: Plan) -> Launched:
@@ -65,7 +69,7 @@ def start_launcher(plan: Plan) -> Launched:
         theirs.close()
         os.close(plan_fd)
     ours.settimeout(HANDSHAKE_SECONDS)
-    return Launched(process, ours, {})
+    return Launched(process, ours, sockets={})
 
 
 def build_sandbox(launched: Launched, identities: Identities) -> None:
@@ -142,6 +146,8 @@ def _receive_sockets(launched: Launched) -> None:
         names = message["names"]
         if not isinstance(names, list) or len(names) != len(sockets):
             raise SandboxError(f"the launcher opened {len(sockets)} of its {SOCKETS} sockets")
+        bare = message["bare"]
+        launched.bare.extend(bare if isinstance(bare, list) else [])
     except SandboxError:
         for opened in sockets:
             opened.close()

@@ -91,7 +91,8 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         if plan["identities"]["root"]:
             # Before the user namespace, so that nobody inside it can ever take a mount off.
             syscalls.unshare(syscalls.CLONE_NEWNS)
-            view.apply_mounts(plan["mounts"])
+            os.setgroups([])
+            bare = view.apply_mounts(plan["mounts"])
             watch = guard.Watch(plan["guard"])
             become(plan["identities"]["supervisor"])
             tie_to_parent()
@@ -101,12 +102,13 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         control.expect("mapped")
         stage = "preparing the file system view"
         if not plan["identities"]["root"]:
-            view.apply_mounts(plan["mounts"])
+            bare = view.apply_mounts(plan["mounts"])
             watch = guard.Watch(plan["guard"])
         stage = "opening the sockets inside"
         sockets = open_sockets(plan["proxy_port"])
         report, sockets["report"] = socket.socketpair()
-        control.tell("sockets", [s.fileno() for s in sockets.values()], names=list(sockets))
+        told = [path[: guard.NAME_CHARS] for path in bare[: guard.NAMES_TOLD]]
+        control.tell("sockets", [s.fileno() for s in sockets.values()], names=list(sockets), bare=told)
         for opened in sockets.values():
             opened.close()
         stage = "looking at the protected files"

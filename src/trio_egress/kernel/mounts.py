@@ -3,8 +3,9 @@
 Works the list out from which paths exist (it changes nothing); `kernel/view.py` carries it out, in a mount namespace of
 its own whose mounts propagate nowhere.
 
-Rule 1: the host is read-only. Writable are the working directory and what the policy names, as they are on the host;
-HOME, whose changes are kept in memory and end with the run; and a /tmp of the run's own.
+Rule 1: the host is read-only, an overlay of itself (kernel/layers.py). Writable are the working directory and what the
+policy names, as they are on the host; HOME, whose changes are kept in memory and end with the run; and a /tmp of the
+run's own.
 Rule 2: what could lead out is out of sight: the directories of sockets, every Unix socket that has a path, other
 terminals and devices, the signing key and the evidence. What is hidden is hidden last, so that nothing uncovers it.
 """
@@ -18,9 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from trio_egress.errors import SandboxError
+from trio_egress.kernel.layers import Host, plan_layers
+from trio_egress.kernel.mountinfo import HostMount, find_aliases
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
+from trio_egress.kernel.steps import STAGE, Mount
 
-STAGE = "/run/trio-egress"
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
 RESOLVER_TEXT = "# trio-egress answers every name\nnameserver 127.0.0.1\noptions timeout:1 attempts:5\n"
 """A stub that needs a second for its answer has not seen the question: its socket was full."""
@@ -41,41 +44,22 @@ SECRETS = (
 )
 """Below HOME; each is another service's way in, and hidden where it exists."""
 
-_OVERLAY_SPECIAL = ",:\\"
-
-
-@attrs.frozen
-class Mount:
-    """One step. `source` is what `kind` needs:
-
-    tmpfs: an empty one at target, with this mode, for at most `size` bytes (0: half of this machine's memory).
-    file: make target with this text.  link: make target a link.
-    bind: source over target.  keep: source stays reachable at target (made for it).  overlay: changes to target are
-    kept in memory below source.  read_only, writable: of target alone.  freeze: everything, from / down.
-    pts: terminals of its own.
-    """
-
-    kind: str
-    target: str
-    source: str = ""
-    mode: str = "0755"
-    read_only: bool = False
-    optional: bool = False
-    owner: int = -1
-    size: int = 0
-
 
 @attrs.frozen
 class View:
     """What a run asks of the file system.
 
     Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py; `account`
-    is the agent's in the words of /etc/passwd, where no file of the host has one.
+    is the agent's in the words of /etc/passwd, where no file of the host has one. `host`: its mounts. `root`: it is
+    root who mounts. `owner`, `group`: the agent's ids.
     """
 
     directory: str
     home: str
     owner: int
+    group: int
+    root: bool
+    host: tuple[HostMount, ...]
     write: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
@@ -86,15 +70,18 @@ class View:
 def plan_mounts(view: View) -> tuple[Mount, ...]:
     """The mounts of a run, in order. Raises SandboxError for what cannot be shown or hidden as asked."""
     writable = _writable(view)
+    home = _find_home(view)
     return (
         Mount("tmpfs", "/run"),
         *(Mount("keep", f"{STAGE}/{number}", path) for number, path in enumerate(writable)),
+        *([Mount("keep", f"{STAGE}/home/lower", home)] if home else ()),
+        *plan_layers(_host(view, writable, home)),
         Mount("freeze", "/"),
         Mount("writable", "/run"),
         Mount("writable", "/proc"),  # the agent's own is mounted over it, and may not be freer than this one
         *_private(),
         *_devices(),
-        *_home(view),
+        *_home(home, view),
         *_restore(writable),
         *_protect(view),
         *_hide(view),
@@ -157,19 +144,26 @@ def _devices() -> Iterator[Mount]:
     yield Mount("read_only", "/dev")
 
 
-def _home(view: View) -> Iterator[Mount]:
+def _host(view: View, writable: Sequence[str], home: str) -> Host:
+    places = ["/run", "/var/run", "/dev", "/proc", *PRIVATE, *([home] if home else ())]
+    return Host(view.host, view.root, view.owner, view.group, places, [*writable, home])
+
+
+def _find_home(view: View) -> str:
+    """HOME, if changes to it are to be kept in memory; else empty."""
     home = os.path.realpath(view.home) if view.home else ""
-    if not os.path.isdir(home) or home == "/" or _is_below(home, ("/run", *PRIVATE)):
+    return home if os.path.isdir(home) and home != "/" and not _is_below(home, ("/run", *PRIVATE)) else ""
+
+
+def _home(home: str, view: View) -> Iterator[Mount]:
+    if not home:
         return
-    if any(character in home for character in _OVERLAY_SPECIAL):
-        raise SandboxError(
-            f"HOME {home} has one of {_OVERLAY_SPECIAL} in its path, which an overlay can't name"
-        )
     yield Mount("overlay", home, f"{STAGE}/home", owner=view.owner)
     for name in SECRETS:
         path = f"{home}/{name}"
         if os.path.lexists(path):
             yield _cover(path, optional=True)
+            yield from _cover_aliases(os.path.realpath(path), view)
 
 
 def _restore(writable: Sequence[str]) -> Iterator[Mount]:
@@ -192,11 +186,19 @@ def _hide(view: View) -> Iterator[Mount]:
         covered.append(f"{path}/")
         # In a /tmp or HOME of the run's own there may be nothing left to hide.
         yield _cover(path, optional=_is_below(path, PRIVATE))
+        yield from _cover_aliases(path, view)
     shown = _writable(view)  # perhaps below a /tmp that is otherwise the run's own
     for path in view.sockets:
         gone = _is_below(path, ("/run", "/var/run", *PRIVATE)) and not _is_below(path, shown)
         if not gone and not path.startswith(tuple(covered)):
             yield Mount("bind", path, "/dev/null", read_only=True, optional=True)
+
+
+def _cover_aliases(path: str, view: View) -> Iterator[Mount]:
+    """The same file by another mount of its file system; where the agent can't go, there is nothing to cover."""
+    for alias in find_aliases(path, view.host):
+        if os.path.exists(alias):
+            yield _cover(alias, optional=True)
 
 
 def _cover(path: str, *, optional: bool) -> Mount:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trio_egress.kernel.mounts import Mount
+from trio_egress.kernel.steps import Mount
 
 _SOCKET_DIRECTORIES = ("/run", "/var/run")
 _IN_MEMORY = ("tmpfs", "overlay")

@@ -17,11 +17,12 @@ import attrs
 from trio_egress.kernel import syscalls
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.landlock import explain_absence
-from trio_egress.kernel.mounts import Mount, View, find_guard, plan_mounts
+from trio_egress.kernel.mounts import View, find_guard, plan_mounts
 from trio_egress.kernel.places import find_private, find_writable
 from trio_egress.kernel.protection import Guard
 from trio_egress.kernel.resources import Resources, find_available, limit_mounts, plan_resources
 from trio_egress.kernel.seccomp import Filters, build_filters
+from trio_egress.kernel.steps import Mount
 from trio_egress.model import ResourceLimits
 
 DEFAULT_LIMITS = ResourceLimits()

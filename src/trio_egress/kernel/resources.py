@@ -11,7 +11,7 @@ import attrs
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities
-from trio_egress.kernel.mounts import Mount
+from trio_egress.kernel.steps import Mount
 from trio_egress.model import ResourceLimits
 
 MEMORY_SHARE = (7, 8)

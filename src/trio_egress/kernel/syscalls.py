@@ -62,6 +62,7 @@ _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x2008_0522
 _CAPABILITY_COUNT = 64
 _EINVAL = 22
+_NO_ID = -1  # setfsuid and setfsgid tell the present one when they refuse
 
 _SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x08
@@ -104,6 +105,8 @@ _libc.mount.argtypes = [
 _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _libc.capset.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
 _libc.capget.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+_libc.setfsuid.argtypes = [ctypes.c_int]
+_libc.setfsgid.argtypes = [ctypes.c_int]
 
 
 class _CapabilityHeader(ctypes.Structure):
@@ -168,6 +171,17 @@ def mount_setattr(target: str, set_flags: int = 0, clear_flags: int = 0, *, recu
     path = os.fsencode(target)
     call = f"mount_setattr({target}, +{set_flags:#x} -{clear_flags:#x})"
     _syscall("mount_setattr", _AT_FDCWD, path, flags, attributes, len(attributes), call=call)
+
+
+def set_file_ids(uid: int, gid: int) -> None:
+    """The ids that this thread's access to files is judged by; with an id but 0 it has no capability over files.
+
+    All others stay (man 2 setfsuid, man 7 capabilities).
+    """
+    _libc.setfsgid(gid)
+    _libc.setfsuid(uid)
+    if (_libc.setfsuid(_NO_ID), _libc.setfsgid(_NO_ID)) != (uid, gid):
+        raise OSError(1, f"setfsuid({uid}), setfsgid({gid}): {os.strerror(1)}")
 
 
 def set_no_new_privs() -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from trio_egress.kernel import syscalls
 
 Step = dict[str, Any]
+
+NOTHING = "/run/trio-egress/nothing"
+"""An empty directory."""
 
 INODE_BYTES = 8192
 """One file of a private tmpfs for so many bytes of its size; an empty one costs the kernel about 1 KiB."""
@@ -16,23 +22,25 @@ INODE_BYTES = 8192
 FEWEST_INODES = 65536
 
 
-def apply_mounts(steps: list[Step]) -> None:
-    """Every step in order, in a mount namespace of this process's own. Raises OSError that names the step."""
+def apply_mounts(steps: list[Step]) -> list[str]:
+    """Every step in order, in a mount namespace of this process's own. Raises OSError that names the step.
+
+    Gives the directories of the host that are shown as they are, because no overlay could be made of them.
+    """
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE, None)
     own = os.umask(0o022)  # with the caller's 027 the agent couldn't enter what is made for it here
     try:
-        for step in steps:
-            _apply_step(step)
+        return [step["target"] for step in steps if _apply_step(step)]
     finally:
         os.umask(own)
 
 
-def _apply_step(step: Step) -> None:
+def _apply_step(step: Step) -> bool:
     try:
-        _APPLY[step["kind"]](step)
+        return bool(_APPLY[step["kind"]](step))
     except OSError as error:
         if step["optional"] and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-            return
+            return False
         raise OSError(error.errno, f"{step['kind']} on {step['target']}: {error.strerror or error}") from None
 
 
@@ -43,6 +51,11 @@ def _tmpfs(step: Step) -> None:
     if step["size"]:
         options += f",size={step['size']},nr_inodes={max(step['size'] // INODE_BYTES, FEWEST_INODES)}"
     syscalls.mount("tmpfs", step["target"], "tmpfs", flags, options)
+
+
+def _directory(step: Step) -> None:
+    os.makedirs(step["target"], exist_ok=True)
+    os.chmod(step["target"], int(step["mode"], 8))
 
 
 def _file(step: Step) -> None:
@@ -72,16 +85,70 @@ def _keep(step: Step) -> None:
     syscalls.mount(step["source"], step["target"], None, syscalls.MS_BIND | syscalls.MS_REC, None)
 
 
+def _layer(step: Step) -> bool:
+    """True where there is no overlay, and the host's own directory is what can be seen."""
+    with _as_agent(step):
+        try:
+            source = os.open(step["source"], os.O_PATH)
+        except (FileNotFoundError, PermissionError):
+            return False  # so the agent can't go there either
+        kind = os.fstat(source).st_mode
+        path = f"/proc/self/fd/{source}"
+        try:
+            if not stat.S_ISDIR(kind):
+                shown = path if stat.S_ISREG(kind) else "/dev/null"
+                syscalls.mount(shown, step["target"], None, syscalls.MS_BIND, None)
+                return False
+            _mount_layer(path, step["target"])
+        except OSError:
+            if step["source"] != step["target"]:
+                syscalls.mount(path, step["target"], None, syscalls.MS_BIND | syscalls.MS_REC, None)
+            return True
+        finally:
+            os.close(source)
+    return False
+
+
+def _mount_layer(path: str, target: str) -> None:
+    flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | _no_exec(path)
+    # No upper directory: two lower ones is the least. With userxattr no attribute of the host's files redirects.
+    options = f"lowerdir={path}:{NOTHING},userxattr"
+    syscalls.mount("overlay", target, "overlay", flags, options)
+
+
+def _no_exec(path: str) -> int:
+    """An overlay doesn't inherit it."""
+    return syscalls.MS_NOEXEC if os.statvfs(path).f_flag & os.ST_NOEXEC else 0
+
+
+@contextlib.contextmanager
+def _as_agent(step: Step) -> Iterator[None]:
+    """What the overlay may see of the files below it is what its maker may: not more than the agent."""
+    if os.geteuid() != 0:
+        yield
+        return
+    syscalls.set_file_ids(step["owner"], step["group"])
+    try:
+        yield
+    finally:
+        syscalls.set_file_ids(0, 0)
+
+
+def _bare(_step: Step) -> bool:
+    return True
+
+
 def _overlay(step: Step) -> None:
-    upper, work = f"{step['source']}/upper", f"{step['source']}/work"
-    os.makedirs(work)
-    os.mkdir(upper, os.stat(step["target"]).st_mode & 0o777)
+    lower, upper, work = (f"{step['source']}/{name}" for name in ("lower", "upper", "work"))
+    os.mkdir(work)
+    os.mkdir(upper, os.stat(lower).st_mode & 0o777)
     if step["owner"] != os.geteuid():
         os.chown(upper, step["owner"], -1)
-    options = f"lowerdir={step['target']},upperdir={upper},workdir={work}"
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     if os.geteuid() != 0:
         options += ",userxattr"  # in a user namespace: trusted.* is not to be had there
-    syscalls.mount("overlay", step["target"], "overlay", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | _no_exec(lower)
+    syscalls.mount("overlay", step["target"], "overlay", flags, options)
 
 
 def _pts(step: Step) -> None:
@@ -102,12 +169,15 @@ def _writable(step: Step) -> None:
     syscalls.mount_setattr(step["target"], clear_flags=syscalls.MOUNT_ATTR_RDONLY)
 
 
-_APPLY = {
+_APPLY: dict[str, Callable[[Step], bool | None]] = {
     "tmpfs": _tmpfs,
+    "directory": _directory,
     "file": _file,
     "link": _link,
     "bind": _bind,
     "keep": _keep,
+    "layer": _layer,
+    "bare": _bare,
     "overlay": _overlay,
     "pts": _pts,
     "freeze": _freeze,

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -139,8 +139,11 @@ def _empty(log: socket.socket) -> None:
         return
 
 
-def render_posture(plan: Plan, answers: Answers) -> bytes:
-    """posture.json: what this machine is, and what the probes inside answered."""
+def render_posture(plan: Plan, answers: Answers, bare: Sequence[str]) -> bytes:
+    """posture.json: what this machine is, and what the probes inside answered.
+
+    `bare`: the directories of the host that the agent sees without an overlay, so with whatever listens there.
+    """
     system = os.uname()
     document = {
         "version": 1,
@@ -149,6 +152,7 @@ def render_posture(plan: Plan, answers: Answers) -> bytes:
         "python": platform.python_version(),
         "root": plan.identities.root,
         "landlock_abi": plan.landlock.abi,
+        "bare": list(bare),
         "probes": dict(answers),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")

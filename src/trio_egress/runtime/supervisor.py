@@ -21,6 +21,7 @@ from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.session import Session
 from trio_egress.kernel.counters import REFUSED_CALLS, Counters, read_books
 from trio_egress.kernel.identity import describe_account
+from trio_egress.kernel.mountinfo import parse_mountinfo
 from trio_egress.kernel.mounts import View, find_sockets
 from trio_egress.kernel.plan import Plan, plan_sandbox
 from trio_egress.policy.compiled import policy_hash
@@ -96,10 +97,11 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries
         try:
             record.answers = await measure(sandbox, canaries, view)
         except BoundaryError as error:
-            record.answers, record.posture = error.answers, render_posture(plan, error.answers)
+            record.answers = error.answers
+            record.posture = render_posture(plan, error.answers, sandbox.launched.bare)
             raise
         await forget_probes(sandbox)
-        record.posture = render_posture(plan, record.answers)
+        record.posture = render_posture(plan, record.answers, sandbox.launched.bare)
         await orders.leave_setup()
         async with _open_recorder(spec, record) as recorder:
             try:
@@ -178,6 +180,9 @@ def _view(spec: RunSpec) -> View:
         directory=str(spec.directory),
         home=home,
         owner=spec.identities.agent.uid,
+        group=spec.identities.agent.gid,
+        root=spec.identities.root,
+        host=parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()),
         write=files.write,
         hide=(*(str(path) for path in (spec.evidence, *spec.hidden)), *files.hide),
         protect=(*files.protect, *map(os.path.abspath, find_files(spec.policy_path, spec.policy))),

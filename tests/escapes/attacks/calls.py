@@ -149,7 +149,7 @@ def name_to_handle(w: Ways) -> None:
     result = libc.syscall(
         ctypes.c_long(NUMBERS[w.machine]["name_to_handle_at"]),
         ctypes.c_long(-100),
-        f"{ROOM}/guarded".encode(),
+        WORK.encode(),  # as it is on the host
         handle,
         number,
         ctypes.c_long(0),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from tests.escapes.frame import EVIDENCE, GUARDED, HOME, KEY, NO_TRAFFIC, ROOM, WORK, Ways, add, attack
 
 VIEW = "view"
+LINKED_KEY = "linked key"
 AT_FDCWD = -100
 
 
@@ -62,9 +63,9 @@ def reading_the_key_by_a_hard_link(w: Ways) -> None:
     read(f"{WORK}/{w.token}")(w)
 
 
-@attack(VIEW, proof="secret", silent=NO_TRAFFIC)
+@attack(VIEW, "links", proof="secret", silent=NO_TRAFFIC, alone=True, setting=LINKED_KEY)
 def reading_the_key_by_an_earlier_hard_link(w: Ways) -> None:
-    """Another name of the same file, made before the run where nobody hides it."""
+    """Another name of the same file, made before the run where nobody hides it: so there is no run."""
     read(f"{ROOM}/keys/second-name")(w)
 
 

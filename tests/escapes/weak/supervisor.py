@@ -18,6 +18,7 @@ import attrs
 import trio_egress
 from trio_egress.cli import run
 from trio_egress.cli.main import main
+from trio_egress.evidence.sign import SigningKey, parse_private_key
 from trio_egress.kernel import apply, netlink, nft
 from trio_egress.kernel.plan import Plan
 from trio_egress.kernel.seccomp import Filters
@@ -76,6 +77,10 @@ async def measure_nothing(*_: object) -> dict[str, Any]:
     return {}
 
 
+def read_any_key(path: str) -> SigningKey:
+    return parse_private_key(Path(path).read_bytes())
+
+
 def take_off() -> None:
     plan_sandbox = vars(supervisor)["plan_sandbox"]
     replaced: dict[str, list[tuple[Any, str, Any]]] = {
@@ -94,6 +99,7 @@ def take_off() -> None:
             (netlink, "read_counters", no_counters),
         ],
         "streams": [(sandbox, "check_streams", lambda: None)],
+        "links": [(run, "read_private_key", read_any_key)],
         "outcome": [(Flow, "__exit__", lambda *_: None)],
     }
     for step in OFF:

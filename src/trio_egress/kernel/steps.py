@@ -1,0 +1,33 @@
+"""One step of the agent's view of the files, as data: planned by `kernel/mounts.py`, done by `kernel/view.py`."""
+
+from __future__ import annotations
+
+import attrs
+
+STAGE = "/run/trio-egress"
+"""Where the launcher keeps what it still needs while other things are mounted over it; out of sight in the end."""
+
+
+@attrs.frozen
+class Mount:
+    """One step. `source` is what `kind` needs:
+
+    tmpfs: an empty one at target, with this mode, for at most `size` bytes (0: half of this machine's memory).
+    directory, file, link: make target; a file with this text, a link that leads there.
+    bind: source over target.  keep: source stays reachable at target (made for it).
+    layer: a read-only overlay of source over target, as the files of source look to `owner` and `group`.
+    bare: nothing is done; target stays as it is, and is told.
+    overlay: changes to target are kept in memory below source, which has `lower`, the target as it was.
+    read_only, writable: of target alone.  freeze: everything, from / down.
+    pts: terminals of its own.
+    """
+
+    kind: str
+    target: str
+    source: str = ""
+    mode: str = "0755"
+    read_only: bool = False
+    optional: bool = False
+    owner: int = -1
+    group: int = -1
+    size: int = 0
