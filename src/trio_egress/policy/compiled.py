@@ -57,6 +57,7 @@ _WRITERS: Mapping[str, Callable[[Any], object]] = {
 WORDS = frozenset({"name", "reason"})
 """Keys of a rule that are for people, and decide nothing."""
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _DEFAULTS = {field.name: field.default for field in attrs.fields(Terms)}
 
 
@@ -166,4 +167,4 @@ def _write_env(env: Env) -> dict[str, object]:
 
 
 def _render_json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _ENCODER.encode(value)
