@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from trio_egress.errors import SandboxError
+from trio_egress.kernel.engines import cover_engines
 from trio_egress.kernel.layers import Host, plan_layers
 from trio_egress.kernel.mountinfo import HostMount, find_aliases
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
@@ -51,7 +52,7 @@ class View:
 
     Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py; `account`
     is the agent's in the words of /etc/passwd, where no file of the host has one. `host`: its mounts. `root`: it is
-    root who mounts. `owner`, `group`: the agent's ids.
+    root who mounts. `owner`, `group`: the agent's ids. `path`: its PATH.
     """
 
     directory: str
@@ -65,6 +66,7 @@ class View:
     protect: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
     account: str = ""
+    path: str = ""
 
 
 def plan_mounts(view: View) -> tuple[Mount, ...]:
@@ -84,6 +86,7 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *_home(home, view),
         *_restore(writable),
         *_protect(view),
+        *cover_engines(view.path, writable),
         *_hide(view),
         *_socket_directories(),
         *_account(view),

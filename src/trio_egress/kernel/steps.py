@@ -13,7 +13,7 @@ class Mount:
     """One step. `source` is what `kind` needs:
 
     tmpfs: an empty one at target, with this mode, for at most `size` bytes (0: half of this machine's memory).
-    directory, file, link: make target; a file with this text, a link that leads there.
+    directory, file, program, link: make target; a file or executable with this text, a link that leads there.
     bind: source over target.  keep: source stays reachable at target (made for it).
     layer: a read-only overlay of source over target, as the files of source look to `owner` and `group`.
     bare: nothing is done; target stays as it is, and is told.

@@ -64,6 +64,11 @@ def _file(step: Step) -> None:
         file.write(step["source"])
 
 
+def _program(step: Step) -> None:
+    _file(step)
+    os.chmod(step["target"], 0o755)  # noqa: S103  everybody may run it
+
+
 def _link(step: Step) -> None:
     os.symlink(step["source"], step["target"])
 
@@ -173,6 +178,7 @@ _APPLY: dict[str, Callable[[Step], bool | None]] = {
     "tmpfs": _tmpfs,
     "directory": _directory,
     "file": _file,
+    "program": _program,
     "link": _link,
     "bind": _bind,
     "keep": _keep,

@@ -187,6 +187,7 @@ def _view(spec: RunSpec) -> View:
         hide=(*(str(path) for path in (spec.evidence, *spec.hidden)), *files.hide),
         protect=(*files.protect, *map(os.path.abspath, find_files(spec.policy_path, spec.policy))),
         account=describe_account(spec.identities, home),
+        path=spec.environment.get("PATH", os.defpath),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
 
