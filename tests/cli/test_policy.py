@@ -154,10 +154,32 @@ def test_import_writes_a_policy_and_says_what_is_missing(place: Path) -> None:
     assert told["notes"]
 
 
+def test_test_decides_what_the_policy_expects(place: Path) -> None:
+    none = run(place, "test")
+    assert none.returncode == 2
+    assert "has no [[test]]" in none.stderr
+    (place / "trio-egress.tests.toml").write_text(
+        '[[test]]\nattempt = "http://api.example.com"\nexpect = "allow"\n'
+        '[[test]]\nattempt = "other.example"\nexpect = "deny"\n'
+    )
+    ran = run(place, "test")
+    assert (ran.returncode, ran.stdout) == (0, "2 of 2 as expected\n")
+    with (place / "trio-egress.toml").open("a") as file:
+        file.write('[[test]]\nattempt = "other.example"\nexpect = "allow"\n')
+    ran = run(place, "test")
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines() == [
+        "trio-egress.toml:7:1: other.example: expected allow, but denied: no rule allows other.example:443",
+        "2 of 3 as expected",
+    ]
+    told = json.loads(run(place, "test", "--json").stdout)
+    assert (told["passed"], told["failed"]) == (2, 1)
+
+
 def test_help_has_every_action_and_the_exit_codes(place: Path) -> None:
     ran = run(place, "--help")
     assert ran.returncode == 0
-    for action in ("check", "show", "diff", "explain", "fmt", "import"):
+    for action in ("check", "show", "diff", "test", "explain", "fmt", "import"):
         assert action in ran.stdout
         shown = run(place, action, "--help")
         assert "exit codes:" in shown.stdout

@@ -25,6 +25,7 @@ OPENS, CLOSES, CHANGES = "opens", "closes", "changes"
 _WITNESS = "some-name"
 """A name below a domain that stands for all of them."""
 
+_STREAMS = (Protocol.TCP, Protocol.SSH, Protocol.TLS, Protocol.HTTP)
 _WITNESS_METHODS = ("GET", "POST")
 _ADDED = {
     "write": (OPENS, "the agent may write {}"),
@@ -143,15 +144,34 @@ def _reaches_more(one: Decision, other: Decision) -> bool:
 def _attempts(rule: _Document) -> Iterator[Attempt]:
     destination = parse_destination(rule["destination"])
     host = _witness(destination)
-    if destination.port is None:
-        ways = [(Protocol.TLS, 443), (Protocol.HTTP, 443), (Protocol.HTTP, 80)]
-    else:
-        ways = [(protocol, destination.port) for protocol in (Protocol.TCP, Protocol.TLS, Protocol.HTTP)]
-    for protocol, port in ways:
-        methods = rule.get("methods", _WITNESS_METHODS) if protocol is Protocol.HTTP else (None,)
-        for method in methods:
-            path = "/" if protocol is Protocol.HTTP else None
-            yield Attempt(Transport.TRANSPARENT, protocol, host, port, method, path)
+    for protocol, port in _ways(rule, destination):
+        if protocol is not Protocol.HTTP:
+            yield Attempt(Transport.TRANSPARENT, protocol, host, port)
+            continue
+        for method in rule.get("methods", _WITNESS_METHODS):
+            for path in rule.get("paths", ("/",)):
+                shown = path.replace("**", _WITNESS).replace("*", _WITNESS)
+                yield Attempt(
+                    Transport.TRANSPARENT,
+                    protocol,
+                    host,
+                    port,
+                    method,
+                    shown,
+                    query=frozenset(),
+                    headers=frozenset(rule.get("headers", {}).get("required", ())),
+                    calls=(),
+                )
+
+
+def _ways(rule: _Document, destination: Destination) -> list[tuple[Protocol, int]]:
+    """The protocols and ports that an example of the rule may have."""
+    named = [int(str(port).partition("-")[0]) for port in rule.get("ports", ())]
+    if destination.port is not None:
+        named = [destination.port]
+    if named:
+        return [(protocol, port) for port in named for protocol in _STREAMS]
+    return [(Protocol.TLS, 443), (Protocol.HTTP, 443), (Protocol.HTTP, 80), (Protocol.SSH, 22)]
 
 
 def _witness(destination: Destination) -> Host:

@@ -26,6 +26,7 @@ from trio_egress.policy.rule import Policy, Rule
 from trio_egress.policy.spelling import Spelt
 from trio_egress.policy.writing import RuleText, render_policy
 
+SLIPS_MAX = 2
 LISTED_MAX = 20
 """Rules told of one host: a policy may have thousands."""
 
@@ -109,7 +110,18 @@ def _find_near(policy: Policy, attempt: Attempt) -> str | None:
         for rule in policy.rules
         if isinstance(pattern := rule.terms.destination.pattern, (Exact, Below)) and not rule.terms.deny
     }
-    return find_nearest(str(attempt.host), sorted(hosts - {str(attempt.host)}))
+    return next((host for host in sorted(hosts) if _is_slip(host, str(attempt.host))), None)
+
+
+def _is_slip(host: str, other: str) -> bool:
+    """Whether one is the other with a slip in a label or two; a sibling is another host, and no slip."""
+    labels = list(zip(host.split("."), other.split("."), strict=False))
+    different = [(one, two) for one, two in labels if one != two]
+    return (
+        0 < len(different) <= SLIPS_MAX
+        and host.count(".") == other.count(".")
+        and all(find_nearest(one, [two]) is not None for one, two in different)
+    )
 
 
 def _candidates(spelt: Spelt) -> Iterator[RuleText]:

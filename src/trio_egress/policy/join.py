@@ -20,7 +20,7 @@ from trio_egress.policy.environment import Env, read_pass
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
 from trio_egress.policy.keys import RULES_MAX
 from trio_egress.policy.limits import Limits
-from trio_egress.policy.part import PROBLEMS_MAX, Part
+from trio_egress.policy.part import PROBLEMS_MAX, Part, place_cases
 from trio_egress.policy.positions import Path
 from trio_egress.policy.problems import Faults
 from trio_egress.policy.rule import Pin, Policy, Resolve, Terms
@@ -59,6 +59,7 @@ def join(parts: Sequence[Part]) -> Policy:
         limits=Limits(**limits),
         warnings=warnings,
         sources=tuple(part.source for part in parts),
+        cases=tuple(case for part in parts for case in place_cases(part)),
     )
 
 

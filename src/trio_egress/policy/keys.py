@@ -18,6 +18,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from trio_egress.model import RuleLimits
+from trio_egress.policy.cases import Case, read_at, read_attempt, read_expect, read_rule_name
 from trio_egress.policy.combinations import check_terms
 from trio_egress.policy.destination import Destination, parse_destination
 from trio_egress.policy.environment import Env, read_pass, read_set
@@ -46,6 +47,7 @@ from trio_egress.policy.rule_keys import (
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 
 RULES_MAX = 100_000
+TESTS_MAX = 10_000
 
 _METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
 _USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -64,6 +66,7 @@ class Document:
     files: Files = attrs.field(factory=Files)
     env: Env = attrs.field(factory=Env)
     limits: Limits = attrs.field(factory=Limits)
+    test: tuple[Case, ...] = ()
 
 
 TABLES: Mapping[type, Table] = {
@@ -74,6 +77,10 @@ TABLES: Mapping[type, Table] = {
     Files: Table("in the [files] table", {}),
     Env: Table("in the [env] table", {}),
     Limits: Table("in the [limits] table", {}),
+    Case: Table(
+        "in a [[test]] table",
+        {"attempt": 'attempt = "POST https://api.example.com/v1"', "expect": 'expect = "deny"'},
+    ),
     Headers: Table("in a `headers` table", {}),
     Git: Table("in a `git` table", {}),
     GraphQL: Table("in a `graphql` table", {}),
@@ -109,6 +116,14 @@ def _read_egress(value: object, _type: object) -> tuple[Terms, ...]:
     if len(value) > RULES_MAX:
         raise ValueError(f"a policy has at most {RULES_MAX} rules, and this has {len(value)}")
     return _CONVERTER.structure(value, tuple[Terms, ...])
+
+
+def _read_test(value: object, _type: object) -> tuple[Case, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f'test must be a list of tables, not {show(value)}; did you mean "[[test]]"?')
+    if len(value) > TESTS_MAX:
+        raise ValueError(f"a policy has at most {TESTS_MAX} tests, and this has {len(value)}")
+    return _CONVERTER.structure(value, tuple[Case, ...])
 
 
 def _read_resolve(value: object, _type: object) -> Resolve:
@@ -201,6 +216,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "files": _read_files,
         "env": _read_env,
         "limits": _read_limits,
+        "test": _read_test,
     },
     Terms: {
         "destination": _read_destination,
@@ -236,6 +252,12 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     },
     RuleLimits: {field.name: _reader(read_rule_limit(field.name)) for field in attrs.fields(RuleLimits)},
     Files: {"write": _reader(read_write), "hide": _reader(read_hide), "protect": _reader(read_protect)},
+    Case: {
+        "attempt": _reader(read_attempt),
+        "expect": _reader(read_expect),
+        "rule": _reader(read_rule_name),
+        "at": _reader(read_at),
+    },
     Env: {"pass_": _reader(read_pass), "set": _reader(read_set)},
     Limits: {field.name: _reader(read_limit(field.name)) for field in attrs.fields(Limits)},
 }

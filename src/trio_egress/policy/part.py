@@ -8,12 +8,13 @@ Rule 2: every problem of the file is told, each with its line, and fit for a ter
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
+from trio_egress.policy.cases import PlacedCase
 from trio_egress.policy.keys import TABLES, Document, structure
 from trio_egress.policy.positions import Path, Reading, Unreadable
 from trio_egress.policy.problems import Fault, find_faults
@@ -33,7 +34,8 @@ YAML_ENDINGS = (".yaml", ".yml")
 _BOM = "\ufeff"
 
 
-_NOTHING = Document(version="1.0", default_deny=True)
+_MINIMUM = {"version": "1.0", "default_deny": True}
+_NOTHING = structure(_MINIMUM)
 
 
 @attrs.frozen
@@ -76,6 +78,31 @@ def read_part(source: Source, shown: str) -> Part:
         faults = find_faults(error, TABLES)
         raise PolicyError(_place(Part(source, shown, text, reading, _NOTHING), faults)) from None
     return Part(source, shown, text, reading, document)
+
+
+def place_cases(part: Part) -> Iterator[PlacedCase]:
+    """The tests of one file, each with its place."""
+    for number, case in enumerate(part.document.test):
+        yield PlacedCase(case, part.locate(("test", number)))
+
+
+def read_cases(text: str, shown: str) -> tuple[PlacedCase, ...]:
+    """A file that has tests and nothing else. Raises PolicyError."""
+    source = Source(shown, text, "")
+    reading = _read(text.removeprefix(_BOM), shown)
+    part = Part(source, shown, text.removeprefix(_BOM), reading, _NOTHING)
+    faults = [
+        Fault((key,), "beside a policy there are tests alone, as [[test]] tables", on_key=True)
+        for key in reading.data
+        if key != "test"
+    ]
+    if faults:
+        raise PolicyError(_place(part, faults))
+    try:
+        document = structure({**_MINIMUM, **reading.data})
+    except BaseValidationError as error:
+        raise PolicyError(_place(part, find_faults(error, TABLES))) from None
+    return tuple(place_cases(attrs.evolve(part, document=document)))
 
 
 def _read(text: str, shown: str) -> Reading:

@@ -15,6 +15,7 @@ import attrs
 
 from trio_egress.errors import Problem
 from trio_egress.model import Address, Endpoint, Host, RuleLimits, RuleRef, render_authority
+from trio_egress.policy.cases import PlacedCase
 from trio_egress.policy.destination import Destination
 from trio_egress.policy.doors import IN_TLS, Ports, Scheme
 from trio_egress.policy.environment import Env
@@ -184,6 +185,7 @@ class Policy:
     files: Files = attrs.field(factory=Files, kw_only=True)
     env: Env = attrs.field(factory=Env, kw_only=True)
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
+    cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)
     index: Index[Rule] = attrs.field(init=False, eq=False, repr=False)

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 
 from trio_egress.errors import PolicyError, UsageError
-from trio_egress.model import NO_NEEDS, Protocol
+from trio_egress.model import Protocol
 from trio_egress.policy.explain import Explanation, Step, explain, suggest
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.spelling import Spelt, parse_spelling
 from trio_egress.policy.writing import RuleText, render_rule
+from trio_egress.proxy.ledger import ABLE
 from trio_egress.runtime.policy_file import find_policy, read_policy
 
 
@@ -31,7 +32,7 @@ def main(options: argparse.Namespace) -> int:
     except (PolicyError, UsageError) as error:
         print(error, file=sys.stderr)
         return 2
-    moment = Moment(now_us=time.time_ns() // 1000, able=NO_NEEDS)
+    moment = Moment(now_us=time.time_ns() // 1000, able=ABLE)
     explanation = explain(policy, spelt, moment)
     rule = suggest(policy, spelt, moment) if options.suggest and not explanation.allowed else None
     if options.json:

@@ -11,8 +11,8 @@ TOOLS = ("pipelock", "awf", "harden-runner", "bullfrog", "srt", "squid")
 
 EXIT_CODES = """\
 exit codes:
-  0  as wanted: no error, allowed, no difference, laid out
-  1  not so: an error, denied, a difference, not laid out (with --check)
+  0  as wanted: no error, allowed, tests as expected, no difference, laid out
+  1  not so: an error, denied, a test failed, a difference, not laid out (with --check)
   2  a file could not be read or written
   64 usage
 """
@@ -41,8 +41,8 @@ def main(options: argparse.Namespace) -> int:
     return status
 
 
-_MODULES = {"fmt": "layout", "import": "convert"}
-"""Actions whose module has another name: `import` is a word of Python."""
+_MODULES = {"fmt": "layout", "import": "convert", "test": "expect"}
+"""Actions whose module has another name: `import` is a word of Python, and `test` one of pytest."""
 
 
 def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
@@ -70,7 +70,14 @@ def _add_readers(actions: Any) -> None:
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
 
-    for action in (check, show, diff):
+    test = _add_action(
+        actions,
+        "test",
+        "decide what the policy's own tests ask, and compare",
+        "Decide the attempts of [[test]] tables, in the policy or in a file beside it (NAME.tests.toml).",
+    )
+    test.add_argument("file", nargs="?", metavar="FILE")
+    for action in (check, show, diff, test):
         action.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
