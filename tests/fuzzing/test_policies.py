@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
 import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_egress.fuzzing.policies import Document, documents, policies, render_toml, rules
+from trio_egress.fuzzing.policies import RULE_KEYS, Document, denials, documents, policies, render_toml
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.rule import Policy
+from trio_egress.policy.rule import Policy, Rule, Terms
 
 
 @given(documents())
@@ -18,10 +19,19 @@ def test_every_document_is_a_policy_and_its_text_says_what_it_says(document: Doc
     assert len(load_policy(text, "f").rules) <= len(document.get("egress", []))
 
 
-@given(policies(rules().filter(lambda rule: "methods" in rule), max_rules=2))
+@given(policies(st.just({"destination": "a.example", "methods": ["PUT"]}), max_rules=2))
 def test_the_rules_of_a_policy_can_be_chosen(policy: Policy) -> None:
-    assert len(policy.rules) <= 2
-    assert all(rule.terms.methods for rule in policy.rules)
+    assert [rule.terms.methods for rule in policy.rules] == [frozenset({"PUT"})]
+
+
+def test_every_key_of_a_rule_has_its_values() -> None:
+    assert {"destination", *RULE_KEYS} == {field.name for field in attrs.fields(Terms)}
+
+
+@given(denials(["a.example", "*.b.example"], 7))
+def test_a_rule_to_be_added_denies_and_has_its_place(rule: Rule) -> None:
+    assert rule.terms.deny
+    assert (rule.ref.index, rule.rank) == (7, 7)
 
 
 _SCALARS = (

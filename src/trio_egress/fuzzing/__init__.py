@@ -17,9 +17,12 @@ except ImportError:
 
 from trio_egress.fuzzing.attempts import attempts, attempts_at, mutations, render_attempt
 from trio_egress.fuzzing.check import Counterexample, Report, check_policy
+from trio_egress.fuzzing.claims import INVARIANTS, make_invariants
 from trio_egress.fuzzing.hosts import hosts, hosts_in, hosts_near, names, names_below, spellings_of_host
-from trio_egress.fuzzing.invariants import INVARIANTS, Invariant, invariant, never_allowed
-from trio_egress.fuzzing.policies import documents, policies, render_toml
+from trio_egress.fuzzing.invariants import Invariant, invariant, never_allowed
+from trio_egress.fuzzing.meant import attempts_for
+from trio_egress.fuzzing.moments import ever_allowed, moments
+from trio_egress.fuzzing.policies import documents, policies, render_toml, rules
 from trio_egress.fuzzing.urls import Url, read_url, spellings_of_url, urls
 
 __all__ = [
@@ -30,12 +33,16 @@ __all__ = [
     "Url",
     "attempts",
     "attempts_at",
+    "attempts_for",
     "check_policy",
     "documents",
+    "ever_allowed",
     "hosts",
     "hosts_in",
     "hosts_near",
     "invariant",
+    "make_invariants",
+    "moments",
     "mutations",
     "names",
     "names_below",
@@ -44,6 +51,7 @@ __all__ = [
     "read_url",
     "render_attempt",
     "render_toml",
+    "rules",
     "spellings_of_host",
     "spellings_of_url",
     "urls",

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from trio_egress.fuzzing import hosts as host_strategies
+from trio_egress.fuzzing.meant import FIELDS, METHODS, PATHS, QUERIES, attempts_for, calls, find_ports
 from trio_egress.fuzzing.urls import paths
 from trio_egress.model import Attempt, Host, Protocol, Transport, render_authority
 from trio_egress.policy.destination import Exact
-from trio_egress.policy.obstacle import HTTP_PORT, TLS_PORT
-from trio_egress.policy.rule import Policy, Rule
+from trio_egress.policy.rule import Policy
+from trio_egress.policy.services import SERVICES
 
 PORTS = (22, 80, 443, 8080, 8443)
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "get", "Get")
+
+_Change = Callable[[Attempt], Attempt]
 
 
 def attempts(
@@ -27,14 +29,17 @@ def attempts(
     ports: Iterable[int] = PORTS,
     methods: Iterable[str] = METHODS,
 ) -> SearchStrategy[Attempt]:
-    """Attempts at these hosts, by every door and protocol."""
-    wanted = host_strategies.hosts() if hosts is None else hosts
+    """Attempts at these hosts, by every door and protocol, with up to three things changed that a request may say."""
     known = st.sampled_from(sorted({*PORTS, *ports}))
-    numbers = known | known | st.integers(1, 65535)
-    words = st.none() | st.sampled_from(sorted({*METHODS, *methods})) | st.text(max_size=4)
-    routes = st.none() | paths()
+    words = st.sampled_from((None, "", "gét\0", *sorted({*METHODS, *methods})))
     return st.builds(
-        _attempt, st.sampled_from(Protocol), wanted, numbers, words, routes, st.sampled_from(Transport)
+        _make_attempt,
+        st.sampled_from((*Protocol, Protocol.HTTP, Protocol.HTTP)),
+        host_strategies.hosts() if hosts is None else hosts,
+        known | known | st.integers(1, 65535),
+        words,
+        st.sampled_from(Transport),
+        st.lists(_changes_of_request(), max_size=3),
     )
 
 
@@ -58,47 +63,44 @@ def attempts_at(
     if policy.rules:
         for_rule = functools.cache(lambda place: attempts_for(policy.rules[place]))
         meant = st.integers(0, len(policy.rules) - 1).flatmap(for_rule)
-        sources += [meant, st.builds(lambda attempt, change: change(attempt), meant, _changes())]
+        sources += [meant, meant, *[st.builds(_apply, meant, _changes())] * 3]
         if hosts is not None:
             sources.append(st.builds(lambda attempt, host: attrs.evolve(attempt, host=host), meant, hosts))
     return st.sampled_from(sources).flatmap(lambda source: source)
 
 
-def attempts_for(rule: Rule) -> SearchStrategy[Attempt]:
-    """Attempts as whoever wrote the rule had in mind, which it may allow if nothing else stands between."""
-    terms = rule.terms
-    port = terms.destination.port
-    spoken = (
-        [(Protocol.TLS, TLS_PORT), (Protocol.HTTP, HTTP_PORT), (Protocol.HTTP, TLS_PORT)]
-        if port is None
-        else [(protocol, port) for protocol in (Protocol.TLS, Protocol.HTTP, Protocol.TCP)]
-    )
-    return st.builds(
-        lambda said, host, method, path, transport: _attempt(said[0], host, said[1], method, path, transport),
-        st.sampled_from([*spoken, (Protocol.DNS, 0)]),
-        host_strategies.hosts_in(terms.destination.pattern),
-        st.sampled_from(sorted(terms.methods or METHODS)),
-        paths(),
-        st.sampled_from(Transport),
-    )
-
-
 def mutations(attempt: Attempt) -> SearchStrategy[Attempt]:
-    """The attempt with one thing changed: another port, protocol, door, method or path, or a host beside its own."""
+    """The attempt with one thing changed: a host beside its own, or any other of its fields."""
     return _changes().map(lambda change: change(attempt))
 
 
 @functools.cache
-def _changes() -> SearchStrategy[Callable[[Attempt], Attempt]]:
+def _changes() -> SearchStrategy[_Change]:
     fields: Mapping[str, SearchStrategy[Any]] = {
         "port": st.sampled_from(PORTS),
         "protocol": st.sampled_from(Protocol),
         "transport": st.sampled_from(Transport),
         "method": st.sampled_from(METHODS),
-        "path": paths(),
     }
     evolving = [values.map(functools.partial(_change_field, field)) for field, values in fields.items()]
-    return st.one_of(st.integers(0, 7).map(_change_host), *evolving)
+    return st.one_of(st.integers(0, 7).map(_change_host), *evolving, _changes_of_request())
+
+
+@functools.cache
+def _changes_of_request() -> SearchStrategy[_Change]:
+    fields: Mapping[str, SearchStrategy[Any]] = {
+        "path": st.none() | paths() | st.sampled_from(PATHS),
+        "secure": st.booleans(),
+        "websocket": st.booleans(),
+        "query": st.none() | st.frozensets(st.sampled_from(QUERIES), max_size=2),
+        "headers": st.none() | st.frozensets(st.sampled_from(FIELDS), max_size=2),
+        "service": st.none() | st.sampled_from(SERVICES),
+        "body_bytes": st.none() | st.sampled_from((0, 1, 101, 1 << 30)),
+        "calls": st.none() | calls(),
+    }
+    return st.one_of(
+        *(values.map(functools.partial(_change_field, field)) for field, values in fields.items())
+    )
 
 
 def _change_field(field: str, value: Any) -> Callable[[Attempt], Attempt]:
@@ -117,23 +119,50 @@ def render_attempt(attempt: Attempt) -> str:
     """An attempt in words, on one line."""
     if attempt.protocol is Protocol.DNS:
         return f"a DNS query for {attempt.host}"
-    where = render_authority(attempt.host, attempt.port)
     asked = [repr(attempt.method)] if attempt.method is not None else []
-    asked += [attempt.path] if attempt.path is not None else []
-    return f"{attempt.protocol.name} to {where} ({' '.join([*asked, 'by', attempt.transport.value])})"
+    asked += [ascii(attempt.path)[1:-1]] if attempt.path is not None else []
+    said = [f"{field} {_render(value)}" for field in _SAID if (value := getattr(attempt, field))]
+    details = ", ".join([" ".join([*asked, f"by {attempt.transport.value}"]), *said])
+    inside = " inside TLS" if attempt.secure else ""
+    return f"{attempt.protocol.name}{inside} to {render_authority(attempt.host, attempt.port)} ({details})"
+
+
+_SAID = ("websocket", "query", "headers", "service", "body_bytes", "calls")
+
+
+def _render(value: object) -> str:
+    match value:
+        case frozenset():
+            return "+".join(sorted(value))
+        case tuple():
+            return "+".join(
+                f"{call.kind.value}:{call.method}:{call.name or ''}{list(call.fields)}" for call in value
+            )
+        case _:
+            return str(value)
 
 
 def _ports_of(policy: Policy) -> set[int]:
-    told = {rule.terms.destination.port for rule in policy.rules} | {pin.port for pin in policy.resolve.pins}
-    return {port for port in told if port is not None}
+    ports = {port for rule in policy.rules for port in find_ports(rule.terms)}
+    return ports | {pin.port for pin in policy.resolve.pins if pin.port is not None}
 
 
-def _attempt(
-    protocol: Protocol, host: Host, port: int, method: str | None, path: str | None, transport: Transport
+def _apply(attempt: Attempt, change: _Change) -> Attempt:
+    return change(attempt)
+
+
+def _make_attempt(
+    protocol: Protocol,
+    host: Host,
+    port: int,
+    method: str | None,
+    transport: Transport,
+    changes: list[_Change],
 ) -> Attempt:
-    """An attempt that can be: a query is for a name and has no port; only a request has a method and a path."""
+    """An attempt that can be: a query is for a name and has no port; only a request says more than where it goes."""
     if protocol is Protocol.DNS and not isinstance(host, (IPv4Address, IPv6Address)):
         return Attempt(Transport.DNS, protocol, host, 0)
-    if protocol is Protocol.HTTP:
-        return Attempt(transport, protocol, host, port, method, path)
-    return Attempt(transport, protocol, host, port)
+    attempt = Attempt(transport, protocol, host, port)
+    if protocol is not Protocol.HTTP:
+        return attempt
+    return functools.reduce(_apply, changes, attrs.evolve(attempt, method=method, path="/"))

@@ -7,19 +7,22 @@ Rule 3: time is looked at between turns only, so a search ends later than it sho
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 import hypothesis
 from hypothesis.errors import FailedHealthCheck, InvalidArgument, Unsatisfiable
 
-from trio_egress.fuzzing.invariants import INVARIANTS, Invariant
+from trio_egress.fuzzing.claims import INVARIANTS
+from trio_egress.fuzzing.invariants import Invariant
 from trio_egress.policy.rule import Policy
 
-EXAMPLES = 1000
-BATCH = 250
+EXAMPLES = 300
+BATCH = 50
 
 _HARNESS = (InvalidArgument, Unsatisfiable, FailedHealthCheck)
 """What is wrong with the strategies of an invariant, not with the policy."""
@@ -78,22 +81,25 @@ def check_policy(
     started = time.monotonic()
     tried = {each.claim: 0 for each in invariants}
     found: dict[str, Counterexample] = {}
-    turn = 0
-    while examples is None or turn * BATCH < examples:
-        size = BATCH if examples is None else min(BATCH, examples - turn * BATCH)
-        for each in invariants:
-            if each.claim in found or (
-                seconds is not None and time.monotonic() - started >= seconds and turn
-            ):
-                continue
-            count, counterexample = _search(each, policy, size, seed + turn)
-            tried[each.claim] += count
-            if counterexample is not None:
-                found[each.claim] = counterexample
-        turn += 1
-        if len(found) == len(tried) or (seconds is not None and time.monotonic() - started >= seconds):
+    for turn, each in _take_turns(invariants, examples):
+        if (seconds is not None and turn and time.monotonic() - started >= seconds) or len(found) == len(
+            tried
+        ):
             break
+        if each.claim in found:
+            continue
+        size = BATCH if examples is None else min(BATCH, examples - turn * BATCH)
+        count, counterexample = _search(each, policy, size, seed + turn)
+        tried[each.claim] += count
+        if counterexample is not None:
+            found[each.claim] = counterexample
     return Report(tried, tuple(found.values()), seed, time.monotonic() - started)
+
+
+def _take_turns(invariants: Sequence[Invariant], examples: int | None) -> Iterator[tuple[int, Invariant]]:
+    """Each invariant in each turn; without a number of examples there is no end to the turns."""
+    turns = itertools.count() if examples is None else range(math.ceil(examples / BATCH))
+    return ((turn, each) for turn in turns for each in invariants)
 
 
 def _search(wanted: Invariant, policy: Policy, examples: int, seed: int) -> tuple[int, Counterexample | None]:

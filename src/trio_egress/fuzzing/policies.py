@@ -5,15 +5,18 @@ Every key of an `[[egress]]` table has its strategy in RULE_KEYS; a test holds i
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from trio_egress.errors import PolicyError
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.rule import Policy
+from trio_egress.policy.rule import Policy, Rule
 
 Document = dict[str, Any]
 """A policy as nested dicts, lists and scalars."""
@@ -42,16 +45,103 @@ def destinations() -> SearchStrategy[str]:
     return single | st.sampled_from(_WIDE) | with_port
 
 
+_PATHS = ("/v1/items", "/v1/*", "/v1/items/*/x", "/docs/**", "/**", "/a*c", "/b%20c", "/**/end")
+_WORDS = ("search", "get_*", "*", "delete_item", "x")
+_REPOSITORIES = ("org/repo", "org/*", "**/tools", "org/repo.git")
+_SCHEMES = ("http", "https", "ws", "wss", "ssh", "tcp")
+_WINDOWS = ("Mon-Fri 08:00-18:00 UTC", "Sun 00:00-24:00 UTC", "Sat-Sun 23:59-24:00 UTC")
+_FIELDS = ("authorization", "x-request-id", "cookie")
+
+
+def _some(words: Sequence[object], least: int = 1) -> SearchStrategy[Any]:
+    return st.lists(st.sampled_from(words), min_size=least, max_size=3, unique=True)
+
+
+def _table(**keys: SearchStrategy[Any]) -> SearchStrategy[Document]:
+    """With at least one key."""
+    return st.fixed_dictionaries({}, optional=keys).filter(bool)
+
+
 RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
-    "methods": st.lists(st.sampled_from(("GET", "HEAD", "POST", "PURGE")), min_size=1, max_size=3),
-    "allow_private": st.booleans(),
+    "methods": _some(("GET", "HEAD", "POST", "PURGE")),
+    "paths": _some(_PATHS),
+    "deny": st.sampled_from((True, True, False)),
+    "allow_private": st.sampled_from((True, True, False)),
+    "ports": _some((22, 80, 443, 8443, "8000-8099", "1-65535")),
+    "protocol": st.sampled_from(_SCHEMES) | _some(_SCHEMES[:5]),
+    "query": _some(("page", "q", "token"), 0),
+    "headers": _table(required=_some(_FIELDS[:2], 0), forbidden=_some(_FIELDS[1:], 0)),
+    "git": _table(fetch=_some(_REPOSITORIES, 0), push=_some(_REPOSITORIES[:2], 0)),
+    "graphql": _table(
+        operations=_some(_WORDS, 0),
+        queries=_some(_WORDS, 0),
+        mutations=_some(_WORDS, 0),
+        subscriptions=_some(_WORDS, 0),
+    ),
+    "jsonrpc": _table(methods=_some(_WORDS)),
+    "mcp": _table(methods=_some(("tools/call", "tools/list", "*"), 0), tools=_some(_WORDS, 0)),
+    "tls": st.sampled_from(("intercept", "passthrough")),
+    "scan": st.booleans(),
+    "websocket": _table(enabled=st.booleans(), frame_scan=st.booleans(), proxy_path=st.just("/ws?url=")),
+    "times": _some(_WINDOWS),
+    "limits": _table(
+        requests=st.sampled_from(("1/second", "100/minute")),
+        connections=st.integers(1, 3),
+        bytes_up=st.sampled_from((1, "1 KiB")),
+        bytes_down=st.sampled_from((1, "1 GiB")),
+        body=st.sampled_from((0, 100, "1 MiB")),
+    ),
+    "name": st.sampled_from(("read", "write-2")),
+    "reason": st.sampled_from(("because", "ü is fine, too")),
 }
 """The optional keys of an `[[egress]]` table."""
 
+_DENYING = ("methods", "paths", "ports", "protocol", "git", "graphql", "jsonrpc", "mcp", "times")
 
-def rules() -> SearchStrategy[Document]:
-    """One `[[egress]]` table."""
-    return st.fixed_dictionaries({"destination": destinations()}, optional=dict(RULE_KEYS))
+
+@st.composite
+def rules(draw: st.DrawFn) -> Document:
+    """One `[[egress]]` table that can stand in a policy, with up to four optional keys."""
+    keys = draw(st.lists(st.sampled_from(list(RULE_KEYS)), max_size=4, unique=True))
+    return _drop_until_valid(
+        {"destination": draw(destinations()), **{key: draw(RULE_KEYS[key]) for key in keys}}
+    )
+
+
+def denials(texts: Sequence[str], place: int) -> SearchStrategy[Rule]:
+    """Rules with `deny` for one of these destinations, or any, to be added to a policy that has `place` rules."""
+    where = st.sampled_from(texts) | destinations() if texts else destinations()
+    tables = st.builds(lambda rule, text: {"destination": text, "deny": True, **rule}, _denying(), where)
+    valid = tables.map(_drop_until_valid).map(
+        lambda rule: load_policy(render_toml(make_document([rule])), "added")
+    )
+    return valid.map(lambda policy: _place(policy.rules[0], place))
+
+
+@st.composite
+def _denying(draw: st.DrawFn) -> Document:
+    keys = draw(st.lists(st.sampled_from(_DENYING), max_size=2, unique=True))
+    return {key: draw(RULE_KEYS[key]) for key in keys}
+
+
+def _place(rule: Rule, place: int) -> Rule:
+    return attrs.evolve(rule, ref=attrs.evolve(rule.ref, index=place), rank=place)
+
+
+def _drop_until_valid(rule: Document) -> Document:
+    """Without the keys that can't stand together with those before them."""
+    while not _is_valid(render_toml(make_document([rule]))):
+        rule = dict(list(rule.items())[:-1])
+    return rule
+
+
+@functools.lru_cache(10_000)
+def _is_valid(text: str) -> bool:
+    try:
+        load_policy(text, "fuzz.toml")
+    except PolicyError:
+        return False
+    return True
 
 
 def pins() -> SearchStrategy[Document]:
@@ -61,21 +151,18 @@ def pins() -> SearchStrategy[Document]:
     return st.dictionaries(st.sampled_from(targets), st.sampled_from(answers), max_size=3)
 
 
+def make_document(egress: list[Document], resolve: Document | None = None) -> Document:
+    """A whole policy of these rules and pins."""
+    tables = {"egress": egress, "resolve": resolve or {}}
+    return {"version": "1.0", "default_deny": True, **{key: table for key, table in tables.items() if table}}
+
+
 def documents(
     rule: SearchStrategy[Document] | None = None, *, max_rules: int = 5
 ) -> SearchStrategy[Document]:
     """Whole policies. `rule`: one table, if not any of `rules()`."""
-    tables = st.lists(rules() if rule is None else rule, max_size=max_rules)
-    return st.builds(
-        lambda egress, resolve: {
-            "version": "1.0",
-            "default_deny": True,
-            **({"egress": egress} if egress else {}),
-            **({"resolve": resolve} if resolve else {}),
-        },
-        tables,
-        pins(),
-    )
+    tables = st.lists(rules() if rule is None else rule, min_size=1, max_size=max_rules)
+    return st.builds(make_document, tables, pins()).filter(lambda document: _is_valid(render_toml(document)))
 
 
 def policies(rule: SearchStrategy[Document] | None = None, *, max_rules: int = 5) -> SearchStrategy[Policy]:

@@ -6,6 +6,7 @@ A URL is read as the proxy reads it: the target of a request to it, through wire
 from __future__ import annotations
 
 import functools
+import re
 from ipaddress import IPv6Address
 
 import attrs
@@ -103,9 +104,14 @@ def _without_dots(text: str) -> str:
 
 
 def _escape(path: str, choices: Choices) -> str:
-    """RFC 3986 6.2.2.2: an unreserved character and its escape are the same."""
+    """RFC 3986 6.2.2.1 and 2: an escape has no case, and an unreserved character and its escape are the same."""
     if not choices.pick((False, True)):
         return path
-    return (
-        "".join(choices.pick((c, f"%{ord(c):02X}")) if c in UNRESERVED else c for c in path[:24]) + path[24:]
-    )
+    parts = re.findall(r"%[0-9A-Fa-f]{2}|.", path, re.DOTALL)
+    return "".join(choices.pick(_spell_part(part)) for part in parts[:24]) + "".join(parts[24:])
+
+
+def _spell_part(part: str) -> tuple[str, ...]:
+    if len(part) == 3:
+        return part, part.lower(), part.upper()
+    return (part, f"%{ord(part):02X}") if part in UNRESERVED else (part,)
