@@ -85,7 +85,8 @@ def test_what_cannot_be_run_is_told(folder: Path, arguments: list[str], code: in
 
 
 @pytest.mark.parametrize(
-    ("policy", "said"), [("none.toml", "cannot read the policy none.toml: No such file"), ("own.py", "own.py:2:")]
+    ("policy", "said"),
+    [("none.toml", "cannot read the policy none.toml: No such file"), ("own.py", "own.py:2:")],
 )
 def test_a_policy_that_cannot_be_read_gives_2(folder: Path, policy: str, said: str) -> None:
     ended = run(folder, policy=policy)
