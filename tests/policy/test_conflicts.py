@@ -9,6 +9,7 @@ import pytest
 from trio_egress.errors import PolicyError
 from trio_egress.policy.conflicts import find_conflicts
 from trio_egress.policy.load import load_policy
+from trio_egress.policy.part import PROBLEMS_MAX
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 
@@ -180,6 +181,10 @@ def test_many_rules_for_one_host_take_no_longer_each() -> None:
     started = time.monotonic()
     assert load_policy(text, "f").warnings == ()
     assert time.monotonic() - started < 30
+
+
+def test_no_more_warnings_are_told_than_people_read() -> None:
+    assert len(load(*[rule("a.example")] * (PROBLEMS_MAX + 2))) == PROBLEMS_MAX
 
 
 def test_nothing_is_said_of_no_rules() -> None:

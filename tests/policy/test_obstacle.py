@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from trio_egress.model import Attempt, Protocol, RuleRef, Transport
+import pytest
+from tests.policy.specimens import OTHER, graphql, jsonrpc, make_attempt, make_request, make_rule
+
+from trio_egress.model import NO_NEEDS, Attempt, Need, Protocol, RuleRef, Transport
+from trio_egress.policy.budget import State, Usage
 from trio_egress.policy.destination import parse_destination
 from trio_egress.policy.hosts import parse_host
-from trio_egress.policy.obstacle import LAYERS, Obstacle, find_obstacle
+from trio_egress.policy.moment import Moment
+from trio_egress.policy.obstacle import LAYERS, Obstacle, find_needs, find_obstacle, is_of_request
 from trio_egress.policy.rule import Rule, Terms
 
 HTTP, TLS, TCP = Protocol.HTTP, Protocol.TLS, Protocol.TCP
@@ -128,3 +133,172 @@ def test_the_nearest_miss_is_the_one_that_got_furthest() -> None:
 
 def test_every_obstacle_has_a_layer() -> None:
     assert set(LAYERS) == set(Obstacle)
+
+
+# what else a rule may say
+
+EVERY = Moment(able=frozenset(Need))
+SSH = Protocol.SSH
+
+
+def meets(attempt: Attempt, moment: Moment = EVERY, **keys: Any) -> Obstacle | None:
+    return find_obstacle(make_rule(**keys), attempt, pinned=False, moment=moment)
+
+
+@pytest.mark.parametrize(
+    ("keys", "attempt", "found"),
+    [
+        ({"protocol": "http"}, make_attempt(HTTP, 80), None),
+        ({"protocol": "http"}, make_attempt(HTTP, 443), Obstacle.PORT),
+        ({"protocol": "http"}, make_attempt(TCP, 80), Obstacle.PROTOCOL),
+        ({"protocol": "https"}, make_attempt(TLS, 443), None),
+        ({"protocol": "https"}, make_attempt(HTTP, 443, secure=True), None),
+        ({"protocol": "https"}, make_attempt(HTTP, 443), Obstacle.PROTOCOL),
+        ({"protocol": ["http", "https"]}, make_attempt(HTTP, 443), Obstacle.PROTOCOL),
+        ({"protocol": ["http", "https"]}, make_attempt(TLS, 80), Obstacle.PROTOCOL),
+        ({"protocol": "ssh"}, make_attempt(SSH, 22), None),
+        ({"protocol": "ssh"}, make_attempt(TCP, 22), Obstacle.PROTOCOL),
+        ({"protocol": "ssh"}, make_attempt(SSH, 2222), Obstacle.PORT),
+        ({"protocol": "ssh", "ports": [2222]}, make_attempt(SSH, 2222), None),
+        ({"protocol": "ssh", "destination": "a.example:2222"}, make_attempt(SSH, 2222), None),
+        ({"protocol": "tcp", "ports": [5432]}, make_attempt(TCP, 5432), None),
+        ({"protocol": "tcp", "ports": [5432]}, make_attempt(TLS, 5432), None),
+        ({"ports": [80, "8000-8010"]}, make_attempt(TCP, 8010), None),
+        ({"ports": [80, "8000-8010"]}, make_attempt(TCP, 8011), Obstacle.PORT),
+        ({"scan": False, "times": ["Mon 00:00-24:00 UTC"]}, make_attempt(HTTP, 8080), Obstacle.PORT),
+        ({"limits": {"connections": 1}}, make_attempt(TLS, 80), Obstacle.PROTOCOL),
+        ({"limits": {"connections": 1}}, make_attempt(TCP, 443), Obstacle.PROTOCOL),
+        ({"limits": {"connections": 1}}, make_attempt(TLS, 443), None),
+    ],
+)
+def test_protocols_and_ports_are_those_that_a_rule_names(
+    keys: dict[str, Any], attempt: Attempt, found: Obstacle | None
+) -> None:
+    assert meets(attempt, **keys) is found
+
+
+@pytest.mark.parametrize(
+    ("keys", "attempt", "found"),
+    [
+        ({"paths": ["/v1/*"]}, make_request("/v1/a"), None),
+        ({"paths": ["/v1/*"]}, make_request("/v2/a"), Obstacle.PATH),
+        ({"paths": ["/v1/*"]}, make_request("/v1/%2e%2e"), Obstacle.PATH),
+        ({"paths": ["/v1/*"]}, make_attempt(HTTP, 80, method="GET"), Obstacle.PATH),
+        ({"query": ["a"]}, make_request(query=frozenset()), None),
+        ({"query": ["a"]}, make_request(query=frozenset({"a"})), None),
+        ({"query": ["a"]}, make_request(query=frozenset({"a", "b"})), Obstacle.QUERY),
+        ({"query": ["a"]}, make_request(query=None), Obstacle.QUERY),
+        ({"headers": {"required": ["x"]}}, make_request(headers=frozenset({"x"})), None),
+        ({"headers": {"required": ["x"]}}, make_request(), Obstacle.HEADER),
+        ({"headers": {"forbidden": ["x"]}}, make_request(headers=frozenset({"x"})), Obstacle.HEADER),
+        ({"headers": {"forbidden": ["x"]}}, make_request(headers=None), Obstacle.HEADER),
+        ({"git": {"fetch": ["*"]}}, make_request("/a/git-upload-pack", "POST"), None),
+        ({"git": {"fetch": ["*"]}}, make_request("/a/git-receive-pack", "POST"), Obstacle.OPERATION),
+        ({"mcp": {"tools": ["a"]}}, make_request(calls=(jsonrpc("tools/call", "a"),)), None),
+        ({"mcp": {"tools": ["a"]}}, make_request(calls=(jsonrpc("tools/call", "b"),)), Obstacle.OPERATION),
+        ({"jsonrpc": {"methods": ["a"]}}, make_request(calls=(OTHER,)), Obstacle.OPERATION),
+        ({"graphql": {"queries": ["a"]}}, make_request(calls=(graphql("query", "a"),)), None),
+        ({"graphql": {"queries": ["a"]}}, make_request(), Obstacle.OPERATION),
+        ({"methods": ["GET"], "paths": ["/a"]}, make_request("/a", "PUT"), Obstacle.METHOD),
+        ({"paths": ["/a"]}, make_request("/a", "CONNECT"), Obstacle.TUNNEL),
+        ({"paths": ["/a"]}, make_request("/a", websocket=True), Obstacle.UPGRADE),
+        ({}, make_request("/a", websocket=True), Obstacle.UPGRADE),
+        ({"websocket": {"enabled": True}}, make_request("/a", websocket=True), None),
+        ({"websocket": {"enabled": False}}, make_request("/a", websocket=True), Obstacle.UPGRADE),
+        ({"protocol": "ws"}, make_request("/a", websocket=True), None),
+        ({"protocol": "ws"}, make_request("/a"), Obstacle.PROTOCOL),
+        ({"tls": "passthrough"}, make_attempt(TLS, 443), None),
+        ({"tls": "passthrough"}, make_attempt(HTTP, 443, secure=True, method="GET"), Obstacle.PROTOCOL),
+        ({"limits": {"requests": "1/day"}}, make_attempt(TCP, 443), Obstacle.PROTOCOL),
+        ({"limits": {"body": 1}, "ports": [443]}, make_attempt(TCP, 443), Obstacle.PROTOCOL),
+        ({"scan": True, "ports": [22]}, make_attempt(SSH, 22), None),
+    ],
+)
+def test_requests_are_those_that_a_rule_describes(
+    keys: dict[str, Any], attempt: Attempt, found: Obstacle | None
+) -> None:
+    assert meets(attempt, **keys) is found
+
+
+@pytest.mark.parametrize(
+    ("keys", "attempt", "needs", "without"),
+    [
+        ({}, make_attempt(TLS, 443), set(), None),
+        ({"methods": ["GET"]}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
+        ({"methods": ["GET"]}, make_request(), set(), None),
+        ({"tls": "intercept"}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
+        ({"tls": "intercept"}, make_request(), set(), None),
+        ({"tls": "passthrough"}, make_attempt(TLS, 443), set(), None),
+        ({"paths": ["/"]}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
+        ({"scan": True}, make_attempt(TLS, 443), {Need.TLS, Need.SCAN}, Obstacle.INTERCEPTION),
+        ({"scan": True}, make_request(), {Need.SCAN}, Obstacle.BLIND),
+        ({"scan": True, "ports": [22]}, make_attempt(SSH, 22), {Need.SCAN}, Obstacle.BLIND),
+        ({"mcp": {"tools": ["a"]}}, make_request(calls=None), {Need.BODIES}, Obstacle.BLIND),
+        ({"mcp": {"tools": ["a"]}}, make_request(), set(), None),
+        ({"mcp": {"tools": ["a"]}}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
+        ({"limits": {"connections": 1}}, make_attempt(TLS, 443), {Need.METER}, Obstacle.BLIND),
+        (
+            {"limits": {"requests": "1/day"}},
+            make_attempt(TLS, 443),
+            {Need.TLS, Need.METER},
+            Obstacle.INTERCEPTION,
+        ),
+        ({"protocol": "wss"}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
+        ({"protocol": ["https", "wss"]}, make_attempt(TLS, 443), set(), None),
+        ({"websocket": {"enabled": True}}, make_attempt(TLS, 443), set(), None),
+        ({"websocket": {"enabled": False}}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
+        ({"websocket": {"enabled": True}}, make_request(websocket=True), {Need.WEBSOCKET}, Obstacle.BLIND),
+        ({"websocket": {"frame_scan": True}}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
+        (
+            {"websocket": {"frame_scan": True}},
+            make_request(websocket=True),
+            {Need.WEBSOCKET, Need.FRAMES},
+            Obstacle.BLIND,
+        ),
+        ({"protocol": "ws"}, make_request(websocket=True), {Need.WEBSOCKET}, Obstacle.BLIND),
+    ],
+)
+def test_what_a_rule_needs_is_worked_out_and_who_cannot_do_it_is_denied(
+    keys: dict[str, Any], attempt: Attempt, needs: set[Need], without: Obstacle | None
+) -> None:
+    assert find_needs(make_rule(**keys), attempt) == needs
+    assert meets(attempt, **keys) is None
+    assert meets(attempt, Moment(), **keys) is without
+    for need in needs:
+        assert meets(attempt, Moment(able=frozenset(Need) - {need}), **keys) is not None
+
+
+def test_a_rule_holds_at_its_times_and_never_without_a_clock() -> None:
+    keys = {"times": ["Thu 00:00-01:00 UTC", "Fri 00:00-01:00 UTC"]}
+    for now_us, found in (
+        (0, None),
+        (86_400_000_000, None),
+        (3_600_000_000, Obstacle.TIME),
+        (None, Obstacle.TIME),
+    ):
+        assert meets(make_attempt(TLS, 443), Moment(now_us=now_us), **keys) is found
+
+
+def test_a_rule_that_is_used_up_allows_no_more() -> None:
+    moment = Moment(State({0: Usage(open=2)}), 0, frozenset(Need))
+    assert meets(make_attempt(TLS, 443), moment, limits={"connections": 2}) is Obstacle.LIMIT
+    assert meets(make_attempt(TLS, 443), moment, limits={"connections": 3}) is None
+
+
+def test_only_what_a_request_says_could_be_otherwise_in_another() -> None:
+    assert is_of_request(None)
+    assert [obstacle for obstacle in Obstacle if not is_of_request(obstacle)] == [
+        Obstacle.TUNNEL,
+        Obstacle.INTERCEPTION,
+        Obstacle.ADDRESS,
+        Obstacle.UPGRADE,
+        Obstacle.PROTOCOL,
+        Obstacle.PORT,
+    ]
+
+
+def test_a_rule_without_such_keys_needs_nothing() -> None:
+    assert find_needs(make_rule(), make_attempt(TLS, 443)) is NO_NEEDS
+    assert make_rule().plain
+    assert make_rule(name="x", reason="y", methods=["GET"], allow_private=True, scan=False).plain
+    assert not make_rule(query=[]).plain

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.policy.specimens import OTHER, graphql, jsonrpc, make_attempt, make_policy, make_request
 
-from trio_egress.model import Attempt, Protocol, RuleRef, Transport
+from trio_egress.model import Attempt, Need, Protocol, RuleRef, Transport
+from trio_egress.policy.budget import State, Usage
 from trio_egress.policy.destination import parse_destination
+from trio_egress.policy.engine import decide
 from trio_egress.policy.hosts import parse_host
+from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.obstacle import Obstacle
 from trio_egress.policy.reasons import METHOD_CHARS, explain_obstacle
 from trio_egress.policy.rule import Rule, Terms
@@ -131,3 +137,210 @@ def test_a_method_of_32_characters_is_the_longest_that_is_repeated() -> None:
 def test_a_name_is_never_described_as_a_range() -> None:
     reason = explain_obstacle(Obstacle.ADDRESS, rule(API), attempt(Protocol.TLS, 443))
     assert "api.example.com is not (a name)" in reason
+
+
+HTTP, TLS, TCP = Protocol.HTTP, Protocol.TLS, Protocol.TCP
+SEEING = Moment(able=frozenset(Need))
+FULL = Moment(State({0: Usage(1, 9, 9, 0, 9)}), 5, frozenset(Need))
+
+
+@pytest.mark.parametrize(
+    ("keys", "attempt", "moment", "sentence"),
+    [
+        ({"paths": ["/v1/**", "/b"]}, make_request("/c"), SEEING, "allows /b, /v1/**, not /c"),
+        ({"paths": ["/a"]}, make_request("/" + "x" * 60), SEEING, "allows /a, not another path"),
+        (
+            {"paths": ["/a"]},
+            make_request("/\x1b[1m"),
+            SEEING,
+            "allows only paths that can be read in one way, and the path has a control character",
+        ),
+        (
+            {"paths": ["/a"]},
+            make_request("/a/.."),
+            SEEING,
+            "allows only paths that can be read in one way, and the path has a dot segment",
+        ),
+        (
+            {"paths": [f"/{n}" for n in range(12)]},
+            make_request("/x"),
+            SEEING,
+            "allows /0, /1, /10, /11, /2, /3, /4, /5, /6, /7 and 2 more, not /x",
+        ),
+        (
+            {"query": ["a"]},
+            make_request(query=frozenset({"b", "a", "c\n"})),
+            SEEING,
+            "allows the query a, not b, another one",
+        ),
+        (
+            {"query": []},
+            make_request(query=frozenset({"b"})),
+            SEEING,
+            "allows the query no parameters, not b",
+        ),
+        (
+            {"query": []},
+            make_request(query=None),
+            SEEING,
+            "allows the query no parameters, and the query can't be seen",
+        ),
+        ({"headers": {"required": ["x"]}}, make_request(), SEEING, "allows only requests with the field x"),
+        (
+            {"headers": {"forbidden": ["host"]}},
+            make_request(),
+            SEEING,
+            "allows no request with the field host",
+        ),
+        (
+            {"headers": {"forbidden": ["host"]}},
+            make_request(headers=None),
+            SEEING,
+            "is about header fields, which can't be seen",
+        ),
+        (
+            {"git": {"fetch": ["a"]}},
+            make_request("/x"),
+            SEEING,
+            "allows git alone, and this is no request of git's",
+        ),
+        (
+            {"git": {"fetch": ["a"]}},
+            make_request("/b/git-upload-pack", "POST"),
+            SEEING,
+            "doesn't allow git to fetch from b: a human can add it to `git.fetch`",
+        ),
+        (
+            {"git": {"fetch": ["a"]}},
+            make_request("/a/git-receive-pack", "POST"),
+            SEEING,
+            "doesn't allow git to push to a: a human can add it to `git.push`",
+        ),
+        (
+            {"mcp": {"tools": ["a"]}},
+            make_request(calls=(jsonrpc("tools/call", "b"),)),
+            SEEING,
+            "doesn't allow tools/call b: a human can add it to `mcp`",
+        ),
+        (
+            {"graphql": {"queries": ["a"]}},
+            make_request(calls=(graphql("query", "b", "c", name="N"), OTHER)),
+            SEEING,
+            "doesn't allow query N b c, other: a human can add it to `graphql`",
+        ),
+        (
+            {"jsonrpc": {"methods": ["a"]}},
+            make_request(),
+            SEEING,
+            "doesn't allow a request that calls nothing: a human can add it to `jsonrpc`",
+        ),
+        ({"times": ["Mon 08:00-09:00 UTC"]}, make_request(), SEEING, "holds only at Mon 08:00-09:00 UTC"),
+        (
+            {"limits": {"requests": "9/day"}},
+            make_request(),
+            FULL,
+            "allows 9/day, and these are used up: a human can raise `limits.requests`",
+        ),
+        (
+            {"limits": {"connections": 1}},
+            make_request(),
+            FULL,
+            "allows 1 at once, and so many are open: a human can raise `limits.connections`",
+        ),
+        (
+            {"websocket": {"enabled": False}},
+            make_request(websocket=True),
+            SEEING,
+            "doesn't allow an upgrade to websocket: a human can add `websocket = { enabled = true }` to the rule",
+        ),
+        (
+            {},
+            make_request(websocket=True),
+            NO_MOMENT,
+            "doesn't allow an upgrade to websocket, and there is nothing here that could carry one",
+        ),
+        (
+            {"tls": "intercept"},
+            make_attempt(TLS, 443),
+            NO_MOMENT,
+            'says `tls = "intercept"`, and there is no TLS interception: a human can remove `tls` from the rule',
+        ),
+        (
+            {"paths": ["/a"], "scan": True},
+            make_attempt(TLS, 443),
+            NO_MOMENT,
+            (
+                "restricts paths, scan, which needs TLS interception, and there is none: a human can remove `paths` "
+                "and `scan` from the rule, to allow every request over TLS"
+            ),
+        ),
+        (
+            {"scan": True, "limits": {"body": 1}},
+            make_request(),
+            NO_MOMENT,
+            (
+                "needs a scan of what is sent and its `limits` to be counted, and there is none: a human can remove "
+                "`limits` and `scan` from the rule"
+            ),
+        ),
+        (
+            {"protocol": "ws"},
+            make_request(websocket=True),
+            NO_MOMENT,
+            "needs WebSockets to be carried, and there is none: a human can remove `protocol` from the rule",
+        ),
+        (
+            {"paths": ["/a"], "ports": [80]},
+            make_attempt(TCP, 80),
+            SEEING,
+            "restricts paths, so it allows HTTP, not TCP",
+        ),
+        ({"protocol": ["ws", "http"]}, make_request(secure=True), SEEING, "allows http, ws, not https on 80"),
+        ({"protocol": "ssh", "ports": [22]}, make_attempt(TCP, 22), SEEING, "allows ssh, not TCP"),
+        (
+            {"tls": "passthrough"},
+            make_request(secure=True),
+            SEEING,
+            "passes TLS through unseen, and this was seen",
+        ),
+        ({"ports": [22, "80-90"]}, make_attempt(TCP, 23), SEEING, "allows ports 22, 80-90, not port 23"),
+        ({"ports": [22]}, make_attempt(TCP, 23), SEEING, "allows port 22, not port 23"),
+        ({"protocol": ["ssh", "https"]}, make_attempt(TCP, 23), SEEING, "allows ports 22, 443, not port 23"),
+    ],
+)
+def test_a_denial_says_what_is_allowed_and_what_was_tried(
+    keys: dict[str, Any], attempt: Attempt, moment: Moment, sentence: str
+) -> None:
+    assert decide(make_policy(keys), attempt, moment).reason == f"egress[0] 'a.example' (line 1) {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "attempt", "sentence"),
+    [
+        ({}, make_request(), "denies it"),
+        ({"reason": "ask Eve"}, make_request(), "denies it: ask Eve"),
+        ({"paths": ["/a"]}, make_request("/a"), "denies it"),
+        (
+            {"paths": ["/a"]},
+            make_request("/./b"),
+            "denies it because it could be one of its paths (the path has a dot segment)",
+        ),
+        ({"paths": ["/a"]}, make_attempt(TCP, 80), "denies it"),
+        (
+            {"methods": ["GET"], "protocol": ["https", "wss"]},
+            make_attempt(TLS, 443),
+            (
+                "denies some of what could be in this (`methods` and `protocol`), and to tell needs TLS interception, "
+                "which there is not: a human can make the rule deny all of the host, or remove it"
+            ),
+        ),
+    ],
+)
+def test_a_rule_that_denies_says_so(keys: dict[str, Any], attempt: Attempt, sentence: str) -> None:
+    policy = make_policy({"deny": True, **keys}, {"ports": ["1-65535"]})
+    assert decide(policy, attempt).reason == f"egress[0] 'a.example' (line 1) {sentence}"
+
+
+def test_a_rule_is_called_by_its_name() -> None:
+    reason = decide(make_policy({"name": "api", "methods": ["GET"]}), make_request(method="PUT")).reason
+    assert reason == "egress[0] api 'a.example' (line 1) allows GET, not PUT"

@@ -1,7 +1,8 @@
 """Patterns with `*`, over one word or over a path.
 
 Rule 1: `*` in a word stands for any characters; in a path for characters of one segment, at least one where it is the
-whole segment. `**` is a whole segment, and stands for any number of segments.
+whole segment. `**` is a whole segment, and stands for any number of segments, none too: `/a/**` is `/a` and
+all below it.
 Rule 2: time is linear in what is matched, whatever the pattern: no regular expression, nothing is tried twice.
 Rule 3: the encoded slash of a path (`paths.SLASH`) is matched by itself alone, never by a wildcard.
 """

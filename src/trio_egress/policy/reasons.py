@@ -97,12 +97,13 @@ def _explain_blind(rule: Rule, attempt: Attempt, moment: Moment) -> str:
 
 
 def _explain_path(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
+    path = attempt.path or ""
     try:
-        parse_path(attempt.path or "")
+        parse_path(path)
     except ValueError as error:
         return f"allows only paths that can be read in one way, and {error}"
     paths = [glob.text for glob in rule.terms.paths or ()]
-    return f"allows {_list(paths)}, not {_render_word(attempt.path, 'no path', 'another path')}"
+    return f"allows {_list(paths)}, not {_render_word(path, 'another path')}"
 
 
 def _explain_operation(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
@@ -112,7 +113,7 @@ def _explain_operation(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
             return "allows git alone, and this is no request of git's"
         repository, service = asked
         verb, key = ("fetch from", "fetch") if service == FETCH else ("push to", "push")
-        shown = _render_word(repository.removeprefix("/"), "", "this repository")
+        shown = _render_word(repository.removeprefix("/"), "this repository")
         return f"doesn't allow git to {verb} {shown}: a human can add it to `git.{key}`"
     key = next(key for key in _CALLS if getattr(rule.terms, key) is not None)
     called = [_render_call(call) for call in attempt.calls or ()]
@@ -124,7 +125,7 @@ def _explain_query(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
     if attempt.query is None:
         return f"allows the query {allowed}, and the query can't be seen"
     extra = [
-        _render_word(name, "", "another one")
+        _render_word(name, "another one")
         for name in sorted(attempt.query - (rule.terms.query or frozenset()))
     ]
     return f"allows the query {allowed}, not {_list(extra)}"
@@ -137,7 +138,7 @@ def _explain_header(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
     missing = headers.find_missing(names)
     if missing is not None:
         return f"allows only requests with the field {missing}"
-    return f"allows no request with the field {_render_word(headers.find_forbidden(names), '', 'that this one has')}"
+    return f"allows no request with the field {_render_word(headers.find_forbidden(names) or '', 'that this one has')}"
 
 
 def _explain_time(rule: Rule, _attempt: Attempt, _moment: Moment) -> str:
@@ -235,13 +236,11 @@ def _render_method(method: str | None) -> str:
 
 def _render_call(call: Call) -> str:
     parts = [call.method or call.kind.value, call.name or "", *call.fields]
-    return " ".join(_render_word(part, "", "…") for part in parts if part)
+    return " ".join(_render_word(part, "…") for part in parts if part)
 
 
-def _render_word(word: str | None, none: str, strange: str) -> str:
+def _render_word(word: str, strange: str) -> str:
     """What the agent chose, where it is short and printable."""
-    if word is None:
-        return none
     return word if word.isprintable() and len(word) <= WORD_CHARS else strange
 
 

@@ -28,4 +28,4 @@ def is_public_suffix(name: Name) -> bool:
 @functools.cache
 def _read_list() -> frozenset[str]:
     text = files("trio_egress.policy").joinpath(LIST_FILE).read_text(encoding="ascii")
-    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(text.split("\n"))
