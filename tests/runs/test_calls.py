@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.runs.launch import Ended, Place, find_processes, wait_until, write_policy
+from tests.runs.remains import find_children
 
 from trio_egress.kernel import syscalls
 
@@ -145,6 +147,7 @@ for t in threads:
     )
     assert told(ended) == {("syscall:unshare", "CLONE_NEWUSER", "EPERM"): 40_000}
     assert len(ended.receipts) < 40
+    assert ended.peak_kib < place.run(NOTHING, "true").peak_kib + 8 * 1024
 
 
 def test_a_flood_of_different_calls_has_bounded_receipts_and_an_exact_sum(place: Place) -> None:
@@ -210,7 +213,21 @@ def test_a_flooding_agent_can_be_timed_out(place: Place) -> None:
     assert told(ended)[("syscall:unshare", "CLONE_NEWUSER", "EPERM")] > 0
 
 
-def test_the_end_of_pid_1_ends_whoever_waits_for_its_answer(place: Place) -> None:
+@pytest.mark.parametrize("depth", [1, 2], ids=["launcher", "PID 1"])
+def test_whoever_kills_the_sandbox_leaves_books_that_balance(place: Place, depth: int) -> None:
+    """What was refused in the last second may be told by nobody; what was told adds up."""
+    started = place.start(NOTHING, sys.executable, "-c", HEAD + "while True: unshare()")
+    wait_until(lambda: "syscall:unshare" in started.err.read_text(), "it was refused")
+    pid = started.pid
+    for _ in range(depth):
+        (pid,) = find_children(pid)
+    os.kill(pid, signal.SIGKILL)
+    ended = started.wait(15)
+    assert (ended.status["end"], ended.verify()) == ("sandbox_killed", 0)
+    assert told(ended)["syscall:unshare", "CLONE_NEWUSER", "EPERM"] > 0
+
+
+def test_the_end_of_the_supervisor_ends_whoever_waits_for_an_answer(place: Place) -> None:
     started = place.start(NOTHING, sys.executable, "-c", HEAD + "while True: unshare()  # flood-to-the-end")
     word = HEAD + "while True: unshare()  # flood-to-the-end"
     wait_until(lambda: len(find_processes(word)) > 1, "the agent runs")
@@ -242,7 +259,8 @@ def test_a_child_that_shares_memory_with_its_parent_is_answered(place: Place) ->
 
 OUTER = """
 import os, struct, sys
-sys.path.append(sys.argv[1])
+sys.path.append(sys.argv[1])from tests.runs.remains import find_children
+
 from trio_egress.kernel import syscalls
 syscalls.set_no_new_privs()
 allow = struct.pack("<HBBI", 6, 0, 0, 0x7FFF_0000)
