@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,27 @@ def test_show_prints_meaning_and_hash(place: Path) -> None:
     assert "allow egress[0] 'api.example.com' (line 4): methods [\"GET\"]" in shown.stdout
     compiled = run(place, "show", "--json").stdout
     assert json.loads(compiled)["egress"] == [{"destination": "api.example.com", "methods": ["GET"]}]
+
+
+def test_show_prints_each_file_that_belongs_to_the_policy_with_its_hash(place: Path) -> None:
+    (place / "b.yaml").write_text('version: "1.0"\ndefault_deny: true\negress: [{destination: b.example}]\n')
+    (place / "trio-egress.toml").write_text(
+        POLICY.replace("\n\n", '\ninclude = ["b.yaml", "preset:github"]\n\n', 1)
+    )
+    shown = run(place, "show").stdout
+    assert "allow egress[1] 'b.example' (b.yaml line 3)" in shown
+    assert "allow egress[2] 'github.com' (preset:github line 10)" in shown
+    for name in ("trio-egress.toml", "b.yaml"):
+        assert f"file {name}: sha256 {sha256((place / name).read_bytes()).hexdigest()}\n" in shown
+    assert "file preset:github: sha256 " in shown
+
+
+def test_schema_prints_one_by_which_the_policy_can_be_checked(place: Path) -> None:
+    shown = run(place, "schema")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    schema = json.loads(shown.stdout)
+    assert schema["properties"]["egress"]["items"] == {"$ref": "#/$defs/rule"}
+    assert schema["$defs"]["rule"]["properties"]["methods"]["description"].startswith("the HTTP methods")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from trio_egress.policy.values import read_number, read_size
 DEFAULTS = ResourceLimits()
 
 # Fewer than these, and hardly a program starts, which would be told in riddles.
-_LEAST_NUMBERS = {"processes": 1, "open_files": 16, "cpu_seconds": 1, "wall_seconds": 1}
-_LEAST_SIZES = {"memory": 32 << 20, "file_size": 1}
+LEAST_NUMBERS = {"processes": 1, "open_files": 16, "cpu_seconds": 1, "wall_seconds": 1}
+LEAST_SIZES = {"memory": 32 << 20, "file_size": 1}
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +33,6 @@ class Limits:
 
 def read_limit(key: str) -> Callable[[object], int]:
     """What reads the value of this key."""
-    if key in _LEAST_SIZES:
-        return lambda value: read_size(key, value, _LEAST_SIZES[key])
-    return lambda value: read_number(key, value, _LEAST_NUMBERS[key])
+    if key in LEAST_SIZES:
+        return lambda value: read_size(key, value, LEAST_SIZES[key])
+    return lambda value: read_number(key, value, LEAST_NUMBERS[key])

@@ -70,6 +70,14 @@ def _add_readers(actions: Any) -> None:
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
 
+    _add_action(
+        actions,
+        "schema",
+        "print a JSON Schema of the policy file, for editors",
+        "Print a JSON Schema (draft 2020-12) of the policy file, for TOML and YAML alike. What fits it may still be no "
+        "policy: `check` knows more.",
+    )
+
     test = _add_action(
         actions,
         "test",

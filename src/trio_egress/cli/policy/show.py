@@ -33,6 +33,8 @@ def main(options: argparse.Namespace) -> int:
     for table, values in document.items():
         if table not in ("egress", "version", "default_deny", "dns_resolution"):
             print(f"{table}: {json.dumps(values, ensure_ascii=False)}")
+    for source in policy.sources:
+        print(f"file {source.name}: sha256 {source.sha256}")
     print(policy_hash(policy))
     return 0
 

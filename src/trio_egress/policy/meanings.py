@@ -1,0 +1,126 @@
+"""What each key of a policy means, in one sentence: for the JSON Schema and for docs/policy.md, which tests hold equal.
+
+Reads nothing and judges nothing. A new key has its line here, in the words that people will read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trio_egress.model import RuleLimits
+from trio_egress.policy.cases import Case
+from trio_egress.policy.environment import Env
+from trio_egress.policy.files import Files
+from trio_egress.policy.keys import Document
+from trio_egress.policy.limits import Limits
+from trio_egress.policy.rule import Terms
+from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+
+MEANINGS: Mapping[type, Mapping[str, str]] = {
+    Document: {
+        "version": '`"1.0"`',
+        "default_deny": (
+            "`true`; nothing else is accepted. It is written out so that a reader need not know it"
+        ),
+        "dns_resolution": (
+            '`"proxy_only"`, which is also the default: the agent never reaches a resolver, and a denied name is never '
+            "resolved by anybody"
+        ),
+        "include": "[other files and presets](#several-files-include) that belong to the policy",
+        "egress": "one rule: what is allowed",
+        "resolve": "where a host is, whatever a resolver says",
+        "files": "what the agent may write, does not see, and must not change",
+        "env": "which variables it gets",
+        "limits": "how much of the machine it may use",
+        "test": "[what the policy must decide](working-with-policies.md#testing-one); a test means nothing else",
+    },
+    Terms: {
+        "destination": "a host, the names below a domain, or a network; perhaps with a port",
+        "name": "a short word for the rule, which receipts and denials show",
+        "reason": "why the rule is there, in one line; a rule with `deny` tells it with each denial",
+        "deny": "the rule denies instead, whatever other rules allow",
+        "ports": 'the ports it is for: numbers, and ranges such as `"8000-8099"`',
+        "protocol": "what may be spoken: `http`, `https`, `ws`, `wss`, `ssh`, `tcp`; one, or a list",
+        "methods": "the HTTP methods that are allowed; without it, all of them",
+        "paths": "patterns over the path of a request",
+        "query": "the names of the parameters that a query may have",
+        "headers": "header fields: `required`, `forbidden`",
+        "git": "repositories for git over HTTP(S): `fetch`, `push`",
+        "graphql": (
+            "what a GraphQL request may ask for: `operations`, `queries`, `mutations`, `subscriptions`"
+        ),
+        "jsonrpc": "`methods` of JSON-RPC",
+        "mcp": "`methods` and `tools` of MCP over HTTP",
+        "tls": '`"intercept"` or `"passthrough"`',
+        "scan": "whether what is sent is scanned",
+        "websocket": "`enabled`, `frame_scan`, `proxy_path`",
+        "times": "when the rule holds",
+        "limits": "how much it may be used: `requests`, `connections`, `bytes_up`, `bytes_down`, `body`",
+        "allow_private": "whether the rule may lead to addresses that are not outside",
+    },
+    Headers: {
+        "required": "fields that a request must have",
+        "forbidden": "fields that it must not have",
+    },
+    Git: {
+        "fetch": 'repositories that may be cloned and fetched, such as `"org/*"`',
+        "push": "repositories that may be pushed to",
+    },
+    GraphQL: {
+        "operations": "names of operations",
+        "queries": "fields at the root of a query",
+        "mutations": "fields at the root of a mutation",
+        "subscriptions": "fields at the root of a subscription",
+    },
+    JsonRpc: {"methods": "the methods that may be called; `*` stands for any characters"},
+    Mcp: {
+        "methods": "the methods that may be called; without it, all of them",
+        "tools": "the tools that `tools/call` may call; without it, all of them",
+    },
+    WebSocket: {
+        "enabled": "whether the rule allows WebSockets; `true` where the table stands without it",
+        "frame_scan": "whether their messages are scanned",
+        "proxy_path": 'the path and parameter by which another address is asked for, such as `"/ws?url="`',
+    },
+    RuleLimits: {
+        "requests": 'requests in an interval: `"100/minute"`, or by `second`, `hour`, `day`',
+        "connections": "connections at once",
+        "bytes_up": 'bytes to the host, in the whole run; a number, or a size such as `"1 GiB"`',
+        "bytes_down": "bytes from the host, in the whole run",
+        "body": "bytes of one request's body; `0` is none",
+    },
+    Case: {
+        "attempt": "what is tried: a URL, perhaps after a method, or `host:port`",
+        "expect": '`"allow"` or `"deny"`',
+        "rule": "the name or the destination of the rule that must decide",
+        "at": "the time at which it is decided, for rules with `times`; without an offset it is UTC",
+    },
+    Files: {
+        "write": (
+            "further directories in which changes are real. They must exist, and the agent's user must have the right "
+            "to write there"
+        ),
+        "hide": "files and directories that look empty. They must exist; this goes before `write`",
+        "protect": (
+            "what is read-only although it is where the agent may write. `*` and `?` stand for characters of one name, "
+            "`**/` for directories at any depth"
+        ),
+    },
+    Env: {
+        "pass": (
+            "the variables that are passed to the agent, as names with `*` and `?` for characters. With this key "
+            "nothing else is: mind `PATH`, `HOME`, `LANG`"
+        ),
+        "set": (
+            "variables with their values, set last. No place for a secret: the policy is part of the audit packet"
+        ),
+    },
+    Limits: {
+        "processes": "processes and threads of the agent, all together; 4096 where the policy says nothing",
+        "open_files": "descriptors of one process",
+        "memory": "all of the agent's memory, and what it keeps in its `/tmp` and HOME",
+        "file_size": "one file",
+        "cpu_seconds": "processor time",
+        "wall_seconds": "the run's time, as with `--timeout`; of the two the shorter one holds",
+    },
+}
