@@ -221,7 +221,7 @@ for t in threads:
     t.join()
 """
     previous = signal.signal(signal.SIGALRM, lambda *_: None)
-    signal.setitimer(signal.ITIMER_REAL, 0.00005, 0.00005)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
     try:
         listener, _ = confined(code).follow()
     finally:
