@@ -188,9 +188,12 @@ def test_each_policy_is_accepted_or_fails_with_the_errors_shown_below_it() -> No
             assert f"{caught.value}\n" == errors
             tried += 1
         elif language == "toml":
-            assert load_policy(text, "agent.toml").rules
+            policy = load_policy(text, "agent.toml")
+            assert policy.rules
+            said = "".join(f"{warning}\n" for warning in policy.warnings)
+            assert said == (errors if following == "warnings" else "")
             tried += 1
-    assert tried == 6
+    assert tried == 9
 
 
 def test_the_example_in_yaml_means_the_same() -> None:
