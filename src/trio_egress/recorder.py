@@ -23,6 +23,7 @@ from trio_egress.errors import RecorderError
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.journal import Journal
 from trio_egress.evidence.receipt import Draft, uuid7
+from trio_egress.evidence.session import POLICY_TRANSPORT
 from trio_egress.model import Attempt, Decision, Endpoint, Layer, Protocol, Transport, render_authority
 
 if sys.version_info < (3, 11):
@@ -112,6 +113,20 @@ class Recorder:
                 facts={"count": count, "reason": reason, **(facts or {})},
             )
         )
+
+    def change_policy(self, policy_hash: str, facts: Facts) -> None:
+        """Record that another policy comes into force; what follows is recorded under it."""
+        draft = _draft_of_policy("allow", "the policy was changed", {**facts, "policy_to": policy_hash})
+        if self._failure is None:
+            self._put(self._chain.change_policy(draft, policy_hash, time.time_ns()))
+
+    def refuse_policy(self, reason: str) -> None:
+        """Record that another policy was asked for and not taken: the old one stays in force."""
+        draft = _draft_of_policy("block", reason, {})
+        if self._failure is None:
+            self._put(self._chain.append(draft, time.time_ns()))  # nothing of the agent's was refused
+            if self._watch is not None:
+                self._watch(draft)
 
     def conclude(self, reason: str, facts: Facts | None = None) -> None:
         """What the close receipt will say; without this call it says `error`."""
@@ -288,6 +303,16 @@ def _is_cancelled(error: BaseException) -> bool:
 
 def _action_id() -> str:
     return uuid7(time.time_ns(), os.urandom(10))
+
+
+def _draft_of_policy(verdict: str, reason: str, facts: Facts) -> Draft:
+    return Draft(
+        action_id=_action_id(),
+        target="policy:reload",
+        verdict=verdict,
+        transport=POLICY_TRANSPORT,
+        facts={"reason": reason, **facts},
+    )
 
 
 def _draft(attempt: Attempt, decision: Decision, facts: Facts, phase: str = "") -> Draft:

@@ -26,6 +26,8 @@ STRANGER = generate(b"\x02" * 32)
 START_NS = 1_800_000_000_000_000_000
 COMPILED_POLICY = b'{"egress":[]}'
 POLICY_HASH = f"sha256:{sha256(COMPILED_POLICY).hexdigest()}"
+OTHER_POLICY = b'{"egress":[1]}'
+OTHER_HASH = f"sha256:{sha256(OTHER_POLICY).hexdigest()}"
 SESSION = Session(
     run_id="run-1",
     run_nonce="aa" * 16,
@@ -50,6 +52,7 @@ class Scribe:
     """Writes a chain line by line with a clock of its own; `lines` are what it has written."""
 
     def __init__(self, session: Session = SESSION, key: SigningKey = KEY) -> None:
+        self.session = session
         self.chain = Chain(key, session)
         self.now_ns = START_NS
         self.lines: list[bytes] = []
@@ -98,6 +101,13 @@ class Scribe:
 
     def block(self, host: str = "evil.example", **members: object) -> Scribe:
         return self.append(self.draft(host, verdict="block", layer="default_deny", **members))
+
+    def change_policy(self, to: str = OTHER_HASH, **facts: object) -> Scribe:
+        """Another policy comes into force; `policy_from` is the one of the session."""
+        own = {"policy_from": self.session.policy_hash, "policy_to": to, **facts}
+        draft = self.draft(target="policy:reload", transport="policy", facts=own)
+        self.lines.append(self.chain.change_policy(draft, to, self.tick()))
+        return self
 
     def heartbeat(self) -> Scribe:
         self.lines.append(self.chain.heartbeat(self.tick()))

@@ -68,6 +68,10 @@ def _write_strange() -> Lines:
     return scribe.close("strange ü").lines
 
 
+def _write_changed_policy() -> Lines:
+    return Scribe().open().allow().change_policy().allow("b.example.com").close().lines
+
+
 def _write_deep() -> Lines:
     value: object = 1
     for _ in range(125):
@@ -82,6 +86,7 @@ def _write_deep() -> Lines:
         lambda: Scribe().open().close().lines,
         lambda: Scribe().open().lines,
         lambda: Scribe().open().heartbeat().heartbeat().close().lines,
+        _write_changed_policy,
         _write_strange,
         _write_deep,
         _write_long,
@@ -91,6 +96,7 @@ def _write_deep() -> Lines:
         "empty session",
         "only open",
         "heartbeats",
+        "another policy",
         "strange text",
         "deepest ext",
         "5000 receipts",

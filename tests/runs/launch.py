@@ -108,7 +108,7 @@ def read_receipts(evidence: Path) -> list[Receipt]:
     receipts = []
     for line in read_lines(evidence):
         record = line["action_record"]
-        if record["transport"] != "receipt_session":
+        if record["transport"] not in ("receipt_session", "policy"):
             phase, method, layer = (record.get(name, "") for name in ("decision_phase", "method", "layer"))
             facts = line.get("ext", {}).get("trio_egress", {})
             verdict, transport, target = record["verdict"], record["transport"], record["target"]

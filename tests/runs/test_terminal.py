@@ -310,10 +310,6 @@ def end_by_term(started: Started) -> None:
     started.send(signal.SIGTERM)
 
 
-def end_by_hang_up(started: Started) -> None:
-    started.send(signal.SIGHUP)
-
-
 def end_of_the_sandbox(started: Started) -> None:
     (launcher,) = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
     os.kill(int(launcher), signal.SIGKILL)
@@ -330,7 +326,6 @@ def end_of_the_evidence(started: Started) -> None:
     [
         (end_by_itself, {3}),
         (end_by_term, {143}),
-        (end_by_hang_up, {129}),
         (end_of_the_sandbox, {137, 125}),  # 125: before PID 1 could say that the agent has started
         (end_of_the_evidence, {122}),
     ],

@@ -20,6 +20,7 @@ from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
+from trio_egress.evidence.session import POLICY_TRANSPORT
 from trio_egress.evidence.sign import SigningKey, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
@@ -200,6 +201,9 @@ class Denials:
         if draft.verdict != "block":
             return
         reason = str(draft.facts.get("reason", ""))
+        if draft.transport == POLICY_TRANSPORT:
+            self._say(printable(reason))
+            return
         line = (draft.target, reason)
         if line in self._shown or len(self._shown) > DENIALS_SHOWN:
             return

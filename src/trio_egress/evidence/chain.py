@@ -96,6 +96,12 @@ class Chain:
             self._bytes_down += _count(draft.facts, "bytes_down")
         return self._seal(draft, {}, now_ns)
 
+    def change_policy(self, draft: Draft, policy_hash: str, now_ns: int) -> bytes:
+        """The line of a receipt that says that another policy comes into force: the last under the old one."""
+        line = self.append(draft, now_ns)
+        self._every_receipt["policy_hash"] = policy_hash
+        return line
+
     def heartbeat(self, now_ns: int) -> bytes:
         """A line that says only that the recorder lived, and what it had recorded."""
         beat = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Union
 
@@ -57,6 +58,28 @@ _NO_BLOCK = getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
+FIRST_CHANGE = 2
+"""The policy that a run began with is the first."""
+
+
+def change_names(number: int) -> tuple[str, str, str, str]:
+    """What the files of a policy are called that came into force during a run: compiled, TOML, YAML, includes."""
+    return tuple(
+        name.replace("policy", f"policy-{number}", 1)
+        for name in (COMPILED_NAME, POLICY_NAME, YAML_POLICY_NAME, INCLUDES_NAME)
+    )  # type: ignore[return-value]
+
+
+@attrs.frozen
+class PolicyFiles:
+    """A policy as it stands in a packet: as given, what it includes (or nothing), and compiled."""
+
+    name: str
+    text: str
+    includes: bytes
+    compiled: bytes
+
+
 @attrs.frozen
 class PacketFacts:
     """What a run knows of itself when its chain is closed; all else comes from the evidence file.
@@ -78,6 +101,8 @@ class PacketFacts:
     posture_measured: bytes = b""
     policy_name: str = POLICY_NAME
     policy_includes: bytes = b""
+    policy_changes: tuple[PolicyFiles, ...] = ()
+    """The policies that came into force during the run, in order."""
 
 
 def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
@@ -103,6 +128,7 @@ def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
             (facts.policy_name, policy_text),
             *([(INCLUDES_NAME, facts.policy_includes)] if facts.policy_includes else []),
             (COMPILED_NAME, facts.policy_compiled),
+            *_name_changes(facts.policy_changes),
             *([(POSTURE_NAME, facts.posture_measured)] if facts.posture_measured else []),
             (PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"),
             (VERIFIER_NAME, render_text(report).encode()),
@@ -113,6 +139,15 @@ def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
     except OSError as error:
         raise RecorderError(f"cannot write the packet: {error.strerror}") from error
     return report.verdict
+
+
+def _name_changes(changes: Sequence[PolicyFiles]) -> Iterator[tuple[str, bytes]]:
+    for number, files in enumerate(changes, FIRST_CHANGE):
+        compiled, toml, yaml, includes = change_names(number)
+        yield compiled, files.compiled
+        yield yaml if files.name == YAML_POLICY_NAME else toml, files.text.encode("utf-8", "surrogateescape")
+        if files.includes:
+            yield includes, files.includes
 
 
 _CLAIMS = {

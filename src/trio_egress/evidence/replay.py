@@ -9,6 +9,7 @@ Rule 2: what comes after an unreadable line is linked to nothing, and the next l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from typing import BinaryIO
 
@@ -21,11 +22,22 @@ from trio_egress.evidence.members import describe
 from trio_egress.evidence.pairing import Pairing
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import SESSION_TRANSPORT
-from trio_egress.evidence.session import NEXT_STATE, OBSERVING, SessionState, Step, render_genesis_hash
+from trio_egress.evidence.session import (
+    NEXT_STATE,
+    OBSERVING,
+    POLICY_TRANSPORT,
+    SessionState,
+    Step,
+    render_genesis_hash,
+)
 from trio_egress.evidence.sign import is_signed
 from trio_egress.evidence.tally import Tally
 
 _PAYLOADS = {Step.OPEN: "open", Step.HEARTBEAT: "heartbeat", Step.CLOSE: "close"}
+POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+CHANGES_MAX = 10_000
+"""Of the policy in one run; each is kept, to be held against the packet."""
+
 LINE_START = b'{"version":1,"action_record":{"version":1,"action_id":"'
 """How every stored receipt starts."""
 
@@ -64,6 +76,7 @@ class Replay:
         self._readable = True
         self._counted = True
         self.torn = False
+        self.changes: list[Mapping[str, object]] = []
         self.observed = False
 
     def feed(self, raw: bytes) -> None:
@@ -201,10 +214,27 @@ class Replay:
             "session.nonce", "action_record.run_nonce", record.get("run_nonce"), opening["run_nonce"]
         )
         policy = record["policy_hash"]
-        self._expect("session.policy", "action_record.policy_hash", policy, opening["policy_hash"])
+        self._expect("session.policy", "action_record.policy_hash", policy, self._policy_in_force())
         if "session_id" in record:
             expected = opening["recorder_session"]
             self._expect("session.member", "action_record.session_id", record["session_id"], expected)
+
+    def _policy_in_force(self) -> object:
+        return self.changes[-1]["policy_to"] if self.changes else self.opening["policy_hash"]
+
+    def _take_policy(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
+        """A receipt that puts another policy in force, for all that follow."""
+        if record["transport"] != POLICY_TRANSPORT or record["verdict"] != "allow" or not self.opening:
+            return
+        self._expect("session.policy", "policy_from", facts.get("policy_from"), self._policy_in_force())
+        to = facts.get("policy_to")
+        if not isinstance(to, str) or POLICY_HASH.fullmatch(to) is None:
+            self._find("session.policy", describe(to), "sha256: and 64 lower-case hex digits", "policy_to")
+            return
+        if len(self.changes) == CHANGES_MAX:
+            self._find("session.policy", "another change", f"at most {CHANGES_MAX} changes of the policy")
+            return
+        self.changes.append(facts)
 
     def _check_open(self, line: Line, opening: Mapping[str, object]) -> None:
         record = line.record
@@ -277,6 +307,7 @@ class Replay:
     def _count(self, line: Line) -> None:
         facts = _facts(line)
         self.observed = self.observed or line.record.get("layer") == OBSERVING
+        self._take_policy(line.record, facts)
         self.tally.feed(line.record, facts)
         if "session_control" not in line.record:
             self.pairing.feed(line.record, facts, self.lines)

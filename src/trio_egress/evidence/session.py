@@ -14,6 +14,9 @@ import attrs
 OBSERVING = "observe"
 """The fact `mode` of an open receipt whose run enforced nothing."""
 
+POLICY_TRANSPORT = "policy"
+"""Of a receipt that says that another policy came into force, or was refused."""
+
 GENESIS_LABEL = "pipelock.receipt.session_open.v1"
 _GENESIS_FRAMES = (
     *("run_nonce", "open_nonce", "recorder_session", "policy_hash", "signer_key_epoch", "heartbeat_seconds"),

@@ -21,6 +21,7 @@ from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
+    FIRST_CHANGE,
     INCLUDES_NAME,
     POLICY_NAME,
     POSTURE_NAME,
@@ -28,6 +29,7 @@ from trio_egress.evidence.packet import (
     YAML_POLICY_NAME,
     FilePath,
     Packet,
+    change_names,
     read_public_key,
     replay_evidence,
 )
@@ -90,6 +92,9 @@ def _check_expected(
     expect_head: str | None,
 ) -> None:
     opening = replay.opening
+    if policy_hash is not None and replay.changes:
+        changes = f"{len(replay.changes)} changes of the policy during the run"
+        findings.add("expect.policy", EVIDENCE_NAME, 0, changes, f"{policy_hash} throughout", "policy_to")
     for code, place, found, expected in (
         ("expect.run", "open.recorder_session", opening.get("recorder_session"), expect_run),
         ("expect.head", "", replay.head or None, expect_head),
@@ -121,13 +126,20 @@ def _check_artifacts(packet: Packet, artifacts: Mapping[str, object], findings: 
 def _check_policy(packet: Packet, policy: Mapping[str, object], replay: Replay, findings: Findings) -> None:
     """The compiled policy and the texts that it was made of are those that the open receipt binds."""
     facts = replay.open_facts
-    text = YAML_POLICY_NAME if YAML_POLICY_NAME in packet and POLICY_NAME not in packet else POLICY_NAME
+    text = _find_text(packet, (COMPILED_NAME, POLICY_NAME, YAML_POLICY_NAME))
     claims = {
         (COMPILED_NAME, replay.opening.get("policy_hash")),
         (text, policy.get("config_snapshot_sha256")),
         (text, _prefix(facts.get("policy_sha256"))),
         (INCLUDES_NAME, _prefix(facts.get("policy_includes_sha256"))),
     }
+    for number, change in enumerate(replay.changes, FIRST_CHANGE):
+        names = change_names(number)
+        claims |= {
+            (names[0], change["policy_to"]),
+            (_find_text(packet, names), _prefix(change.get("policy_sha256"))),
+            (names[3], _prefix(change.get("policy_includes_sha256"))),
+        }
     bound = sorted((name, str(expected)) for name, expected in claims if expected is not None)
     for name, expected in bound:
         raw = _read(packet, name, findings)
@@ -137,6 +149,11 @@ def _check_policy(packet: Packet, policy: Mapping[str, object], replay: Replay, 
     for name in (POLICY_NAME, YAML_POLICY_NAME, INCLUDES_NAME):
         if name in packet and name not in dict(bound):
             findings.add("packet.policy", name, 0, "a file", "none, as nothing names it")
+
+
+def _find_text(packet: Packet, names: Sequence[str]) -> str:
+    """What the policy's text is called: it is TOML or YAML."""
+    return names[2] if names[2] in packet and names[1] not in packet else names[1]
 
 
 def _prefix(digest: object) -> str | None:

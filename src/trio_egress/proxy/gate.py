@@ -1,7 +1,7 @@
 """What every connection of one run shares: the policy, the recorder, the names, and the limits.
 
 Rule 1: a limit is a number with its precedent, and there is no wait and no buffer without one.
-Rule 2: nothing here changes during a run but what the ledger says.
+Rule 2: nothing here changes during a run but what the ledger says, and the policy that is in force.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import attrs
+import trio
 
+from trio_egress.errors import PeerError
 from trio_egress.proxy.books import Books, Entries
+from trio_egress.proxy.in_force import InForce, put_in_force
 from trio_egress.proxy.ledger import Account, Ledger
 
 if TYPE_CHECKING:
@@ -86,7 +89,7 @@ class Limits:
 class Gate:
     """What a connection needs to be judged, recorded and dialled. `recorder`: the connection's own, once it has one."""
 
-    policy: Policy
+    in_force: InForce = attrs.field(converter=put_in_force)
     recorder: Recorder | Entries
     names: Names
     limits: Limits = Limits()
@@ -99,12 +102,24 @@ class Gate:
             raise TypeError("a connection opens no books of its own")
         return Books(self.recorder)
 
+    @property
+    def policy(self) -> Policy:
+        """The one that is in force now."""
+        return self.in_force.policy
+
     @asynccontextmanager
     async def open_flow(self, judged: Judgement) -> AsyncIterator[tuple[Flow, Account | None]]:
-        """Charge an allowed attempt and record its intent; its outcome when the body is left."""
+        """Charge an allowed attempt and record its intent; its outcome when the body is left.
+
+        Raises PeerError where the policy was changed meanwhile and doesn't allow it any more.
+        """
         attempt, decision = judged.attempt, judged.decision
         with (
             self.ledger.charge(attempt, decision, judged.moment) as account,
             await self.recorder.allow(attempt, decision, judged.facts) as flow,
+            trio.CancelScope() as scope,
+            self.in_force.hold(judged, flow, scope, self.ledger),
         ):
             yield flow, account
+        if scope.cancelled_caught:
+            raise PeerError("the policy was changed")

@@ -13,10 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import attrs
+
 from trio_egress.errors import TrioEgressError
 from trio_egress.model import Attempt, Decision, Need, RuleLimits, RuleRef
 from trio_egress.policy.budget import NOTHING_USED, Limit, State, charge, explain_limit, release, spend
+from trio_egress.policy.compiled import render_terms
 from trio_egress.policy.moment import Moment
+from trio_egress.policy.rule import Policy
 
 ABLE = frozenset({Need.METER})
 """What this proxy can do of what rules may need."""
@@ -26,11 +30,18 @@ class UsedUp(TrioEgressError):
     """A rule's budget is used up: what it had allowed is cut."""
 
 
+class _Book:
+    """The newest state under one policy: what began under an older one never touches it."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+
 class Account:
     """What one allowed attempt may still use of its rule's limits."""
 
-    def __init__(self, ledger: Ledger, rule: RuleRef, limits: RuleLimits) -> None:
-        self._ledger = ledger
+    def __init__(self, book: _Book, rule: RuleRef, limits: RuleLimits) -> None:
+        self._book = book
         self._rule = rule
         self._limits = limits
 
@@ -44,30 +55,35 @@ class Account:
         whole = self._limits.bytes_up if limit is Limit.BYTES_UP else self._limits.bytes_down
         if whole is None:
             return wanted
-        left = whole - self._ledger.used(self._rule.index, limit)
+        usage = self._book.state.of(self._rule.index)
+        left = whole - (usage.bytes_up if limit is Limit.BYTES_UP else usage.bytes_down)
         if left <= 0:
             raise self.refuse(limit)
         claimed = min(wanted, left)
-        self._ledger.claim(self._rule.index, limit, claimed)
+        self._spend(limit, claimed)
         return claimed
 
     def settle(self, limit: Limit, claimed: int, sent: int) -> None:
         """Of the claimed bytes so many went."""
-        self._ledger.claim(self._rule.index, limit, sent - claimed)
+        self._spend(limit, sent - claimed)
 
     def refuse(self, limit: Limit) -> UsedUp:
         return UsedUp(f"{self._rule} {explain_limit(self._limits, limit)}")
 
+    def _spend(self, limit: Limit, claimed: int) -> None:
+        up, down = (claimed, 0) if limit is Limit.BYTES_UP else (0, claimed)
+        self._book.state = spend(self._book.state, self._rule.index, up=up, down=down)
+
 
 class Ledger:
-    """One for a run."""
+    """One for a run. `observing`: nothing is enforced (policy/observe.py)."""
 
     def __init__(self, *, observing: bool = False) -> None:
-        self._state: State = NOTHING_USED
+        self._book = _Book(NOTHING_USED)
         self._observing = observing
 
     def moment(self) -> Moment:
-        return Moment(self._state, time.time_ns() // 1000, ABLE, self._observing)
+        return Moment(self._book.state, time.time_ns() // 1000, ABLE, self._observing)
 
     @contextmanager
     def charge(self, attempt: Attempt, decision: Decision, moment: Moment) -> Iterator[Account | None]:
@@ -75,16 +91,29 @@ class Ledger:
         if decision.limits is None or decision.rule is None:
             yield None
             return
-        self._state = charge(self._state, decision, attempt, moment.now_us or 0)
+        book = self._book
+        book.state = charge(book.state, decision, attempt, moment.now_us or 0)
         try:
-            yield Account(self, decision.rule, decision.limits)
+            yield Account(book, decision.rule, decision.limits)
         finally:
-            self._state = release(self._state, decision.rule.index)
+            book.state = release(book.state, decision.rule.index)
 
-    def used(self, index: int, limit: Limit) -> int:
-        usage = self._state.of(index)
-        return usage.bytes_up if limit is Limit.BYTES_UP else usage.bytes_down
+    def change(self, old: Policy, new: Policy) -> None:
+        """Another policy comes into force."""
+        self._book = _Book(self._carry_over(old, new))
 
-    def claim(self, index: int, limit: Limit, claimed: int) -> None:
-        up, down = (claimed, 0) if limit is Limit.BYTES_UP else (0, claimed)
-        self._state = spend(self._state, index, up=up, down=down)
+    def moment_under(self, old: Policy, new: Policy) -> Moment:
+        """The moment that it will be then."""
+        return attrs.evolve(self.moment(), state=self._carry_over(old, new))
+
+    def _carry_over(self, old: Policy, new: Policy) -> State:
+        """What a rule of the same meaning has used stays used."""
+        places = {
+            render_terms(rule.terms): rule.ref.index for rule in old.rules if rule.terms.limits is not None
+        }
+        state = NOTHING_USED
+        for rule in new.rules:
+            index = places.get(render_terms(rule.terms)) if rule.terms.limits is not None else None
+            if index is not None:
+                state = state.replace(rule.ref.index, attrs.evolve(self._book.state.of(index), open=0))
+        return state

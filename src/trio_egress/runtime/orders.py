@@ -1,9 +1,15 @@
-"""The signals that arrive during a run: up to the agent's start they end it, and then they are the agent's."""
+"""The signals that arrive during a run: up to the agent's start they end it, and then they are the agent's.
+
+SIGHUP has two meanings: the terminal has hung up, which is the agent's to hear; else it asks for the policy to be read
+again, as of any daemon.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import math
+import os
 import signal
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +28,14 @@ def open_arrivals(earlier: Iterable[int]) -> Iterator[AsyncIterator[int]]:
         yield arrivals
 
 
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 class _Phase(enum.Enum):
     SETUP = enum.auto()
     RECORDED = enum.auto()
@@ -36,16 +50,28 @@ class Orders:
         self.ended_by: int | None = None
         self._phase = _Phase.SETUP
         self._send, self.for_agent = trio.open_memory_channel[int](math.inf)
+        self._reload, self.for_policy = trio.open_memory_channel[None](1)
+        self._terminal = _has_terminal()
 
     async def keep(self, arrivals: AsyncIterator[int]) -> None:
         """Take what arrives, for as long as the run lives."""
         async for number in arrivals:
+            if number == signal.SIGHUP and self._phase is not _Phase.SETUP and not self._hung_up():
+                with contextlib.suppress(
+                    trio.WouldBlock
+                ):  # one is waiting already, and will read what is there then
+                    self._reload.send_nowait(None)
+                continue
             if self._phase is _Phase.AGENT or number not in ENDING:
                 self._send.send_nowait(number)
                 continue
             self.ended_by = self.ended_by or number
             if self._phase is _Phase.SETUP:
                 self.setup.cancel()
+
+    def _hung_up(self) -> bool:
+        """Whether SIGHUP says what it says by its name: there was a terminal, and there is none any more."""
+        return self._terminal and not _has_terminal()
 
     async def leave_setup(self) -> None:
         """From here on the run is recorded, and takes its way to a close that says what happened."""

@@ -17,7 +17,7 @@ import attrs
 
 from trio_egress.errors import RecorderError, SandboxError
 from trio_egress.evidence.journal import Journal, open_journal
-from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME, PacketFacts, write_packet
+from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME, PacketFacts, PolicyFiles, write_packet
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
 from trio_egress.kernel.attacks import DENIED
@@ -60,6 +60,9 @@ class Record:
     ended: AgentEnd = attrs.field(factory=lambda: AgentEnd(End.REFUSED))
     answers: Mapping[str, str] = attrs.field(factory=dict)
     posture: bytes = b""
+    policies: list[Policy] = attrs.field(factory=list)
+    """Those that came into force during the run, in order."""
+
     refused: int = 0
     head: str = ""
 
@@ -148,6 +151,7 @@ def _find_trouble(spec: RunSpec, evidence: Evidence, verdict: Verdict) -> str:
 
 def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFacts:
     now = time.time_ns()
+    first = _policy_files(spec.policy)
     return PacketFacts(
         run=RunFacts(
             **{"provider": "local", **spec.provenance},
@@ -158,10 +162,11 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
         ),
         posture=_posture(spec, record.answers),
         posture_measured=record.posture,
-        policy_text=spec.policy.sources[0].text if spec.policy.sources else "",
-        policy_name=YAML_POLICY_NAME if _is_yaml(spec.policy) else POLICY_NAME,
-        policy_includes=render_includes(spec.policy),
-        policy_compiled=render_compiled(spec.policy),
+        policy_text=first.text,
+        policy_name=first.name,
+        policy_includes=first.includes,
+        policy_compiled=first.compiled,
+        policy_changes=tuple(map(_policy_files, record.policies)),
         policy_path=str(spec.policy_path),
         public_key=spec.key.public_hex,
         pinned=spec.pinned,
@@ -171,6 +176,15 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
 
 def _is_yaml(policy: Policy) -> bool:
     return policy.source_file.lower().endswith(YAML_ENDINGS)
+
+
+def _policy_files(policy: Policy) -> PolicyFiles:
+    return PolicyFiles(
+        name=YAML_POLICY_NAME if _is_yaml(policy) else POLICY_NAME,
+        text=policy.sources[0].text if policy.sources else "",
+        includes=render_includes(policy),
+        compiled=render_compiled(policy),
+    )
 
 
 def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:

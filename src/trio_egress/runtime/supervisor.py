@@ -48,7 +48,9 @@ from trio_egress.runtime.measure import (
 from trio_egress.runtime.orders import Orders, open_arrivals
 from trio_egress.runtime.places import find_places
 from trio_egress.runtime.policy_file import find_files
+from trio_egress.runtime.presence import show_presence
 from trio_egress.runtime.protected import add_message, read_report
+from trio_egress.runtime.reload import keep_policy
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
 from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
@@ -106,7 +108,7 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries
         async with _open_recorder(spec, record) as recorder:
             try:
                 again = partial(measure_again, sandbox, canaries, view)
-                ended, facts = await _run_recorded(spec, recorder, sandbox, orders, again)
+                ended, facts = await _run_recorded(spec, record, recorder, sandbox, orders, again)
             finally:
                 with trio.CancelScope(shield=True):
                     await sandbox.end()  # no agent outlives its record
@@ -117,6 +119,7 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries
 
 async def _run_recorded(
     spec: RunSpec,
+    record: Record,
     recorder: Recorder,
     sandbox: Sandbox,
     orders: Orders,
@@ -129,7 +132,8 @@ async def _run_recorded(
     gate = Gate(spec.policy, recorder, Names(), ledger=Ledger(observing=spec.observing))
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
-        ended = await run_agent(sandbox, orders, spec.timeout_seconds, calls.record)
+        async with _open_reload(spec, record, gate, recorder, orders):
+            ended = await run_agent(sandbox, orders, spec.timeout_seconds, calls.record)
         await end_inside(sandbox, calls.record)
         doors.close(FLUSH_GRACE_SECONDS)
     counters = {**await _settle(sandbox, doors, again), REFUSED_CALLS: (calls.total, 0)}
@@ -140,6 +144,18 @@ async def _run_recorded(
     if ended.limit:
         facts["limit"] = ended.limit
     return ended, facts
+
+
+@asynccontextmanager
+async def _open_reload(
+    spec: RunSpec, record: Record, gate: Gate, recorder: Recorder, orders: Orders
+) -> AsyncIterator[None]:
+    """The policy can be changed for as long as the body lasts, and whoever wants that finds this process."""
+    with show_presence(record.evidence.directory):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_policy, spec, record, gate, recorder, orders.for_policy)
+            yield
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ def add_policy(commands: Any) -> None:
     _add_readers(actions)
     _add_explain(actions)
     _add_writers(actions)
+    _add_reload(actions)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -118,3 +119,20 @@ def _add_writers(actions: Any) -> None:
     convert.add_argument("--from", dest="tool", choices=TOOLS, required=True, help="whose file it is")
     convert.add_argument("--output", "-o", metavar="FILE", help="write the policy here; never over anything")
     convert.add_argument("--json", action="store_true", help="print policy and notes as JSON")
+
+
+def _add_reload(actions: Any) -> None:
+    reload = _add_action(
+        actions,
+        "reload",
+        "have a run that lives read its policy again",
+        "Have a run that lives read its policy file again, as SIGHUP does. It takes the new policy whole, or keeps the "
+        "old one; a signed receipt says which.",
+    )
+    reload.add_argument(
+        "evidence",
+        nargs="?",
+        metavar="DIR",
+        help="its evidence (default: of the one run in ./trio-egress-audit)",
+    )
+    reload.add_argument("--json", action="store_true", help="print the answer as JSON")

@@ -1,0 +1,64 @@
+"""Another policy for a run that lives: read again from the same file, put in force whole or not at all.
+
+Rule 1: a policy with any error, or one that can't be read any more, changes nothing, and the refusal is a receipt.
+Rule 2: what was built into the sandbox ([files], [env], [limits]) can't change: a policy that does is refused.
+Rule 3: a change is a receipt with both hashes and what it did to open connections; what follows is signed under the
+        new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import trio
+
+from trio_egress.errors import PolicyError, UsageError
+from trio_egress.policy.compiled import policy_hash
+from trio_egress.policy.packaged import render_includes
+from trio_egress.policy.rule import Policy
+from trio_egress.proxy.gate import Gate
+from trio_egress.recorder import Recorder
+from trio_egress.runtime.policy_file import read_policy
+from trio_egress.runtime.seal import Record
+from trio_egress.runtime.spec import RunSpec
+
+BUILT_IN = ("files", "env", "limits")
+REASON_CHARS = 500
+
+
+async def keep_policy(
+    spec: RunSpec, record: Record, gate: Gate, recorder: Recorder, requests: AsyncIterator[None]
+) -> None:
+    """Read the policy again for each request, for as long as the agent runs."""
+    async for _ in requests:
+        try:
+            _, policy = await trio.to_thread.run_sync(read_policy, spec.policy_path, abandon_on_cancel=True)
+        except (PolicyError, UsageError) as error:
+            recorder.refuse_policy(f"the policy was not changed: {str(error)[:REASON_CHARS]}")
+            continue
+        if fixed := _find_fixed(gate.policy, policy):
+            recorder.refuse_policy(f"the policy was not changed: {fixed} can't change during a run")
+        else:
+            _change(record, gate, recorder, policy)
+
+
+def _find_fixed(old: Policy, new: Policy) -> str:
+    changed = [f"[{table}]" for table in BUILT_IN if getattr(old, table) != getattr(new, table)]
+    return " and ".join(changed)
+
+
+def _change(record: Record, gate: Gate, recorder: Recorder, policy: Policy) -> None:
+    """Not a checkpoint: nothing is judged between the receipt and the change."""
+    old, includes = gate.policy, render_includes(policy)
+    changed = gate.in_force.preview(policy, gate.ledger)
+    facts = {
+        "policy_from": policy_hash(old),
+        "policy_sha256": policy.sources[0].sha256 if policy.sources else None,
+        "policy_includes_sha256": hashlib.sha256(includes).hexdigest() if includes else None,
+        "connections_kept": changed.kept,
+        "connections_ended": changed.ended,
+    }
+    recorder.change_policy(policy_hash(policy), facts)
+    gate.in_force.change(policy, gate.ledger)
+    record.policies.append(policy)

@@ -1,0 +1,142 @@
+"""Another policy for a run that lives: taken whole or not at all, with a receipt, and open connections told."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.runs.launch import ENVIRONMENT, Place, Started, read_lines, wait_until, write_policy
+
+pytestmark = pytest.mark.sandbox
+
+KEEPS_TWO_OPEN = """
+for name in a b; do
+  (exec 3<>/dev/tcp/$name.example.com/PORT; echo hello >&3; touch $name.open; cat <&3; touch $name.ended) &
+done
+until [ -e go ]; do sleep 0.02; done
+exit 5
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """Takes connections, and says nothing for as long as they last."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def serve(listener: socket.socket) -> None:
+    kept = []
+    with suppress(OSError):
+        while True:
+            kept.append(listener.accept()[0])
+
+
+def policy(port: int, *names: str, more: str = "") -> str:
+    pins = {f"{name}.example.com": "127.0.0.1" for name in "ab"}
+    return write_policy(*[f"{name}.example.com:{port}" for name in names], pins=pins, more=more)
+
+
+def start(place: Place, port: int) -> tuple[Started, Path]:
+    """A run with two open connections, and its policy's file."""
+    started = place.start(policy(port, "a", "b"), "bash", "-c", KEEPS_TWO_OPEN.replace("PORT", str(port)))
+    wait_until(lambda: all((place.work / f"{name}.open").exists() for name in "ab"), "two connections")
+    wait_until(lambda: intents(started) == 2, "their receipts")
+    return started, place.path / "policy-0.toml"
+
+
+def intents(started: Started) -> int:
+    records = [line["action_record"] for line in read_lines(started.evidence)]
+    return sum(record.get("decision_phase") == "intent" for record in records)
+
+
+def reload(started: Started, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trio_egress", "policy", "reload", *options, str(started.evidence)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_is_not_allowed_any_more_ends_and_the_rest_goes_on(place: Place, server: int) -> None:
+    started, file = start(place, server)
+    file.write_text(policy(server, "a"))
+    ran = reload(started)
+    assert ran.returncode == 0, ran.stderr
+    assert "open connections: 1 kept, 1 ended" in ran.stdout
+    wait_until((place.work / "b.ended").exists, "the end of one connection")
+    assert not (place.work / "a.ended").exists()
+    (place.work / "go").touch()
+    ended = started.wait()
+    assert ended.code == 5
+    outcomes = {outcome.target: outcome for outcome in ended.outcomes}
+    cut = outcomes[f"tcp://b.example.com:{server}"]
+    assert (cut.verdict, cut.layer) == ("block", "default_deny")
+    assert cut.facts["reason"].startswith("the policy was changed: no rule allows b.example.com")
+    assert outcomes[f"tcp://a.example.com:{server}"].verdict == "allow"
+    assert ended.verify() == 0
+    assert ended.verify_foreign() == 0
+    assert (ended.evidence / "policy-2.toml").read_text() == policy(server, "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("surprise = 1\n", "unknown key"),
+        ("[limits]\nprocesses = 77\n", "[limits] can't change during a run"),
+        ("[files]\nhide = ['x']\n[env]\npass = ['PATH']\n", "[files] and [env] can't change during a run"),
+        (None, "cannot read the policy"),
+    ],
+)
+def test_what_is_no_policy_for_this_run_changes_nothing(
+    place: Place, server: int, text: str | None, words: str
+) -> None:
+    started, file = start(place, server)
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(policy(server, "a", more=text) if text.startswith("[") else text + file.read_text())
+    ran = reload(started)
+    assert ran.returncode == 1, ran.stdout
+    assert words in ran.stderr
+    assert not (place.work / "b.ended").exists()
+    (place.work / "go").touch()
+    ended = started.wait()
+    assert ended.code == 5
+    assert ended.verify() == 0
+    assert not (ended.evidence / "policy-2.toml").exists()
+
+
+def test_sighup_alone_does_it_and_never_reaches_the_agent(place: Place, server: int) -> None:
+    started, file = start(place, server)
+    file.write_text(policy(server, "b"))
+    started.send(signal.SIGHUP)
+    wait_until((place.work / "a.ended").exists, "the end of one connection")
+    (place.work / "go").touch()
+    ended = started.wait()
+    assert ended.code == 5
+    assert ended.verify() == 0
+
+
+def test_a_run_that_is_over_cannot_be_asked(place: Place, server: int) -> None:
+    started, _ = start(place, server)
+    (place.work / "go").touch()
+    ended = started.wait()
+    assert not (ended.evidence / "supervisor.pid").exists()
+    ran = reload(started)
+    assert ran.returncode == 2
+    assert "no run lives in" in ran.stderr
+
+
+def test_the_process_of_a_killed_run_is_not_taken_for_another(place: Place, server: int) -> None:
+    started, _ = start(place, server)
+    started.send(signal.SIGKILL)
+    started.wait()
+    ran = reload(started)
+    assert ran.returncode == 2
+    assert "its process is gone" in ran.stderr
