@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from trio_egress.kernel.attacks import DENIED
-from trio_egress.kernel.posture import BY_SECCOMP, EXPECTED, find_wrong
+from trio_egress.kernel.posture import BY_SECCOMP, EXPECTED, UNSUPPORTED_PATHS, find_wrong
 from trio_egress.kernel.selftest import list_probes
 
 GOOD = {
@@ -48,3 +50,14 @@ def test_a_kernel_that_cannot_notify_is_told_and_not_wrong() -> None:
 def test_a_listener_that_heard_nothing_of_the_probes_is_wrong() -> None:
     (wrong,) = find_wrong({**GOOD, "refused_calls": "not notified"})
     assert str(wrong) == "refused_calls: not notified, expected notified, or unsupported: with the reason"
+
+
+def test_what_is_outside_the_control_point_is_in_the_readme_too() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    for path in UNSUPPORTED_PATHS:
+        assert f"- **{path.partition(':')[0]}**" in readme
+
+
+@pytest.mark.parametrize("word", ["other steps", "docker", "MCP", "standard output", "TLS"])
+def test_nothing_of_what_is_outside_is_passed_over(word: str) -> None:
+    assert any(word in path for path in UNSUPPORTED_PATHS)

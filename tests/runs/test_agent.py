@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from tests.runs.launch import AGENT, AS_ROOT, Ended, Place, wait_until, write_policy
 
+from trio_egress.kernel.posture import UNSUPPORTED_PATHS
+
 pytestmark = pytest.mark.sandbox
 
 TELL = """
@@ -137,6 +139,13 @@ def test_the_agent_is_in_a_namespace_of_its_own(told: dict[str, Any], name: str)
 def test_the_agent_has_one_interface(told: dict[str, Any]) -> None:
     names = [line.partition(":")[0].strip() for line in told["interfaces"].splitlines()[2:]]
     assert names == ["lo"]
+
+
+def test_the_packet_says_what_is_outside_the_control_point(run: tuple[Ended, dict[str, Any]]) -> None:
+    posture = json.loads((run[0].evidence / "posture.json").read_text())
+    packet = json.loads((run[0].evidence / "packet.json").read_text())
+    assert posture["unsupported_paths"] == list(UNSUPPORTED_PATHS)
+    assert packet["posture"]["unsupported_paths"][: len(UNSUPPORTED_PATHS)] == list(UNSUPPORTED_PATHS)
 
 
 def test_the_agent_has_no_descriptor_but_the_three(told: dict[str, Any]) -> None:

@@ -25,11 +25,28 @@ def test_without_a_list_everything_is_passed_but_the_outlets_of_the_job(place: P
 
 def test_a_list_passes_what_it_names_and_ours_and_nothing_else(place: Place) -> None:
     told = tell(place, 'pass = ["A_*", "PAT?", "*_ENV"]')
-    ours = {"TRIO_EGRESS_PROXY", "TRIO_EGRESS_RUN"}
+    ours = {"TRIO_EGRESS_PROXY", "TRIO_EGRESS_RUN", "DOCKER_HOST", "CONTAINER_HOST"}
     account = {"HOME", "USER", "LOGNAME"} if AS_ROOT else set()
     assert set(told) == {"A_ONE", "PATH"} | ours | account
     if AS_ROOT:
         assert told["USER"] == AGENT.pw_name
+
+
+CONNECT = """
+import os, socket
+address = os.environ["DOCKER_HOST"].removeprefix("unix://")
+try: socket.socket(socket.AF_UNIX).connect(address)
+except OSError as error: print(f"Cannot connect to the Docker daemon at unix://{address}: {error.strerror}")
+"""
+
+
+def test_a_client_of_docker_fails_at_once_and_says_why(place: Place) -> None:
+    """It names the address that it could not reach, as docker's own does; the address is the reason."""
+    ended = place.run(
+        write_policy(), "/usr/bin/python3", "-c", CONNECT, environment={"DOCKER_HOST": "tcp://x"}
+    )
+    assert "docker-does-not-work-in-here" in ended.text
+    assert ended.text.endswith(": No such file or directory\n")
 
 
 def test_what_is_set_goes_before_everything_and_may_name_what_is_closed(place: Place) -> None:

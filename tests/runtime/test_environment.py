@@ -7,7 +7,7 @@ import pytest
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities, Ids
-from trio_egress.runtime.environment import agent_environment, find_provenance
+from trio_egress.runtime.environment import CONTAINERS, NO_CONTAINERS, agent_environment, find_provenance
 
 USER = Ids(1000, 1000, "ann", "/home/ann")
 ORDINARY = Identities(False, USER, USER)
@@ -26,6 +26,7 @@ def test_inherited_proxies_are_removed_in_every_spelling() -> None:
         "PATH": "/bin",
         "TRIO_EGRESS_PROXY": "http://127.0.0.1:8888",
         "TRIO_EGRESS_RUN": "run-1",
+        **dict.fromkeys(CONTAINERS, NO_CONTAINERS),
     }
 
 
@@ -69,9 +70,9 @@ def test_an_agent_without_a_home_gets_the_private_tmp() -> None:
     ],
 )
 def test_an_outlet_is_closed_even_where_it_is_passed(name: str) -> None:
-    assert name not in seen({name: "x"})
+    assert seen({name: "x"}).get(name) != "x"
     passed = agent_environment({name: "x"}, ORDINARY, "run-1", 8888, proxy_variables=False, passed=["*"])
-    assert name not in passed
+    assert passed.get(name) != "x"
 
 
 def test_passing_names_makes_an_allow_list_and_adding_comes_last() -> None:
@@ -85,7 +86,8 @@ def test_passing_names_makes_an_allow_list_and_adding_comes_last() -> None:
         passed=["PATH", "LC_*"],
         added={"DOCKER_HOST": "tcp://x"},
     )
-    assert set(found) == {"PATH", "LC_ALL", "TRIO_EGRESS_PROXY", "TRIO_EGRESS_RUN", "DOCKER_HOST"}
+    assert set(found) == {"PATH", "LC_ALL", "TRIO_EGRESS_PROXY", "TRIO_EGRESS_RUN", *CONTAINERS}
+    assert (found["DOCKER_HOST"], found["CONTAINER_HOST"]) == ("tcp://x", NO_CONTAINERS)
 
 
 def test_provenance_tells_github_from_another_ci_and_from_a_desk() -> None:

@@ -8,12 +8,16 @@ import sys
 
 import attrs
 
+from trio_egress.cli.platforms import explain_absence
+
+REFUSED = 125
+
 
 def main(options: argparse.Namespace) -> int:
-    """0 everything that a run needs is there; 1 something fails."""
-    if sys.platform != "linux":
-        print(f"fail  platform: this is {sys.platform}; the sandbox needs Linux, `verify` works everywhere")
-        return 1
+    """0 everything that a run needs is there; 1 something fails. With --attack as in cli/attack.py."""
+    if reason := explain_absence(sys.platform):
+        print(f"fail  platform: {reason}")
+        return REFUSED if options.attack else 1
     if options.attack:
         from trio_egress.cli import attack
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from trio_egress import __version__
+from trio_egress.cli.platforms import SANDBOXED, explain_absence
 from trio_egress.cli.policy.parser import add_policy
 
 REFUSED = 125
@@ -69,6 +70,9 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return USAGE
+    if options.command in SANDBOXED and (reason := explain_absence(sys.platform)):
+        print(f"trio-egress {options.command}: {reason}", file=sys.stderr)
+        return REFUSED
     given: list[object] = [options]
     if options.command in ("run", "learn"):
         from trio_egress.runtime.signals import Inbox

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import attrs
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.status import Status, print_status, write_status
 from trio_egress.cli.voice import Say, open_voice
-from trio_egress.errors import SandboxError, TrioEgressError, UsageError
+from trio_egress.errors import TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.session import POLICY_TRANSPORT
@@ -40,7 +39,7 @@ Finish = Callable[[RunResult], None]
 
 def main(options: argparse.Namespace, inbox: Inbox, finish: Finish | None = None) -> int:
     """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run."""
-    if sys.platform == "linux" and os.geteuid() == 0:
+    if os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
     with open_voice() as say:
@@ -95,11 +94,6 @@ def _open_status(path: str | None) -> int | None:
 
 def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
     """Everything that can be wrong with a run before anything is created."""
-    if sys.platform != "linux":
-        raise SandboxError(
-            f"the sandbox is built from Linux namespaces, and this is {sys.platform}: run it on Linux "
-            "(`trio-egress verify` works everywhere)"
-        )
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not command:
         raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")

@@ -17,7 +17,6 @@ from typing import NoReturn
 from trio_egress.errors import RecorderError
 
 EVIDENCE_NAME = "evidence.jsonl"
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def open_journal(dir_fd: int) -> Journal:
@@ -28,7 +27,9 @@ def open_journal(dir_fd: int) -> Journal:
         raise RecorderError(f"cannot use the evidence directory: {error.strerror}") from error
     fd = -1
     try:
-        fd = os.open(EVIDENCE_NAME, _FLAGS, 0o644, dir_fd=kept_dir_fd)
+        # Here and not above: the verifier loads this file too, also where there are no such flags.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(EVIDENCE_NAME, flags, 0o644, dir_fd=kept_dir_fd)
         os.fsync(kept_dir_fd)
     except OSError as error:
         for opened in (fd, kept_dir_fd):

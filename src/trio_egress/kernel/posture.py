@@ -22,6 +22,15 @@ BY_SECCOMP = frozenset(row.name for row in ATTACKS if row.by_filter)
 REFUSED_CALLS, NOTIFIED, UNSUPPORTED = "refused_calls", "notified", "unsupported:"
 """Whether PID 1 is told of what the filter refuses, so that it gets a receipt; it is refused in either case."""
 
+UNSUPPORTED_PATHS = (
+    "sibling steps: other steps of the same job run outside the sandbox",
+    "nested containers: what docker or podman starts runs outside the sandbox; inside there is no way to them",
+    "stdio channels: programs outside that speak with the agent through descriptors 0, 1 and 2 (MCP over stdio)",
+    "the agent's own output: what it writes to standard output and error, and to files that others read later",
+    "TLS tunnels: their content is opaque",
+)
+"""What is outside the control point, in every run: said in posture.json, packet.json and the README."""
+
 MOST_PROCESSES = 2
 """PID 1 and the probe itself."""
 

@@ -15,6 +15,10 @@ from trio_egress.kernel.identity import Identities
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_proxy", "wss_proxy", "no_proxy")
 PROXY_ADDRESS = "TRIO_EGRESS_PROXY"
 RUN_ID = "TRIO_EGRESS_RUN"
+CONTAINERS = ("DOCKER_HOST", "CONTAINER_HOST")
+NO_CONTAINERS = "unix:///run/trio-egress/docker-does-not-work-in-here-what-it-starts-would-leave-the-sandbox"
+"""A client of docker or podman names the place where it looked, and so says why, at once. There is nothing there."""
+
 HOMELESS = "/tmp"  # noqa: S108  a directory of the run's own
 
 CLOSED = (
@@ -63,6 +67,7 @@ def agent_environment(
     result = {k: v for k, v in environment.items() if _passes(k, passed)}
     result[PROXY_ADDRESS] = proxy
     result[RUN_ID] = run_id
+    result |= dict.fromkeys(CONTAINERS, NO_CONTAINERS)
     if proxy_variables:
         for name in ("http_proxy", "https_proxy"):
             result[name] = result[name.upper()] = proxy

@@ -23,7 +23,7 @@ from trio_egress.kernel import netlink
 from trio_egress.kernel.mounts import View
 from trio_egress.kernel.nflog import DATAGRAM_BYTES
 from trio_egress.kernel.plan import Plan
-from trio_egress.kernel.posture import find_wrong
+from trio_egress.kernel.posture import UNSUPPORTED_PATHS, find_wrong
 from trio_egress.runtime.agent import ask
 from trio_egress.runtime.sandbox import Sandbox
 
@@ -140,7 +140,7 @@ def _empty(log: socket.socket) -> None:
 
 
 def render_posture(plan: Plan, answers: Answers, bare: Sequence[str]) -> bytes:
-    """posture.json: what this machine is, and what the probes inside answered.
+    """posture.json: what this machine is, and what the probes inside answered, and what they can't.
 
     `bare`: the directories of the host that the agent sees without an overlay, so with whatever listens there.
     """
@@ -154,6 +154,7 @@ def render_posture(plan: Plan, answers: Answers, bare: Sequence[str]) -> bytes:
         "landlock_abi": plan.landlock.abi,
         "bare": list(bare),
         "probes": dict(answers),
+        "unsupported_paths": list(UNSUPPORTED_PATHS),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 

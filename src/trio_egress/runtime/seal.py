@@ -21,21 +21,13 @@ from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME, PacketFac
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
 from trio_egress.kernel.attacks import DENIED
-from trio_egress.kernel.posture import REFUSED_CALLS, UNSUPPORTED
+from trio_egress.kernel.posture import REFUSED_CALLS, UNSUPPORTED, UNSUPPORTED_PATHS
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.part import YAML_ENDINGS
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.spec import End, RunResult, RunSpec
-
-UNSUPPORTED_PATHS = (
-    "other steps of the same job, which run outside the sandbox",
-    "what the agent writes to standard output and error, and to files that others read later",
-    "programs outside that the agent talks to through inherited descriptors 0, 1 and 2",
-    "the content of TLS tunnels, which are opaque",
-)
-
 
 _WHY_UNTOLD = {
     "EBUSY": "what started trio-egress has a seccomp listener of its own, and there can be only one",
