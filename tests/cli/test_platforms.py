@@ -65,7 +65,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize("platform", MODULES)
-@pytest.mark.parametrize("command", [["run", "--", "true"], ["demo"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["run", "--", "true"], ["learn", "--", "true"], ["demo"]], ids=" ".join)
 def test_no_command_runs_without_a_sandbox(platform: str, command: list[str]) -> None:
     ran = run_on(platform, *command)
     assert (ran.returncode, ran.stdout) == (125, "")
@@ -101,4 +101,4 @@ def test_the_reason_names_the_system_and_what_it_lacks(platform: str, word: str)
 
 def test_linux_has_it_all() -> None:
     assert explain_absence("linux") == ""
-    assert SANDBOXED == ("run", "demo")
+    assert SANDBOXED == ("run", "learn", "demo")

@@ -70,7 +70,8 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return USAGE
-    if options.command in SANDBOXED and (reason := explain_absence(sys.platform)):
+    sandboxed = options.command in SANDBOXED and not getattr(options, "packets", None)
+    if sandboxed and (reason := explain_absence(sys.platform)):
         print(f"trio-egress {options.command}: {reason}", file=sys.stderr)
         return REFUSED
     given: list[object] = [options]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-SANDBOXED = ("run", "demo")
-"""The commands that need a sandbox; all others work everywhere."""
+SANDBOXED = ("run", "learn", "demo")
+"""The commands that need a sandbox (`learn` unless it learns from packets); all others work everywhere."""
 
 _LACKS = {
     "darwin": "macOS has no namespaces, and its own sandbox can't tell where a name leads",
