@@ -151,6 +151,14 @@ def test_fmt_lays_out_in_place_and_check_changes_nothing(place: Path) -> None:
     assert sorted(path.name for path in place.iterdir()) == ["trio-egress.toml"]
 
 
+def test_fmt_tells_programs_what_came_of_each_file(place: Path) -> None:
+    (place / "untidy.toml").write_text(POLICY.replace(" = ", "="))
+    ran = run(place, "fmt", "--json", "trio-egress.toml", "untidy.toml")
+    states = [(answer["file"], answer["state"]) for answer in json.loads(ran.stdout)]
+    assert states == [("trio-egress.toml", "unchanged"), ("untidy.toml", "laid_out")]
+    assert run(place, "fmt", "--json", "nowhere.toml").returncode == 2
+
+
 def test_fmt_leaves_what_is_no_policy(place: Path) -> None:
     policy = place / "trio-egress.toml"
     policy.write_text("surprise=1\n")

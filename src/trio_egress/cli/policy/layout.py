@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,32 +15,41 @@ from trio_egress.runtime.policy_file import find_policy, read_policy
 
 def main(options: argparse.Namespace) -> int:
     """0 laid out; 1 with --check, it is not, or it is no policy; 2 a file could not be read or written."""
-    return max([_lay_out(given, check=options.check) for given in options.files or [None]])
+    answers = [_lay_out(given, check=options.check) for given in options.files or [None]]
+    if options.json:
+        print(json.dumps([{"file": file, "state": state} for file, state in answers], indent=2))
+    return max([_CODES[state] for _, state in answers])
 
 
-def _lay_out(given: str | None, *, check: bool) -> int:
+_CODES = {"unchanged": 0, "laid_out": 0, "to_lay_out": 1, "no_policy": 1, "error": 2}
+
+
+def _lay_out(given: str | None, *, check: bool) -> tuple[str, str]:
+    """The file, and what came of it: a key of _CODES. What a person should know is told on standard error."""
     from trio_egress.policy.format import format_policy
 
+    file = given or ""
     try:
         path = find_policy(given, os.environ)
+        file = str(path)
         if path.name.lower().endswith(YAML_ENDINGS):
             raise UsageError(f"{path}: only TOML is laid out")
         text, _ = read_policy(path)
-        laid_out = format_policy(text, str(path))
+        laid_out = format_policy(text, file)
         if laid_out == text:
-            return 0
+            return file, "unchanged"
         if check:
             print(f"{path}: not laid out; `trio-egress policy fmt {path}` does it", file=sys.stderr)
-            return 1
+            return file, "to_lay_out"
         _replace(path, laid_out)
     except PolicyError as error:
         print(error, file=sys.stderr)
-        return 1
+        return file, "no_policy"
     except UsageError as error:
         print(f"trio-egress policy fmt: {error}", file=sys.stderr)
-        return 2
-    print(f"{path}: laid out")
-    return 0
+        return file, "error"
+    print(f"{path}: laid out", file=sys.stderr)
+    return file, "laid_out"
 
 
 def _replace(path: Path, text: str) -> None:

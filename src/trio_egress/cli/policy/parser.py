@@ -111,6 +111,7 @@ def _add_writers(actions: Any) -> None:
     fmt = _add_action(actions, "fmt", "lay policies out in the usual way, keeping comments and meaning")
     fmt.add_argument("files", nargs="*", metavar="FILE")
     fmt.add_argument("--check", action="store_true", help="change nothing; exit with 1 where something would")
+    fmt.add_argument("--json", action="store_true", help="print what came of each file as JSON")
 
     convert = _add_action(
         actions, "import", "convert another tool's policy, and say what could not be said exactly"
