@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 
-from trio_egress.model import Attempt, Protocol, Transport
+from trio_egress.model import Attempt, Need, Protocol, Transport
 from trio_egress.policy.engine import decide
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.load import load_policy
+from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.rule import Policy
 
-ROUNDS = 20
-CALLS = 5_000
+ROUNDS = 500
+CALLS = 200
 SHAPES = (
     'destination = "h{}.example.com"',
     'destination = "*.w{}.example.com"',
@@ -32,17 +33,48 @@ ATTEMPTS = {
 }
 
 
+RULE = """
+[[egress]]
+destination = "all.example.com"
+methods = ["GET"]
+paths = ["/v1/**", "/v2/*/x"]
+query = ["page", "per_page"]
+headers = { forbidden = ["x-api-key"] }
+times = ["Mon-Sun 00:00-24:00 UTC"]
+limits = { requests = "1000000/second", connections = 1000 }
+[[egress]]
+destination = "*.example.com"
+deny = true
+paths = ["/admin/**"]
+protocol = "http"
+"""
+"""One that says all that can be judged of plain HTTP, and one that denies some of it."""
+
+REQUEST = Attempt(
+    Transport.TRANSPARENT,
+    Protocol.HTTP,
+    parse_host("all.example.com"),
+    80,
+    "GET",
+    "/v1/repos/some/name",
+    query=frozenset({"page"}),
+    headers=frozenset({"host", "accept", "user-agent", "accept-encoding", "connection"}),
+    body_bytes=0,
+    calls=(),
+)
+
+
 def render_policy(rules: int) -> str:
     tables = [f"[[egress]]\n{SHAPES[place % len(SHAPES)].format(place)}\n" for place in range(rules)]
     return 'version = "1.0"\ndefault_deny = true\n' + "".join(tables)
 
 
-def measure_microseconds(policy: Policy, attempt: Attempt) -> float:
+def measure_microseconds(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> float:
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
         for _ in range(CALLS):
-            decide(policy, attempt)
+            decide(policy, attempt, moment)
         best = min(best, time.perf_counter() - start)
     return best / CALLS * 1e6
 
@@ -56,6 +88,9 @@ def main() -> None:
         for label, (protocol, host, port, method) in ATTEMPTS.items():
             attempt = Attempt(Transport.TRANSPARENT, protocol, parse_host(host), port, method)
             print(f"  {label:20} {measure_microseconds(policy, attempt):6.2f} µs")
+        policy = load_policy(text + RULE, "bench.toml")
+        moment = Moment(now_us=0, able=frozenset(Need))
+        print(f"  {'every key of a rule':20} {measure_microseconds(policy, REQUEST, moment):6.2f} µs")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ _WHY = {
 }
 
 
+def name_needs(needs: frozenset[Need]) -> str:
+    """What the boundary would have to be able to do, in words."""
+    *words, last = sorted(_WHY[need] for need in needs)
+    return f"{', '.join(words)} and {last}" if words else last
+
+
 def explain_obstacle(obstacle: Obstacle, rule: Rule, attempt: Attempt, moment: Moment = NO_MOMENT) -> str:
     """One line; it begins with the rule."""
     return f"{rule.ref} {_SENTENCES[obstacle](rule, attempt, moment)}"
@@ -51,7 +57,7 @@ def explain_denial(denial: Denial, rule: Rule, attempt: Attempt) -> str:
     if denial is Denial.YES:
         return f"{rule.ref} denies it{_explain_strange_path(rule, attempt)}{because}"
     keys = [key for key in (*OF_REQUESTS, "protocol") if getattr(rule.terms, key) is not None]
-    need = " and ".join(sorted(_WHY[need] for need in NEEDED[denial]))
+    need = name_needs(NEEDED[denial])
     return (
         f"{rule.ref} denies some of what could be in this ({_quote(keys)}), and to tell needs {need}, which there is "
         f"not: a human can make the rule deny all of the host, or remove it{because}"
@@ -88,9 +94,8 @@ def _explain_interception(rule: Rule, _attempt: Attempt, _moment: Moment) -> str
 
 
 def _explain_blind(rule: Rule, attempt: Attempt, moment: Moment) -> str:
-    missing = sorted(_WHY[need] for need in find_needs(rule, attempt) - moment.able)
+    needed = name_needs(find_needs(rule, attempt) - moment.able)
     keys = [key for key in (*_CALLS, "limits", "scan", "websocket") if getattr(rule.terms, key)]
-    needed = " and ".join(missing)
     return (
         f"needs {needed}, and there is none: a human can remove {_quote(keys or ['protocol'])} from the rule"
     )

@@ -10,6 +10,8 @@ import sys
 from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.shortfalls import find_shortfalls
+from trio_egress.proxy.ledger import ABLE
 from trio_egress.runtime.policy_file import find_policy, read_policy
 
 
@@ -35,6 +37,8 @@ def main(options: argparse.Namespace) -> int:
             for problem in (*problems, *warnings):
                 print(problem, file=sys.stderr)
             if policy is not None:
+                for shortfall in find_shortfalls(policy, ABLE):
+                    print(f"{path}: note: {shortfall.rule} {shortfall.message}", file=sys.stderr)
                 print(_describe(str(path), policy))
     if options.json:
         print(json.dumps(answers, indent=2))
@@ -59,6 +63,10 @@ def _render_json(
         "policy_hash": None if policy is None else policy_hash(policy),
         "errors": [_render_problem(problem) for problem in problems],
         "warnings": [_render_problem(warning) for warning in warnings],
+        "shortfalls": [
+            {"rule": shortfall.rule.index, "message": shortfall.message}
+            for shortfall in (find_shortfalls(policy, ABLE) if policy is not None else ())
+        ],
     }
 
 
