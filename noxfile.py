@@ -20,6 +20,7 @@ if "PYENV_ROOT" in os.environ:  # pyenv's shims start only the versions that are
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 FUZZ_SECONDS = 60
+MUTANTS = ("--sample", "400", "--at-least", "90")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -58,3 +59,20 @@ def fuzz(session: nox.Session) -> None:
     seconds = session.posargs[0] if session.posargs else str(FUZZ_SECONDS)
     for target in sorted(Path("fuzz").glob("fuzz_*.py")):
         session.run("python", str(target), seconds)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Changes one thing at a time in policy/, by sample; arguments after -- go to fuzz/mutants.py."""
+    install(session, "test")
+    session.run("python", "fuzz/mutants.py", *(session.posargs or MUTANTS))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Every branch of policy/ is run by the tests of policy/."""
+    install(session, "test")
+    session.run(
+        "coverage", "run", "--branch", "--source=trio_egress.policy", "-m", "pytest", "-q", "tests/policy"
+    )
+    session.run("coverage", "report", "--show-missing", "--skip-covered", "--fail-under=100")

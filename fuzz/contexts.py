@@ -1,0 +1,53 @@
+"""Runs tests with coverage and writes, as JSON, which test runs which line: `contexts.py TESTS ANSWER FILE…`.
+
+For `mutants.py`. A line that runs when its module is loaded is one for every test of the module's own test file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import coverage
+import pytest
+
+
+class Switch:
+    """Tells coverage which test runs."""
+
+    def __init__(self, measured: coverage.Coverage) -> None:
+        self.measured = measured
+        self.nodeids: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.nodeids.append(item.nodeid)
+        self.measured.switch_context(item.nodeid)
+        result = yield
+        self.measured.switch_context("")
+        return result
+
+
+def main(tests: str, answer: str, *files: str) -> int:
+    measured = coverage.Coverage(data_file=None, include=list(files), config_file=False)
+    switch = Switch(measured)
+    measured.start()
+    status = pytest.main(["-q", "-p", "no:cacheprovider", tests], plugins=[switch])
+    measured.stop()
+    data = measured.get_data()
+    found = {}
+    for file in files:
+        own = [nodeid for nodeid in switch.nodeids if f"/test_{Path(file).stem}.py::" in nodeid]
+        lines = data.contexts_by_lineno(file)
+        found[file] = {
+            line: sorted({*(own if "" in names else ()), *(name for name in names if name)})
+            for line, names in lines.items()
+        }
+    Path(answer).write_text(json.dumps(found))
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
