@@ -491,3 +491,68 @@ def test_ctrl_c_ends_a_whole_pipeline(place: Place, terminal: Terminal) -> None:
         terminal.type("echo codes ${PIPESTATUS[*]}\n")
         terminal.expect("codes 130 130\r\n")
     assert not find_processes("603.0625")
+
+
+def test_ctrl_z_stops_a_whole_pipeline_and_fg_continues_it(place: Place, terminal: Terminal) -> None:
+    with outer_shell(place, terminal):
+        script = (
+            "trap 'echo going on >&2' CONT; echo ready >&2; until [ -e go ]; do sleep 0.02; done; echo gone"
+        )
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
+        terminal.type(f"{shlex.join(command)} | cat\n")
+        terminal.expect("ready\r\n")
+        for _ in range(2):
+            terminal.type(CTRL_Z)
+            terminal.expect("Stopped")
+            terminal.expect("outside> ")
+            terminal.type("fg\n")
+            terminal.expect("going on\r\n")
+        (place.work / "go").touch()
+        terminal.expect("gone\r\n")
+        terminal.expect("outside> ")
+    assert verify(place.path / "evidence-0", place.key.public_hex) == 0
+
+
+def test_a_supervisor_stopped_and_continued_from_outside_has_the_terminal_again(
+    place: Place, terminal: Terminal
+) -> None:
+    with outer_shell(place, terminal):
+        command = [
+            *place.program("run", 0),
+            "--quiet",
+            "--",
+            "bash",
+            "-c",
+            "echo ready; read line; echo got $line",
+        ]
+        terminal.type(f"{shlex.join(command)}\n")
+        terminal.expect("ready\r\n")
+        wait_until(lambda: terminal.is_raw, "raw")
+        os.kill(find_supervisor(place), signal.SIGSTOP)
+        terminal.expect("Stopped")
+        terminal.expect("outside> ")
+        terminal.type("fg\n")
+        wait_until(lambda: terminal.is_raw, "raw again")
+        terminal.type("words\n")
+        terminal.expect("words\r\ngot words\r\n")
+        terminal.expect("outside> ")
+
+
+# what an agent could want of it
+
+SPOIL = "stty -echo -icanon -isig min 0; echo spoilt"
+
+
+def test_what_the_agent_sets_is_its_own(place: Place, terminal: Terminal) -> None:
+    before = terminal.settings
+    started = terminal.start(place, "sh", "-c", f"{SPOIL}; kill -9 $$")
+    terminal.expect("spoilt")
+    assert started.wait().code == 137
+    assert terminal.settings == before
+
+
+def test_the_same_without_a_run_spoils_the_terminal(terminal: Terminal) -> None:
+    before = terminal.settings
+    with subprocess.Popen(["sh", "-c", f"{SPOIL}; kill -9 $$"], **terminal.streams):
+        terminal.expect("spoilt")
+    assert terminal.settings != before

@@ -272,10 +272,11 @@ class Terminal:
         await self.finish()
         if self.serial != serial:
             return  # it has been stopped meanwhile, for the same reason
+        taken = self._as_it_was is not None
         self.give_back()
         if _is_controlled():
             _stop_job(number, others=others)
-            await self._go_on(say, front=self.is_in_front())
+            await self._go_on(say, front=self.is_in_front() and (taken or self.alone))
         else:
             # Nobody could continue this job. An agent that wants to read waits: behind, it would be stopped for ever.
             await self._go_on(say, front=True)
