@@ -61,7 +61,14 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
 
 LAUNCHER = [
     *("kernel/launcher.py", "kernel/init.py", "kernel/syscalls.py", "kernel/view.py", "kernel/landlock.py"),
-    *("kernel/guard.py", "kernel/rights.py", "kernel/calls.py", "kernel/notify.py", "kernel/terminal.py"),
+    *(
+        "kernel/guard.py",
+        "kernel/idmap.py",
+        "kernel/rights.py",
+        "kernel/calls.py",
+        "kernel/notify.py",
+        "kernel/terminal.py",
+    ),
     *("kernel/limits.py", "kernel/watch.py", "kernel/selftest.py"),
 ]
 """The programs that build the sandbox: `python -I -S`, so the standard library and each other, nothing else."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel.mounts import RESOLVER_FILE, View, find_sockets
+from trio_egress.kernel.mounts import RESOLVER_FILE, View
 from trio_egress.kernel.mounts import plan_mounts as plan_view
 from trio_egress.kernel.steps import Mount
 
@@ -111,13 +111,3 @@ def test_a_socket_in_the_working_directory_is_covered_below_tmp_too(tmp_path: Pa
     steps = plan_mounts([], directory=below, sockets=(f"{below}/x.sock", "/tmp/y.sock"))
     assert [s.source for s in find(steps, Path(f"{below}/x.sock"))] == ["/dev/null"]
     assert not find(steps, Path("/tmp/y.sock"))
-
-
-def test_sockets_are_read_from_the_kernels_table() -> None:
-    table = (
-        "Num       RefCount Protocol Flags    Type St Inode Path\n"
-        "0000000000000000: 00000002 00000000 00010000 0001 01 123 /run/dbus/system bus socket\n"
-        "0000000000000000: 00000003 00000000 00000000 0001 03 124 @abstract\n"
-        "0000000000000000: 00000003 00000000 00000000 0001 03 125\n"
-    )
-    assert find_sockets(table) == ("/run/dbus/system bus socket",)

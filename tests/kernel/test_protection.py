@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel import protection
+from trio_egress.kernel import guard, protection
 from trio_egress.kernel.protection import find_points, plan_guard
 
 
@@ -18,8 +19,8 @@ def make(root: Path, *names: str) -> None:
 
 
 def points(root: Path, *patterns: str) -> list[tuple[str, str]]:
-    found = find_points(plan_guard(patterns, [str(root)]))
-    return [(path.removeprefix(f"{root}/"), "read-only" if only else "way") for path, only in found]
+    found = find_points(plan_guard(patterns, [str(root)]), [str(root)])
+    return [(path.removeprefix(f"{root}/"), "read-only" if only else "way") for path, only in found.mounts]
 
 
 def test_what_is_there_is_read_only_and_what_is_not_is_no_mount_point(tmp_path: Path) -> None:
@@ -82,3 +83,37 @@ def test_too_many_are_refused_with_the_name_of_the_key(
         SandboxError, match=r"^\[files\] protect: 4 files and directories match, and 3 can be"
     ):
         points(tmp_path, "*")
+
+
+def test_a_socket_that_is_somebodys_is_found_however_deep_and_by_whatever_name(tmp_path: Path) -> None:
+    make(tmp_path, "a/b/c")
+    with socket.socket(socket.AF_UNIX) as live, socket.socket(socket.AF_UNIX) as ended:
+        live.bind(str(tmp_path / "bound"))
+        (tmp_path / "bound").rename(tmp_path / "a/b/live")
+        ended.bind(str(tmp_path / "a/dead"))
+        ended.close()
+        assert find_points((), [str(tmp_path)]).sockets == (str(tmp_path / "a/b/live"),)
+
+
+def test_what_runs_as_its_owner_is_protected_where_that_is_lent(tmp_path: Path) -> None:
+    make(tmp_path, "in/a/user", "in/a/group", "in/a/plain", "out/user")
+    for name, mode in (("in/a/user", 0o4755), ("in/a/group", 0o2755), ("out/user", 0o4755)):
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "in/a").chmod(0o2755)
+    roots = [str(tmp_path)]
+    expected = tuple((str(tmp_path / name), True) for name in ("in/a/group", "in/a/user"))
+    assert find_points((), roots, str(tmp_path / "in")).mounts == expected
+    assert find_points((), roots).mounts == ()
+
+
+def test_what_is_too_large_to_look_through_is_not_lent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a", "b", "c")
+    find_points((), [str(tmp_path)], str(tmp_path))
+    monkeypatch.setattr(
+        protection, "Search", lambda patterns, notice: guard.Search(patterns, 2, notice=notice)
+    )
+    find_points((), [str(tmp_path)])
+    with pytest.raises(SandboxError, match="too large to be lent"):
+        find_points((), [str(tmp_path)], str(tmp_path))

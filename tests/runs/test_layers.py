@@ -99,6 +99,19 @@ def test_the_whole_host_is_layered_here(place: Place) -> None:
     assert json.loads((ended.evidence / "posture.json").read_text())["bare"] == []
 
 
+def test_what_only_its_owner_can_reach_needs_no_hiding(place: Place) -> None:
+    """Of root's run the layers show no more than the agent may see, and nobody gets in there to hide anything."""
+    private = place.path / "private"
+    private.mkdir(0o700)
+    place.key_file = place.key_file.rename(private / "key")
+    evidence = private / "evidence"
+    options = ["--key", str(place.key_file), "--evidence", str(evidence)]
+    ended = place.run(write_policy(), "sh", "-c", f"cat {place.key_file}; ls {private}/*", options=options)
+    assert ended.code != 125, ended.err
+    assert "private-v1" not in ended.text
+    assert (evidence / "evidence.jsonl").exists()
+
+
 def test_home_of_any_name_keeps_changes_in_memory(place: Place) -> None:
     home = place.path / "a,b:c\\d e"
     home.mkdir()

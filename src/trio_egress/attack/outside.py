@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 
 from trio_egress.kernel.identity import Identities
-from trio_egress.kernel.mounts import find_sockets
+from trio_egress.kernel.listeners import find_sockets
 
 AS_IT_WAS = "as it was\n"
 PROTECTED = (".git/config", ".git/hooks/pre-commit", ".github/workflows/ci.yml", ".vscode/settings.json")

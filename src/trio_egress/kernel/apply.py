@@ -102,6 +102,8 @@ def _read_step(raw: bytes, step: str) -> Mapping[str, object]:
     if not raw:
         raise SandboxError(f"the launcher ended before it was {step}")
     message: dict[str, object] = json.loads(raw)
+    if "refused" in message:
+        raise SandboxError(str(message["refused"]))
     if message["step"] == "failed":
         raise SandboxError(_explain(str(message["message"])))
     if message["step"] != step:

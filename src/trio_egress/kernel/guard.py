@@ -16,7 +16,7 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 ENTRIES_MAX = 200_000
@@ -85,11 +85,21 @@ class Match:
 
 
 class Search:
-    """One look at one root; `cut` tells afterwards that it had too many entries, or some that can't be read."""
+    """One look at one root; `cut` tells afterwards that it had too many entries, or some that can't be read.
 
-    def __init__(self, patterns: Iterable[str], most: int = ENTRIES_MAX) -> None:
+    Of every entry that is looked at, `notice` is told.
+    """
+
+    def __init__(
+        self,
+        patterns: Iterable[str],
+        most: int = ENTRIES_MAX,
+        *,
+        notice: Callable[[os.DirEntry[str]], None] | None = None,
+    ) -> None:
         self.start = State([compile_patterns(patterns)])
         self.left = most
+        self.notice = notice
         self.cut = False
 
     def find(self, root: str) -> Iterator[Match]:
@@ -120,6 +130,9 @@ class Search:
         if self.left < 0:
             self.left, self.cut = 0, True
             found.pop()
+        if self.notice is not None:
+            for entry in found:
+                self.notice(entry)
         return found
 
 

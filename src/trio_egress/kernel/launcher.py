@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 if __name__ == "__main__":  # run by path, with neither site nor the working directory on sys.path
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from trio_egress.kernel import guard, init, limits, notify, syscalls, view
+from trio_egress.kernel import guard, idmap, init, limits, notify, syscalls, view
 
 BOUNDARY = (
     syscalls.CLONE_NEWUSER
@@ -119,6 +119,9 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
         keep_half_closed()
         stage = "starting PID 1"
         become_init(plan, control)
+    except idmap.Unlendable as error:
+        control.tell("failed", message="", refused=str(error))
+        os._exit(1)
     except Exception as error:
         control.tell("failed", message=f"{stage}: {error}")
         os._exit(1)

@@ -21,6 +21,7 @@ import attrs
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.engines import cover_engines
 from trio_egress.kernel.layers import Host, plan_layers
+from trio_egress.kernel.lending import check_way
 from trio_egress.kernel.mountinfo import HostMount, find_aliases
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
 from trio_egress.kernel.steps import STAGE, Mount
@@ -52,7 +53,8 @@ class View:
 
     Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py; `account`
     is the agent's in the words of /etc/passwd, where no file of the host has one. `host`: its mounts. `root`: it is
-    root who mounts. `owner`, `group`: the agent's ids. `path`: its PATH.
+    root who mounts. `owner`, `group`: the agent's ids. `path`: its PATH. `lent`: the working directory, where its user
+    couldn't write without.
     """
 
     directory: str
@@ -67,15 +69,21 @@ class View:
     sockets: tuple[str, ...] = ()
     account: str = ""
     path: str = ""
+    lent: str = ""
 
 
 def plan_mounts(view: View) -> tuple[Mount, ...]:
     """The mounts of a run, in order. Raises SandboxError for what cannot be shown or hidden as asked."""
-    writable = _writable(view)
+    outermost = _writable(view)
+    writable = outermost if view.lent in ("", *outermost) else [*outermost, view.lent]
+    for path in writable if view.root else ():
+        if not _is_below(path, PRIVATE):  # there the way is made anew
+            check_way(path, view.owner, view.group)
     home = _find_home(view)
+    points = find_points(find_guard(view), outermost, view.lent)
     return (
         Mount("tmpfs", "/run"),
-        *(Mount("keep", f"{STAGE}/{number}", path) for number, path in enumerate(writable)),
+        *(_keep(path, f"{STAGE}/{number}", view) for number, path in enumerate(writable)),
         *([Mount("keep", f"{STAGE}/home/lower", home)] if home else ()),
         *plan_layers(_host(view, writable, home)),
         Mount("freeze", "/"),
@@ -83,11 +91,12 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         Mount("writable", "/proc"),  # the agent's own is mounted over it, and may not be freer than this one
         *_private(),
         *_devices(),
-        *_home(home, view),
+        *([Mount("overlay", home, f"{STAGE}/home", owner=view.owner)] if home else ()),
         *_restore(writable),
-        *_protect(view),
+        *(Mount("bind", path, path, read_only=read_only) for path, read_only in points.mounts),
         *cover_engines(view.path, writable),
-        *_hide(view),
+        *_hide_secrets(home, view, writable),
+        *_hide(view, points.sockets),
         *_socket_directories(),
         *_account(view),
         *_resolver(),
@@ -97,16 +106,6 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
 def find_guard(view: View) -> Guard:
     """What is protected in each directory that stays as it is on the host."""
     return plan_guard(view.protect, _writable(view))
-
-
-def find_sockets(raw_table: str) -> tuple[str, ...]:
-    """The paths in /proc/net/unix: sockets that a network namespace does not hold."""
-    found = set()
-    for line in raw_table.splitlines()[1:]:
-        fields = line.split(maxsplit=7)
-        if len(fields) == 8 and fields[7].startswith("/"):
-            found.add(fields[7])
-    return tuple(sorted(found))
 
 
 def _writable(view: View) -> list[str]:
@@ -158,15 +157,9 @@ def _find_home(view: View) -> str:
     return home if os.path.isdir(home) and home != "/" and not _is_below(home, ("/run", *PRIVATE)) else ""
 
 
-def _home(home: str, view: View) -> Iterator[Mount]:
-    if not home:
-        return
-    yield Mount("overlay", home, f"{STAGE}/home", owner=view.owner)
-    for name in SECRETS:
-        path = f"{home}/{name}"
-        if os.path.lexists(path):
-            yield _cover(path, optional=True)
-            yield from _cover_aliases(os.path.realpath(path), view)
+def _keep(path: str, target: str, view: View) -> Mount:
+    kind = "lend" if path == view.lent else "keep"
+    return Mount(kind, target, path, owner=view.owner, group=view.group)
 
 
 def _restore(writable: Sequence[str]) -> Iterator[Mount]:
@@ -176,22 +169,25 @@ def _restore(writable: Sequence[str]) -> Iterator[Mount]:
             yield Mount("writable", path)
 
 
-def _protect(view: View) -> Iterator[Mount]:
-    for path, read_only in find_points(find_guard(view)):
-        yield Mount("bind", path, path, read_only=read_only)
+def _hide_secrets(home: str, view: View, writable: Sequence[str]) -> Iterator[Mount]:
+    """Whether HOME is an overlay or, as the working directory, what it is on the host."""
+    for name in SECRETS if home else ():
+        path = f"{home}/{name}"
+        if os.path.lexists(path) and not any(_is_below(place, (path,)) for place in writable):
+            yield _cover(path)
+            yield from _cover_aliases(os.path.realpath(path), view)
 
 
-def _hide(view: View) -> Iterator[Mount]:
+def _hide(view: View, sockets: Sequence[str]) -> Iterator[Mount]:
     covered: list[str] = ["/run/"]
     for path in sorted({os.path.realpath(path) for path in view.hide}):
         if path.startswith(tuple(covered)):
             continue
         covered.append(f"{path}/")
-        # In a /tmp or HOME of the run's own there may be nothing left to hide.
-        yield _cover(path, optional=_is_below(path, PRIVATE))
+        yield _cover(path)
         yield from _cover_aliases(path, view)
     shown = _writable(view)  # perhaps below a /tmp that is otherwise the run's own
-    for path in view.sockets:
+    for path in dict.fromkeys((*view.sockets, *sockets)):
         gone = _is_below(path, ("/run", "/var/run", *PRIVATE)) and not _is_below(path, shown)
         if not gone and not path.startswith(tuple(covered)):
             yield Mount("bind", path, "/dev/null", read_only=True, optional=True)
@@ -201,17 +197,19 @@ def _cover_aliases(path: str, view: View) -> Iterator[Mount]:
     """The same file by another mount of its file system; where the agent can't go, there is nothing to cover."""
     for alias in find_aliases(path, view.host):
         if os.path.exists(alias):
-            yield _cover(alias, optional=True)
+            yield _cover(alias)
 
 
-def _cover(path: str, *, optional: bool) -> Mount:
+def _cover(path: str) -> Mount:
+    """Optional: in a /tmp of the run's own there may be nothing left to hide, and where the agent can't go, a layer
+    that shows no more than the agent may see lets nobody in."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
         raise SandboxError(f"cannot hide {path} from the agent: {error.strerror}") from None
     if stat.S_ISDIR(mode):
-        return Mount("tmpfs", path, mode="0555", read_only=True, optional=optional)
-    return Mount("bind", path, "/dev/null", read_only=True, optional=optional)
+        return Mount("tmpfs", path, mode="0555", read_only=True, optional=True)
+    return Mount("bind", path, "/dev/null", read_only=True, optional=True)
 
 
 def _socket_directories() -> Iterator[Mount]:

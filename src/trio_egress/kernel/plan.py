@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -52,6 +53,7 @@ class Plan:
     landlock: Landlock
     guard: Guard
     must_write: tuple[str, ...] = ()
+    lent: str = ""
     group: Mapping[str, int] = attrs.field(factory=dict)
 
 
@@ -73,17 +75,24 @@ def plan_sandbox(
         identities=identities,
         mounts=limit_mounts(mounts, resources),
         proxy_port=proxy_port,
-        seccomp=build_filters(platform.machine()),
+        seccomp=build_filters(platform.machine(), stat.S_ISUID | (stat.S_ISGID if view.lent else 0)),
         resources=resources,
         landlock=plan_landlock(mounts),
         guard=find_guard(view),
-        must_write=_find_shared(view) if identities.apart and not identities.root else (),
+        must_write=_find_shared(view, identities),
+        lent=view.lent,
     )
 
 
-def _find_shared(view: View) -> tuple[str, ...]:
-    """Where an ordinary user and its agent, who is somebody else, both work: what that user can write itself."""
-    return tuple(path for path in (view.directory, *view.write) if os.access(path, os.W_OK))
+def _find_shared(view: View, identities: Identities) -> tuple[str, ...]:
+    """Where an ordinary user and its agent, who is somebody else, both work: what that user can write itself.
+
+    Of root's run: what is lent to the agent.
+    """
+    if identities.root:
+        return (view.lent,) if view.lent else ()
+    places = (view.directory, *view.write) if identities.apart else ()
+    return tuple(path for path in places if os.access(path, os.W_OK))
 
 
 def plan_landlock(mounts: Iterable[Mount]) -> Landlock:

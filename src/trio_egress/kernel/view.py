@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from trio_egress.kernel import syscalls
+from trio_egress.kernel import idmap, syscalls
 
 Step = dict[str, Any]
 
@@ -88,6 +88,11 @@ def _keep(step: Step) -> None:
         os.makedirs(os.path.dirname(step["target"]), exist_ok=True)
         os.close(os.open(step["target"], os.O_CREAT | os.O_EXCL, 0o600))
     syscalls.mount(step["source"], step["target"], None, syscalls.MS_BIND | syscalls.MS_REC, None)
+
+
+def _lend(step: Step) -> None:
+    os.makedirs(step["target"])
+    idmap.lend(step["source"], step["target"], step["owner"], step["group"])
 
 
 def _layer(step: Step) -> bool:
@@ -171,7 +176,9 @@ def _read_only(step: Step) -> None:
 
 
 def _writable(step: Step) -> None:
-    syscalls.mount_setattr(step["target"], clear_flags=syscalls.MOUNT_ATTR_RDONLY)
+    """A device node that is found there is none to the agent, whoever it belongs to."""
+    harmless = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+    syscalls.mount_setattr(step["target"], harmless, clear_flags=syscalls.MOUNT_ATTR_RDONLY)
 
 
 _APPLY: dict[str, Callable[[Step], bool | None]] = {
@@ -182,6 +189,7 @@ _APPLY: dict[str, Callable[[Step], bool | None]] = {
     "link": _link,
     "bind": _bind,
     "keep": _keep,
+    "lend": _lend,
     "layer": _layer,
     "bare": _bare,
     "overlay": _overlay,

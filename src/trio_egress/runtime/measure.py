@@ -153,6 +153,7 @@ def render_posture(plan: Plan, answers: Answers, bare: Sequence[str]) -> bytes:
         "root": plan.identities.root,
         "landlock_abi": plan.landlock.abi,
         "bare": list(bare),
+        "lent": plan.lent,
         "probes": dict(answers),
         "unsupported_paths": list(UNSUPPORTED_PATHS),
     }

@@ -21,8 +21,10 @@ from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.session import Session
 from trio_egress.kernel.counters import REFUSED_CALLS, Counters, read_books
 from trio_egress.kernel.identity import describe_account
+from trio_egress.kernel.lending import find_lent
+from trio_egress.kernel.listeners import find_sockets
 from trio_egress.kernel.mountinfo import parse_mountinfo
-from trio_egress.kernel.mounts import View, find_sockets
+from trio_egress.kernel.mounts import View
 from trio_egress.kernel.plan import Plan, plan_sandbox
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.packaged import render_includes
@@ -190,13 +192,14 @@ def _plan(spec: RunSpec) -> tuple[View, Plan]:
 
 
 def _view(spec: RunSpec) -> View:
+    agent = spec.identities.agent
     home = spec.environment.get("HOME", "")
     files = find_places(spec.policy.files, str(spec.directory), home)
     return View(
         directory=str(spec.directory),
         home=home,
-        owner=spec.identities.agent.uid,
-        group=spec.identities.agent.gid,
+        owner=agent.uid,
+        group=agent.gid,
         root=spec.identities.root,
         host=parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()),
         write=files.write,
@@ -204,6 +207,7 @@ def _view(spec: RunSpec) -> View:
         protect=(*files.protect, *map(os.path.abspath, find_files(spec.policy_path, spec.policy))),
         account=describe_account(spec.identities, home),
         path=spec.environment.get("PATH", os.defpath),
+        lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
 
