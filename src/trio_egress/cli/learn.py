@@ -57,10 +57,10 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
 
     if options.policy is None:
         options.policy_path = Path(str(files("trio_egress.policy").joinpath("empty.toml")))
-    print(f"trio-egress: {NOT_ENFORCED}", file=sys.stderr)
     output = options.output or OUTPUT_NAME
     # Opened with the caller's rights: by the end of a run that root started, they are given up.
     with _open_output(output) as file:
+        print(f"trio-egress: {NOT_ENFORCED}", file=sys.stderr)
 
         def finish(result: RunResult) -> None:
             learnt = _learn([result.evidence])
