@@ -1,4 +1,4 @@
-"""Bytes are a policy with one compiled form, or a PolicyError whose places are in the text; nothing else is raised."""
+"""Bytes are a policy (TOML, YAML or compiled) or a PolicyError whose places are in the text; nothing else is raised."""
 
 from __future__ import annotations
 
@@ -7,19 +7,35 @@ from driver import fuzz, instrumented
 from trio_egress.errors import PolicyError, Problem
 
 with instrumented():
-    from trio_egress.policy.compiled import policy_hash, render_compiled
+    from trio_egress.policy.compiled import parse_compiled, render_compiled
     from trio_egress.policy.load import load_policy
     from trio_egress.policy.part import PROBLEMS_MAX, decode_policy
 
 
 def check(raw: bytes) -> None:
+    check_as(raw, "f.toml")
+    check_as(raw, "f.yaml")
+    check_compiled(raw)
+
+
+def check_compiled(raw: bytes) -> None:
+    """What is read is rendered as it was."""
     try:
-        policy = load_policy(decode_policy(raw, "f"), "f")
+        policy = parse_compiled(raw)
+    except PolicyError:
+        return
+    assert render_compiled(policy) == raw
+
+
+def check_as(raw: bytes, name: str) -> None:
+    try:
+        policy = load_policy(decode_policy(raw, name), name)
     except PolicyError as error:
         check_problems(error.problems, raw.decode("utf-8", "replace").split("\n"))
         return
-    assert policy_hash(policy) == policy_hash(load_policy(raw.decode(), "g"))
-    assert render_compiled(policy).isascii()
+    compiled = render_compiled(policy)
+    assert compiled == render_compiled(parse_compiled(compiled))
+    assert compiled == render_compiled(load_policy(raw.decode(), name))
     places = [rule.ref.index for rule in policy.rules]
     assert places == sorted(set(places))
 

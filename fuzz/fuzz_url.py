@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from driver import fuzz, instrumented
 from oracles import ORACLES, read_by_node
 
@@ -11,11 +13,15 @@ with instrumented():
     from trio_egress.fuzzing.urls import read_url
     from trio_egress.model import Host
     from trio_egress.policy.hosts import parse_host
+    from trio_egress.policy.spelling import parse_spelling
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def check(raw: bytes) -> None:
     text = raw.decode("utf-8", "replace")
     check_url(text)
+    check_spelling(text)
     check_host(text)
 
 
@@ -28,6 +34,20 @@ def check_url(text: str) -> None:
         for name, read in ORACLES.items():
             theirs = read(url)
             assert theirs is None or theirs == ours, (name, url, ours, theirs)
+
+
+def check_spelling(text: str) -> None:
+    """What `policy explain` reads, and the tests of a policy."""
+    if not text.isascii() or any(c.isspace() or not c.isprintable() for c in text):
+        return
+    for url in (text, f"https://{text}"):
+        try:
+            spelt = parse_spelling(url).attempt
+        except ValueError:
+            continue
+        for name, read in ORACLES.items():
+            theirs = read(url) if SCHEME.match(url) else None
+            assert theirs is None or theirs == spelt.host, ("explain", name, url, spelt.host, theirs)
 
 
 def check_host(text: str) -> None:

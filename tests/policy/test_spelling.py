@@ -78,6 +78,8 @@ def test_the_names_of_parameters_and_gits_service() -> None:
         "GET dns:example.com",
         "http://exa mple.com",
         "http://example.com:0",
+        "http://a.example\\@b.example/",
+        "http://2001:db8::1/",
         "http://",
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from types import MappingProxyType
 
 import attrs
@@ -45,6 +46,8 @@ def parse_spelling(raw: str) -> Spelt:
         return _spell_name(rest.removeprefix("dns:"), method)
     authority, path, query = _split(rest)
     host, port = _parse_authority(authority)
+    if scheme and isinstance(host, IPv6Address) and "[" not in authority:
+        raise ValueError(f"an IPv6 address in a URL has brackets: {scheme}://[{host}]")
     if not scheme:
         scheme = _guess(port, has_path=bool(path or query))
     if scheme not in (*_PORTS, "tcp"):
@@ -69,6 +72,8 @@ def _split(rest: str) -> tuple[str, str, str]:
 
 
 def _parse_authority(raw: str) -> tuple[Host, int | None]:
+    if "\\" in raw:
+        raise ValueError("a backslash ends the host for browsers, and not for curl: write what is meant")
     host, port = split_port(raw.rpartition("@")[2])
     return parse_host(host), port
 

@@ -14,6 +14,12 @@ from trio_egress.policy.foreign.convert import Converted, convert
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.load import load_policy
 
+DENIED = """
+network:
+  allowDomains: [gist.github.example, github.example]
+  blockDomains: [gist.github.example]
+"""
+
 PIPELOCK = """
 version: 1
 mode: strict
@@ -285,3 +291,12 @@ def test_every_tool_is_known() -> None:
     for tool in TOOLS:
         with pytest.raises(PolicyError):
             convert(tool, "{", "theirs") if tool != "squid" else load_policy("{", "theirs")
+
+
+def test_a_rule_that_another_denies_whole_is_left_out_and_told() -> None:
+    converted = convert("awf", DENIED, "f")
+    assert not load_policy(converted.text, "f.toml").warnings
+    assert (
+        "gist.github.example: left out, since another rule denies all that it would allow" in converted.notes
+    )
+    assert 'destination = "github.example"' in converted.text

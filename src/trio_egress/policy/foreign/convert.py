@@ -12,9 +12,12 @@ from typing import Any
 import attrs
 
 from trio_egress.errors import PolicyError, Problem
+from trio_egress.policy.conflicts import find_conflicts
 from trio_egress.policy.foreign import awf, pipelock, sandbox_runtime, squid, workflow
 from trio_egress.policy.foreign.documents import parse_document
 from trio_egress.policy.foreign.draft import Draft, Unreadable
+from trio_egress.policy.part import read_part
+from trio_egress.policy.rule import Source
 from trio_egress.policy.writing import render_policy
 
 _OF_DOCUMENT: Mapping[str, Callable[[Mapping[str, Any]], Draft]] = {
@@ -45,10 +48,20 @@ def convert(tool: str, text: str, file: str) -> Converted:
         draft = _read(tool, text)
     except Unreadable as error:
         raise PolicyError((Problem(file, 1, 1, f"this is no configuration of {tool}: {error}"),)) from None
+    _leave_out_denied(draft)
     notes = draft.all_notes()
     comment = (f"Converted from {file} ({tool}).", *(f"Not said here: {note}" for note in notes))
     files = {"write": draft.write, "hide": draft.hide, "protect": draft.protect}
     return Converted(render_policy(draft.rules, {"files": files}, comment), len(draft.rules), notes)
+
+
+def _leave_out_denied(draft: Draft) -> None:
+    """A rule that another denies whole is no fault for the other tools, and is one here."""
+    terms = read_part(Source("", render_policy(draft.rules, {}), ""), "").document.egress
+    dead = {conflict.place for conflict in find_conflicts(terms) if not conflict.warning}
+    for rule in (rule for place, rule in enumerate(draft.rules) if place in dead):
+        draft.note(f"{rule.destination}: left out, since another rule denies all that it would allow")
+    draft.rules = [rule for place, rule in enumerate(draft.rules) if place not in dead]
 
 
 def _read(tool: str, text: str) -> Draft:
