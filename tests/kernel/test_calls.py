@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from trio_egress.kernel import calls
-from trio_egress.kernel.calls import MACHINES, MODES, REFUSED, Refusal, explain
+from trio_egress.kernel.calls import MACHINES, MODES, OF_A_PROCESS, REFUSED, Refusal, explain
 
 HIGH = 0xDEAD_BEEF << 32
 
@@ -18,7 +18,8 @@ def machine(request: pytest.FixtureRequest) -> calls.Machine:
 
 
 def number_of(machine: calls.Machine, name: str) -> int:
-    number = {**REFUSED, **{n: row[:2] for n, row in MODES.items()}}[name][machine.column]
+    tables: dict[str, tuple[int | None, ...]] = {**REFUSED, **MODES, **OF_A_PROCESS}
+    number = tables[name][machine.column]
     assert number is not None
     return number
 
@@ -60,6 +61,7 @@ def test_socket_is_told_by_family_type_and_protocol(
         ("mount", (1, 2, 3), ""),
         ("fchmod", (3, HIGH | 0o104755), "04755"),
         ("openat", (-100, 1, 0o100, 0o6711), "06711"),
+        ("prlimit64", (HIGH | 1, 7, 0), "PID 1"),
         ("mknodat", (-100, 1, 0o104000, 0), "04000"),
     ],
 )

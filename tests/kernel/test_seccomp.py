@@ -18,7 +18,7 @@ import pytest
 import trio_egress
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import calls, seccomp
-from trio_egress.kernel.calls import MACHINES, MODES, REFUSED
+from trio_egress.kernel.calls import MACHINES, MODES, OF_A_PROCESS, REFUSED
 from trio_egress.kernel.seccomp import (
     ALLOW,
     ERRNO,
@@ -215,6 +215,14 @@ def test_only_the_two_typing_ioctls_are_refused(machine: str) -> None:
         assert verdict == (EPERM if command in (0x5412, 0x541C) else ALLOW)
 
 
+def test_only_pid_1_is_left_as_it_is_by_those_who_may_set_others(machine: str) -> None:
+    facts, program = MACHINES[machine], seccomp.build_filter(machine)
+    for row in OF_A_PROCESS.values():
+        for pid, expected in ((1, EPERM), (1 | HIGH, EPERM), (0, ALLOW), (2, ALLOW), (~0, ALLOW)):
+            assert run_filter(program, facts.audit_arch, row[facts.column], pid, *[~0] * 5) == expected
+        assert judge_twice(machine, row[facts.column], 1) == (EPERM, USER_NOTIF)
+
+
 @pytest.mark.parametrize("flag", NAMESPACE_FLAGS)
 def test_clone_into_a_new_namespace_is_refused(machine: str, flag: str) -> None:
     facts, program = MACHINES[machine], seccomp.build_filter(machine)
@@ -299,6 +307,7 @@ def test_numbers_agree_with_libseccomp(machine: str, libseccomp: ctypes.CDLL) ->
     special = {name: getattr(facts, name) for name in names}
     tables: dict[str, int | None] = {name: row[facts.column] for name, row in REFUSED.items()}
     ours = tables | {name: row[:2][facts.column] for name, row in MODES.items()} | special
+    ours |= {name: row[facts.column] for name, row in OF_A_PROCESS.items()}
     resolve = libseccomp.seccomp_syscall_resolve_name_arch
     theirs = {name: resolve(LIBSECCOMP_ARCH[machine], name.encode()) for name in ours}
     unknown = {name for name, number in theirs.items() if number == -1}

@@ -283,3 +283,27 @@ def test_under_another_listener_calls_are_refused_without_receipts_and_it_says_s
     unsupported = json.loads((ended.evidence / "packet.json").read_text())["posture"]["unsupported_paths"]
     assert any("which leave no receipt on this machine" in path for path in unsupported)
     assert "not recorded: system calls that are refused" in ended.err
+
+
+LIMITS = """
+import resource
+child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+for pid in (child.pid, 1):
+    print(unshare())  # not told yet when PID 1 would be killed
+    try:
+        resource.prlimit(pid, resource.RLIMIT_CPU, (0, 0))
+        print("limited")
+    except PermissionError:
+        print("refused")
+print(child.wait(30))
+"""
+
+
+def test_no_process_time_is_taken_from_who_tells_of_refused_calls(place: Place) -> None:
+    """As an ordinary user PID 1 has the agent's ids, like the child that shows what the call does."""
+    ended = run(place, LIMITS)
+    assert ended.text.split() == ["1", "limited", "1", "refused", str(-signal.SIGKILL)]
+    assert told(ended) == {
+        ("syscall:unshare", "CLONE_NEWUSER", "EPERM"): 2,
+        ("syscall:prlimit64", "PID 1", "EPERM"): 1,
+    }

@@ -124,6 +124,17 @@ MODES: dict[str, tuple[int | None, int | None, int, int | None]] = {
     "mknodat": (259, 33, 2, None),
 }
 
+# name: x86-64, aarch64. Their first argument is a process, and PID 1 of an ordinary user's sandbox has the agent's ids:
+# with a limit of no CPU time the kernel would kill it, and with it go the refused calls that it has not told yet.
+OF_A_PROCESS: dict[str, tuple[int, int]] = {
+    "prlimit64": (302, 261),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+}
+PID_ONE = 1
+
 
 class Machine(NamedTuple):
     """What differs between architectures. `column` is the place in REFUSED."""
@@ -160,12 +171,16 @@ MACHINES = {
 NAMES: Mapping[int, Mapping[int, str]] = {
     column: {
         number: name
-        for name, numbers in [*REFUSED.items(), *((name, row[:2]) for name, row in MODES.items())]
+        for name, numbers in [
+            *REFUSED.items(),
+            *OF_A_PROCESS.items(),
+            *((name, row[:2]) for name, row in MODES.items()),
+        ]
         if (number := numbers[column]) is not None
     }
     for column in (0, 1)
 }
-"""By column: the names of the calls that are refused, whatever their words or for their mode, by number."""
+"""By column: the names of the calls that are refused, for one of their words or whatever these are, by number."""
 
 MANY = "many"
 """The detail of calls whose own details are too many to tell."""
@@ -214,6 +229,8 @@ def explain(machine: Machine, number: int, words: Sequence[int]) -> Refusal:
     name = NAMES[machine.column][number]
     if name in MODES:
         return Refusal(name, f"0{words[MODES[name][2]] & 0o7777:o}", EPERM)
+    if name in OF_A_PROCESS:
+        return Refusal(name, f"PID {first}", EPERM)
     return Refusal(name, _spell_first(name, first, second), EPERM)
 
 
