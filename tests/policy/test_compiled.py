@@ -8,7 +8,7 @@ from random import Random
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError
@@ -216,6 +216,7 @@ def without_place(decision: Decision) -> tuple[object, ...]:
     return decision.allowed, decision.layer, decision.upstream, named, reason
 
 
+@settings(deadline=None)
 @given(_RULES, _PINS, st.lists(_ATTEMPTS, max_size=8), st.randoms(use_true_random=False))
 def test_the_compiled_form_reads_back_as_a_policy_that_decides_alike_whatever_the_order_of_rules(
     rules: list[dict[str, object]], pins: dict[str, str], attempts: list[Attempt], chance: Random

@@ -7,7 +7,7 @@ from itertools import permutations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError
@@ -187,6 +187,7 @@ def render(rules: list[dict[str, object]]) -> str:
     )
 
 
+@settings(deadline=None)
 @given(_RULES, st.randoms(use_true_random=False))
 def test_the_order_of_includes_decides_nothing_and_an_include_only_adds_what_it_says(
     rules: list[dict[str, object]], chance: Random

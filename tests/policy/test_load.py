@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError, Problem
@@ -297,6 +297,7 @@ def read(text: str) -> Policy | tuple[Problem, ...]:
         return error.problems
 
 
+@settings(deadline=None)
 @given(st.lists(_FRAGMENTS, max_size=20).map("".join) | st.text())
 def test_any_text_is_a_policy_or_a_policy_error(text: str) -> None:
     match read(text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError
@@ -76,6 +76,7 @@ def test_what_is_none_is_a_policy_error(raw: bytes, said: str) -> None:
         load_packaged(TEXT.encode(), "policy.toml", raw)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_policy_error_or_a_policy(raw: bytes) -> None:
     with pytest.raises(PolicyError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError, Problem
@@ -56,6 +56,7 @@ def test_a_line_is_shown_up_to_where_it_helps() -> None:
     assert caught.value.problems[0].source_line == ""
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_a_policy_error(text: str) -> None:
     for name in ("a.toml", "a.yaml"):
@@ -65,6 +66,7 @@ def test_any_text_is_read_or_a_policy_error(text: str) -> None:
             assert error.problems  # noqa: PT017
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_text_or_a_policy_error(raw: bytes) -> None:
     try:

@@ -12,7 +12,7 @@ import pytest
 import tomli
 import yaml
 from cattrs import BaseValidationError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from tests.policy.test_reference import blocks
@@ -236,6 +236,7 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
     return {**HEAD, "egress": [{**RULE, inner: {key: value}}]}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(_PLACES), _VALUES)
 def test_what_is_read_fits(place: tuple[type, str], value: Any) -> None:
     policy = policy_with(*place, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tomli
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.policy.positions import Unreadable
@@ -36,6 +36,7 @@ def test_what_is_not_toml_is_told_with_its_place(text: str, place: tuple[int, in
     assert (caught.value.line, caught.value.column, caught.value.message) == (*place, message)
 
 
+@settings(deadline=None)
 @given(st.text("ab=[]{}\"'\n.,# 1\\", max_size=30))
 def test_any_text_is_read_as_tomli_reads_it_or_is_unreadable(text: str) -> None:
     try:

@@ -168,11 +168,8 @@ def _join_files(parts: Sequence[Part], problems: list[Problem]) -> Files:
 
 def _find_item(parts: Sequence[Part], key: str, path: str) -> tuple[Part, int]:
     """Which file says this first, and at which place of its list."""
-    for part in parts:
-        paths = getattr(part.document.files, key)
-        if path in paths:
-            return part, paths.index(path)
-    raise AssertionError(path)
+    said = ((part, getattr(part.document.files, key)) for part in parts)
+    return next((part, paths.index(path)) for part, paths in said if path in paths)
 
 
 def _refuse(part: Part, message: str) -> PolicyError:

@@ -25,9 +25,10 @@ DEPTH_MAX = 16
 
 NOT_INSTALLED = "reading YAML needs a library: pip install 'trio-egress[yaml]'; or write the policy in TOML"
 
-# What PyYAML takes for a line break besides LF and CRLF, what it refuses without saying where, and a byte order mark.
+# What PyYAML takes for a line break besides LF and CRLF, what it refuses without saying where, a byte order mark; and
+# tabs, of which each reader has its own opinion.
 _FORBIDDEN = re.compile(
-    r"\r(?!\n)|[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    r"\r(?!\n)|[^\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _DOCUMENT_END = re.compile(r"^\.\.\.(?=\s|$)", re.ASCII | re.MULTILINE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -59,7 +60,7 @@ def parse_yaml(text: str) -> Reading:
     except ImportError:
         raise Unreadable(1, 1, NOT_INSTALLED) from None
     if bad := _FORBIDDEN.search(text):
-        raise _refuse(text, bad.start(), f"the character U+{ord(bad[0]):04X} is not allowed here")
+        raise _refuse(text, bad.start(), _explain_character(bad[0]))
     if end := _DOCUMENT_END.search(text):
         raise _refuse(
             text, end.start(), "the end of a document (...) is not allowed: a policy is the whole file"
@@ -216,6 +217,12 @@ class _Builder:
         return plain
 
 
+def _explain_character(character: str) -> str:
+    if character == "\t":
+        return 'a tab is not allowed: YAML is indented with spaces, and in a text it is written as "\\t"'
+    return f"the character U+{ord(character):04X} is not allowed here"
+
+
 def _explain_ambiguous(plain: str) -> str:
     if not plain:
         return 'a value is missing here; for an empty text write ""'
@@ -237,8 +244,6 @@ def _explain(error: Any, text: str) -> str:
     problem = str(error.problem)
     if error.context == _IN_ALIAS:
         return f"an alias is not allowed; {_quoted(text, error.context_mark.index)}"
-    if "'\\t'" in problem:
-        return "a tab can't stand here: YAML is indented with spaces"
     if "cannot start any token" in problem:
         return f"{problem}; {_quoted(text, error.problem_mark.index)}"
     return f"{problem} ({error.context})" if error.context else problem
