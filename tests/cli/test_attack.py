@@ -56,6 +56,20 @@ def test_every_attack_is_refused_and_nothing_is_left(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "users",
+    [
+        pytest.param(["--user", "subordinate"], marks=pytest.mark.ordinary),
+        pytest.param(["--proxy-user", "daemon", "--user", "nobody"], marks=pytest.mark.root),
+    ],
+)
+def test_every_attack_of_these_users_is_refused(short: Path, users: list[str]) -> None:
+    ran = attack(*users, TMPDIR=str(short))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{len(ATTACKS)} attacks, {len(ATTACKS)} refused; packet VALID, " in ran.stdout
+    assert list(short.iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """By a run whose directory for temporary files has too long a path for a socket."""
@@ -85,7 +99,9 @@ def weaken(folder: Path, text: str) -> Path:
 
 
 def test_a_boundary_with_a_hole_is_told_and_ends_with_1(tmp_path: Path) -> None:
-    weak = weaken(tmp_path, "from trio_egress.kernel import mounts\nmounts._protect = lambda *_: iter(())\n")
+    code = "from trio_egress.kernel import mounts, protection\n"
+    code += "mounts.find_points = lambda *_: protection.Points((), ())\n"
+    weak = weaken(tmp_path, code)
     ran = attack(weak=weak)
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "HOLE       change git's config and a workflow" in ran.stdout

@@ -140,6 +140,9 @@ def make_work(work: Path, identities: Identities) -> None:
     if identities.root:
         for path in (work, *work.rglob("*")):
             os.chown(path, identities.agent.uid, identities.agent.gid)
+    elif identities.apart:
+        for path in (work, *work.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)
 
 
 def _is_as_it_was(path: Path) -> bool:

@@ -88,7 +88,8 @@ def main(options: argparse.Namespace) -> int:
             made = tempfile.TemporaryDirectory(prefix="trio-egress-attack-", dir=_find_short_directory())
             scratch = Path(stack.enter_context(made))
             scratch.chmod(0o755)
-            outcome = _attack(scratch, find_identities(options.user, os.environ), options.user)
+            identities = find_identities(options.user, os.environ, options.proxy_user)
+            outcome = _attack(scratch, identities, _name_users(options))
     except TrioEgressError as error:
         print(f"trio-egress doctor: {error}", file=sys.stderr)
         return REFUSED
@@ -96,10 +97,16 @@ def main(options: argparse.Namespace) -> int:
     return 0 if outcome.holds else HOLE
 
 
-def _attack(scratch: Path, identities: Identities, user: str | None) -> Outcome:
+def _name_users(options: argparse.Namespace) -> list[str]:
+    """The same users for the run."""
+    named = {"--user": options.user, "--proxy-user": options.proxy_user}
+    return [f"{option}={user}" for option, user in named.items() if user is not None]
+
+
+def _attack(scratch: Path, identities: Identities, users: Sequence[str]) -> Outcome:
     evidence, key = scratch / EVIDENCE, generate(os.urandom(32))
     with open_stage(scratch / "inside", identities, whole=True) as stage:
-        ran = _run_inside(scratch, stage, key, identities, user)
+        ran = _run_inside(scratch, stage, key, identities, users)
         inside = Pass(_read_answers(ran.stdout), stage.find())
     posture = _read_posture(evidence)
     started = judge_start(posture, find_wrong(posture)) if posture else []
@@ -125,7 +132,7 @@ def _find_short_directory() -> str:
 
 
 def _run_inside(
-    scratch: Path, stage: Stage, key: SigningKey, identities: Identities, user: str | None
+    scratch: Path, stage: Stage, key: SigningKey, identities: Identities, users: Sequence[str]
 ) -> subprocess.CompletedProcess[str]:
     policy, secret, evidence = scratch / "attack.toml", scratch / "attack.key", scratch / EVIDENCE
     policy.write_text(POLICY.format(port=stage.allowed_port), "utf-8")
@@ -137,9 +144,8 @@ def _run_inside(
         f"--policy={policy}",
         f"--evidence={evidence}",
         f"--key={secret}",
+        *users,
     ]
-    if user is not None:
-        options.append(f"--user={user}")
     hidden = [str(secret), str(evidence / "evidence.jsonl"), str(evidence)]
     rows = [row.name for row in ATTACKS if not row.at_start and row.name != "receipts"]
     targets = {**stage.describe(hidden), "rows": rows, "allowed": True, "calls": _list_calls()}
