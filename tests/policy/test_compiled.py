@@ -113,6 +113,32 @@ egress = [
     assert hash_of(respelt) == hash_of(POLICY)
 
 
+@pytest.mark.parametrize(
+    ("said", "also"),
+    [
+        ('paths = ["/a b/*", "/ü"]', 'paths = ["/%C3%BC", "/a%20b/*", "/%61%20b/*"]'),
+        ('paths = ["/a%2fb"]', 'paths = ["/%61%2Fb"]'),
+        ('git = { fetch = ["org/a b"] }', 'git = { fetch = ["org/a%20b.git", "org/a b"] }'),
+        ("ports = [80, 81, 443]", 'ports = [443, "80-81"]'),
+        ('protocol = "https"', 'protocol = ["https", "https"]'),
+        ('headers = { forbidden = ["X-Api_Key"] }', 'headers = { forbidden = ["x-api-key", "x_api_key"] }'),
+        ('limits = { bytes_up = "1 KiB" }', "limits = { bytes_up = 1024 }"),
+        ("websocket = { enabled = true, frame_scan = false }", "websocket = { enabled = true }"),
+        ("scan = false", 'name = "x"\nreason = "no matter"'),
+    ],
+)
+def test_spellings_of_one_value_have_one_hash(said: str, also: str) -> None:
+    rule = f'{HEAD}[[egress]]\ndestination = "a.example"\n'
+    assert hash_of(f"{rule}{said}\n") == hash_of(f"{rule}{also}\n")
+    policy = load_policy(f"{rule}{also}\n", "f")
+    assert render_compiled(parse_compiled(render_compiled(policy))) == render_compiled(policy)
+
+
+def test_an_encoded_slash_is_no_slash_in_the_hash_either() -> None:
+    rule = f'{HEAD}[[egress]]\ndestination = "a.example"\n'
+    assert hash_of(f'{rule}paths = ["/a%2Fb"]\n') != hash_of(f'{rule}paths = ["/a/b"]\n')
+
+
 def test_every_difference_of_meaning_changes_the_hash() -> None:
     changed = [
         POLICY.replace("bücher", "buecher"),

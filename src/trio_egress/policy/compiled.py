@@ -24,6 +24,7 @@ from trio_egress.policy.environment import Env
 from trio_egress.policy.files import DEFAULT_PROTECT
 from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.keys import TABLES, structure
+from trio_egress.policy.paths import SLASH, parse_path
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.rule import Policy, Rule, Terms
 
@@ -36,10 +37,10 @@ _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "ports": lambda ports: [part.first if part.first == part.last else str(part) for part in ports],
     "protocol": lambda protocol: sorted(scheme.value for scheme in protocol),
     "methods": sorted,
-    "paths": lambda paths: [glob.text for glob in paths],
+    "paths": lambda paths: sorted({_spell_path(glob.text) for glob in paths}),
     "query": sorted,
     "headers": lambda headers: _write_table(headers, sorted),
-    "git": lambda git: _write_table(git, _write_globs),
+    "git": lambda git: _write_table(git, _write_repositories),
     "graphql": lambda graphql: _write_table(graphql, _write_globs),
     "jsonrpc": lambda jsonrpc: _write_table(jsonrpc, _write_globs),
     "mcp": lambda mcp: _write_table(mcp, _write_globs),
@@ -70,8 +71,17 @@ def _write_table(table: Any, write: Callable[[Any], object]) -> dict[str, object
     }
 
 
-def _write_globs(globs: Iterable[Glob | PathGlob]) -> list[str]:
+def _write_globs(globs: Iterable[Glob]) -> list[str]:
     return [glob.text for glob in globs]
+
+
+def _write_repositories(globs: Iterable[PathGlob]) -> list[str]:
+    return sorted({_spell_path(f"/{glob.text}").removeprefix("/") for glob in globs})
+
+
+def _spell_path(text: str) -> str:
+    """One spelling for all that decode to the same path: only an encoded slash stays encoded."""
+    return parse_path(text).replace(SLASH, "%2F")
 
 
 def render_compiled(policy: Policy) -> bytes:
