@@ -56,6 +56,12 @@ def test_init_writes_a_policy_that_loads_and_never_over_anything(tmp_path: Path)
     assert (tmp_path / "trio-egress.toml").read_text() == first
 
 
+def test_init_writes_yaml_where_the_name_says_so(tmp_path: Path) -> None:
+    assert run("init", "trio-egress.yaml", cwd=tmp_path).returncode == 0
+    assert 'version: "1.0"' in (tmp_path / "trio-egress.yaml").read_text()
+    assert run("policy", "check", cwd=tmp_path).returncode == 0
+
+
 def test_keygen_makes_a_pair_and_never_over_anything(tmp_path: Path) -> None:
     assert run("keygen", "ci.key", cwd=tmp_path).returncode == 0
     assert (tmp_path / "ci.key").stat().st_mode & 0o777 == 0o600

@@ -6,6 +6,7 @@ import re
 
 import attrs
 
+from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
 from trio_egress.policy.limits import Limits
@@ -23,7 +24,8 @@ def test_the_starter_policy_loads_and_denies_everything() -> None:
 def test_every_example_in_it_works_when_uncommented() -> None:
     uncommented = re.sub(r'^# (?=\[|[a-z_]+ = |"[^"]+" = )', "", starter_policy(), flags=re.MULTILINE)
     policy = load_policy(uncommented, "trio-egress.toml")
-    assert len(policy.rules) == starter_policy().count("# [[egress]]") == 6
+    own = [rule for rule in policy.rules if not rule.ref.file]
+    assert len(own) == starter_policy().count("# [[egress]]") == 6
     assert len(policy.resolve.pins) == 1
     assert policy.files.write
     assert policy.files.hide
@@ -33,5 +35,16 @@ def test_every_example_in_it_works_when_uncommented() -> None:
     assert None not in attrs.astuple(policy.limits)
 
 
+def test_the_starter_in_yaml_means_the_same_as_it_stands_and_when_uncommented() -> None:
+    toml, yaml = starter_policy(), starter_policy(".yaml")
+    assert load_policy(yaml, "trio-egress.yaml").rules == ()
+    uncommented = re.sub(r'^# (?=\[|[a-z_]+ = |"[^"]+" = )', "", toml, flags=re.MULTILINE)
+    also = re.sub(r"^# (?=[a-z_]+:|  )", "", yaml, flags=re.MULTILINE)
+    policy = load_policy(also, "trio-egress.yaml")
+    assert policy_hash(policy) == policy_hash(load_policy(uncommented, "trio-egress.toml"))
+    assert policy.sources[1].name == "preset:github"
+
+
 def test_it_fits_a_terminal() -> None:
-    assert all(len(line) <= 120 for line in starter_policy().splitlines())
+    for ending in (".toml", ".yaml"):
+        assert all(len(line) <= 120 for line in starter_policy(ending).splitlines())
