@@ -281,7 +281,13 @@ def i386_unshare(w: Ways) -> None:
 # Terminals and programs that gain
 
 
-@attack("seccomp", proof="typed", receipt=refused("ioctl", "TIOCSTI"), setting="stdin terminal", alone=True)
+@attack(
+    *("seccomp", "terminal"),
+    proof="typed",
+    receipt=refused("ioctl", "TIOCSTI"),
+    setting="stdin terminal",
+    alone=True,
+)
 def typing_into_the_terminal(w: Ways) -> None:
     for character in w.raw:
         fcntl.ioctl(0, termios.TIOCSTI, bytes([character]))

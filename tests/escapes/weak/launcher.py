@@ -36,6 +36,7 @@ def take_off(steps: list[str]) -> None:
             (init, "own_session", keep_capabilities(init.own_session, syscalls.keep_capabilities)),
         ],
         "descriptors": [(init, "close_all_but", nothing)],
+        "terminal": [(init, "own_session", nothing)],  # the caller's session, as the launcher's is
         "keyring": [(syscalls, "new_session_keyring", nothing)],
     }
     dumpable = syscalls.set_dumpable

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from trio_egress.model import Attempt, Decision, Layer, Protocol, Upstream
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy import dial, dns, judge
 from trio_egress.recorder import Flow
-from trio_egress.runtime import sandbox, supervisor
+from trio_egress.runtime import agent, sandbox, supervisor
 
 OFF = os.environ["ESCAPES_OFF"].split(",")
 ALLOW_ALL = struct.pack("<HBBI", 6, 0, 0, 0x7FFF_0000)
@@ -100,6 +101,7 @@ def take_off() -> None:
         ],
         "streams": [(sandbox, "check_streams", lambda: None)],
         "links": [(run, "read_private_key", read_any_key)],
+        "terminal": [(agent, "open_terminal", nullcontext)],
         "outcome": [(Flow, "__exit__", lambda *_: None)],
     }
     for step in OFF:
