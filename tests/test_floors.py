@@ -64,6 +64,7 @@ LAUNCHER = [
     *(
         "kernel/guard.py",
         "kernel/idmap.py",
+        "kernel/proc.py",
         "kernel/rights.py",
         "kernel/calls.py",
         "kernel/notify.py",

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trio_egress.kernel import landlock, limits, notify, rights, selftest, syscalls
+from trio_egress.kernel import landlock, limits, notify, proc, rights, selftest, syscalls
 from trio_egress.kernel.notify import Filters, Listener
 from trio_egress.kernel.terminal import Terminal, open_terminal
 from trio_egress.kernel.watch import Reached, Watch
@@ -41,10 +41,9 @@ def main(plan: dict[str, Any], control: Control, filters: Filters) -> NoReturn:
         syscalls.set_dumpable(False)
         for number in PASSED_ON:
             signal.signal(number, signal.SIG_IGN)
-        syscalls.mount(
-            "proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC, None
-        )
+        proc.mount_proc()
         limits.limit_numbers(plan["resources"])
+        proc.cover_proc()
         control.tell("ready")
         while (message := control.hear())["step"] == "probe":
             if probe(plan, control, filters, message["targets"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import os
 import signal
 import socket
@@ -195,12 +196,51 @@ for _name in ("root", "cwd", "mem", "environ", "maps", "ns/mnt", "ns/net"):
     add(
         f"{_name.replace('/', '_')}_of_pid_1",
         _of_pid_1(_name),
+        "proc",
         "dumpable",
         "capabilities",
         "landlock",
         proof="descriptor:",
         silent=NO_TRAFFIC,
     )
+
+
+for _name in ("cmdline", "status", "cgroup", "mountinfo", "task", "net"):
+    add(f"{_name}_of_pid_1", _of_pid_1(_name), "proc", proof=f"descriptor:.*/{_name} ", silent=NO_TRAFFIC)
+
+
+def _open_kernels_own(path: str, flags: int) -> Callable[[Ways], None]:
+    """Only opened, and handed out: the machine is a real one."""
+    return lambda w: w.show(descriptors=[os.open(path, flags)])
+
+
+for _path in (
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/pressure/cpu",
+    "/proc/pressure/memory",
+    "/proc/pressure/io",
+):
+    add(
+        f"writing_{_path[1:].replace('/', '_')}",
+        _open_kernels_own(_path, os.O_WRONLY),
+        "proc",
+        "landlock",
+        proof=f"descriptor:{_path}",
+        silent=NO_TRAFFIC,
+        exists=functools.partial(os.path.exists, _path),
+    )
+
+
+@attack(
+    "proc",
+    proof="secret",
+    silent=NO_TRAFFIC,
+    only="user",
+    exists=functools.partial(os.path.exists, "/proc/keys"),
+)
+def names_of_the_users_keys(w: Ways) -> None:
+    with open("/proc/keys", "rb") as file:
+        w.show(secret=file.read())
 
 
 @attack(

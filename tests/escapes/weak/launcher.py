@@ -14,7 +14,7 @@ from typing import Any
 
 
 def take_off(steps: list[str]) -> None:
-    from trio_egress.kernel import init, launcher, syscalls
+    from trio_egress.kernel import init, launcher, proc, syscalls
 
     def nothing(*_: object, **__: object) -> None:
         pass
@@ -29,7 +29,12 @@ def take_off(steps: list[str]) -> None:
             launcher.BOUNDARY &= ~flag
     changes: dict[str, list[tuple[Any, str, Callable[..., object]]]] = {
         "network": [(launcher, "bring_up_loopback", nothing)],
-        "processes": [(syscalls, "mount", skip_proc(syscalls.mount)), (init, "limit_numbers", nothing)],
+        "processes": [
+            (syscalls, "mount", skip_proc(syscalls.mount)),
+            (init, "limit_numbers", nothing),
+            (proc, "cover_proc", nothing),
+        ],
+        "proc": [(proc, "cover_proc", nothing)],
         "dumpable": [(syscalls, "set_dumpable", lambda _: dumpable(True))],
         "capabilities": [
             (syscalls, "drop_capabilities", raise_everything),
