@@ -140,3 +140,81 @@ def test_the_process_of_a_killed_run_is_not_taken_for_another(place: Place, serv
     ran = reload(started)
     assert ran.returncode == 2
     assert "its process is gone" in ran.stderr
+
+
+WRITES_IT = """
+touch ready
+until echo "# the agent's" 2>>said >>trio-egress.toml; do sleep 0.02; done
+touch written
+until [ -e go ]; do sleep 0.02; done
+"""
+MOVES_THE_LINK = """
+echo "$OWN" >own.toml; ln -sfn own.toml trio-egress.toml; touch ready
+until [ -e go ]; do sleep 0.02; done
+"""
+
+
+def start_beside(place: Place, code: str, **environment: str) -> tuple[Started, Path]:
+    """A run whose policy is in the agent's own directory."""
+    file = place.work / "trio-egress.toml"
+    if not file.is_symlink():
+        file.write_text(write_policy("a.example.com"))
+    file.chmod(0o666)
+    options = ("--policy", "trio-egress.toml")
+    started = place.start("", "bash", "-c", code, options=options, environment=environment)
+    wait_until((place.work / "ready").exists, "the agent")
+    return started, file
+
+
+def end(place: Place, started: Started) -> None:
+    (place.work / "go").touch()
+    assert started.wait().verify() == 0
+
+
+def test_a_policy_that_was_replaced_where_the_agent_can_write_is_not_read_again(place: Place) -> None:
+    """The mount that makes it read-only goes with the file that it was on: the agent does write in the other one."""
+    started, file = start_beside(place, WRITES_IT)
+    other = place.write("other", write_policy("b.example.com"), 0o666)
+    other.replace(file)
+    wait_until((place.work / "written").exists, "the agent's own line")
+    assert "the agent's" in file.read_text()
+    ran = reload(started)
+    assert ran.returncode == 1, ran.stdout
+    assert "it is not the file that the run began with" in ran.stderr
+    end(place, started)
+
+
+def test_a_policy_that_is_written_in_its_place_is_read_again_from_where_the_agent_can_write(
+    place: Place,
+) -> None:
+    started, file = start_beside(place, "touch ready; until [ -e go ]; do sleep 0.02; done")
+    file.write_text(write_policy("b.example.com"))
+    ran = reload(started)
+    assert ran.returncode == 0, ran.stderr
+    end(place, started)
+
+
+def test_a_link_to_the_policy_leads_where_it_led_when_the_run_began(place: Place) -> None:
+    target = place.write("policy.toml", write_policy("a.example.com"))
+    (place.work / "trio-egress.toml").symlink_to(target)
+    started, file = start_beside(place, MOVES_THE_LINK, OWN=write_policy("*.evil.example"))
+    assert "evil" in file.read_text()
+    target.write_text(write_policy("b.example.com"))
+    ran = reload(started)
+    assert ran.returncode == 0, ran.stderr
+    (place.work / "go").touch()
+    ended = started.wait()
+    assert ended.verify() == 0
+    assert "b.example.com" in (ended.evidence / "policy-2.toml").read_text()
+
+
+def test_a_file_that_the_run_did_not_begin_with_is_not_included_from_where_the_agent_can_write(
+    place: Place,
+) -> None:
+    started, file = start_beside(place, "touch ready; until [ -e go ]; do sleep 0.02; done")
+    (place.work / "more.toml").write_text(write_policy("b.example.com"))
+    file.write_text(write_policy().replace("true\n", 'true\ninclude = ["more.toml"]\n', 1))
+    ran = reload(started)
+    assert ran.returncode == 1, ran.stdout
+    assert "it is not the file that the run began with" in ran.stderr
+    end(place, started)

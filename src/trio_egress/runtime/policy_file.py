@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trio_egress.errors import UsageError
@@ -24,6 +24,9 @@ from trio_egress.policy.rule import Policy
 
 POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
 POLICY_NAMES = ("trio-egress.toml", "trio-egress.yaml")
+
+Check = Callable[[int], None]
+"""Looks at an open file before anything of it is read. Raises OSError where it is not to be."""
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -48,20 +51,26 @@ def find_policy(given: str | None, environ: Mapping[str, str], directory: Path =
 
 def read_policy(path: Path) -> tuple[str, Policy]:
     """The text, and what it means with all that it includes. Raises UsageError (unreadable) and PolicyError."""
+    return read_policy_of(path, path.parent, str(path), lambda _: None)
+
+
+def read_policy_of(path: Path, directory: Path, shown: str, check: Check) -> tuple[str, Policy]:
+    """The same of a policy that is known as `shown`, and whose includes are named from `directory`."""
     try:
         with path.open("rb") as file:
+            check(file.fileno())
             raw = file.read(POLICY_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read the policy {shown}: {error.strerror}") from None
 
     def read(name: str) -> bytes:
-        return read_included(path.parent, name)
+        return read_included(directory, name, check)
 
-    text = decode_policy(raw, str(path))
-    return text, load_policy(text, str(path), read)
+    text = decode_policy(raw, shown)
+    return text, load_policy(text, shown, read)
 
 
-def read_included(directory: Path, name: str) -> bytes:
+def read_included(directory: Path, name: str, check: Check = lambda _: None) -> bytes:
     """The bytes of a file that is included by this name. Raises OSError."""
     elsewhere = name.startswith(("/", "../"))
     fd = os.open(directory / name, _FLAGS) if elsewhere else _open_below(directory, name)
@@ -69,6 +78,7 @@ def read_included(directory: Path, name: str) -> bytes:
         os.close(fd)
         raise OSError(errno.EINVAL, "it is not a plain file")
     with os.fdopen(fd, "rb") as file:
+        check(fd)
         return file.read(POLICY_BYTES + 1)
 
 

@@ -19,21 +19,20 @@ from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
-from trio_egress.runtime.policy_file import read_policy
+from trio_egress.runtime.held_policy import HeldPolicy
 from trio_egress.runtime.seal import Record
-from trio_egress.runtime.spec import RunSpec
 
 BUILT_IN = ("files", "env", "limits")
 REASON_CHARS = 500
 
 
 async def keep_policy(
-    spec: RunSpec, record: Record, gate: Gate, recorder: Recorder, requests: AsyncIterator[None]
+    held: HeldPolicy, record: Record, gate: Gate, recorder: Recorder, requests: AsyncIterator[None]
 ) -> None:
     """Read the policy again for each request, for as long as the agent runs."""
     async for _ in requests:
         try:
-            _, policy = await trio.to_thread.run_sync(read_policy, spec.policy_path, abandon_on_cancel=True)
+            policy = await trio.to_thread.run_sync(held.read, abandon_on_cancel=True)
         except (PolicyError, UsageError) as error:
             recorder.refuse_policy(f"the policy was not changed: {str(error)[:REASON_CHARS]}")
             continue

@@ -36,6 +36,7 @@ from trio_egress.proxy.ledger import Ledger
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
+from trio_egress.runtime.held_policy import hold_policy
 from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.measure import (
     BoundaryError,
@@ -153,9 +154,13 @@ async def _open_reload(
     spec: RunSpec, record: Record, gate: Gate, recorder: Recorder, orders: Orders
 ) -> AsyncIterator[None]:
     """The policy can be changed for as long as the body lasts, and whoever wants that finds this process."""
-    with show_presence(record.evidence.directory):
+    places = find_places(spec.policy.files, str(spec.directory), spec.environment.get("HOME", "")).write
+    with (
+        show_presence(record.evidence.directory),
+        hold_policy(spec.policy_path, spec.policy, (str(spec.directory), *places)) as held,
+    ):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_policy, spec, record, gate, recorder, orders.for_policy)
+            nursery.start_soon(keep_policy, held, record, gate, recorder, orders.for_policy)
             yield
             nursery.cancel_scope.cancel()
 
