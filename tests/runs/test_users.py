@@ -102,6 +102,14 @@ def test_an_ordinary_user_names_no_proxy(place: Place) -> None:
     assert not (place.work / "ran").exists()
 
 
+@pytest.mark.root
+def test_the_home_of_the_agent_is_of_the_group_that_it_is_of_outside(place: Place) -> None:
+    home = Path(pwd.getpwnam("mail").pw_dir)
+    assert home.stat().st_gid == pwd.getpwnam("mail").pw_gid, "a home of Debian's with a group of its own"
+    ended = place.run(write_policy(), "stat", "-c", "%g", home, options=["--user", "mail"])
+    assert ended.text == f"{home.stat().st_gid}\n"
+
+
 # an agent with a subordinate id
 
 SUBORDINATE = ["--user", "subordinate"]

@@ -151,9 +151,10 @@ def _bare(_step: Step) -> bool:
 def _overlay(step: Step) -> None:
     lower, upper, work = (f"{step['source']}/{name}" for name in ("lower", "upper", "work"))
     os.mkdir(work)
-    os.mkdir(upper, os.stat(lower).st_mode & 0o777)
+    below = os.stat(lower)
+    os.mkdir(upper, below.st_mode & 0o777)
     if step["owner"] != os.geteuid():
-        os.chown(upper, step["owner"], -1)
+        os.chown(upper, step["owner"], below.st_gid if os.geteuid() == 0 else -1)
     options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     if os.geteuid() != 0:
         options += ",userxattr"  # in a user namespace: trusted.* is not to be had there
