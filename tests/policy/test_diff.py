@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trio_egress.policy.diff import Change, compare
+from trio_egress.policy.diff import Change, _compare_rest, compare
 from trio_egress.policy.load import load_policy
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
@@ -20,6 +20,17 @@ def told(old: str, new: str) -> list[tuple[str, str]]:
 
 
 ROWS = [
+    (
+        '[resolve]\n"a.example" = "127.0.0.1"\n',
+        '[resolve]\n"a.example" = "127.0.0.1"\n"b.example" = "::1"\n',
+        [("changes", "[resolve] b.example: looked up → ::1")],
+    ),
+    ("", rule("*.a.example"), [("opens", "*.a.example: a new rule")]),
+    (
+        rule("a.example", 'tls = "passthrough"'),
+        rule("a.example", 'tls = "intercept"'),
+        [("closes", "a.example: tls passthrough → intercept")],
+    ),
     ("", rule("example.com"), [("opens", "example.com: a new rule")]),
     (rule("example.com"), "", [("closes", "example.com: no rule any more")]),
     (rule("a.example"), rule("a.example", "allow_private = true"), None),
@@ -52,6 +63,37 @@ ROWS = [
     ),
     ("", "[limits]\nopen_files = 64\n", [("changes", "[limits] open_files: not set → 64")]),
     ("", '[env]\npass = ["PATH"]\n', [("changes", "[env] pass: not set → PATH")]),
+    ("[env]\npass = []\n", '[env]\npass = ["PATH"]\n', [("changes", "[env] pass: none → PATH")]),
+    (
+        '[env]\nset = {A = "1", B = "2"}\n',
+        '[env]\nset = {A = "1", B = "3", C = "4"}\n',
+        [("changes", "[env] set: B, C")],
+    ),
+    (
+        rule("a.example:22"),
+        rule("a.example:22", 'protocol = "ssh"'),
+        [("closes", "a.example:22: protocol not set → ssh")],
+    ),
+    (
+        rule("a.example", 'protocol = "tcp"\nports = [5432, "8000-8010"]'),
+        rule("a.example", 'protocol = "tcp"\nports = [5432]'),
+        [("closes", "a.example: ports 5432, 8000-8010 → 5432")],
+    ),
+    (
+        rule("10.0.0.0/8"),
+        rule("10.0.0.0/8", "allow_private = true"),
+        [("opens", "10.0.0.0/8: allow_private not set → true")],
+    ),
+    (
+        rule("1.1.1.0/24"),
+        rule("1.1.1.0/24", "allow_private = true"),
+        [("opens", "1.1.1.0/24: allow_private not set → true")],
+    ),
+    (
+        rule("a.example"),
+        rule("a.example", "mcp = {tools = ['x']}"),
+        [("closes", 'a.example: mcp not set → {"tools": ["x"]}')],
+    ),
 ]
 
 
@@ -79,6 +121,10 @@ def test_equal_meanings_have_no_difference() -> None:
     one = HEAD + rule("Example.COM") + rule("b.example") + "# words\n"
     other = HEAD + rule("b.example") + rule("example.com") + rule("example.com")
     assert compare(load_policy(one, "a"), load_policy(other, "b")) == ()
+
+
+def test_a_difference_that_has_no_words_yet_is_told_all_the_same() -> None:
+    assert list(_compare_rest({"new": 1, "same": 2}, {"same": 2})) == [Change("changes", "new: 1 → not set")]
 
 
 def test_a_change_is_a_value() -> None:

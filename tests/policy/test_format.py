@@ -97,3 +97,11 @@ def test_what_would_change_is_refused() -> None:
     load_policy(text, "x.toml")
     with pytest.raises(PolicyError, match=r"x\.toml:1:1: error: this way of writing it can't be laid out"):
         format_policy(text, "x.toml")
+
+
+def test_a_table_of_a_rules_own_ends_the_rule() -> None:
+    rule = '[[egress]]\nmethods = ["GET"]\ndestination = "a.example"\n[egress.limits]\nconnections = 1\n'
+    assert format_policy(f'version = "1.0"\ndefault_deny = true\n{rule}', "f") == (
+        'version = "1.0"\ndefault_deny = true\n\n[[egress]]\ndestination = "a.example"\nmethods = ["GET"]\n\n'
+        "[egress.limits]\nconnections = 1\n"
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from trio_egress.model import Layer
+from trio_egress.model import Attempt, Layer, Protocol, Transport
 from trio_egress.policy.engine import decide
+from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.observe import observe
 from trio_egress.policy.spelling import parse_spelling
@@ -24,6 +25,8 @@ deny = true
 """,
     "x.toml",
 )
+
+ADDRESS_ASKED = Attempt(Transport.DNS, Protocol.DNS, parse_host("8.8.8.8"), 0)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +63,11 @@ def test_what_would_be_denied_is_let_through_and_says_so(text: str) -> None:
         "tcp://host.internal:5432",
         "ws://elsewhere.example",
         "CONNECT http://elsewhere.example",
+        "dns-of-an-address",
     ],
 )
 def test_what_must_hold_holds(text: str) -> None:
-    attempt = parse_spelling(text).attempt
+    attempt = ADDRESS_ASKED if text == "dns-of-an-address" else parse_spelling(text).attempt
     decision = decide(POLICY, attempt)
     assert not decision.allowed
     assert observe(POLICY, attempt, decision) == decision

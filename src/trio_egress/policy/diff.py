@@ -16,7 +16,7 @@ import attrs
 
 from trio_egress.model import Attempt, Decision, Host, Name, Protocol, Transport
 from trio_egress.policy.compiled import render_compiled
-from trio_egress.policy.destination import Below, Destination, Exact, Within, parse_destination
+from trio_egress.policy.destination import Below, Destination, Exact, parse_destination
 from trio_egress.policy.engine import decide
 from trio_egress.policy.rule import Policy
 
@@ -180,8 +180,8 @@ def _witness(destination: Destination) -> Host:
             return host
         case Below(name):
             return Name(f"{_WITNESS}.{name}")
-        case Within(network):
-            return network.network_address
+        case wide:
+            return wide.network.network_address
 
 
 def _compare_pins(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:

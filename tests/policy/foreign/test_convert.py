@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -11,6 +12,7 @@ from trio_egress.model import Attempt, Protocol, Transport
 from trio_egress.policy.engine import decide
 from trio_egress.policy.foreign import TOOLS
 from trio_egress.policy.foreign.convert import Converted, convert
+from trio_egress.policy.foreign.draft import NOTES_MAX
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.load import load_policy
 
@@ -300,3 +302,62 @@ def test_a_rule_that_another_denies_whole_is_left_out_and_told() -> None:
         "gist.github.example: left out, since another rule denies all that it would allow" in converted.notes
     )
     assert 'destination = "github.example"' in converted.text
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "said"),
+    [
+        ("awf", "network: {dnsServers: [1.1.1.1]}\n", "network.dnsServers"),
+        ("awf", "network: {upstreamProxy: ''}\nsecurity: {allowHostPorts: ' '}\n", ""),
+        ("pipelock", "mode: strict\napi_allowlist: ['*.example.com', '*.example.com']\n", ""),
+        ("srt", '{"network": {"allowUnixSockets": [], "allowAllUnixSockets": true}}', "allowAllUnixSockets"),
+        ("srt", '{"network": {"deniedDomains": ["*"], "allowedDomains": []}}', ""),
+        ("srt", '{"filesystem": {"allowRead": ["~/.ssh/config"]}}', "filesystem.allowRead"),
+        ("srt", '{"filesystem": {"allowWrite": [".", "./", "a/../b"]}}', '".." is not allowed'),
+        ("squid", "include /etc/squid/conf.d/*.conf\nhttp_access deny all\n", "line 1: include"),
+        ("squid", "ssl_bump peek all\nhttp_access deny all\n", "line 1: ssl_bump"),
+        ("squid", "http_access allow all\n", "line 1: http_access allow all"),
+        ("squid", "acl a dstdomain a.example\nhttp_access deny all\nhttp_access allow a\n", ""),
+        ("squid", "http_access allow\nacl x\n", "no `http_access deny all`"),
+        (
+            "squid",
+            "acl a dstdomain a.example\nacl p port 1-65535\nhttp_access allow a p\nhttp_access deny all\n",
+            "more than 16 ports",
+        ),
+        (
+            "squid",
+            "acl a dstdomain a.example\nacl p port 80 x\nhttp_access allow a p\nhttp_access deny all\n",
+            "",
+        ),
+        ("squid", "http_access allow localhost manager\nhttp_access deny all\n", ""),
+        ("squid", "acl a dstdomain it's.example # one quote\nhttp_access deny all\n", ""),
+    ],
+)
+def test_what_is_said_of_one_line(tool: str, text: str, said: str) -> None:
+    converted = convert(tool, text, "f")
+    assert notes(converted) == "" if not said else said in notes(converted)
+
+
+def test_without_pyyaml_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(PolicyError, match=r"trio-egress\[yaml\]"):
+        convert("awf", "network: {}", "f")
+
+
+def test_json_that_is_none_and_more_notes_than_people_read() -> None:
+    with pytest.raises(PolicyError, match="it is not JSON"):
+        convert("srt", "{", "f")
+    keys = {f"unknown{number}": 1 for number in range(NOTES_MAX + 3)}
+    assert convert("srt", json.dumps(keys), "f").notes[-1] == "and 3 more that could not be said"
+
+
+@pytest.mark.parametrize("tool", ["harden-runner", "bullfrog"])
+def test_steps_that_use_something_else_are_passed_over(tool: str) -> None:
+    action = {"harden-runner": "step-security/harden-runner@v2", "bullfrog": "bullfrogsec/bullfrog@v0"}[tool]
+    steps = [
+        {"run": "make"},
+        {"uses": "actions/checkout@v4"},
+        {"uses": action, "with": {"egress-policy": "block"}},
+    ]
+    converted = convert(tool, json.dumps({"jobs": {"build": {"steps": steps}, "other": {}}}), "ci.yml")
+    assert (converted.rules, converted.notes) == (0, ())
