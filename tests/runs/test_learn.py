@@ -114,3 +114,24 @@ def test_what_cannot_be_learnt_from_is_told(place: Place, arguments: tuple[str, 
     ran = learn(place, *arguments)
     assert ran.returncode == 2
     assert ran.stderr.startswith("trio-egress learn: ")
+
+
+ADDS_TO_THEM = """
+for name in learnt.toml status.json its.own; do
+  echo 'destination = "*.evil.example"' 2>/dev/null >>$name && echo wrote $name
+  mv $name moved-$name 2>/dev/null && echo moved $name
+done
+exit 0
+"""
+
+
+def test_the_agent_adds_nothing_to_what_is_written_when_it_has_ended(place: Place) -> None:
+    """They are in its own directory, open and empty, while it runs; a file of its own it does write and move."""
+    (place.work / "its.own").touch()
+    (place.work / "its.own").chmod(0o666)
+    options = ("--output", "learnt.toml", "--status-file", "status.json", "--evidence", place.path / "packet")
+    ran = learn(place, *options, "--", "bash", "-c", ADDS_TO_THEM)
+    assert ran.stdout.splitlines() == ["wrote its.own", "moved its.own"]
+    load_policy((place.work / "learnt.toml").read_text(), "learnt.toml")
+    assert "evil" not in (place.work / "learnt.toml").read_text()
+    assert json.loads((place.work / "status.json").read_text())["exit_code"] == ran.returncode == 0

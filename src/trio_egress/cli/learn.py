@@ -67,7 +67,7 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
             file.write(learnt.text)
             _tell(learnt, output)
 
-        return run(options, inbox, finish)
+        return run(options, inbox, finish, (output,))
 
 
 def _learn(paths: Sequence[Path]) -> Learnt:

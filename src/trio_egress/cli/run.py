@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -37,24 +37,29 @@ Finish = Callable[[RunResult], None]
 """Called when the run is over, before its status is written; what it raises of TrioEgressError is the run's failure."""
 
 
-def main(options: argparse.Namespace, inbox: Inbox, finish: Finish | None = None) -> int:
-    """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run."""
+def main(
+    options: argparse.Namespace, inbox: Inbox, finish: Finish | None = None, written: Sequence[str] = ()
+) -> int:
+    """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run, and
+    `written` are the files that it then writes."""
     if os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
     with open_voice() as say:
-        code = _main(options, inbox, say, finish)
+        code = _main(options, inbox, say, finish, written)
     inbox.close()
     return code
 
 
-def _main(options: argparse.Namespace, inbox: Inbox, say: Say, finish: Finish | None) -> int:
+def _main(
+    options: argparse.Namespace, inbox: Inbox, say: Say, finish: Finish | None, written: Sequence[str]
+) -> int:
     status_fd = None
     status = Status(run_id="", exit_code=REFUSED, end="refused")
     try:
         with inbox.interrupting():
             status_fd = _open_status(options.status_file)
-            spec = _prepare(options, say)
+            spec = _prepare(options, say, written)
         status = attrs.evolve(status, run_id=spec.run_id)
         result = _run(spec, inbox, options, say)
         code = exit_code(result, fail_on_deny=options.fail_on == "deny")
@@ -92,7 +97,7 @@ def _open_status(path: str | None) -> int | None:
         raise UsageError(f"--status-file {path}: {error.strerror}") from None
 
 
-def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
+def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> RunSpec:
     """Everything that can be wrong with a run before anything is created."""
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not command:
@@ -127,6 +132,7 @@ def _prepare(options: argparse.Namespace, say: Say) -> RunSpec:
         pinned=bool(options.key),
         provenance=find_provenance(os.environ),
         hidden=_hidden(options, evidence),
+        protected=tuple(Path(name).absolute() for name in (options.status_file, *written) if name),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
         observing=options.observing,

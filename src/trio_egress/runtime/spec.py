@@ -27,8 +27,9 @@ HEARTBEAT_SECONDS = 30
 class RunSpec:
     """One run.
 
-    `environment` is what the agent will see, `hidden` what it will not: the key, other evidence. `pinned`: the key is
-    the operator's and was not made for this run. `provenance`: `environment.find_provenance`.
+    `environment` is what the agent will see, `hidden` what it will not: the key, other evidence. `protected`:
+    files that are written when it has ended, which it can't write. `pinned`: the key is the operator's and was not made
+    for this run. `provenance`: `environment.find_provenance`.
     """
 
     command: tuple[str, ...]
@@ -43,6 +44,7 @@ class RunSpec:
     pinned: bool = False
     provenance: Mapping[str, str] = attrs.field(factory=dict)
     hidden: tuple[Path, ...] = ()
+    protected: tuple[Path, ...] = ()
     timeout_seconds: float | None = None
     observing: bool = False
     """Nothing is enforced, but for private addresses: see policy/observe.py."""

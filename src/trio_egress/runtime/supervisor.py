@@ -209,7 +209,10 @@ def _view(spec: RunSpec) -> View:
         host=parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()),
         write=files.write,
         hide=(*(str(path) for path in (spec.evidence, *spec.hidden)), *files.hide),
-        protect=(*files.protect, *map(os.path.abspath, find_files(spec.policy_path, spec.policy))),
+        protect=(
+            *files.protect,
+            *map(os.path.abspath, (*find_files(spec.policy_path, spec.policy), *spec.protected)),
+        ),
         account=describe_account(spec.identities, home),
         path=spec.environment.get("PATH", os.defpath),
         lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
