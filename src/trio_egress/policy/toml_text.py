@@ -21,7 +21,9 @@ def parse_toml(text: str) -> Reading:
     except tomli.TOMLDecodeError as error:
         line = text.split("\n")[error.lineno - 1]
         hint = _hint_value(line[error.colno - 1 :]) if error.msg == "Invalid value" else ""
-        raise Unreadable(error.lineno, error.colno, error.msg + hint) from None
+        # tomli steps over a backslash and what follows it, be there anything or not.
+        column = min(error.colno, len(line) + 1)
+        raise Unreadable(error.lineno, column, error.msg + hint) from None
     # Neither of these says where; and what int() says is for programmers (sys.set_int_max_str_digits).
     except RecursionError:
         raise Unreadable(1, 1, "something in it is nested too deeply") from None
