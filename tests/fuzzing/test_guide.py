@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import trio_egress.fuzzing
 
-TEXT = (Path(__file__).parents[2] / "docs" / "fuzzing.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "fuzzing.md").read_text(encoding="utf-8")
 
 
 def test_the_invariant_of_a_team_is_found_broken(tmp_path: Path) -> None:
@@ -20,6 +22,14 @@ def test_the_invariant_of_a_team_is_found_broken(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("BROKEN  nothing under *.internal is ever allowed\n")
+
+
+def test_every_target_is_listed_with_its_invariant() -> None:
+    targets = {
+        path.name: ast.get_docstring(ast.parse(path.read_text()))
+        for path in (ROOT / "fuzz").glob("fuzz_*.py")
+    }
+    assert dict(re.findall(r"^\| `(fuzz_\w+\.py)` \| (.+) \|$", TEXT, re.MULTILINE)) == targets
 
 
 def test_every_strategy_that_is_named_is_there() -> None:
