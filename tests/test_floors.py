@@ -30,6 +30,7 @@ FLOORS = {
     "content": 1,
     "evidence": 1,
     "kernel": 2,
+    "review": 2,
     "recorder": 3,
     "proxy": 4,
     "runtime": 5,

@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,8 +28,11 @@ from trio_egress.evidence.session import Session
 from trio_egress.evidence.sign import generate
 from trio_egress.model import Endpoint, Name
 from trio_egress.policy.load import load_policy
+from trio_egress.policy.recall import decide_again
+from trio_egress.policy.rule import Policy
 from trio_egress.proxy.connection import handle_explicit, handle_transparent
 from trio_egress.proxy.gate import Gate, Limits
+from trio_egress.proxy.ledger import ABLE
 from trio_egress.proxy.listen import Handle, keep_listener
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import open_recorder
@@ -285,8 +288,20 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
         finally:
             journal.close()
             os.close(descriptor)
+        if world.gate.policy is policy:
+            assert list(find_differences(tmp_path, policy)) == []
 
     return opened
+
+
+def find_differences(directory: Path, policy: Policy) -> Iterator[object]:
+    """Receipts that the policy contradicts, when it is asked again."""
+    for line in (directory / EVIDENCE_NAME).read_bytes().splitlines():
+        receipt = json.loads(line)
+        facts = receipt.get("ext", {}).get("trio_egress", {})
+        difference = decide_again(policy, receipt["action_record"], facts, ABLE)
+        if difference is not None:
+            yield receipt["action_record"]["target"], difference
 
 
 async def receive_until(stream: trio.abc.ReceiveStream, marker: bytes) -> bytes:

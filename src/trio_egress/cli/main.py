@@ -204,6 +204,7 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="a key that you trust; may be repeated",
     )
     add("--policy-hash", metavar="HASH", help="the policy that must have been in force")
+    add("--no-decide", action="store_true", help="don't decide the attempts again by the packaged policy")
     add("--expect-run", metavar="ID", help="the run that this must be")
     add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
     add("--json", action="store_true", help="print the report as JSON")

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from trio_egress.errors import UsageError
-from trio_egress.evidence.report import render_json, render_text
+from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME
+from trio_egress.evidence.report import Report, render_json, render_text
 from trio_egress.evidence.verify import verify
+
+POLICIES = (POLICY_NAME, YAML_POLICY_NAME)
 
 
 def main(options: argparse.Namespace) -> int:
     """0 valid, 1 invalid, 2 could not run, 3 not proven, 64 usage."""
     try:
-        report = verify(
+        report = _find_verifier(options)(
             options.packet,
             options.public_key,
             policy_hash=options.policy_hash,
@@ -29,3 +34,12 @@ def main(options: argparse.Namespace) -> int:
     else:
         print(render_text(report).rstrip())
     return report.exit_code
+
+
+def _find_verifier(options: argparse.Namespace) -> Callable[..., Report]:
+    """The one that decides again as well, where there is a policy to decide by; only then is any of it loaded."""
+    if options.no_decide or not any((Path(options.packet) / name).exists() for name in POLICIES):
+        return verify
+    from trio_egress.review import review
+
+    return review

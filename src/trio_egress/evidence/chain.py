@@ -83,6 +83,7 @@ class Chain:
         session = self._session
         own = {
             "mode": OBSERVING if session.observing else None,
+            "able": None if session.able is None else list(session.able),
             "policy_sha256": session.policy_sha256 or None,
             "policy_includes_sha256": session.policy_includes_sha256 or None,
         }

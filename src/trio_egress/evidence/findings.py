@@ -74,6 +74,7 @@ CODES: Mapping[str, str] = {
     "packet.file": "a file of the packet is missing or is not a plain file",
     "packet.policy": "the packaged policy is not the one that the receipts name",
     "packet.posture": "the measured posture is not the one that the open receipt binds",
+    "decide.differs": "the packaged policy decides otherwise than the receipt says",
     "packet.key": "the packaged public key is not the one that signed",
 }
 

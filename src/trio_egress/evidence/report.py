@@ -18,12 +18,15 @@ from trio_egress.evidence.receipt_form import VERDICTS
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import SessionState
 
+NOT_COMPILED = (
+    "that policy.toml compiles to policy-compiled.json: receipts bind both by hash, but no policy was read"
+)
 NOT_PROVEN = (
     "that the machine and the trio-egress that signed were honest: whoever holds the key can sign anything",
     "that nothing happened beside the boundary: receipts tell what reached it",
     "what was said inside TLS, beyond names, sizes and times",
     "members of packet.json that no receipt repeats (repository, workflow, posture, times): they are not signed",
-    "that policy.toml compiles to policy-compiled.json: receipts bind both by their hashes, but no policy was read",
+    NOT_COMPILED,
 )
 NOT_PINNED = "who signed: no public key was pinned, and a stranger can re-sign a whole chain"
 NOT_EXPECTED = (

@@ -77,6 +77,7 @@ class Session:
     policy_sha256: str = ""
     policy_includes_sha256: str = ""
     observing: bool = False
+    able: tuple[str, ...] | None = None
 
 
 def render_genesis_hash(opening: Mapping[str, object]) -> str:

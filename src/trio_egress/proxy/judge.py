@@ -20,6 +20,7 @@ from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.observe import observe
 from trio_egress.policy.paths import find_query_names
+from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
 from trio_egress.wire.http1 import RequestHead, split_authority
@@ -160,6 +161,11 @@ def _read_facts(policy: Policy, attempt: Attempt) -> dict[str, object]:
         facts["query"] = sorted(attempt.query or ())
     if "headers" in policy.looks_at:
         facts["headers"] = sorted(attempt.headers or ())
+    if sum(map(len, (*(attempt.query or ()), *(attempt.headers or ())))) > NAMES_CHARS:
+        facts = {key: value for key, value in facts.items() if key not in ("query", "headers")}
+        facts[NAMES_LEFT_OUT] = True
+    if "calls" in policy.looks_at and attempt.calls is not None:
+        facts["calls"] = [call.kind.value for call in attempt.calls]
     if "service" in policy.looks_at and attempt.service is not None:
         facts["service"] = attempt.service
     if "body_bytes" in policy.looks_at and attempt.body_bytes is not None:

@@ -32,7 +32,7 @@ from trio_egress.proxy.calls import Calls
 from trio_egress.proxy.doors import Doors, open_doors
 from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
-from trio_egress.proxy.ledger import Ledger
+from trio_egress.proxy.ledger import ABLE, Ledger
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
@@ -237,6 +237,7 @@ def _session(spec: RunSpec, posture: bytes) -> Session:
         policy_sha256=spec.policy.sources[0].sha256 if spec.policy.sources else "",
         policy_includes_sha256=hashlib.sha256(includes).hexdigest() if includes else "",
         observing=spec.observing,
+        able=tuple(sorted(need.value for need in ABLE)),
     )
 
 

@@ -1,0 +1,140 @@
+"""Decides an attempt again, from what its receipt says of it: the record and the facts, as plain values.
+
+Reads no file and checks no signature; what it gives is a finding for who does.
+
+Rule 1: what is compared is whether it was allowed, the layer, and the place of the rule; not the words, which change.
+Rule 2: what the boundary denied without asking the policy is not decided again, nor is what a receipt tells in part.
+Rule 3: how much of a rule was used is not known from receipts: a denial by its `limits` stands if the rule has any.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from trio_egress.model import Attempt, Decision, Layer, Need, Protocol, Transport, render_authority
+from trio_egress.policy.engine import decide, decide_some
+from trio_egress.policy.hosts import parse_host
+from trio_egress.policy.moment import Moment
+from trio_egress.policy.rule import Policy
+
+Members = Mapping[str, object]
+
+NAMES_LEFT_OUT = "names_left_out"
+"""The fact that says that a request had more names of fields and parameters than a receipt holds."""
+
+NAMES_CHARS = 1500
+"""As many characters of them a receipt tells; `ext` has room for them whatever they are (evidence.facts)."""
+
+_TRANSPORTS = {transport.value: transport for transport in Transport}
+_PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
+_NEEDS = {need.value: need for need in Need}
+_RULE = re.compile(r"egress\[([0-9]+)\]")
+_CUT = re.compile(r"\.\.\.\([0-9]+ more\)\Z")
+
+
+@attrs.frozen
+class Difference:
+    """What a receipt says, and what the policy says."""
+
+    found: str
+    expected: str
+
+
+def read_able(facts: Members) -> frozenset[Need]:
+    """What the boundary of a run could do, as its open receipt says."""
+    able = facts.get("able")
+    return (
+        frozenset(_NEEDS[word] for word in able if word in _NEEDS) if isinstance(able, list) else frozenset()
+    )
+
+
+def decide_again(policy: Policy, record: Members, facts: Members, able: frozenset[Need]) -> Difference | None:
+    """None where the policy says the same, or can't be asked."""
+    attempt = recall_attempt(record, facts)
+    if attempt is None or not _was_asked(record, facts):
+        return None
+    judged_us = facts.get("judged_us")
+    moment = Moment(now_us=judged_us if type(judged_us) is int else None, able=able)
+    decision = decide(policy, attempt, moment)
+    if not decision.allowed and attempt.protocol is Protocol.HTTP and attempt.method is None:
+        decision = decide_some(policy, attempt, moment)
+    found, expected = _read_answer(record, facts), _render_answer(decision)
+    if found == expected or _is_of_use(found, decision, policy):
+        return None
+    return Difference(" ".join(found), " ".join(expected))
+
+
+def recall_attempt(record: Members, facts: Members) -> Attempt | None:
+    """The attempt of a receipt; None where it is of none, or tells it in part."""
+    transport = _TRANSPORTS.get(str(record.get("transport")))
+    protocol = _PROTOCOLS.get(str(facts.get("proto")))
+    host, port, target = facts.get("host"), facts.get("port"), record.get("target")
+    if transport is None or protocol is None or type(port) is not int:
+        return None
+    if not isinstance(host, str) or not isinstance(target, str) or _CUT.search(target):
+        return None
+    if facts.get(NAMES_LEFT_OUT) is not None:
+        return None
+    try:
+        name = parse_host(host)
+    except ValueError:
+        return None
+    method = record.get("method")
+    body_bytes, service = facts.get("body_bytes"), facts.get("service")
+    return Attempt(
+        transport,
+        protocol,
+        name,
+        port,
+        method if isinstance(method, str) and method else None,
+        target.removeprefix(f"{protocol.value}://{render_authority(name, port)}") or None,
+        websocket=facts.get("websocket") is True,
+        query=_read_names(facts.get("query")),
+        headers=_read_names(facts.get("headers")),
+        service=service if isinstance(service, str) else None,
+        body_bytes=body_bytes if type(body_bytes) is int else None,
+        calls=() if facts.get("calls") == [] else None,
+    )
+
+
+def _read_names(value: object) -> frozenset[str] | None:
+    if not isinstance(value, list):
+        return None
+    return frozenset(_unescape(name) for name in value if isinstance(name, str))
+
+
+def _unescape(text: str) -> str:
+    """What `ext` holds as its Python escape."""
+    return text.encode("ascii", "replace").decode("unicode_escape") if "\\" in text else text
+
+
+def _was_asked(record: Members, facts: Members) -> bool:
+    """Whether the policy decided this: an intent, or a denial that names a rule or says that there is none."""
+    if record.get("decision_phase", "") not in ("", "intent"):
+        return False
+    if record.get("layer") == Layer.OBSERVE.value:
+        return False
+    return "rule" in facts or record.get("layer") == Layer.DEFAULT_DENY.value
+
+
+def _read_answer(record: Members, facts: Members) -> tuple[str, str, str]:
+    rule = _RULE.match(str(facts.get("rule")))
+    return str(record.get("verdict")), str(record.get("layer")), rule[0] if rule else "no rule"
+
+
+def _render_answer(decision: Decision) -> tuple[str, str, str]:
+    verdict = "allow" if decision.allowed else "block"
+    rule = "no rule" if decision.rule is None else f"egress[{decision.rule.index}]"
+    return verdict, decision.layer.value, rule
+
+
+def _is_of_use(found: tuple[str, str, str], decision: Decision, policy: Policy) -> bool:
+    """Whether it differs only by what had been used of a rule that has limits."""
+    limited = {f"egress[{rule.ref.index}]" for rule in policy.rules if rule.terms.limits is not None}
+    verdict, layer, rule = found
+    if verdict == "allow":
+        return decision.allowed and decision.limits is not None
+    return layer == Layer.LIMIT.value and rule in limited and decision.allowed

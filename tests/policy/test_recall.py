@@ -1,0 +1,136 @@
+"""Attempts decided again from their receipts' members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.policy.specimens import make_policy
+
+from trio_egress.model import NO_NEEDS, Attempt, Name, Need, Protocol, Transport
+from trio_egress.policy.recall import NAMES_LEFT_OUT, Difference, decide_again, read_able, recall_attempt
+
+FACTS: dict[str, Any] = {
+    "host": "a.example",
+    "port": 80,
+    "proto": "http",
+    "rule": "egress[0] 'a.example' (line 1)",
+}
+RECORD: dict[str, Any] = {
+    "transport": "transparent",
+    "target": "http://a.example:80/p",
+    "method": "GET",
+    "verdict": "allow",
+    "layer": "rule",
+    "decision_phase": "intent",
+}
+
+
+def again(
+    policy: list[dict[str, Any]], facts: dict[str, Any] | None = None, **record: Any
+) -> Difference | None:
+    return decide_again(
+        make_policy(*policy), {**RECORD, **record}, {**FACTS, **(facts or {})}, frozenset({Need.METER})
+    )
+
+
+def test_an_attempt_is_what_its_receipt_says() -> None:
+    facts = {"query": ["a", "\\xe9\\\\"], "headers": ["host"], "service": "git-upload-pack", "body_bytes": 5}
+    assert recall_attempt(RECORD, {**FACTS, **facts, "websocket": True, "calls": []}) == Attempt(
+        Transport.TRANSPARENT,
+        Protocol.HTTP,
+        Name("a.example"),
+        80,
+        "GET",
+        "/p",
+        websocket=True,
+        query=frozenset({"a", "é\\"}),
+        headers=frozenset({"host"}),
+        service="git-upload-pack",
+        body_bytes=5,
+        calls=(),
+    )
+    tls = {"transport": "connect", "target": "tls://[2001:db8::1]:443"}
+    attempt = recall_attempt(tls, {"host": "2001:db8::1", "port": 443, "proto": "tls"})
+    assert attempt is not None
+    assert (attempt.method, attempt.path, attempt.query, attempt.calls) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("record", "facts"),
+    [
+        ({"transport": "receipt_session"}, {}),
+        ({"target": 5}, {}),
+        ({"target": "http://a.example:80/ppp...(12 more)"}, {}),
+        ({}, {"proto": "quic"}),
+        ({}, {"host": None}),
+        ({}, {"host": "a b"}),
+        ({}, {"port": "80"}),
+        ({}, {"port": True}),
+        ({}, {NAMES_LEFT_OUT: True}),
+    ],
+)
+def test_what_is_told_in_part_is_no_attempt(record: dict[str, Any], facts: dict[str, Any]) -> None:
+    assert recall_attempt({**RECORD, **record}, {**FACTS, **facts}) is None
+    assert again([{"ports": [1]}], facts, **record) is None
+
+
+def test_what_the_policy_says_too_is_no_difference() -> None:
+    assert again([{}]) is None
+    assert again([{"methods": ["PUT"]}], verdict="block", layer="method", decision_phase="") is None
+    assert again([{"query": ["a"]}], {"query": ["a"]}) is None
+    denied: dict[str, Any] = {"verdict": "block", "layer": "default_deny", "decision_phase": ""}
+    assert again([{"destination": "b.example"}], {"rule": None}, **denied) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "facts", "expected"),
+    [
+        ([{"methods": ["PUT"]}], {}, "block method egress[0]"),
+        ([{"query": ["a"]}], {"query": ["b"]}, "block query egress[0]"),
+        ([{"destination": "b.example"}], {}, "block default_deny no rule"),
+        ([{}, {"deny": True}], {}, "block deny_rule egress[1]"),
+        ([{"destination": "b.example"}, {}], {}, "allow rule egress[1]"),
+        ([{"scan": True}], {}, "block interception egress[0]"),
+        ([{"times": ["Mon 00:00-24:00 UTC"]}], {"judged_us": 0}, "block time egress[0]"),
+    ],
+)
+def test_what_the_policy_says_otherwise_is_a_difference(
+    policy: list[dict[str, Any]], facts: dict[str, Any], expected: str
+) -> None:
+    assert again(policy, facts) == Difference("allow rule egress[0]", expected)
+
+
+def test_time_and_ability_are_those_of_the_receipt() -> None:
+    assert again([{"times": ["Thu 00:00-24:00 UTC"]}], {"judged_us": 0}) is None
+    assert again([{"limits": {"connections": 1}}]) is None
+
+
+def test_what_was_not_asked_of_the_policy_is_not_decided_again() -> None:
+    nothing: list[dict[str, Any]] = [{"destination": "b.example"}]
+    assert again(nothing, decision_phase="outcome") is None
+    assert again(nothing, layer="observe") is None
+    facts = {key: value for key, value in FACTS.items() if key != "rule"}
+    malformed = {**RECORD, "layer": "malformed", "verdict": "block"}
+    assert decide_again(make_policy(), malformed, facts, NO_NEEDS) is None
+
+
+def test_a_denial_by_limits_stands_only_where_there_are_some() -> None:
+    used: dict[str, Any] = {"verdict": "block", "layer": "limit", "decision_phase": ""}
+    assert again([{"limits": {"connections": 1}}], **used) is None
+    assert again([{}], **used) == Difference("block limit egress[0]", "allow rule egress[0]")
+    assert again([{"limits": {"connections": 1}, "methods": ["PUT"]}], **used) is not None
+    # The first rule was used up, so the second one allowed it.
+    two: list[dict[str, Any]] = [{"limits": {"connections": 1}}, {"limits": {"connections": 2}}]
+    assert again(two, {"rule": "egress[1] …"}) is None
+
+
+def test_a_tunnel_for_some_request_is_decided_as_that() -> None:
+    asked: dict[str, Any] = {"transport": "connect", "method": "", "target": "http://a.example:80"}
+    assert again([{"paths": ["/a"]}], **asked) is None
+    assert again([{"ports": [81]}], **asked) is not None
+
+
+def test_abilities_are_read_as_far_as_they_are_known() -> None:
+    assert read_able({"able": ["meter", "magic", 5]}) == {Need.METER}
+    assert read_able({}) == read_able({"able": "meter"}) == NO_NEEDS
