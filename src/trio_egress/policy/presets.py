@@ -6,7 +6,7 @@ which ones are trusted is the user's to say.
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 
 PRESET = "preset:"
 PRESETS = ("anthropic", "github", "huggingface", "openai")
@@ -14,5 +14,4 @@ PRESETS = ("anthropic", "github", "huggingface", "openai")
 
 def read_preset(name: str) -> bytes:
     """The policy file of `preset:` and one of PRESETS."""
-    file = f"{name.removeprefix(PRESET)}.toml"
-    return files("trio_egress.policy").joinpath("presets").joinpath(file).read_bytes()
+    return Path(__file__).with_name("presets").joinpath(f"{name.removeprefix(PRESET)}.toml").read_bytes()

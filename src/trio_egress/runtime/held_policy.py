@@ -6,6 +6,7 @@ that. What then has the name in a directory that the agent writes in, the agent 
 Rule 1: the way to the policy is followed once, before the agent runs.
 Rule 2: where the agent can write, only what was the policy's when the run began is read, and only if it has no other
 name. All of it is held open, so that no other file gets its number.
+Rule 3: presets are those that the run began with, and nothing is imported for another policy.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
 
+from trio_egress.policy.presets import PRESET, PRESETS, read_preset
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.policy_file import find_files, read_policy_of
 
@@ -37,10 +39,11 @@ class HeldPolicy:
     shown: str
     places: tuple[str, ...]
     files: frozenset[tuple[int, int]]
+    presets: Mapping[str, bytes]
 
     def read(self) -> Policy:
         """Raises UsageError and PolicyError."""
-        return read_policy_of(self.path, self.directory, self.shown, self._check)[1]
+        return read_policy_of(self.path, self.directory, self.shown, self._check, self.presets.__getitem__)[1]
 
     def _check(self, descriptor: int) -> None:
         where, found = os.readlink(f"/proc/self/fd/{descriptor}"), os.fstat(descriptor)
@@ -67,6 +70,7 @@ def hold_policy(path: Path, policy: Policy, places: Iterable[str]) -> Iterator[H
             str(path),
             tuple(map(os.path.realpath, places)),
             frozenset((status.st_dev, status.st_ino) for status in found),
+            {name: read_preset(name) for name in (f"{PRESET}{word}" for word in PRESETS)},
         )
     finally:
         for descriptor in descriptors:

@@ -17,10 +17,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trio_egress.errors import UsageError
+from trio_egress.policy.gather import Read
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.part import POLICY_BYTES, decode_policy
-from trio_egress.policy.presets import PRESET
+from trio_egress.policy.part import POLICY_BYTES, YAML_ENDINGS, decode_policy
+from trio_egress.policy.presets import PRESET, read_preset
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.yaml_text import has_library
 
 POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
 POLICY_NAMES = ("trio-egress.toml", "trio-egress.yaml")
@@ -54,8 +56,13 @@ def read_policy(path: Path) -> tuple[str, Policy]:
     return read_policy_of(path, path.parent, str(path), lambda _: None)
 
 
-def read_policy_of(path: Path, directory: Path, shown: str, check: Check) -> tuple[str, Policy]:
-    """The same of a policy that is known as `shown`, and whose includes are named from `directory`."""
+def read_policy_of(
+    path: Path, directory: Path, shown: str, check: Check, presets: Read | None = None
+) -> tuple[str, Policy]:
+    """The same of a policy that is known as `shown`, and whose includes are named from `directory`.
+
+    With `presets`, as while a run lives, nothing is imported: YAML can be included only where it was read before.
+    """
     try:
         with path.open("rb") as file:
             check(file.fileno())
@@ -64,10 +71,12 @@ def read_policy_of(path: Path, directory: Path, shown: str, check: Check) -> tup
         raise UsageError(f"cannot read the policy {shown}: {error.strerror}") from None
 
     def read(name: str) -> bytes:
+        if presets and name.endswith(YAML_ENDINGS) and not has_library():
+            raise OSError(errno.EPERM, "the run began without YAML, and loads no code any more")
         return read_included(directory, name, check)
 
     text = decode_policy(raw, shown)
-    return text, load_policy(text, shown, read)
+    return text, load_policy(text, shown, read, presets=presets or read_preset)
 
 
 def read_included(directory: Path, name: str, check: Check = lambda _: None) -> bytes:
