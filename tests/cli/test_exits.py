@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from trio_egress.cli.exits import exit_code
@@ -40,3 +41,11 @@ def test_a_denial_counts_only_where_the_agent_itself_ended_well(
     code: int, refused: int, expected: int
 ) -> None:
     assert exit_code(result(End.EXITED, code, refused=refused), fail_on_deny=True) == expected
+    touched = attrs.evolve(result(End.EXITED, code), touched=bool(refused))
+    assert exit_code(touched, fail_on_deny=True) == expected
+
+
+@pytest.mark.parametrize("number", [2, 15])
+def test_a_signal_before_the_agent_ran_is_told_like_one_that_ended_it(number: int) -> None:
+    ended = attrs.evolve(result(End.INTERRUPTED), ended_by=number)
+    assert exit_code(ended, fail_on_deny=True) == 128 + number

@@ -2,10 +2,10 @@
 
     python strike.py STEPS WHOM SIGNAL ARGUMENT...
 
-STEPS is a list, with commas, of `module:function:call|return:N`, which must come to pass one after the other: the N-th
-call of the function, or return from it, counted from the step before. Then WHOM (supervisor, launcher, init, agent)
-gets SIGNAL before the supervisor takes another step. The interpreter's own profiling hook tells; nothing of the
-product is replaced.
+STEPS is a list, with commas, of `module:function:call|return:N`, or `::call:N` for any function. They must come to
+pass one after the other: the N-th call of the function, or return from it, counted from the step before. Then WHOM
+(supervisor, launcher, init, agent, group) gets SIGNAL before the supervisor takes another step. The interpreter's own
+profiling hook tells; nothing of the product is replaced.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ TARGETS: dict[str, Find] = {
     "supervisor": os.getpid,
     "launcher": find_launcher,
     "init": find_init,
+    "group": lambda: 0,
     "agent": lambda: find_only_child(find_init()),
 }
 
@@ -66,15 +67,16 @@ class Strike:
     """The profiling hook of every thread."""
 
     def __init__(self, steps: str, whom: str, number: int) -> None:
-        self.steps = []
+        self.steps: list[tuple[CodeType | None, str, int]] = []
         for step in steps.split(","):
             module, function, event, count = step.split(":")
-            self.steps.append((find_code(f"{module}:{function}"), event, int(count)))
+            code = find_code(f"{module}:{function}") if module else None
+            self.steps.append((code, event, int(count)))
         self.whom = TARGETS[whom]
         self.number = number
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
-        if not self.steps or frame.f_code is not self.steps[0][0] or event != self.steps[0][1]:
+        if not self.steps or event != self.steps[0][1] or self.steps[0][0] not in (None, frame.f_code):
             return
         code, event, count = self.steps.pop(0)
         if count > 1:
@@ -85,7 +87,8 @@ class Strike:
 
 def main() -> int:
     steps, whom, number, *arguments = sys.argv[1:]
-    import trio_egress.runtime.supervisor  # noqa: F401  now, and not counted
+    if not steps.startswith("::"):
+        import trio_egress.runtime.supervisor  # noqa: F401  now, and not counted
     from trio_egress.cli.main import main
 
     strike = Strike(steps, whom, int(signal.Signals[number]))
@@ -94,7 +97,8 @@ def main() -> int:
     code = main(arguments)
     sys.setprofile(None)
     if strike.steps:
-        sys.exit(f"the step {strike.steps[0]} never came")
+        _, _, left = strike.steps[0]
+        sys.exit(f"a step never came: left {left}")
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -90,6 +91,25 @@ def test_a_denial_fails_a_run_where_asked_and_the_agent_did_not(
     assert_told(ended, code, "agent_exited")
     assert (ended.status["denied"] > 0) == (DENIED in script)
     assert ended.status["agent_exit_code"] == (3 if code == 3 else 0)
+    assert ended.verify() == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("echo x >.gitlab-ci.yml", 121),
+        ("echo x >.gitlab-ci.yml; exit 3", 3),
+        ("echo x >.gitlab-ci.yml; rm .gitlab-ci.yml", 0),
+        ("echo x >plain", 0),
+    ],
+)
+def test_a_protected_file_that_the_agent_made_fails_a_run_where_asked(
+    place: Place, script: str, code: int
+) -> None:
+    ended = place.run(NOTHING, "sh", "-c", script, options=["--json", "--fail-on", "deny"])
+    assert_told(ended, code, "agent_exited")
+    assert ended.status["protected_touched"] == (place.work / ".gitlab-ci.yml").exists()
+    assert ended.status["denied"] == 0
     assert ended.verify() == 0
 
 
@@ -250,6 +270,21 @@ def test_a_directory_that_the_agent_cannot_enter_is_refused(place: Place) -> Non
     assert_told(ended, 125, "refused")
     assert f"entering {closed} as {AGENT.pw_name}" in ended.err
     assert ended.verify() == 0
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_with_a_directory_for_a_stream_the_interpreter_itself_does_not_start(
+    place: Place, stream: str
+) -> None:
+    directory = os.open("/", os.O_RDONLY)
+    try:
+        ended = place.run(NOTHING, *RAN, **{stream: directory})
+    finally:
+        os.close(directory)
+    assert ended.code == 1
+    assert not ended.status_file.exists()
+    assert not ended.evidence.exists()
+    assert not (ended.work / "ran").exists()
 
 
 def test_a_port_that_is_taken_outside_is_free_inside(place: Place) -> None:

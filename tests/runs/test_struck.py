@@ -6,87 +6,21 @@ Each step is hit for certain (`strike.py`), and then moments are that no step na
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from tests.runs.launch import Place, Started, write_policy
 from tests.runs.remains import Remains, watch_remains
+from tests.runs.steps import (
+    BEFORE_AGENT,
+    BEFORE_RECORD,
+    EARLY,
+    SEALED,
+    SEALING,
+    STEPS,
+    StruckPlace,
+)
 
 pytestmark = pytest.mark.sandbox
-
-NOTHING = write_policy()
-STRIKE = str(Path(__file__).with_name("strike.py"))
-
-BEFORE_RECORD = {
-    "evidence directory": "runtime.seal:open_evidence:call:1",
-    "journal made": "runtime.seal:_open_journal:return:1",
-    "before the launcher": "kernel.apply:start_launcher:call:1",
-    "launcher started": "kernel.apply:start_launcher:return:1",
-    "unshared": "kernel.apply:_map_ids:call:1",
-    "mapped": "kernel.apply:_map_ids:return:1",
-    "sockets": "kernel.apply:_receive_sockets:return:1",
-    "configured": "kernel.apply:_configure_network:return:1",
-    "ready": "kernel.apply:build_sandbox:return:1",
-    "probing": "runtime.agent:_hear:call:1",
-    "measured": "runtime.measure:_forget:return:1",
-}
-BEFORE_AGENT = {
-    **BEFORE_RECORD,
-    "opening the record": "evidence.journal:Journal.write:call:1",
-    "record open": "evidence.journal:Journal.sync:return:1",
-    "doors open": "runtime.agent:run_agent:call:1",
-}
-WITH_AGENT = {
-    "agent starting": "runtime.agent:_live:call:1,runtime.agent:_hear:call:1",
-    "agent running": "runtime.agent:_wait_end:call:1",
-}
-_AGAIN = "runtime.measure:measure_again:call:1"
-AFTER_AGENT = {
-    "agent ended": "runtime.agent:_ended:call:1",
-    "ending what is left inside": "runtime.agent:end_inside:call:1",
-    "probing again": f"{_AGAIN},runtime.agent:_hear:call:1",
-    "measured again": f"{_AGAIN},kernel.netlink:read_counters:return:2",
-    "books read": "kernel.counters:read_books:return:1",
-    "sandbox ended": "runtime.protected:read_report:call:1",
-    "closing the record": "recorder:Recorder.conclude:call:1",
-}
-SEALING = {
-    "record closed": "runtime.seal:seal:call:1",
-    "first file": "evidence.packet:_put:call:1",
-    "third file": "evidence.packet:_put:return:3",
-    "packet file": "evidence.packet:_put:call:7",
-}
-SEALED = {
-    "sealed": "runtime.seal:seal:return:1",
-    "telling": "cli.status:write_status:call:1",
-    "told": "cli.status:write_status:return:1",
-}
-STEPS = {**BEFORE_AGENT, **WITH_AGENT, **AFTER_AGENT, **SEALING, **SEALED}
-EARLY = {**BEFORE_AGENT, **WITH_AGENT}
-"""While these go on the agent has not ended; so it never ends by itself."""
-
-
-class StruckPlace(Place):
-    """A place whose next run has its `strike`, if that is set."""
-
-    strike: Sequence[str] = ()
-
-    def program(self, command: str, number: int) -> list[str]:
-        given = super().program(command, number)
-        return (
-            [sys.executable, STRIKE, *self.strike, *given[given.index(command) :]] if self.strike else given
-        )
-
-    def start_struck(self, step: str, number: signal.Signals, whom: str = "supervisor") -> Started:
-        """A run in which `whom` gets a signal at that step; its agent ends with 7 where the step comes after it."""
-        self.strike = (STEPS[step], whom, number.name)
-        return self.start_clean("exec sleep 600" if step in EARLY else "exit 7")
-
-    def start_clean(self, script: str) -> Started:
-        """A run whose temporary files are looked at."""
-        return self.start(NOTHING, "sh", "-c", script, environment={"TMPDIR": str(self.path / "temporary")})
 
 
 @pytest.fixture
@@ -143,3 +77,69 @@ def test_a_signal_ends_the_run_in_good_order_whenever_it_comes(
         assert ended.status["end"] == "interrupted"
         assert f"ended by {number.name} before the agent ran" in ended.err
     remains.assert_none()
+
+
+@pytest.mark.parametrize("step", ["launcher started", "agent starting"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_to_the_whole_job_is_the_supervisors_to_pass_on(
+    place: StruckPlace, remains: Remains, step: str, number: signal.Signals
+) -> None:
+    ended = place.start_struck(step, number, "group").wait()
+    assert ended.code == 128 + number
+    assert "Traceback" not in ended.err
+    assert ended.verify() == 0
+    remains.assert_none()
+
+
+STANDS = tuple(step for step in STEPS if step not in tuple(BEFORE_AGENT)[:3])
+GONE = ("sandbox ended", "closing the record", *SEALING, *SEALED)
+INSIDE = {
+    "launcher": STANDS,
+    "init": STANDS[STANDS.index("ready") :],
+    "agent": ("agent running",),
+}
+
+
+@pytest.mark.parametrize(
+    ("whom", "step"),
+    [(whom, step) for whom, steps in INSIDE.items() for step in steps if step not in GONE],
+)
+def test_a_sandbox_killed_from_outside_ends_the_run_in_good_order(
+    place: StruckPlace, remains: Remains, step: str, whom: str
+) -> None:
+    ended = place.start_struck(step, signal.SIGKILL, whom).wait()
+    ends = {
+        **dict.fromkeys(BEFORE_AGENT, (125, "refused")),
+        "agent starting": (125, "refused"),
+        "agent running": (137, "agent_exited" if whom == "agent" else "sandbox_killed"),
+    }
+    assert (ended.code, ended.status["end"]) == ends.get(step, (7, "agent_exited"))
+    assert "Traceback" not in ended.err
+    assert ended.verify() == 0
+    remains.assert_none()
+
+
+MOMENTS = 8
+FAR = 1 << 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_moments_that_no_step_names(place: StruckPlace, remains: Remains, number: signal.Signals) -> None:
+    """At even distances, from the first call after the command line is loaded almost to the last."""
+    whole = place.start_struck(f"::call:{FAR}", number).wait()
+    calls = FAR - int(whole.err.rpartition("left ")[2])
+    assert calls > 10_000
+    for at in range(1, calls * 9 // 10, calls // MOMENTS):
+        ended = place.start_struck(f"::call:{at}", number).wait()
+        journal = ended.evidence / "evidence.jsonl"
+        packet = (ended.evidence / "packet.json").exists()
+        if number is signal.SIGKILL:
+            assert ended.code == -number
+            assert not journal.exists() or ended.verify() == (0 if packet else 3)
+        elif ended.status_file.exists():
+            assert ended.code == ended.status["exit_code"] in (128 + number, 7)
+            assert not journal.exists() or ended.verify() == 0
+        else:
+            assert ended.code in (-number, 1)
+            assert not ended.evidence.exists()
+        remains.assert_none()

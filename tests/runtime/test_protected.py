@@ -57,6 +57,16 @@ def test_what_could_not_be_looked_at_is_said(report: dict[str, Any]) -> None:
     assert said == f"protected files: could not be searched for all that was there before{LOOK}"
 
 
+def test_who_goes_by_the_exit_code_is_told_too() -> None:
+    assert not add_message(AgentEnd(End.EXITED, 0), NONE, WORK).touched
+    assert add_message(AgentEnd(End.EXITED, 0), {**NONE, "removed": ["a"], "removed_count": 1}, WORK).touched
+    assert add_message(AgentEnd(End.EXITED, 0), UNKNOWN, WORK).touched
+
+
+def test_an_agent_that_never_ran_has_touched_nothing() -> None:
+    assert add_message(AgentEnd(End.REFUSED), UNKNOWN, WORK) == AgentEnd(End.REFUSED)
+
+
 def test_a_report_is_read_to_its_end() -> None:
     ours, theirs = socket.socketpair()
     report = {**NONE, "created": ["x" * 50_000], "created_count": 1}

@@ -29,6 +29,6 @@ def exit_code(result: RunResult, *, fail_on_deny: bool) -> int:
         return REFUSED
     if result.agent_code < 0:
         return SIGNALLED - result.agent_code
-    if result.agent_code == 0 and fail_on_deny and result.refused:
+    if result.agent_code == 0 and fail_on_deny and (result.refused or result.touched):
         return DENIED
     return result.agent_code

@@ -23,7 +23,7 @@ BROKEN_PIPE = 141
 RUN_EPILOG = """\
 exit codes:
   the agent's own code passes through; 128+N when signal N ended it, or ended the run before the agent ran
-  121  the agent ended with 0, but something was denied (with --fail-on deny)
+  121  the agent ended with 0, but something was denied, or a protected file touched (with --fail-on deny)
   122  the evidence is incomplete: a receipt could not be written
   124  --timeout was over
   125  trio-egress refused, or failed before the agent ran
@@ -115,7 +115,7 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     run.add_argument(
         "--fail-on",
         choices=["deny"],
-        help="exit with 121 if anything was denied and the agent itself ended with 0",
+        help="exit with 121 if anything was denied, or a protected file touched, and the agent itself ended with 0",
     )
     _add_run_options(run)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,8 +58,8 @@ def _main(
     status_fd = None
     status = Status(run_id="", exit_code=REFUSED, end="refused")
     try:
+        status_fd = _open_status(options.status_file, inbox)
         with inbox.interrupting():
-            status_fd = _open_status(options.status_file)
             spec = _prepare(options, say, written)
         status = attrs.evolve(status, run_id=spec.run_id)
         result = _run(spec, inbox, options, say)
@@ -87,14 +88,25 @@ def _main(
     return status.exit_code
 
 
-def _open_status(path: str | None) -> int | None:
+def _open_status(path: str | None, inbox: Inbox) -> int | None:
     """Opened first, with the caller's rights, so that it is written however the run ends. Raises UsageError."""
     if path is None:
         return None
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        if stat.S_ISFIFO(_mode(path)):
+            with inbox.interrupting():  # it waits for a reader
+                return os.open(path, flags)
+        return os.open(path, flags, 0o644)
     except OSError as error:
         raise UsageError(f"--status-file {path}: {error.strerror}") from None
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return 0
 
 
 def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> RunSpec:

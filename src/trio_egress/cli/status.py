@@ -21,6 +21,7 @@ class Status:
     agent_exit_code: int | None = None
     agent_signal: int | None = None
     denied: int = 0
+    protected_touched: bool = False
     evidence: str | None = None
     head: str | None = None
     message: str = ""
@@ -35,6 +36,7 @@ class Status:
             agent_exit_code=agent if agent is not None and agent >= 0 else None,
             agent_signal=-agent if agent is not None and agent < 0 else None,
             denied=result.refused,
+            protected_touched=result.touched,
             evidence=str(result.evidence),
             head=result.head,
             message=result.message,

@@ -13,9 +13,11 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -32,18 +34,24 @@ MESSAGE_BYTES = 65536
 SOCKETS = 12
 FAMILIES = ("v4", "v6")
 
+_CREDENTIALS = struct.Struct("3i")
+"""pid, uid, gid (`man 7 unix`)."""
+
 
 @attrs.frozen
 class Launched:
-    """A launcher at work. `control` and `sockets` are the owner's to close; closing `control` ends everything.
+    """A launcher at work. All descriptors are the owner's to close; closing `control` ends everything.
 
-    `bare`: directories of the host that the agent sees as they are, not as an overlay.
+    `bare`: directories of the host that the agent sees as they are, not as an overlay. `init`: once the sandbox stands,
+    a pidfd of PID 1, readable when everything inside is gone and not before. A launcher that was killed tells nothing
+    of that.
     """
 
     process: subprocess.Popen[bytes]
     control: socket.socket
     sockets: dict[str, socket.socket]
     bare: list[str] = attrs.field(factory=list)
+    init: list[int] = attrs.field(factory=list)
 
 
 def start_launcher(plan: Plan) -> Launched:
@@ -79,8 +87,10 @@ def build_sandbox(launched: Launched, identities: Identities) -> None:
     _say(launched, step="mapped")
     _receive_sockets(launched)
     _configure_network(launched.sockets)
+    launched.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     _say(launched, step="configured")
-    _expect(launched, "ready")
+    _expect_init(launched)
+    launched.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
 
 
 def _say(launched: Launched, **message: object) -> None:
@@ -91,11 +101,32 @@ def _say(launched: Launched, **message: object) -> None:
 
 
 def _expect(launched: Launched, step: str) -> Mapping[str, object]:
-    try:
+    with _listening():
         raw = launched.control.recv(MESSAGE_BYTES)
+    return _read_step(raw, step)
+
+
+def _expect_init(launched: Launched) -> None:
+    """The first word of PID 1, with which the kernel tells who that is out here (SCM_CREDENTIALS, `man 7 unix`)."""
+    with _listening():
+        space = socket.CMSG_SPACE(_CREDENTIALS.size)
+        raw, ancillary, _, _ = launched.control.recvmsg(MESSAGE_BYTES, space)
+    _read_step(raw, "ready")
+    pid = next(_CREDENTIALS.unpack(data)[0] for _, kind, data in ancillary if kind == socket.SCM_CREDENTIALS)
+    try:
+        launched.init.append(os.pidfd_open(pid))
+    except OSError as error:
+        raise SandboxError(f"PID 1 of the sandbox is gone: {error.strerror}") from None
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    try:
+        yield
     except TimeoutError:
         raise SandboxError(f"the launcher did not answer for {HANDSHAKE_SECONDS:.0f} s") from None
-    return _read_step(raw, step)
+    except ConnectionResetError:
+        raise SandboxError("the launcher was killed") from None
 
 
 def _read_step(raw: bytes, step: str) -> Mapping[str, object]:
@@ -138,10 +169,8 @@ def _map_ids(pid: int, identities: Identities) -> None:
 
 
 def _receive_sockets(launched: Launched) -> None:
-    try:
+    with _listening():
         raw, descriptors, _, _ = socket.recv_fds(launched.control, MESSAGE_BYTES, SOCKETS)
-    except TimeoutError:
-        raise SandboxError(f"the launcher did not answer for {HANDSHAKE_SECONDS:.0f} s") from None
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     try:
         message = _read_step(raw, "sockets")

@@ -4,7 +4,7 @@ A socket keeps the network namespace in which it was made, and a directory its m
 would be a way around the sandbox, because the agent can connect a socket anew (AF_UNSPEC, `man 2 connect`).
 
 Rule 1: pipes, files, terminals and other character devices, and connected Unix stream sockets (containers, journald, a
-remote shell); nothing else. What is closed stays closed.
+remote shell); nothing else. What is closed stays closed. (Given a directory, Python itself ends with status 1.)
 Rule 2: what is changed of them is the mode of a pipe without a name, and that in the direction that was given alone.
 """
 

@@ -33,7 +33,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 class AgentEnd:
     """How it ended: `code` is the exit code, negative for a signal; None where it never started.
 
-    `ended_by`: the signal for which it did not.
+    `ended_by`: the signal for which it did not. `touched`: protected files are not as they were.
     """
 
     end: End
@@ -42,6 +42,7 @@ class AgentEnd:
     not_found: bool = False
     limit: str = ""
     ended_by: int | None = None
+    touched: bool = False
 
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -225,4 +226,4 @@ async def end_inside(sandbox: Sandbox, tell: Tell) -> None:
     with trio.move_on_after(END_SECONDS) as patience:
         await ask(sandbox, "ended", tell, step="end")
     if patience.cancelled_caught:
-        await sandbox.end()
+        await sandbox.end(0)

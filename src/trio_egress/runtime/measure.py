@@ -112,7 +112,8 @@ async def measure_again(sandbox: Sandbox, canaries: Canaries, view: View) -> dic
     try:
         await measure(sandbox, canaries, view)
     except SandboxGone:
-        return {}  # it was killed from outside, and that ends the run as such: nobody is left to ask
+        # Killed from outside, and that ends the run as such. What was sent up to then was the probes' all the same.
+        await sandbox.end()
     after = await trio.to_thread.run_sync(netlink.read_counters, netfilter)
     _empty(log)
     return {

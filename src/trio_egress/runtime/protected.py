@@ -1,6 +1,6 @@
 """What became of the protected files, as the launcher found it when the agent was gone: for the receipt and for people.
 
-Decides nothing: an agent that creates a git hook has not failed, but whoever goes on in that directory must know.
+Ends nothing: an agent that creates a git hook has not failed, but whoever goes on in that directory must know.
 """
 
 from __future__ import annotations
@@ -38,11 +38,15 @@ def read_report(sock: socket.socket) -> Mapping[str, Any]:
 
 
 def add_message(ended: AgentEnd, report: Mapping[str, Any] | None, directory: Path) -> AgentEnd:
-    """The end of a run with what a human must know of protected files, where there is something."""
-    said = _describe(report, directory) if report is not None else ""
+    """The end of a run with what a human must know of protected files, where there is something.
+
+    An agent that never ran has not touched any, whatever became of who should have looked.
+    """
+    said = _describe(report, directory) if report is not None and ended.code is not None else ""
     if not said:
         return ended
-    return attrs.evolve(ended, message=f"{ended.message}; {said}" if ended.message else said)
+    message = f"{ended.message}; {said}" if ended.message else said
+    return attrs.evolve(ended, message=message, touched=True)
 
 
 def _describe(report: Mapping[str, Any], directory: Path) -> str:

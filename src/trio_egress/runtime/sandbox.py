@@ -32,14 +32,21 @@ class Sandbox:
     sockets: dict[str, socket.socket]
     launched: Launched
 
-    async def end(self) -> None:
-        """Kill everything inside and wait until the last process is gone. May be called again."""
+    async def end(self, seconds: float = END_SECONDS) -> None:
+        """Kill everything inside and wait until the last process is gone. May be called again.
+
+        `seconds`: how long PID 1 may take to end by itself.
+        Raises SandboxError where one can't be killed (it waits for a device, or a file server).
+        """
         self.control.close()
-        with trio.move_on_after(END_SECONDS) as patience:
-            await _wait_process(self.launched)
-        if patience.cancelled_caught:
-            self.launched.process.kill()
-            await _wait_process(self.launched)
+        with trio.move_on_after(seconds):
+            await _wait_gone(self.launched)
+            return
+        self.launched.process.kill()
+        with trio.move_on_after(END_SECONDS):
+            await _wait_gone(self.launched)
+            return
+        raise SandboxError("what runs inside does not end, although it was killed")
 
 
 def raise_descriptors() -> None:
@@ -87,6 +94,8 @@ async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[San
                 await _wait_process(launched)
         for opened in launched.sockets.values():
             opened.close()
+        for descriptor in launched.init:
+            os.close(descriptor)
 
 
 async def _build(launched: Launched, identities: Identities) -> None:
@@ -107,6 +116,12 @@ async def _build(launched: Launched, identities: Identities) -> None:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(left.wait)
         raise
+
+
+async def _wait_gone(launched: Launched) -> None:
+    await _wait_process(launched)
+    for descriptor in launched.init:
+        await trio.lowlevel.wait_readable(descriptor)
 
 
 async def _wait_process(launched: Launched) -> None:

@@ -123,6 +123,7 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
         head=record.head,
         not_found=ended.not_found,
         ended_by=ended.ended_by,
+        touched=ended.touched,
     )
 
 

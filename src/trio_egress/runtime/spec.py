@@ -71,7 +71,8 @@ class End(enum.Enum):
 class RunResult:
     """What came of a run. `agent_code` is its exit code, negative for a signal, None when it never ran or was lost.
 
-    `ended_by`: the signal that ended the run before the agent ran.
+    `ended_by`: the signal that ended the run before the agent ran. `touched`: protected files are not as they were, or
+    could not be compared.
     """
 
     end: End
@@ -83,3 +84,4 @@ class RunResult:
     head: str = ""
     not_found: bool = False
     ended_by: int | None = None
+    touched: bool = False
