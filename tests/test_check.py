@@ -154,3 +154,28 @@ def test_it_stops_before_anything_when_a_program_is_missing(tmp_path: Path) -> N
     assert "no-such-program its-package why" in " ".join(ran.stdout.split())
     assert "check stopped: " in ran.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.root
+def test_an_ordinary_user_gets_ids_that_nobody_else_has(tmp_path: Path) -> None:
+    """In an /etc of the test's own: usermod writes there."""
+    code = f"""
+import pwd, sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.test_check import check
+for _ in range(2):
+    check.provide_ranges(pwd.getpwnam("daemon"), root=True)
+for file in ("subuid", "subgid"):
+    print(open(f"/etc/{{file}}").read(), end="")
+"""
+    mount = (
+        f"mount -t overlay overlay -o lowerdir=/etc,upperdir={tmp_path}/upper,workdir={tmp_path}/work /etc"
+    )
+    script = f"mount -t tmpfs tmpfs {tmp_path} && mkdir {tmp_path}/upper {tmp_path}/work && {mount} && "
+    script += f'rm -f /etc/subgid && echo somebody:200000:65536 >/etc/subuid && exec {sys.executable} -c "$1"'
+    ran = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", script, "sh", code], capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["somebody:200000:65536", "daemon:265536:65536", "daemon:100000:65536"], (
+        ran.stderr
+    )

@@ -322,7 +322,11 @@ def _not_stopped() -> Iterator[None]:
 
 
 def _stop_job(number: signal.Signals, *, others: bool) -> None:
-    """Returns when somebody continues it."""
+    """Returns when somebody continues it.
+
+    Started as root, this process may signal no other user's any more: a script that waits for it is then stopped by a
+    second Ctrl-Z, of which the caller's terminal makes a signal again.
+    """
     previous = signal.signal(number, signal.SIG_DFL)
     try:
         os.kill(0 if others else os.getpid(), number)
