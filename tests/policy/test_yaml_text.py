@@ -260,11 +260,33 @@ def test_without_the_library_it_is_said_how_to_get_it(monkeypatch: pytest.Monkey
     assert "TOML" in NOT_INSTALLED
 
 
-def test_messages_are_in_words_of_yaml() -> None:
-    said = 'the key "destination" is missing in an [[egress]] table; write destination = "api.example.com"'
-    told = 'the key "destination" is missing in a rule of "egress"; write destination: "api.example.com"'
-    assert in_yaml(said) == told
-    assert parse_yaml("a: 1\n").reword(said) == told
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            'the key "destination" is missing in an [[egress]] table; write destination = "api.example.com"',
+            'the key "destination" is missing in a rule of "egress"; write destination: "api.example.com"',
+        ),
+        (
+            'egress must be a list of tables, not 1; did you mean "[[egress]]"?',
+            'egress must be a list of tables, not 1; begin each rule with "- "',
+        ),
+        (
+            'test must be a list of tables, not 1; did you mean "[[test]]"?',
+            'test must be a list of tables, not 1; begin each test with "- "',
+        ),
+        ('files must be a table, not 1; did you mean "[files]"?', "files must be a table, not 1"),
+        (
+            'git must be a table such as { fetch = ["org/*"] }, not 1',
+            'git must be a table such as { fetch: ["org/*"] }, not 1',
+        ),
+        ('needs `protocol` too, as in protocol = ["tcp"]', 'needs `protocol` too, as in protocol: ["tcp"]'),
+        ('`set` is {LANG = "C"}', '`set` is {LANG: "C"}'),
+        ('"LANG = C" is no variable\'s name', '"LANG = C" is no variable\'s name'),
+    ],
+)
+def test_messages_are_in_words_of_yaml(said: str, told: str) -> None:
+    assert in_yaml(said) == parse_yaml("a: 1\n").reword(said) == told
 
 
 # Other readers

@@ -85,21 +85,24 @@ def has_library() -> bool:
 
 
 def in_yaml(message: str) -> str:
-    """A message about tables and keys in the words of YAML. What it quotes of the policy stays as it is."""
+    """A message about tables and keys in the words of YAML."""
     for toml, yaml in _IN_YAML:
         message = message.replace(toml, yaml)
-    return message
+    return _EXAMPLE.sub(r"\1\2: ", message)
 
 
 _IN_YAML = (
-    ('; did you mean "[[egress]]"?', '; begin each rule with "- "'),
+    *(
+        (f'; did you mean "[[{key}]]"?', f'; begin each {one} with "- "')
+        for key, one in (("egress", "rule"), ("test", "test"))
+    ),
     ("an [[egress]] table", 'a rule of "egress"'),
-    ('write version = "1.0"', 'write version: "1.0"'),
-    ("write default_deny = true", "write default_deny: true"),
-    ('write destination = "api.example.com"', 'write destination: "api.example.com"'),
+    ("a [[test]] table", 'a test of "test"'),
     *((f'; did you mean "[{key}]"?', "") for key in ("resolve", "files", "env", "limits")),
     *((f"the [{key}] table", f'"{key}"') for key in ("resolve", "files", "env", "limits")),
 )
+_EXAMPLE = re.compile(r"(\{ ?|write |as in |`)([a-z_0-9A-Z]+) = (?=[\[\"{tf0-9])")
+"""How a message says what to write: `write version = "1.0"`, `{ fetch = ["org/*"] }`."""
 
 
 @attrs.define
