@@ -130,3 +130,14 @@ def test_a_denied_remote_fails_at_once(
     assert {query.reason for query in ended.queries} == {"no rule allows evil.example"}
     assert web.take_requests() == []
     assert ended.verify() == 0
+
+
+def test_git_finds_the_repository_above_the_working_directory(place: Place) -> None:
+    tree = place.path / "tree"
+    git("init", "--quiet", tree)
+    (tree / "sub").mkdir()
+    ended = place.run(
+        write_policy(), "git", "rev-parse", "--show-prefix", cwd=tree / "sub",
+        environment={"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"},
+    )  # fmt: skip
+    assert (ended.code, ended.text) == (0, "sub/\n")

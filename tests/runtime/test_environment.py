@@ -24,6 +24,7 @@ def test_inherited_proxies_are_removed_in_every_spelling() -> None:
     given = {"HTTP_PROXY": "a", "https_proxy": "b", "All_Proxy": "c", "no_proxy": "d", "PATH": "/bin"}
     assert seen(given) == {
         "PATH": "/bin",
+        "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",
         "TRIO_EGRESS_PROXY": "http://127.0.0.1:8888",
         "TRIO_EGRESS_RUN": "run-1",
         **dict.fromkeys(CONTAINERS, NO_CONTAINERS),
@@ -86,7 +87,8 @@ def test_passing_names_makes_an_allow_list_and_adding_comes_last() -> None:
         passed=["PATH", "LC_*"],
         added={"DOCKER_HOST": "tcp://x"},
     )
-    assert set(found) == {"PATH", "LC_ALL", "TRIO_EGRESS_PROXY", "TRIO_EGRESS_RUN", *CONTAINERS}
+    ours = {"TRIO_EGRESS_PROXY", "TRIO_EGRESS_RUN", "GIT_DISCOVERY_ACROSS_FILESYSTEM", *CONTAINERS}
+    assert set(found) == {"PATH", "LC_ALL", *ours}
     assert (found["DOCKER_HOST"], found["CONTAINER_HOST"]) == ("tcp://x", NO_CONTAINERS)
 
 

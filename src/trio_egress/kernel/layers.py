@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from trio_egress.kernel.lending import SEARCH, allows
 from trio_egress.kernel.mountinfo import HostMount, is_in
 from trio_egress.kernel.steps import STAGE, Mount
 
@@ -81,15 +82,8 @@ class Host:
         return Mount("layer", path, source, owner=self.uid, group=self.gid)
 
     def may_enter(self, folder: str) -> bool:
-        """Whether the agent could reach what is in it; where that isn't certain, it could."""
-        if not self.root:
-            return os.access(folder, os.X_OK)
-        found = os.stat(folder)
-        if found.st_uid == self.uid:
-            return bool(found.st_mode & stat.S_IXUSR)
-        if found.st_gid == self.gid or _has_acl(folder):
-            return bool(found.st_mode & (stat.S_IXGRP | stat.S_IXOTH))
-        return bool(found.st_mode & stat.S_IXOTH)
+        """Whether the agent could reach what is in it."""
+        return allows(folder, self.uid, self.gid, SEARCH) if self.root else os.access(folder, os.X_OK)
 
     def may_reach(self, path: str, above: str) -> bool:
         """The same of every directory between `above`, that one included, and `path`."""
@@ -99,13 +93,6 @@ class Host:
             and self.may_enter(folder)
             and (folder == above or self.may_reach(folder, above))
         )
-
-
-def _has_acl(path: str) -> bool:
-    try:
-        return bool(os.getxattr(path, "system.posix_acl_access"))
-    except OSError:
-        return False
 
 
 def plan_layers(host: Host) -> Iterator[Mount]:
@@ -129,14 +116,14 @@ def _is_made_anew(path: str, host: Host) -> bool:
 def _show(folder: str, host: Host) -> Iterator[Mount]:
     inside = host.inside(folder)
     if not inside:
-        yield from _attach(folder, folder, host)
+        yield from attach(folder, folder, host)
     elif host.root:
         kept = host.keep(folder)
         yield kept
-        yield from _attach(folder, folder, host)
+        yield from attach(folder, folder, host)
         for mount in inside:
             if not _is_made_anew(mount.point, host) and host.may_reach(mount.point, folder):
-                yield from _attach(mount.point, kept.target + mount.point[len(folder) :], host)
+                yield from attach(mount.point, kept.target + mount.point[len(folder) :], host)
     else:
         kept = host.keep(folder)
         names = host.names
@@ -149,7 +136,8 @@ def _show(folder: str, host: Host) -> Iterator[Mount]:
         yield from (kept, Mount("tmpfs", folder, mode=_mode(folder)), *steps)
 
 
-def _attach(path: str, source: str, host: Host) -> Iterator[Mount]:
+def attach(path: str, source: str, host: Host) -> Iterator[Mount]:
+    """`source` seen at `path`, which is there; the kind of file system tells how."""
     mount = host.find(path)
     if mount is None or mount.kind not in NEVER_SHOWN | WITHOUT_SOCKETS:
         yield host.layer(path, source)
@@ -161,10 +149,7 @@ def _attach(path: str, source: str, host: Host) -> Iterator[Mount]:
 
 def _make_anew(folder: str, source: str, host: Host) -> Iterator[Mount]:
     """What is in a directory that has mounts in it: each directory without any as a layer, the others made likewise."""
-    for name, mode in _list(folder, host).items():
-        host.names += 1
-        if host.names > NAMES_MAX:
-            raise TooManyNamesError
+    for name, mode in list_modes(folder, host).items():
         path, origin = f"{folder}/{name}", f"{source}/{name}"
         if stat.S_ISLNK(mode):
             yield Mount("link", path, os.readlink(path))
@@ -177,11 +162,14 @@ def _make_anew(folder: str, source: str, host: Host) -> Iterator[Mount]:
             if host.inside(path):
                 yield from _make_anew(path, origin, host)
             else:
-                yield from _attach(path, origin, host)
+                yield from attach(path, origin, host)
 
 
-def _list(folder: str, host: Host) -> dict[str, int]:
-    """Names and modes. A directory that is a mount isn't asked for its mode: nobody waits for a dead server."""
+def list_modes(folder: str, host: Host) -> dict[str, int]:
+    """Names and modes. A directory that is a mount isn't asked for its mode: nobody waits for a dead server.
+
+    Raises TooManyNamesError when the plan has got too long with them.
+    """
     found = {}
     try:
         with os.scandir(folder) as entries:
@@ -194,6 +182,9 @@ def _list(folder: str, host: Host) -> dict[str, int]:
             if path.startswith(begin):
                 name = path[len(begin) :].split("/")[0]
                 found[name] = _find_mode(f"{folder}/{name}")
+    host.names += len(found)
+    if host.names > NAMES_MAX:
+        raise TooManyNamesError
     return found
 
 

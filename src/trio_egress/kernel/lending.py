@@ -66,7 +66,7 @@ CROSSROADS = (
 
 _ACL = "system.posix_acl_access"
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_WRITE, _SEARCH = 2, 1
+WRITE, SEARCH = 2, 1
 
 
 def find_lent(directory: str, root: bool, uid: int, gid: int) -> str:
@@ -85,20 +85,25 @@ def _is_any(path: str, places: Iterable[str]) -> bool:
 
 def may_write(path: str, uid: int, gid: int) -> bool:
     """Whether the agent can make something in a directory, or let itself."""
-    return os.stat(path).st_uid == uid or _may(path, uid, gid, _WRITE | _SEARCH)
+    return os.stat(path).st_uid == uid or allows(path, uid, gid, WRITE | SEARCH)
+
+
+def find_closed(path: str, uid: int, gid: int) -> str:
+    """The first directory on the way to `path` that does not let the agent pass; empty where all do."""
+    way = reversed(list(parents(path)))
+    return next((folder for folder in way if not allows(folder, uid, gid, SEARCH)), "")
 
 
 def check_way(path: str, uid: int, gid: int) -> None:
-    """Raises SandboxError where a directory on the way to `path` does not let the agent pass."""
-    for folder in reversed(list(parents(path))):
-        if not _may(folder, uid, gid, _SEARCH):
-            raise SandboxError(
-                f"the agent's user {uid} can't get into {folder}, on the way to {path}: "
-                f"setfacl -m u:{uid}:x {folder} lets it, or --user with somebody who can"
-            )
+    """Raises SandboxError where the agent can't get to `path`."""
+    if closed := find_closed(path, uid, gid):
+        raise SandboxError(
+            f"the agent's user {uid} can't get into {closed}, on the way to {path}: "
+            f"setfacl -m u:{uid}:x {closed} lets it, or --user with somebody who can"
+        )
 
 
-def _may(path: str, uid: int, gid: int, asked: int) -> bool:
+def allows(path: str, uid: int, gid: int, asked: int) -> bool:
     """What mode and ACL say of somebody who is in no other group (`man 5 acl`, access check algorithm)."""
     found = os.stat(path)
     if found.st_uid == uid:

@@ -20,8 +20,9 @@ import attrs
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.engines import cover_engines
+from trio_egress.kernel.homes import keep_home, plan_home
 from trio_egress.kernel.layers import Host, plan_layers
-from trio_egress.kernel.lending import check_way
+from trio_egress.kernel.lending import check_way, find_closed
 from trio_egress.kernel.mountinfo import HostMount, find_aliases
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
 from trio_egress.kernel.steps import STAGE, Mount
@@ -80,18 +81,19 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         if not _is_below(path, PRIVATE):  # there the way is made anew
             check_way(path, view.owner, view.group)
     home = _find_home(view)
+    host = _host(view, writable, home)
     points = find_points(find_guard(view), outermost, view.lent)
     return (
         Mount("tmpfs", "/run"),
         *(_keep(path, f"{STAGE}/{number}", view) for number, path in enumerate(writable)),
-        *([Mount("keep", f"{STAGE}/home/lower", home)] if home else ()),
-        *plan_layers(_host(view, writable, home)),
+        *keep_home(home),
+        *plan_layers(host),
         Mount("freeze", "/"),
         Mount("writable", "/run"),
         Mount("writable", "/proc"),  # the agent's own is mounted over it, and may not be freer than this one
         *_private(),
         *_devices(),
-        *([Mount("overlay", home, f"{STAGE}/home", owner=view.owner)] if home else ()),
+        *plan_home(home, host),
         *_restore(writable),
         *(Mount("bind", path, path, read_only=read_only) for path, read_only in points.mounts),
         *cover_engines(view.path, writable),
@@ -152,9 +154,11 @@ def _host(view: View, writable: Sequence[str], home: str) -> Host:
 
 
 def _find_home(view: View) -> str:
-    """HOME, if changes to it are to be kept in memory; else empty."""
+    """HOME, if changes to it are to be kept in memory; else empty: it is the run's own, or closed to the agent."""
     home = os.path.realpath(view.home) if view.home else ""
-    return home if os.path.isdir(home) and home != "/" and not _is_below(home, ("/run", *PRIVATE)) else ""
+    if not os.path.isdir(home) or home == "/" or _is_below(home, ("/run", *PRIVATE)):
+        return ""
+    return "" if view.root and find_closed(home, view.owner, view.group) else home
 
 
 def _keep(path: str, target: str, view: View) -> Mount:

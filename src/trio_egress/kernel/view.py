@@ -21,6 +21,9 @@ INODE_BYTES = 8192
 
 FEWEST_INODES = 65536
 
+COPIED_BYTES = 1 << 20
+"""Of one file in a HOME that has to be made anew: what is larger there is data, not settings."""
+
 
 def apply_mounts(steps: list[Step]) -> list[str]:
     """Every step in order, in a mount namespace of this process's own. Raises OSError that names the step.
@@ -67,6 +70,18 @@ def _file(step: Step) -> None:
 def _program(step: Step) -> None:
     _file(step)
     os.chmod(step["target"], 0o755)  # noqa: S103  everybody may run it
+
+
+def _copy(step: Step) -> None:
+    """A small file, which can then be changed; a large one can be read."""
+    source = os.open(step["source"], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(source, "rb") as file, open(step["target"], "xb") as made:
+        large = os.fstat(source).st_size > COPIED_BYTES
+        if not large:
+            made.write(file.read(COPIED_BYTES))
+        os.fchmod(made.fileno(), int(step["mode"], 8))
+    if large:
+        syscalls.mount(step["source"], step["target"], None, syscalls.MS_BIND)
 
 
 def _link(step: Step) -> None:
@@ -150,7 +165,7 @@ def _bare(_step: Step) -> bool:
 
 def _overlay(step: Step) -> None:
     lower, upper, work = (f"{step['source']}/{name}" for name in ("lower", "upper", "work"))
-    os.mkdir(work)
+    os.makedirs(work)
     below = os.stat(lower)
     os.mkdir(upper, below.st_mode & 0o777)
     if step["owner"] != os.geteuid():
@@ -187,6 +202,7 @@ _APPLY: dict[str, Callable[[Step], bool | None]] = {
     "directory": _directory,
     "file": _file,
     "program": _program,
+    "copy": _copy,
     "link": _link,
     "bind": _bind,
     "keep": _keep,

@@ -19,6 +19,9 @@ CONTAINERS = ("DOCKER_HOST", "CONTAINER_HOST")
 NO_CONTAINERS = "unix:///run/trio-egress/docker-does-not-work-in-here-what-it-starts-would-leave-the-sandbox"
 """A client of docker or podman names the place where it looked, and so says why, at once. There is nothing there."""
 
+ACROSS_MOUNTS = "GIT_DISCOVERY_ACROSS_FILESYSTEM"
+"""git looks for a repository above the working directory, which is a mount of its own here, only if told to."""
+
 HOMELESS = "/tmp"  # noqa: S108  a directory of the run's own
 
 CLOSED = (
@@ -67,6 +70,7 @@ def agent_environment(
     result = {k: v for k, v in environment.items() if _passes(k, passed)}
     result[PROXY_ADDRESS] = proxy
     result[RUN_ID] = run_id
+    result.setdefault(ACROSS_MOUNTS, "1")
     result |= dict.fromkeys(CONTAINERS, NO_CONTAINERS)
     if proxy_variables:
         for name in ("http_proxy", "https_proxy"):
