@@ -70,6 +70,18 @@ def test_verify_command_loads_neither_trio_nor_netlink(tmp_path: Path) -> None:
     assert within(loaded, {"trio", "pyroute2", "ssl", "_ssl", "cryptography", "asyncio"} | RUNTIME) == set()
 
 
+@pytest.mark.parametrize(("name", "uses_yaml"), [("agent.toml", False), ("agent.yaml", True)])
+def test_policy_command_loads_no_network_and_yaml_only_for_yaml(
+    name: str, uses_yaml: bool, tmp_path: Path
+) -> None:
+    text = 'version: "1.0"\ndefault_deny: true\n'
+    (tmp_path / name).write_text(text if uses_yaml else text.replace(":", " ="))
+    loaded = modules_loaded_by("-m", "trio_egress", "policy", "check", str(tmp_path / name))
+    assert "trio_egress.policy.load" in loaded
+    assert within(loaded, {"trio", "pyroute2", "asyncio", "cryptography", "nacl"}) == set()
+    assert ("yaml" in loaded) is uses_yaml
+
+
 @pytest.mark.parametrize("module", ["trio", "pyroute2", "ssl", "trio_egress.recorder", "trio_egress.model"])
 def test_a_loaded_module_would_be_seen(module: str) -> None:
     loaded = modules_loaded_by("-c", f"def late():\n    import {module}\nlate()")

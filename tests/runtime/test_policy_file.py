@@ -117,7 +117,17 @@ def test_what_is_pinned_may_be_anywhere(tmp_path: Path) -> None:
         (tmp_path / "x" / "agent.toml").write_text(text)
         _, policy = read_policy(tmp_path / "x" / "agent.toml")
         assert policy.sources[1].name == name
-        assert find_files(tmp_path / "x" / "agent.toml", policy)[1].resolve() == tmp_path / "b.toml"
+        assert find_files(tmp_path / "x" / "agent.toml", policy)[1] == tmp_path / "b.toml"
+
+
+def test_what_is_above_a_directory_behind_a_link_is_found_where_it_was_read(tmp_path: Path) -> None:
+    (tmp_path / "real" / "x").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real/x")
+    (tmp_path / "real" / "b.toml").write_text(TOML)
+    digest = sha256(TOML.encode()).hexdigest()
+    path = tmp_path / "link" / "agent.toml"
+    path.write_text(f'{TOML}include = [{{ file = "../b.toml", sha256 = "{digest}" }}]\n')
+    assert find_files(path, read_policy(path)[1]) == (path, tmp_path / "real" / "b.toml")
 
 
 def test_what_is_no_plain_file_is_no_include_and_nothing_waits_for_it(tmp_path: Path) -> None:

@@ -92,9 +92,13 @@ def read_included(directory: Path, name: str, check: Check = lambda _: None) -> 
 
 
 def find_files(path: Path, policy: Policy) -> tuple[Path, ...]:
-    """Every file that the policy at this path was read from, itself first."""
+    """Every file that the policy at this path was read from, itself first.
+
+    Included ones by their way from where the policy's directory really is: `..` leads from there.
+    """
     included = (source.name for source in policy.sources[1:] if not source.name.startswith(PRESET))
-    return (path, *(path.parent / name for name in included))
+    real = Path(os.path.realpath(path.parent))
+    return (path, *(Path(os.path.normpath(real / name)) for name in included))
 
 
 def _open_below(directory: Path, name: str) -> int:
