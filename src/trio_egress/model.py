@@ -6,7 +6,7 @@ Values only: no behaviour beyond their own text, no I/O, no third-party import b
 from __future__ import annotations
 
 import enum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NewType
 
 import attrs
@@ -167,12 +167,23 @@ class RuleRef:
 
 
 @attrs.frozen
+class Avoided:
+    """Addresses that a rule denies, whatever name leads there."""
+
+    network: IPv4Network | IPv6Network
+    rule: RuleRef
+
+    def holds(self, address: Address) -> bool:
+        return address.version == self.network.version and address in self.network
+
+
+@attrs.frozen
 class Upstream:
     """Where an allowed attempt may be dialled.
 
     `pin` is the endpoint that `[resolve]` names: nothing is looked up and its range is not checked.
     `loopback`: the host's own loopback, its IPv4 address first. Otherwise `host` is resolved and, unless
-    `allow_private`, only an outside address is dialled.
+    `allow_private`, only an outside address is dialled. Never one that is in `avoided`.
     """
 
     host: Host
@@ -180,6 +191,7 @@ class Upstream:
     pin: Endpoint | None = None
     allow_private: bool = False
     loopback: bool = False
+    avoided: tuple[Avoided, ...] = ()
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import attrs
@@ -87,6 +88,31 @@ def test_what_no_rule_allows_is_told_as_that_and_not_as_something_that_could_be_
     assert (decision.layer, decision.line) == (Layer.DEFAULT_DENY, 1)
     nothing = decide(make_policy({**DENY, "paths": ["/a"]}), make_attempt(TLS, 443), EVERY)
     assert (nothing.layer, nothing.rule) == (Layer.DEFAULT_DENY, None)
+
+
+def test_what_is_denied_by_address_is_avoided_by_whatever_name() -> None:
+    deny_more = {**DENY, "destination": "1.1.1.1", "ports": [22]}
+    policy = make_policy(
+        ALLOW, {**DENY, "destination": "10.0.0.0/8"}, deny_more, {**DENY, "destination": "b.example"}
+    )
+    for attempt, rules in ((make_request(), [1]), (make_attempt(TLS, 443), [1])):
+        upstream = decide(policy, attempt, EVERY).upstream
+        assert upstream is not None
+        assert [avoided.rule.index for avoided in upstream.avoided] == rules
+        assert upstream.avoided[0].holds(ip_address("10.1.2.3"))
+        assert not upstream.avoided[0].holds(ip_address("11.1.2.3"))
+        assert not upstream.avoided[0].holds(ip_address("::1"))
+    some = make_policy({"ports": [22]}, deny_more)
+    upstream = decide(some, make_attempt(TCP, 22), EVERY).upstream
+    assert upstream is not None
+    assert upstream.avoided[0].holds(ip_address("1.1.1.1"))
+
+
+def test_an_address_that_is_allowed_avoids_nothing() -> None:
+    policy = make_policy({"destination": "1.1.1.1"}, {**DENY, "destination": "10.0.0.0/8"})
+    upstream = decide(policy, make_attempt(TLS, 443, "1.1.1.1"), EVERY).upstream
+    assert upstream is not None
+    assert upstream.avoided == ()
 
 
 def test_among_rules_that_allow_the_one_that_asks_less_decides() -> None:

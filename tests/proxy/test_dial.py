@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_egress.model import HOST_INTERNAL, Endpoint, Name, Upstream
+from trio_egress.model import HOST_INTERNAL, Avoided, Endpoint, Layer, Name, RuleRef, Upstream
 from trio_egress.proxy.dial import Dialled, Undialled, dial, find_endpoints
 from trio_egress.proxy.gate import Limits
 
@@ -88,6 +88,39 @@ async def test_only_outside_addresses_of_a_mixed_answer_are_candidates(resolver:
         Endpoint(ip_address("93.184.216.34"), 443),
         Endpoint(ip_address("2606:2800::1"), 443),
     ]
+
+
+DENIED = (
+    Avoided(ip_network("93.184.0.0/16"), RuleRef(2, "93.184.0.0/16", 9)),
+    Avoided(ip_network("127.0.0.1"), RuleRef(3, "127.0.0.1", 11)),
+)
+
+
+async def test_an_address_that_a_rule_denies_is_no_candidate(resolver: Resolver) -> None:
+    resolver.answers[HOST.encode()] = ["93.184.216.34", "2606:2800::1"]
+    assert await find_endpoints(Upstream(HOST, 443, avoided=DENIED), LIMITS) == [
+        Endpoint(ip_address("2606:2800::1"), 443)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "said"),
+    [
+        (Upstream(HOST, 443), "93.184.216.34 by egress[2] '93.184.0.0/16' (line 9)"),
+        (
+            Upstream(HOST, 443, Endpoint(ip_address("127.0.0.1"), 1)),
+            "127.0.0.1 by egress[3] '127.0.0.1' (line 11)",
+        ),
+        (Upstream(ip_address("93.184.0.1"), 443), "93.184.0.1 by egress[2]"),
+    ],
+)
+async def test_where_every_address_is_denied_nothing_is_dialled(
+    resolver: Resolver, upstream: Upstream, said: str
+) -> None:
+    resolver.answers[HOST.encode()] = ["93.184.216.34"]
+    failed = await fail(attrs.evolve(upstream, avoided=DENIED))
+    assert (failed.blocked, failed.layer) == (True, Layer.DENY_RULE)
+    assert said in failed.reason
 
 
 async def test_loopback_of_the_host_is_dialled_and_nothing_is_looked_up(resolver: Resolver) -> None:

@@ -367,3 +367,20 @@ async def test_a_connect_is_answered_where_a_rule_allows_some_request(
         await agent.send_all(request("/v2/x"))
         assert problem(await receive_until(agent, b"}\n"))["layer"] == "path"
         await agent.aclose()
+
+
+async def test_a_name_that_leads_to_a_denied_address_is_not_dialled(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    port = await upstreams.serve(answer_all)
+    rules = rule("") + rule('deny = true\nports = [80]\nreason = "not there"', "127.0.0.0/8")
+    async with open_world(rules, {HOST: port}) as world:
+        told = problem(await ask(world, request()))
+    assert told["layer"] == "deny_rule"
+    assert (
+        told["detail"]
+        == f"{HOST} leads only where it is denied: 127.0.0.1 by egress[1] '127.0.0.0/8' (line 7)"
+    )
+    outcome = world.outcome()
+    assert (outcome.verdict, outcome.layer, outcome.facts["reason"]) == ("block", "deny_rule", told["detail"])
+    assert upstreams.accepted == 0

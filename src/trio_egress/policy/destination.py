@@ -67,6 +67,16 @@ class Destination:
                 return str(wide.network)
 
 
+def find_network(pattern: Pattern) -> Network | None:
+    """The addresses that a pattern holds; None where it holds names."""
+    match pattern:
+        case Within(network):
+            return network
+        case Exact(IPv4Address() | IPv6Address() as address):
+            return ip_network(address)
+    return None
+
+
 def parse_destination(raw: str) -> Destination:
     """Raises ValueError with a reason and, where there is one, the right spelling."""
     if url := _URL.match(raw):

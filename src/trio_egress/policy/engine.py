@@ -17,7 +17,16 @@ from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
-from trio_egress.model import HOST_INTERNAL, Attempt, Decision, Layer, Protocol, Upstream, render_authority
+from trio_egress.model import (
+    HOST_INTERNAL,
+    Attempt,
+    Avoided,
+    Decision,
+    Layer,
+    Protocol,
+    Upstream,
+    render_authority,
+)
 from trio_egress.policy.denial import NEEDED, Denial, denies_name, denies_requests, find_denial, is_final
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.obstacle import LAYERS, find_needs, find_obstacle, is_of_request
@@ -47,7 +56,8 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
     if chosen is None:
         return _deny(policy, attempt, rules, forced, pinned=pin is not None, moment=moment)
     loopback = attempt.host == HOST_INTERNAL
-    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback)
+    avoided = _find_avoided(policy, attempt, moment) if policy.avoided else ()
+    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, avoided)
     needs = find_needs(chosen, attempt)
     if forced is not None:
         needs |= NEEDED[forced[0]]
@@ -72,9 +82,8 @@ def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) ->
     if not able:
         return decide(policy, asking, moment)
     chosen = min(able, key=lambda rule: (not rule.terms.allow_private, rule.rank))
-    upstream = Upstream(
-        attempt.host, attempt.port, pin, chosen.terms.allow_private, attempt.host == HOST_INTERNAL
-    )
+    loopback = attempt.host == HOST_INTERNAL
+    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback)
     return Decision(True, Layer.RULE, f"{chosen.ref} allows some requests", chosen.ref, upstream)
 
 
@@ -86,6 +95,17 @@ def _find_denial(rules: Iterable[Rule], attempt: Attempt, moment: Moment) -> tup
         if denial is not Denial.NO and (found is None or (-denial, rule.rank) < (-found[0], found[1].rank)):
             found = denial, rule
     return found
+
+
+def _find_avoided(policy: Policy, attempt: Attempt, moment: Moment) -> tuple[Avoided, ...]:
+    """Where the attempt may not lead, whatever its host resolves to. What could be denied there is."""
+    if isinstance(attempt.host, (IPv4Address, IPv6Address)) and not policy.resolve.pins:
+        return ()  # it leads to itself, and that was judged
+    return tuple(
+        Avoided(network, rule.ref)
+        for network, rule in policy.avoided
+        if find_denial(rule, attempt, moment.now_us) is not Denial.NO
+    )
 
 
 def _deny_by(denial: Denial, rule: Rule, attempt: Attempt) -> Decision:

@@ -16,7 +16,7 @@ import attrs
 from trio_egress.errors import Problem
 from trio_egress.model import Address, Endpoint, Host, RuleLimits, RuleRef, render_authority
 from trio_egress.policy.cases import PlacedCase
-from trio_egress.policy.destination import Destination
+from trio_egress.policy.destination import Destination, Network, find_network
 from trio_egress.policy.doors import IN_TLS, Ports, Scheme
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
@@ -193,6 +193,16 @@ class Policy:
     """None where no rule denies."""
 
     looks_at: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
+
+    avoided: tuple[tuple[Network, Rule], ...] = attrs.field(init=False, eq=False, repr=False)
+    """Networks and addresses that rules deny, with those rules."""
+
+    @avoided.default
+    def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:
+        networks = (
+            (find_network(rule.terms.destination.pattern), rule) for rule in self.rules if rule.terms.deny
+        )
+        return tuple((network, rule) for network, rule in networks if network is not None)
 
     @looks_at.default
     def _find_looks(self) -> frozenset[str]:

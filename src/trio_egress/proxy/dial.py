@@ -3,7 +3,7 @@
 Called only after the intent receipt is on disk. Never connects to a name, so nothing resolves it a second time.
 
 Rule 1: an address that isn't outside is never dialled unless the rule says `allow_private`, names `host.internal`, or
-a pin names it.
+a pin names it. One that a rule denies is never dialled at all.
 Rule 2: whatever the network does is a value, `Undialled`; nothing is raised but bugs and cancellation.
 """
 
@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import attrs
 import trio
 
-from trio_egress.model import Address, Endpoint, Upstream, render_authority
+from trio_egress.model import Address, Endpoint, Layer, Upstream, render_authority
 from trio_egress.policy.addresses import describe_range, is_outside
 from trio_egress.proxy.gate import Limits
 
@@ -35,11 +35,12 @@ class Dialled:
 
 @attrs.frozen
 class Undialled:
-    """Why there is none. `blocked`: every address was refused by the boundary. `late`: it took too long."""
+    """Why there is none. `blocked`: the boundary refused every address, by `layer`. `late`: it took too long."""
 
     reason: str
     blocked: bool = False
     late: bool = False
+    layer: Layer = Layer.ADDRESS
 
 
 async def dial(upstream: Upstream, limits: Limits) -> Dialled | Undialled:
@@ -61,9 +62,9 @@ async def dial(upstream: Upstream, limits: Limits) -> Dialled | Undialled:
 async def find_endpoints(upstream: Upstream, limits: Limits) -> Sequence[Endpoint] | Undialled:
     """The endpoints that may be dialled, in the resolver's order; at least one."""
     if upstream.pin is not None:
-        return [upstream.pin]
+        return _avoid(upstream, [upstream.pin])
     if upstream.loopback:
-        return [Endpoint(address, upstream.port) for address in LOOPBACK]
+        return _avoid(upstream, [Endpoint(address, upstream.port) for address in LOOPBACK])
     if isinstance(upstream.host, (IPv4Address, IPv6Address)):
         addresses: Sequence[Address] | Undialled = [upstream.host]
     else:
@@ -72,9 +73,25 @@ async def find_endpoints(upstream: Upstream, limits: Limits) -> Sequence[Endpoin
         return addresses
     outside = [a for a in addresses if upstream.allow_private or is_outside(a)]
     if outside:
-        return [Endpoint(address, upstream.port) for address in outside]
+        return _avoid(upstream, [Endpoint(address, upstream.port) for address in outside])
     inside = ", ".join(f"{address} is {describe_range(address)}" for address in addresses)
     return Undialled(f"{upstream.host} has no outside address: {inside}", blocked=True)
+
+
+def _avoid(upstream: Upstream, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint] | Undialled:
+    """Those that no rule denies."""
+    denials = [
+        next((avoided for avoided in upstream.avoided if avoided.holds(endpoint.address)), None)
+        for endpoint in endpoints
+    ]
+    left = [endpoint for endpoint, denial in zip(endpoints, denials, strict=True) if denial is None]
+    if left:
+        return left
+    said = ", ".join(
+        f"{at.address} by {denial.rule}" for at, denial in zip(endpoints, denials, strict=True) if denial
+    )
+    reason = f"{upstream.host} leads only where it is denied: {said}"
+    return Undialled(reason, blocked=True, layer=Layer.DENY_RULE)
 
 
 async def _resolve(name: str, seconds: float) -> Sequence[Address] | Undialled:

@@ -153,7 +153,7 @@ async def _serve(session: _Session, side: AgentSide, head: RequestHead) -> bool:
             refusal = attrs.evolve(judged, decision=limited)
             await refuse_request(session.agent, refusal, gate, with_body=head.method != "HEAD")
         case Undialled(blocked=True):
-            refusal = attrs.evolve(judged, decision=deny(Layer.ADDRESS, after.reason))
+            refusal = attrs.evolve(judged, decision=deny(after.layer, after.reason))
             await refuse_request(session.agent, refusal, gate, with_body=head.method != "HEAD")
         case Undialled():
             answer = render_failure(after.reason, late=after.late, with_body=head.method != "HEAD")
@@ -177,7 +177,7 @@ async def _forward(
     held = session.take_held(upstream)
     way = held or await _dial(upstream, session.gate.limits)
     if isinstance(way, Undialled):
-        flow.fail(way.reason, Layer.ADDRESS if way.blocked else None, blocked=way.blocked)
+        flow.fail(way.reason, way.layer if way.blocked else None, blocked=way.blocked)
         return way
     flow.dialled(way.endpoint)
     # A field that a rule forbids must not come in the trailers, and nobody waits for those of a request.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_egress.errors import UpstreamError
-from trio_egress.model import Layer, Protocol
+from trio_egress.model import Protocol
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, judge_tcp
@@ -32,7 +32,7 @@ async def open_tunnel(agent: Peer, judged: Judgement, gate: Gate) -> Undialled |
     async with gate.open_flow(judged) as (flow, account):
         dialled = await dial(judged.decision.upstream, gate.limits)
         if isinstance(dialled, Undialled):
-            flow.fail(dialled.reason, Layer.ADDRESS if dialled.blocked else None, blocked=dialled.blocked)
+            flow.fail(dialled.reason, dialled.layer if dialled.blocked else None, blocked=dialled.blocked)
             return dialled
         flow.dialled(dialled.endpoint)
         with dialled.sock:
