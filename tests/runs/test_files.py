@@ -329,3 +329,32 @@ def test_git_works_in_a_protected_repository(place: Place) -> None:
     ended = place.run(write_policy(), "bash", "-c", agent)
     assert (ended.code, ended.text.split()[-1]) == (0, "3"), ended.err
     assert touched(ended) == {}
+
+
+MOVES_THE_WAY = tries(
+    "mv kept moved && mkdir -p kept/inner/packet && echo forged >kept/inner/packet/evidence.jsonl",
+    "mv kept/inner kept/moved",
+    "echo mine >kept/inner/mine",
+)
+
+
+def test_no_way_to_the_evidence_is_moved_so_that_another_has_its_name(place: Place) -> None:
+    """Where it is some way down in the agent's own directory; beside it the agent makes and moves what it likes."""
+    give_way(place, "kept/inner")
+    packet = place.work / "kept" / "inner" / "packet"
+    ended = place.run(write_policy(), *MOVES_THE_WAY, options=("--evidence", str(packet)))
+    assert (ended.code, ended.text.split("\n")) == (0, ["done 2", ""])
+    assert (packet / "summary.md").exists()
+    assert sorted(os.listdir(place.work / "kept")) == ["inner"]
+
+
+def test_the_same_way_is_moved_where_no_evidence_is(place: Place) -> None:
+    give_way(place, "kept/inner")
+    ended = place.run(write_policy(), *MOVES_THE_WAY)
+    assert "done 0" in ended.text
+    assert (place.work / "moved").exists()
+
+
+def give_way(place: Place, name: str) -> None:
+    (place.work / name).mkdir(parents=True)
+    give(place.work)

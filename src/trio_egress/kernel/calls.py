@@ -29,6 +29,8 @@ INTERNET_PROTOCOLS = (0, 1, 6, 17, 58, 136, 262)
 TIOCSTI = 0x5412  # types into the caller's terminal: a command for the user's shell after the run
 TIOCLINUX = 0x541C  # pastes into a virtual console, the same trick
 
+TIOCSETD = 0x5423  # has the kernel load a line discipline on an unprivileged program's word
+
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone() takes NEWTIME for an exit signal)
 CLONE_NAMESPACES = 0x7E02_0000
 
@@ -203,7 +205,7 @@ _NAMESPACES = {
     0x2000_0000: "CLONE_NEWPID",
     0x4000_0000: "CLONE_NEWNET",
 }
-_REQUESTS = {TIOCSTI: "TIOCSTI", TIOCLINUX: "TIOCLINUX"}
+_REQUESTS = {TIOCSTI: "TIOCSTI", TIOCLINUX: "TIOCLINUX", TIOCSETD: "TIOCSETD"}
 _TRACES = {0: "PTRACE_TRACEME", 16: "PTRACE_ATTACH", 0x4206: "PTRACE_SEIZE"}
 
 

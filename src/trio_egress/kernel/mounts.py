@@ -20,6 +20,7 @@ import attrs
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.engines import cover_engines
+from trio_egress.kernel.guard import parents
 from trio_egress.kernel.homes import keep_home, plan_home
 from trio_egress.kernel.layers import Host, plan_layers
 from trio_egress.kernel.lending import check_way, find_closed
@@ -53,7 +54,8 @@ class View:
     """What a run asks of the file system.
 
     Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py; `account`
-    is the agent's in the words of /etc/passwd, where no file of the host has one. `host`: its mounts. `root`: it is
+    is the agent's in the words of /etc/passwd, where no file of the host has one. `kept`: of what is hidden, what must
+    also stay where it is: no directory on the way to it can be moved. `host`: its mounts. `root`: it is
     root who mounts. `owner`, `group`: the agent's ids. `path`: its PATH. `lent`: the working directory, where its user
     couldn't write without.
     """
@@ -66,6 +68,7 @@ class View:
     host: tuple[HostMount, ...]
     write: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
     account: str = ""
@@ -96,6 +99,7 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *plan_home(home, host),
         *_restore(writable),
         *(Mount("bind", path, path, read_only=read_only) for path, read_only in points.mounts),
+        *_keep_ways(view, writable),
         *cover_engines(view.path, writable),
         *_hide_secrets(home, view, writable),
         *_hide(view, points.sockets),
@@ -180,6 +184,19 @@ def _hide_secrets(home: str, view: View, writable: Sequence[str]) -> Iterator[Mo
         if os.path.lexists(path) and not any(_is_below(place, (path,)) for place in writable):
             yield _cover(path)
             yield from _cover_aliases(os.path.realpath(path), view)
+
+
+def _keep_ways(view: View, writable: Sequence[str]) -> Iterator[Mount]:
+    """A mount point can't be renamed, but the directory that it is in can: then another one could have its name."""
+    ways = {
+        folder
+        for path in map(os.path.realpath, view.kept)
+        for root in writable
+        for folder in parents(path)
+        if folder.startswith(f"{root.rstrip('/')}/")
+    }
+    for folder in sorted(ways):
+        yield Mount("bind", folder, folder)
 
 
 def _hide(view: View, sockets: Sequence[str]) -> Iterator[Mount]:

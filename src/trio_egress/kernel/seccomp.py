@@ -45,6 +45,7 @@ from trio_egress.kernel.calls import (
     SOCK_RAW,
     SOCK_TYPE_MASK,
     TIOCLINUX,
+    TIOCSETD,
     TIOCSTI,
     X32_SYSCALL_BIT,
     Machine,
@@ -237,7 +238,8 @@ _ARGUMENT_LINES: list[Line] = [
     Label("ioctl"),  # int fd, unsigned int cmd
     Load(_argument_at(1)),
     Jump("==", TIOCSTI, then="refuse"),
-    Jump("==", TIOCLINUX, then="refuse", otherwise="allow"),
+    Jump("==", TIOCLINUX, then="refuse"),
+    Jump("==", TIOCSETD, then="refuse", otherwise="allow"),
     Label("clone"),  # unsigned long flags, of which the kernel takes the lower 32 bits
     Load(_argument_at(0)),
     Jump("&", CLONE_NAMESPACES, then="refuse", otherwise="allow"),

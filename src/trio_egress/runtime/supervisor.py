@@ -200,6 +200,7 @@ def _view(spec: RunSpec) -> View:
     agent = spec.identities.agent
     home = spec.environment.get("HOME", "")
     files = find_places(spec.policy.files, str(spec.directory), home)
+    kept = tuple(map(str, (spec.evidence, *spec.hidden)))
     return View(
         directory=str(spec.directory),
         home=home,
@@ -208,7 +209,8 @@ def _view(spec: RunSpec) -> View:
         root=spec.identities.root,
         host=parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()),
         write=files.write,
-        hide=(*(str(path) for path in (spec.evidence, *spec.hidden)), *files.hide),
+        hide=(*kept, *files.hide),
+        kept=kept,
         protect=(
             *files.protect,
             *map(os.path.abspath, (*find_files(spec.policy_path, spec.policy), *spec.protected)),
