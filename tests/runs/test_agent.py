@@ -189,6 +189,33 @@ def test_the_agents_resolver_is_the_stub(told: dict[str, Any]) -> None:
     assert told["resolver"] != Path("/etc/resolv.conf").read_text()
 
 
+IN_A_DOMAIN = """
+import ctypes, os, socket, sys
+CLONE_NEWUTS = 0x04000000
+assert ctypes.CDLL(None).unshare(CLONE_NEWUTS) == 0
+socket.sethostname("ci.corp.example")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class PlaceInADomain(Place):
+    def program(self, command: str, number: int) -> list[str]:
+        return [sys.executable, "-c", IN_A_DOMAIN, *super().program(command, number)]
+
+
+@pytest.mark.root  # nobody else may give the machine another name
+def test_a_denied_name_stays_the_same_name_in_a_domain_with_a_wildcard() -> None:
+    place = PlaceInADomain()
+    try:
+        command = ["sh", "-c", "uname -n; getent ahosts evil.test"]
+        ended = place.run(write_policy("*.corp.example"), *command)
+        assert ended.out == b"ci.corp.example\n"
+        assert {query.target for query in ended.queries} == {"dns:evil.test"}
+        assert ended.verify() == 0
+    finally:
+        place.close()
+
+
 def test_run_is_empty_but_for_what_is_ours(told: dict[str, Any]) -> None:
     assert set(told["run"]) <= {"trio-egress", "systemd", "resolvconf", "NetworkManager"}
 

@@ -29,8 +29,11 @@ from trio_egress.kernel.protection import Guard, find_points, plan_guard
 from trio_egress.kernel.steps import STAGE, Mount
 
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
-RESOLVER_TEXT = "# trio-egress answers every name\nnameserver 127.0.0.1\noptions timeout:1 attempts:5\n"
-"""A stub that needs a second for its answer has not seen the question: its socket was full."""
+RESOLVER_TEXT = (
+    "# trio-egress answers every name\nsearch .\nnameserver 127.0.0.1\noptions timeout:1 attempts:5\n"
+)
+"""Names are asked for as they are: search domains, or the machine's own, would make another name of a denied one, and a
+wildcard may allow that. A stub that needs a second for its answer has not seen the question: its socket was full."""
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  the agent gets its own
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")

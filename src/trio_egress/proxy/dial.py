@@ -4,7 +4,8 @@ Called only after the intent receipt is on disk. Never connects to a name, so no
 
 Rule 1: an address that isn't outside is never dialled unless the rule says `allow_private`, names `host.internal`, or
 a pin names it. One that a rule denies is never dialled at all.
-Rule 2: whatever the network does is a value, `Undialled`; nothing is raised but bugs and cancellation.
+Rule 2: a name is looked up as it is written. The machine's search domains would make another name of it.
+Rule 3: whatever the network does is a value, `Undialled`; nothing is raised but bugs and cancellation.
 """
 
 from __future__ import annotations
@@ -41,6 +42,14 @@ class Undialled:
     blocked: bool = False
     late: bool = False
     layer: Layer = Layer.ADDRESS
+
+
+def forget_search_domains() -> None:
+    """For this process, before it looks anything up (LOCALDOMAIN, `man 5 resolv.conf`; hosts files still hold).
+
+    With `ndots:5`, as in Kubernetes, api.example is asked for as api.example.svc.cluster.local first.
+    """
+    os.environ["LOCALDOMAIN"] = "."
 
 
 async def dial(upstream: Upstream, limits: Limits) -> Dialled | Undialled:
@@ -102,7 +111,8 @@ async def _resolve(name: str, seconds: float) -> Sequence[Address] | Undialled:
             raw = name.encode("ascii")
             found = await trio.socket.getaddrinfo(raw, None, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
-            return Undialled(f"{name} can't be resolved: {getattr(error, 'strerror', None) or error}")
+            hint = "" if "." in name else " (as it is written: search domains don't apply)"
+            return Undialled(f"{name} can't be resolved{hint}: {getattr(error, 'strerror', None) or error}")
         return list(dict.fromkeys(_normal(str(entry[4][0])) for entry in found))
     return Undialled(f"{name} wasn't resolved within {seconds:g} s", late=True)
 

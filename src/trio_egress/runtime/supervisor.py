@@ -29,6 +29,7 @@ from trio_egress.kernel.plan import Plan, plan_sandbox
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.packaged import render_includes
 from trio_egress.proxy.calls import Calls
+from trio_egress.proxy.dial import forget_search_domains
 from trio_egress.proxy.doors import Doors, open_doors
 from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
@@ -67,6 +68,7 @@ async def run(spec: RunSpec, earlier: Iterable[int] = ()) -> RunResult:
 
     Raises SandboxError when the evidence directory cannot be used: then there is nothing to seal.
     """
+    forget_search_domains()
     with open_arrivals(earlier) as arrivals, open_evidence(spec) as evidence:
         record = Record(evidence)
         try:
