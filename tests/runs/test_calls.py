@@ -259,8 +259,7 @@ def test_a_child_that_shares_memory_with_its_parent_is_answered(place: Place) ->
 
 OUTER = """
 import os, struct, sys
-sys.path.append(sys.argv[1])from tests.runs.remains import find_children
-
+sys.path.append(sys.argv[1])
 from trio_egress.kernel import syscalls
 syscalls.set_no_new_privs()
 allow = struct.pack("<HBBI", 6, 0, 0, 0x7FFF_0000)
