@@ -291,6 +291,17 @@ def test_what_is_typed_is_shown_once_and_edited_by_the_agents_settings(
     assert started.wait().code == 0
 
 
+def test_what_is_typed_before_the_agent_starts_is_shown_once(place: Place, terminal: Terminal) -> None:
+    terminal.type("early\nsec")  # the caller's terminal shows it
+    script = "read a; echo got $a; read b; echo got $b"
+    started = terminal.start(place, "bash", "-c", script, options=("--quiet",))
+    terminal.expect("got early\r\n")
+    terminal.type("ond\n")
+    terminal.expect("got second\r\n")
+    assert terminal.seen == "early\r\nsecgot early\r\nond\r\ngot second\r\n"
+    assert started.wait().code == 0
+
+
 def test_a_message_of_ours_begins_at_the_left(place: Place, terminal: Terminal) -> None:
     started = terminal.start(place, "sh", "-c", "getent ahosts evil.example; echo after; sleep 600")
     terminal.expect("no rule allows evil.example\r\n")

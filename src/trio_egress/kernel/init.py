@@ -65,8 +65,7 @@ def give_terminal(plan: dict[str, Any], control: Control, message: dict[str, Any
     """A terminal for those of 0, 1, 2 that are one; its other end goes to the supervisor."""
     if not message["streams"]:
         return None
-    owner = plan["identities"]["agent"]
-    master, terminal = open_terminal(message["streams"], owner, front=message["front"])
+    master, terminal = open_terminal(message, plan["identities"]["agent"])
     control.tell("terminal", [master])
     os.close(master)
     return terminal

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import struct
 import termios
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ TIOCSPTLCK = 0x4004_5431
 TIOCGPTPEER = 0x5441
 TIOCSCTTY = 0x540E
 WINDOW_BYTES = 8
+TYPED_BYTES = 254
+"""VMIN is a byte."""
+
+IFLAG, LFLAG, CONTROLS = 0, 3, 6  # of what tcgetattr gives
 
 
 class Terminal:
@@ -43,18 +48,36 @@ class Terminal:
         os.tcsetpgrp(self.slave, group if front else os.getpgrp())
 
 
-def open_terminal(streams: Sequence[int], owner: dict[str, Any], *, front: bool) -> tuple[int, Terminal]:
-    """Make a terminal like the one of `streams`, and this process the leader of its session; with the other end.
+def open_terminal(asked: dict[str, Any], owner: dict[str, Any]) -> tuple[int, Terminal]:
+    """Make a terminal like the caller's, and this process the leader of its session; with the other end.
 
-    Where the caller's job has not the foreground, the settings are somebody else's, and only the size is taken over.
+    `asked`: `streams`, `front`, and, where the agent starts in front, `settings` and what was `typed` before.
     """
+    streams = asked["streams"]
     master = os.open(PTMX, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
     slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    if front:
-        termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(streams[0]))
+    if asked["front"]:
+        if asked["typed"]:
+            put_typed(master, slave, asked["typed"].encode("latin-1"))
+        termios.tcsetattr(slave, termios.TCSANOW, asked["settings"])
     fcntl.ioctl(slave, termios.TIOCSWINSZ, fcntl.ioctl(streams[0], termios.TIOCGWINSZ, bytes(WINDOW_BYTES)))
     os.fchown(slave, owner["uid"], owner["gid"])
     os.setsid()
     fcntl.ioctl(slave, TIOCSCTTY, 0)
-    return master, Terminal(slave, streams, front=front)
+    return master, Terminal(slave, streams, front=asked["front"])
+
+
+def put_typed(master: int, slave: int, raw: bytes) -> None:
+    """Keys that the caller's terminal has taken in and shown already: they are not to be shown again.
+
+    A kernel thread brings them. To wait for more keys than these passes on whatever is on its way (n_tty_poll, 6.18).
+    """
+    quiet = termios.tcgetattr(slave)
+    quiet[IFLAG] = quiet[LFLAG] = 0
+    quiet[CONTROLS][termios.VMIN], quiet[CONTROLS][termios.VTIME] = TYPED_BYTES + 1, 0
+    termios.tcsetattr(slave, termios.TCSANOW, quiet)
+    os.write(master, raw[:TYPED_BYTES])
+    poll = select.poll()
+    poll.register(slave, select.POLLIN)
+    poll.poll(0)

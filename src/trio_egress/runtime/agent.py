@@ -77,12 +77,11 @@ async def _live(sandbox: Sandbox, terminal: Terminal | None, tell: Tell) -> Agen
     if terminal is None:
         await _say(sandbox, step="go", streams=())
         return await _follow(sandbox, None, tell)
-    front = terminal.starts_in_front
-    await _say(sandbox, step="go", streams=terminal.streams, front=front)
+    await _say(sandbox, step="go", **terminal.begin())
     raw, descriptors = await _receive(sandbox)
     if not descriptors:
         return _not_started(json.loads(raw) if raw else None)
-    async with terminal.open_relay(descriptors[0], partial(_say, sandbox), front=front):
+    async with terminal.open_relay(descriptors[0], partial(_say, sandbox)):
         return await _follow(sandbox, terminal, tell)
 
 

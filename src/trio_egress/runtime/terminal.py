@@ -29,6 +29,9 @@ CHUNK_BYTES = 65536
 """What a pseudo-terminal's buffers hold; one read gives at most 4 KiB."""
 
 WINDOW_BYTES = 8
+TYPED_BYTES = 254
+"""What can be put in unseen (kernel/terminal.py); more of it is shown once more."""
+
 FINISH_CHUNKS = 4
 FINISH_SECONDS = 2.0
 """More than the buffers hold, and how long the caller's terminal may take for it."""
@@ -84,10 +87,6 @@ class Terminal:
         self._pending = b""
         self._lock = trio.Lock()
 
-    @property
-    def starts_in_front(self) -> bool:
-        return self.alone and self.is_in_front()
-
     def is_in_front(self) -> bool:
         """Whether this job has the foreground; not when the terminal is gone."""
         try:
@@ -95,16 +94,30 @@ class Terminal:
         except OSError:
             return False
 
-    @asynccontextmanager
-    async def open_relay(self, master: int, say: Say, *, front: bool) -> AsyncIterator[None]:
-        """Stand between it and the agent's, whose other end is now this one's to close. All output is out afterwards.
-
-        `front`: the agent begins there, and its terminal is set as this one is.
-        """
-        os.set_blocking(master, False)
-        self._master, self._alike = master, front
+    def begin(self) -> dict[str, Any]:
+        """Take it, if the agent starts in front; with what PID 1 must know of it to make one like it."""
+        front = self._alike = self.alone and self.is_in_front()
         if front:
             self.take()
+        if self._as_it_was is None:
+            return {"streams": self.streams, "front": False}
+        *flags, controls = self._as_it_was
+        settings = [*flags, [c if isinstance(c, int) else ord(c) for c in controls]]
+        typed = self._read_typed().decode("latin-1")
+        return {"streams": self.streams, "front": True, "settings": settings, "typed": typed}
+
+    def _read_typed(self) -> bytes:
+        """What was typed before this one was taken, and so shown when it was typed."""
+        with suppress(OSError):
+            return os.read(self._tty, TYPED_BYTES)
+        return b""
+
+    @asynccontextmanager
+    async def open_relay(self, master: int, say: Say) -> AsyncIterator[None]:
+        """Stand between it and the agent's, whose other end is now this one's to close. All output is out then."""
+        os.set_blocking(master, False)
+        self._master = master
+        self.pass_size()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.keep_output)
             nursery.start_soon(self.keep_keys)
@@ -129,7 +142,7 @@ class Terminal:
             if self._as_it_was is None:
                 self._as_it_was = termios.tcgetattr(self._tty)
             termios.tcsetattr(self._tty, termios.TCSANOW, self._make_raw(self._as_it_was))
-            if not self._alike:  # it began behind, where these settings were the shell's own
+            if not self._alike:  # the agent began behind, where these settings were the shell's own
                 termios.tcsetattr(self._master, termios.TCSANOW, self._as_it_was)
                 self._alike = True
             self.pass_size()
@@ -165,6 +178,8 @@ class Terminal:
         return [iflag, oflag, cflag, lflag, *speeds, controls]
 
     def pass_size(self) -> None:
+        if self._master < 0:
+            return  # the agent's is being made, like this one
         with suppress(OSError):
             size = fcntl.ioctl(self._tty, termios.TIOCGWINSZ, bytes(WINDOW_BYTES))
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
