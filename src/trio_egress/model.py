@@ -168,10 +168,10 @@ class RuleRef:
 
 @attrs.frozen
 class Avoided:
-    """Addresses that a rule denies, whatever name leads there."""
+    """Addresses that a rule denies, whatever name leads there; which rule that is makes no difference."""
 
     network: IPv4Network | IPv6Network
-    rule: RuleRef
+    rule: RuleRef = attrs.field(eq=False)
 
     def holds(self, address: Address) -> bool:
         return address.version == self.network.version and address in self.network

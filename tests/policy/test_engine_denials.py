@@ -108,6 +108,19 @@ def test_what_is_denied_by_address_is_avoided_by_whatever_name() -> None:
     assert upstream.avoided[0].holds(ip_address("1.1.1.1"))
 
 
+def test_what_is_avoided_is_the_same_whatever_the_order_of_rules() -> None:
+    denials = [
+        {**DENY, "destination": "10.0.0.0/8"},
+        {**DENY, "destination": "8.8.8.0/24"},
+        {**DENY, "destination": "10.0.0.0/8", "ports": [80]},
+    ]
+    one, other = make_policy(ALLOW, *denials), make_policy(*denials[::-1], ALLOW)
+    upstream = decide(one, make_request()).upstream
+    assert upstream is not None
+    assert upstream == decide(other, make_request()).upstream
+    assert len(upstream.avoided) == 2
+
+
 def test_an_address_that_is_allowed_avoids_nothing() -> None:
     policy = make_policy({"destination": "1.1.1.1"}, {**DENY, "destination": "10.0.0.0/8"})
     upstream = decide(policy, make_attempt(TLS, 443, "1.1.1.1"), EVERY).upstream

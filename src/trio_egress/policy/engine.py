@@ -28,6 +28,7 @@ from trio_egress.model import (
     render_authority,
 )
 from trio_egress.policy.denial import NEEDED, Denial, denies_name, denies_requests, find_denial, is_final
+from trio_egress.policy.destination import Network
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.obstacle import LAYERS, find_needs, find_obstacle, is_of_request
 from trio_egress.policy.reasons import explain_denial, explain_obstacle
@@ -101,11 +102,11 @@ def _find_avoided(policy: Policy, attempt: Attempt, moment: Moment) -> tuple[Avo
     """Where the attempt may not lead, whatever its host resolves to. What could be denied there is."""
     if isinstance(attempt.host, (IPv4Address, IPv6Address)) and not policy.resolve.pins:
         return ()  # it leads to itself, and that was judged
-    return tuple(
-        Avoided(network, rule.ref)
-        for network, rule in policy.avoided
-        if find_denial(rule, attempt, moment.now_us) is not Denial.NO
-    )
+    found: dict[Network, Avoided] = {}
+    for network, rule in policy.avoided:
+        if network not in found and find_denial(rule, attempt, moment.now_us) is not Denial.NO:
+            found[network] = Avoided(network, rule.ref)
+    return tuple(found.values())
 
 
 def _deny_by(denial: Denial, rule: Rule, attempt: Attempt) -> Decision:

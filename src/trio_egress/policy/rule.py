@@ -195,14 +195,15 @@ class Policy:
     looks_at: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
 
     avoided: tuple[tuple[Network, Rule], ...] = attrs.field(init=False, eq=False, repr=False)
-    """Networks and addresses that rules deny, with those rules."""
+    """Networks and addresses that rules deny, with those rules; in an order that is not the file's."""
 
     @avoided.default
     def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:
         networks = (
             (find_network(rule.terms.destination.pattern), rule) for rule in self.rules if rule.terms.deny
         )
-        return tuple((network, rule) for network, rule in networks if network is not None)
+        found = [(network, rule) for network, rule in networks if network is not None]
+        return tuple(sorted(found, key=lambda pair: (str(pair[0]), pair[1].rank)))
 
     @looks_at.default
     def _find_looks(self) -> frozenset[str]:
