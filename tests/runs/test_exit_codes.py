@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -264,9 +265,8 @@ def test_a_status_file_that_cannot_be_written_is_refused_before_anything_runs(pl
 
 @pytest.mark.root  # an ordinary user's agent has its rights: there is nothing that only the supervisor can enter
 def test_a_directory_that_the_agent_cannot_enter_is_refused(place: Place) -> None:
-    closed = place.path / "closed"
-    closed.mkdir(0o700)
-    ended = place.run(NOTHING, *RAN, options=["--json"], cwd=closed)
+    with tempfile.TemporaryDirectory(dir="/var/cache") as closed:  # of the system, so it is never lent
+        ended = place.run(NOTHING, *RAN, options=["--json"], cwd=closed)
     assert_told(ended, 125, "refused")
     assert f"entering {closed} as {AGENT.pw_name}" in ended.err
     assert ended.verify() == 0

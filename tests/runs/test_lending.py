@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.runs.launch import AGENT, AS_ROOT, Place, write_policy
+from tests.runs.launch import AGENT, Place, write_policy
 
 from trio_egress.kernel import syscalls
 
 pytestmark = [
     pytest.mark.sandbox,
-    pytest.mark.skipif(not AS_ROOT, reason="only root can lend"),
+    pytest.mark.root,  # nobody else can lend
 ]
 
 
