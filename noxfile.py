@@ -20,7 +20,7 @@ if "PYENV_ROOT" in os.environ:  # pyenv's shims start only the versions that are
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 FUZZ_SECONDS = 60
-MUTANTS = ("--sample", "400", "--at-least", "90")
+MUTANTS = ("--own", "--sample", "400", "--at-least", "90")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"

@@ -1,4 +1,4 @@
-"""Runs tests with coverage and writes, as JSON, which test runs which line: `contexts.py TESTS ANSWER FILE…`.
+"""Runs tests with coverage and writes, as JSON, which test runs which line: `contexts.py ANSWER FILE… -- TESTS…`.
 
 For `mutants.py`. A line that runs when its module is loaded is one for every test of the module's own test file.
 """
@@ -30,16 +30,17 @@ class Switch:
         return result
 
 
-def main(tests: str, answer: str, *files: str) -> int:
+def main(answer: str, *rest: str) -> int:
+    files, tests = rest[: rest.index("--")], rest[rest.index("--") + 1 :]
     measured = coverage.Coverage(data_file=None, include=list(files), config_file=False)
     switch = Switch(measured)
     measured.start()
-    status = pytest.main(["-q", "-p", "no:cacheprovider", tests], plugins=[switch])
+    status = pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[switch])
     measured.stop()
     data = measured.get_data()
     found = {}
     for file in files:
-        own = [nodeid for nodeid in switch.nodeids if f"/test_{Path(file).stem}.py::" in nodeid]
+        own = [nodeid for nodeid in switch.nodeids if f"/test_{Path(file).stem}" in nodeid] or switch.nodeids
         lines = data.contexts_by_lineno(file)
         found[file] = {
             line: sorted({*(own if "" in names else ()), *(name for name in names if name)})

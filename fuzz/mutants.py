@@ -1,6 +1,6 @@
 """Changes one thing at a time in a package, and lists the changes that its tests do not notice.
 
-`python fuzz/mutants.py [FILE…] [--sample N] [--seed N]`: every mutant of the files, or N of them chosen by chance.
+`python fuzz/mutants.py [FILE…] [--own] [--sample N] [--seed N]`: every mutant of the files, or N of them by chance.
 
 Rule 1: a mutant is judged by the tests that run its line (one run with coverage tells them), those of its own file
         first; the first that fails kills it. One that does not end, or ends by a signal, is dead, too.
@@ -235,6 +235,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("files", nargs="*", type=Path, help="default: all of policy/")
     parser.add_argument("--tests", type=Path, default=TESTS)
+    parser.add_argument(
+        "--own", action="store_true", help="judge each file by the tests of its own name alone"
+    )
     parser.add_argument("--sample", type=int, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--at-least", type=float, default=0, metavar="PERCENT", help="else the status is 1")
@@ -244,7 +247,10 @@ def main() -> int:
     if wanted.sample is not None and wanted.sample < len(mutants):
         mutants = sorted(random.Random(wanted.seed).sample(mutants, wanted.sample))
     started = time.monotonic()
-    contexts = learn_contexts(files, wanted.tests)
+    tried = sorted({mutant.path for mutant in mutants})
+    contexts = (
+        learn_own_contexts(tried, wanted.tests) if wanted.own else learn_contexts(tried, [wanted.tests])
+    )
     preload()
     killed: Counter[str] = Counter()
     total: Counter[str] = Counter()
@@ -266,13 +272,22 @@ def main() -> int:
     return 0 if percent >= wanted.at_least else 1
 
 
-def learn_contexts(files: list[Path], tests: Path) -> Contexts:
-    """One run of all tests with coverage, in a process of its own: none of the package may be loaded in this one."""
+def learn_own_contexts(files: list[Path], tests: Path) -> Contexts:
+    """Each file's by the tests of its name (test_engine*.py for engine.py), else by those of its folder."""
+    found: Contexts = {}
+    for file in files:
+        folder = tests / file.parent.relative_to(PACKAGE)
+        found |= learn_contexts([file], sorted(folder.glob(f"test_{file.stem}*.py")) or [folder])
+    return found
+
+
+def learn_contexts(files: list[Path], tests: list[Path]) -> Contexts:
+    """One run of the tests with coverage, in a process of its own: none of the package may be loaded in this one."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "contexts.json"
-        program = [sys.executable, str(Path(__file__).with_name("contexts.py")), str(tests), str(answer)]
+        program = [sys.executable, str(Path(__file__).with_name("contexts.py")), str(answer)]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        command = [*program, *map(str, files)]
+        command = [*program, *map(str, files), "--", *map(str, tests)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT, env=environment)
         contexts: Contexts = json.loads(answer.read_text())
         return contexts
