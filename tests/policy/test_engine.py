@@ -112,6 +112,14 @@ def test_a_pinned_address_is_not_checked_for_its_range() -> None:
     assert decide(Policy((rule,), Resolve((pin,))), asked).allowed
 
 
+def test_a_denial_at_a_pinned_address_is_not_about_its_range() -> None:
+    terms = Terms(destination=parse_destination("10.0.0.1"), methods=frozenset({"GET"}))
+    pin = Pin(ip_address("10.0.0.1"), None, ip_address("127.0.0.1"), None)
+    asked = attempt(Protocol.HTTP, "10.0.0.1", 80, "POST")
+    assert decide(build([terms]), asked).layer is Layer.ADDRESS
+    assert decide(build([terms], [pin]), asked).layer is Layer.METHOD
+
+
 @pytest.mark.parametrize(
     ("protocol", "host", "port", "method", "layer", "rule"),
     [
