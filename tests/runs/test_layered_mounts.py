@@ -130,3 +130,20 @@ def test_a_home_with_a_mount_in_it_keeps_changes_in_memory(place: Place) -> None
     assert sorted(os.listdir(home)) == [".cache", ".config", ".profile", ".ssh", "link"]
     assert os.listdir(home / ".config/tool") == ["settings"]
     assert ended.verify() == 0
+
+
+def test_what_refuses_to_be_a_layer_is_seen_as_it_is_and_told(place: Place) -> None:
+    """Two overlays on one another already: a third is more than the kernel stacks (EINVAL)."""
+    folders = [place.path / name for name in ("lower", "empty", "one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    lower, empty, one, two = folders
+    (lower / "file").write_text("seen\n")
+
+    def stack() -> None:
+        for below, above in ((lower, one), (one, two)):
+            syscalls.mount("overlay", str(above), "overlay", 0, f"lowerdir={below}:{empty},userxattr")
+
+    ended = run(place, f"cat {two}/file; echo x >{two}/file; echo x >{two}/new", stack)
+    assert (ended.text, bare(ended)) == ("seen\n", [str(two)])
+    assert (lower / "file").read_text() == "seen\n"

@@ -104,7 +104,7 @@ def plan_layers(host: Host) -> Iterator[Mount]:
         if entry.is_symlink() or _is_made_anew(entry.path, host) or entry.path == "/sys":
             continue
         if entry.is_dir():
-            yield from _show(entry.path, host)
+            yield from plan_folder(entry.path, host)
         elif not entry.is_file():
             yield Mount("bind", entry.path, "/dev/null", read_only=True)
 
@@ -113,7 +113,8 @@ def _is_made_anew(path: str, host: Host) -> bool:
     return any(is_in(path, place) for place in host.made_anew)
 
 
-def _show(folder: str, host: Host) -> Iterator[Mount]:
+def plan_folder(folder: str, host: Host) -> Iterator[Mount]:
+    """One directory in `/`, with all that is mounted in it."""
     inside = host.inside(folder)
     if not inside:
         yield from attach(folder, folder, host)

@@ -27,6 +27,7 @@ from trio_egress.kernel.identity import SUBORDINATE, Identities, find_identities
 from trio_egress.kernel.trial import (
     enter_namespaces,
     try_in_child,
+    use_layers,
     use_mounts,
     use_network,
     use_notification,
@@ -84,7 +85,7 @@ def probe_all(user: str | None = None, proxy_user: str | None = None) -> list[Pr
     if not identities.root:
         probes.append(_probe_subordinate(outcome.failure))
     if not outcome.failure:
-        probes += [_probe_mounts(identities), *_probe_network(identities)]
+        probes += [_probe_mounts(identities), _probe_layers(identities), *_probe_network(identities)]
     return [*probes, _probe_seccomp(), _probe_notification(), _probe_landlock(), _probe_splice()]
 
 
@@ -223,6 +224,19 @@ def _probe_mounts(identities: Identities) -> Probe:
         " --security-opt systempaths=unconfined (docker, podman)"
     )
     return Probe("mounts", "fail", outcome.failure, cure)
+
+
+def _probe_layers(identities: Identities) -> Probe:
+    failure = try_in_child(functools.partial(use_layers, identities)).failure
+    if not failure:
+        return Probe(
+            "overlays", "ok", "the host can be seen through overlays, on which none of its sockets answers"
+        )
+    cure = (
+        "load the kernel's module (sudo modprobe overlay); in a container, give it a root that is not an overlay on an "
+        "overlay. Without, a run with a HOME does not start"
+    )
+    return Probe("overlays", "warn", failure, cure)
 
 
 def _probe_network(identities: Identities) -> Iterator[Probe]:

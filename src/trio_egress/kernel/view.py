@@ -124,7 +124,7 @@ def _layer(step: Step) -> bool:
                 shown = path if stat.S_ISREG(kind) else "/dev/null"
                 syscalls.mount(shown, step["target"], None, syscalls.MS_BIND, None)
                 return False
-            _mount_layer(path, step["target"])
+            mount_layer(path, step["target"])
         except OSError:
             if step["source"] != step["target"]:
                 syscalls.mount(path, step["target"], None, syscalls.MS_BIND | syscalls.MS_REC, None)
@@ -134,7 +134,8 @@ def _layer(step: Step) -> bool:
     return False
 
 
-def _mount_layer(path: str, target: str) -> None:
+def mount_layer(path: str, target: str) -> None:
+    """A read-only overlay of `path`, which has nothing in it that needs escaping. NOTHING must be there."""
     flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | _no_exec(path)
     # No upper directory: two lower ones is the least. With userxattr no attribute of the host's files redirects.
     options = f"lowerdir={path}:{NOTHING},userxattr"
