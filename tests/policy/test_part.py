@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError, Problem
-from trio_egress.policy.part import LINE_CHARS, PROBLEMS_MAX, decode_policy, read_part
+from trio_egress.policy.part import LINE_CHARS, POLICY_BYTES, PROBLEMS_MAX, decode_policy, read_part
 from trio_egress.policy.rule import Source
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
@@ -41,6 +41,10 @@ def test_the_name_tells_what_a_text_is_written_in(name: str, text: str, place: t
         read_part(source(text, name), name)
     (problem,) = caught.value.problems
     assert (problem.file, problem.line, problem.column) == (name, *place)
+
+
+def test_bounds_are_what_the_page_says() -> None:
+    assert (POLICY_BYTES, PROBLEMS_MAX) == (16 * 1024 * 1024, 50)
 
 
 def test_all_faults_of_a_file_are_told_up_to_a_bound() -> None:

@@ -213,6 +213,10 @@ REFUSED_START = (
         ("a: `\n", (1, 4, None)),
         ("a: 'x\nb: 1\n", (1, 4, "found unexpected end of stream (while scanning a quoted scalar)")),
         ("a: 'x\ty'\n", (1, 6, TAB)),
+        (
+            'a: "xy\\q"\n',
+            (1, 8, "found unknown escape character 'q' (while scanning a double-quoted scalar)"),
+        ),
         ("a: b: c\n", (1, 5, "mapping values are not allowed here")),
         ("a: x\nb\u2028c: 1\n", (2, 2, "the character U+2028 is not allowed here")),
         ("a: 'x\x85y'\n", (1, 6, "the character U+0085 is not allowed here")),
@@ -275,7 +279,18 @@ def test_without_the_library_it_is_said_how_to_get_it(monkeypatch: pytest.Monkey
             'test must be a list of tables, not 1; did you mean "[[test]]"?',
             'test must be a list of tables, not 1; begin each test with "- "',
         ),
-        ('files must be a table, not 1; did you mean "[files]"?', "files must be a table, not 1"),
+        *(
+            (f'{key} must be a table, not 1; did you mean "[{key}]"?', f"{key} must be a table, not 1")
+            for key in ("resolve", "files", "env", "limits")
+        ),
+        *(
+            (f'unknown key "x" in the [{key}] table', f'unknown key "x" in "{key}"')
+            for key in ("resolve", "files", "env", "limits")
+        ),
+        (
+            'the key "expect" is missing in a [[test]] table',
+            'the key "expect" is missing in a test of "test"',
+        ),
         (
             'git must be a table such as { fetch = ["org/*"] }, not 1',
             'git must be a table such as { fetch: ["org/*"] }, not 1',
