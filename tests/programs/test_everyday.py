@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -57,6 +58,51 @@ def test_ps_and_its_like_see_the_agents_processes_alone(place: Place) -> None:
     assert "1" in seen
     assert {"bash", "ps", "sleep", "sort"} <= set(seen)
     assert not {"sshd", "init", "systemd", "pytest"} & set(seen)
+
+
+def test_its_own_name_is_its_own_loopback_and_no_attempt(place: Place) -> None:
+    """As Java, Gradle and many servers ask for it when they start; every family is asked for."""
+    script = """
+    getent ahosts "$(hostname)" | cut -d" " -f1 | sort -u; getent hosts "$(hostname)" localhost | wc -l
+    python3 -c 'import socket; print(socket.gethostbyname(socket.gethostname()))'
+    """
+    ended = run_job(place, script)
+    assert ended.text.split() == ["127.0.0.1", "::1", "2", "127.0.0.1"]
+    assert ended.receipts == []
+
+
+ASK = """
+import socket
+for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNSPEC):
+    for name in ("api.example.com", "localhost"):
+        for flags in (0, socket.AI_ADDRCONFIG):
+            found = {answer[4][0] for answer in socket.getaddrinfo(name, 80, family, flags=flags)}
+            print(*sorted(found))
+"""
+
+
+def test_a_name_is_found_by_those_who_ask_for_configured_families_alone(place: Place) -> None:
+    """AI_ADDRCONFIG, as `wget -4`, apt's ForceIPv4 and node ask: glibc counts neither 127.0.0.1 nor ::1."""
+    ended = run_job(place, 'python3 -c "$1"', ASK, policy=write_policy("api.example.com"))
+    v4, v6, both = (lines.splitlines() for lines in re.findall(r"(?:.*\n){4}", ended.text))
+    assert [v4[0], v4[2]] == ["198.18.0.2", "127.0.0.1"]
+    assert v6[2] == "::1"
+    assert both[::2] == [f"{v4[0]} {v6[0]}", "127.0.0.1 ::1"]
+    assert (v4[1::2], v6[1::2], both[1::2]) == (v4[::2], v6[::2], both[::2])
+
+
+@pytest.mark.root
+def test_a_name_in_the_hosts_own_list_is_judged_by_its_name(place: Place) -> None:
+    """The list leads past DNS: what it says holds where the proxy looks names up."""
+    hosts = place.write("hosts", "203.0.113.9 api.example.com other.example.com\n")
+    place.write("policy-0.toml", write_policy("api.example.com"))
+    script = 'for name in api other; do getent ahostsv4 $name.example.com | cut -d" " -f1 | sort -u; done'
+    command = [*place.program("run", 0), "--", "sh", "-c", script]
+    bind = ["unshare", "--mount", "sh", "-ec", 'mount --bind "$0" /etc/hosts; exec "$@"', str(hosts)]
+    ran = subprocess.run([*bind, *command], cwd=place.work, capture_output=True, text=True, check=False)
+    assert ran.stdout.startswith("198.18."), ran.stderr
+    assert len(ran.stdout.split()) == 1
+    assert "denied dns:other.example.com" in ran.stderr
 
 
 def test_what_it_makes_in_the_working_directory_is_its_own_and_stays(place: Place) -> None:

@@ -204,10 +204,19 @@ def open_sockets(proxy_port: int) -> dict[str, socket.socket]:
 
 
 def bring_up_loopback() -> None:
-    """::1 exists only once `lo` is up, and a listener can be bound only then (SIOCSIFFLAGS, `man 7 netdevice`)."""
-    siocsifflags, iff_up, iff_running = 0x8914, 0x1, 0x40
+    """::1 exists only once `lo` is up, and a listener can be bound only then (SIOCSIFFLAGS, `man 7 netdevice`).
+
+    It gets a second address of each family: of a machine with none but 127.0.0.1 and ::1, glibc answers no question for
+    one family alone that comes with AI_ADDRCONFIG (`wget -4`, apt's ForceIPv4).
+    """
+    siocsifflags, siocsifaddr, iff_up, iff_running = 0x8914, 0x8916, 0x1, 0x40
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, siocsifflags, struct.pack("16sH14x", b"lo", iff_up | iff_running))
+        second = struct.pack("16sHH4s8x", b"lo:2", socket.AF_INET, 0, socket.inet_aton("127.0.0.2"))
+        fcntl.ioctl(sock, siocsifaddr, second)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        address = socket.inet_pton(socket.AF_INET6, "fe80::2")
+        fcntl.ioctl(sock, siocsifaddr, struct.pack("=16sIi", address, 64, socket.if_nametoindex("lo")))
 
 
 def listen(family: int, address: str, port: int) -> socket.socket:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import attrs
 
@@ -22,12 +23,14 @@ from trio_egress.errors import SandboxError
 from trio_egress.kernel.engines import cover_engines
 from trio_egress.kernel.guard import parents
 from trio_egress.kernel.homes import keep_home, plan_home
+from trio_egress.kernel.hosts import render_hosts
 from trio_egress.kernel.layers import Host, plan_layers
 from trio_egress.kernel.lending import check_way, find_closed
 from trio_egress.kernel.mountinfo import HostMount, find_aliases
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
 from trio_egress.kernel.steps import STAGE, Mount
 
+HOSTS_FILE = "/run/trio-egress/hosts"
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
 RESOLVER_TEXT = (
     "# trio-egress answers every name\nsearch .\nnameserver 127.0.0.1\noptions timeout:1 attempts:5\n"
@@ -108,6 +111,7 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *_hide(view, points.sockets),
         *_socket_directories(),
         *_account(view),
+        *_hosts(),
         *_resolver(),
     )
 
@@ -254,6 +258,14 @@ def _account(view: View) -> Iterator[Mount]:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             yield Mount("file", shown, f"{file.read().rstrip()}\n{line}\n")
         yield Mount("bind", path, shown, read_only=True)
+
+
+def _hosts() -> Iterator[Mount]:
+    target = os.path.realpath("/etc/hosts")
+    if os.path.isfile(target):
+        text = Path(target).read_text("utf-8", "replace")
+        yield Mount("file", HOSTS_FILE, render_hosts(text, os.uname().nodename))
+        yield Mount("bind", target, HOSTS_FILE, read_only=True)
 
 
 def _resolver() -> Iterator[Mount]:
