@@ -28,6 +28,7 @@ from trio_egress.policy.rule import Policy
 from trio_egress.proxy import dial, dns, judge
 from trio_egress.recorder import Flow
 from trio_egress.runtime import agent, sandbox, supervisor
+from trio_egress.runtime.environment import CONTAINERS
 
 OFF = os.environ["ESCAPES_OFF"].split(",")
 ALLOW_ALL = struct.pack("<HBBI", 6, 0, 0, 0x7FFF_0000)
@@ -49,7 +50,8 @@ def weaken_plan(plan: Plan) -> Plan:
     if "view" in OFF or "landlock" in OFF:
         plan = attrs.evolve(plan, landlock=attrs.evolve(plan.landlock, abi=0))
     if "environment" in OFF:
-        plan = attrs.evolve(plan, environment={**os.environ, **plan.environment})
+        replaced = {name: os.environ[name] for name in CONTAINERS if name in os.environ}
+        plan = attrs.evolve(plan, environment={**os.environ, **plan.environment, **replaced})
     return plan
 
 
@@ -86,9 +88,8 @@ def take_off() -> None:
     plan_sandbox = vars(supervisor)["plan_sandbox"]
     replaced: dict[str, list[tuple[Any, str, Any]]] = {
         "policy": [
-            (judge, "decide", allow_everything),
-            (judge, "decide_some", allow_everything),
-            (dns, "decide", allow_everything),
+            (judge, "answer", allow_everything),
+            (dns, "answer", allow_everything),
         ],
         "address": [(dial, "is_outside", lambda _: True)],
         "agreement": [
