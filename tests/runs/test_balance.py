@@ -111,6 +111,30 @@ def test_two_thousand_connections_reset_at_once(place: Place) -> None:
     assert len(connections(ended, "transparent")) == 2000
 
 
+REFUSED = """
+def ask():
+    for _ in range({each}):
+        sock = connect(port=8080)
+        sock.sendall(b"GET / HTTP/1.1\\r\\nHost: evil.example\\r\\nConnection: close\\r\\n\\r\\n")
+        try:
+            while sock.recv(65536): pass
+        except ConnectionResetError: pass
+        sock.close()
+
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_ten_thousand_connections_refused(place: Place) -> None:
+    quiet = run_agent(place, REFUSED.format(each=1))
+    ended = place.start(NOTHING, *write_agent(place, REFUSED.format(each=1250))).wait(240)
+    assert_even(ended, redirected=10_000)
+    assert len(ended.blocks) == len(connections(ended, "transparent")) == 10_000
+    assert ended.peak_kib < quiet.peak_kib + 8 * 1024
+
+
 def test_connections_that_end_without_a_byte(place: Place) -> None:
     ended = run_agent(
         place,

@@ -6,9 +6,11 @@ Each step is hit for certain (`strike.py`), and then moments are that no step na
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
+from tests.runs.launch import PATIENCE_SECONDS, write_policy
 from tests.runs.remains import Remains, watch_remains
 from tests.runs.steps import (
     BEFORE_AGENT,
@@ -59,6 +61,25 @@ def test_a_run_right_after_a_killed_one_works(place: StruckPlace, remains: Remai
     assert (ended.code, ended.verify()) == (3, 0)
     assert struck.verify_by_command() == 3
     remains.assert_none()
+
+
+def test_open_connections_end_with_a_killed_supervisor(place: StruckPlace, remains: Remains) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        port = upstream.getsockname()[1]
+        policy = write_policy(f"open.example:{port}", pins={"open.example": f"127.0.0.1:{port}"})
+        script = f"exec 3<>/dev/tcp/open.example/{port}; echo hello >&3; exec sleep 600"
+        started = place.start(policy, "bash", "-c", script)
+        upstream.settimeout(PATIENCE_SECONDS)
+        peer, _ = upstream.accept()
+        with peer:
+            peer.settimeout(PATIENCE_SECONDS)
+            assert peer.recv(64) == b"hello\n"
+            started.send(signal.SIGKILL)
+            assert peer.recv(1) == b""
+    ended = started.wait()
+    remains.assert_none()
+    assert [r.phase for r in ended.receipts if r.transport == "transparent"] == ["intent"]
+    assert ended.verify() == 3
 
 
 @pytest.mark.parametrize(
