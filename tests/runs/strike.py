@@ -34,16 +34,22 @@ def find_code(name: str) -> CodeType:
 
 
 def find_only_child(pid: int, word: str = "") -> int:
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as file:
-            children = map(int, file.read().split())
-        for child in children:
-            with open(f"/proc/{child}/cmdline") as file:
-                if word in file.read():
-                    found.append(child)
-    (only,) = found
-    return only
+    """Waits for it: a process that is about to run another program has no arguments for a moment."""
+    while True:
+        found = [child for child in find_children(pid) if word in read(f"/proc/{child}/cmdline")]
+        if found:
+            (only,) = found
+            return only
+
+
+def find_children(pid: int) -> list[int]:
+    tasks = os.listdir(f"/proc/{pid}/task")
+    return [int(child) for task in tasks for child in read(f"/proc/{pid}/task/{task}/children").split()]
+
+
+def read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def find_launcher() -> int:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.runs.launch import PATIENCE_SECONDS, write_policy
+from tests.runs.launch import PATIENCE_SECONDS, Ended, write_policy
 from tests.runs.remains import Remains, watch_remains
 from tests.runs.steps import (
     BEFORE_AGENT,
@@ -38,19 +38,39 @@ def remains(place: StruckPlace) -> Iterator[Remains]:
         yield found
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_killed_supervisor_leaves_nothing_but_a_valid_prefix(
-    place: StruckPlace, remains: Remains, step: str
-) -> None:
-    started = place.start_struck(step, signal.SIGKILL)
-    ended = started.wait()
+def assert_prefix(ended: Ended, step: str) -> None:
     assert ended.code == -signal.SIGKILL
     assert "Traceback" not in ended.err
-    remains.assert_none()
-    journal = started.evidence / "evidence.jsonl"
+    journal = ended.evidence / "evidence.jsonl"
     assert journal.exists() == (step != "evidence directory")
     if journal.exists():
         assert ended.verify() == (0 if step in SEALED else 3)
+
+
+def assert_good_order(ended: Ended, step: str, number: signal.Signals) -> None:
+    code = 128 + number if step in EARLY else 7
+    assert (ended.code, ended.status["exit_code"]) == (code, code)
+    assert "Traceback" not in ended.err
+    assert ended.verify() == 0
+    if step in BEFORE_RECORD:
+        assert ended.status["end"] == "interrupted"
+        assert f"ended by {number.name} before the agent ran" in ended.err
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_supervisor_killed_leaves_a_valid_prefix_and_told_to_end_a_packet(
+    place: StruckPlace, remains: Remains, step: str
+) -> None:
+    killed, told = (place.start_struck(step, number) for number in (signal.SIGKILL, signal.SIGTERM))
+    assert_prefix(killed.wait(), step)
+    assert_good_order(told.wait(), step, signal.SIGTERM)
+    remains.assert_none()
+
+
+@pytest.mark.parametrize("step", tuple(STEPS)[::6])
+def test_an_interrupted_run_ends_in_good_order(place: StruckPlace, remains: Remains, step: str) -> None:
+    assert_good_order(place.start_struck(step, signal.SIGINT).wait(), step, signal.SIGINT)
+    remains.assert_none()
 
 
 @pytest.mark.parametrize("step", ["launcher started", "configured", "agent running", "packet file"])
@@ -82,24 +102,6 @@ def test_open_connections_end_with_a_killed_supervisor(place: StruckPlace, remai
     assert ended.verify() == 3
 
 
-@pytest.mark.parametrize(
-    ("step", "number"),
-    [(step, signal.SIGTERM) for step in STEPS] + [(step, signal.SIGINT) for step in tuple(STEPS)[::4]],
-)
-def test_a_signal_ends_the_run_in_good_order_whenever_it_comes(
-    place: StruckPlace, remains: Remains, step: str, number: signal.Signals
-) -> None:
-    ended = place.start_struck(step, number).wait()
-    code = 128 + number if step in EARLY else 7
-    assert (ended.code, ended.status["exit_code"]) == (code, code)
-    assert "Traceback" not in ended.err
-    assert ended.verify() == 0
-    if step in BEFORE_RECORD:
-        assert ended.status["end"] == "interrupted"
-        assert f"ended by {number.name} before the agent ran" in ended.err
-    remains.assert_none()
-
-
 @pytest.mark.parametrize("step", ["launcher started", "agent starting"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_to_the_whole_job_is_the_supervisors_to_pass_on(
@@ -114,53 +116,61 @@ def test_a_signal_to_the_whole_job_is_the_supervisors_to_pass_on(
 
 STANDS = tuple(step for step in STEPS if step not in tuple(BEFORE_AGENT)[:3])
 GONE = ("sandbox ended", "closing the record", *SEALING, *SEALED)
-INSIDE = {
-    "launcher": STANDS,
-    "init": STANDS[STANDS.index("ready") :],
-    "agent": ("agent running",),
-}
+BEFORE_INIT = STANDS[: STANDS.index("ready")]
 
 
-@pytest.mark.parametrize(
-    ("whom", "step"),
-    [(whom, step) for whom, steps in INSIDE.items() for step in steps if step not in GONE],
-)
+@pytest.mark.parametrize("step", [step for step in STANDS if step not in GONE])
 def test_a_sandbox_killed_from_outside_ends_the_run_in_good_order(
-    place: StruckPlace, remains: Remains, step: str, whom: str
+    place: StruckPlace, remains: Remains, step: str
 ) -> None:
-    ended = place.start_struck(step, signal.SIGKILL, whom).wait()
+    parts = ["launcher"] if step in BEFORE_INIT else ["launcher", "init"]
     ends = {
         **dict.fromkeys(BEFORE_AGENT, (125, "refused")),
         "agent starting": (125, "refused"),
-        "agent running": (137, "agent_exited" if whom == "agent" else "sandbox_killed"),
+        "agent running": (137, "sandbox_killed"),
     }
-    assert (ended.code, ended.status["end"]) == ends.get(step, (7, "agent_exited"))
-    assert "Traceback" not in ended.err
+    for started in [place.start_struck(step, signal.SIGKILL, part) for part in parts]:
+        ended = started.wait()
+        assert (ended.code, ended.status["end"]) == ends.get(step, (7, "agent_exited"))
+        assert "Traceback" not in ended.err
+        assert ended.verify() == 0
+    remains.assert_none()
+
+
+def test_a_killed_agent_ends_the_run_by_itself(place: StruckPlace, remains: Remains) -> None:
+    ended = place.start_struck("agent running", signal.SIGKILL, "agent").wait()
+    assert (ended.code, ended.status["end"]) == (137, "agent_exited")
     assert ended.verify() == 0
     remains.assert_none()
 
 
-MOMENTS = 8
+MOMENTS = 6
 FAR = 1 << 30
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_moments_that_no_step_names(place: StruckPlace, remains: Remains, number: signal.Signals) -> None:
+def test_moments_that_no_step_names(place: StruckPlace, remains: Remains) -> None:
     """At even distances, from the first call after the command line is loaded almost to the last."""
-    whole = place.start_struck(f"::call:{FAR}", number).wait()
+    whole = place.start_struck(f"::call:{FAR}", signal.SIGTERM).wait()
     calls = FAR - int(whole.err.rpartition("left ")[2])
     assert calls > 10_000
     for at in range(1, calls * 9 // 10, calls // MOMENTS):
-        ended = place.start_struck(f"::call:{at}", number).wait()
-        journal = ended.evidence / "evidence.jsonl"
-        packet = (ended.evidence / "packet.json").exists()
-        if number is signal.SIGKILL:
-            assert ended.code == -number
-            assert not journal.exists() or ended.verify() == (0 if packet else 3)
-        elif ended.status_file.exists():
-            assert ended.code == ended.status["exit_code"] in (128 + number, 7)
-            assert not journal.exists() or ended.verify() == 0
-        else:
-            assert ended.code in (-number, 1)
-            assert not ended.evidence.exists()
+        struck = [place.start_struck(f"::call:{at}", number) for number in SIGNALS]
+        for number, started in zip(SIGNALS, struck, strict=True):
+            assert_whole(started.wait(), number)
         remains.assert_none()
+
+
+def assert_whole(ended: Ended, number: signal.Signals) -> None:
+    journal = ended.evidence / "evidence.jsonl"
+    if number is signal.SIGKILL:
+        assert ended.code == -number
+        assert not journal.exists() or ended.verify() == (
+            0 if (ended.evidence / "packet.json").exists() else 3
+        )
+    elif ended.status_file.exists():
+        assert ended.code == ended.status["exit_code"] in (128 + number, 7)
+        assert not journal.exists() or ended.verify() == 0
+    else:  # so early that nobody listened yet, and there was nothing to put in order
+        assert ended.code in (-number, 1)
+        assert not ended.evidence.exists()
