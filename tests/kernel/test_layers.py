@@ -109,7 +109,7 @@ def test_a_file_system_without_sockets_that_may_refuse_is_not_asked(folder: Path
     assert shown(folder, ("", "vfat"), root=True) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can list everything")
+@pytest.mark.ordinary  # root can list everything
 def test_of_a_directory_that_can_not_be_listed_what_is_mounted_is_there(folder: Path) -> None:
     os.chmod(folder, 0o311)
     try:

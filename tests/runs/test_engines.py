@@ -61,17 +61,16 @@ def test_an_engine_in_the_working_directory_is_the_agents_own(place: Place) -> N
     assert ended.text == "this is docker\n"
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker on this machine")
-def test_the_docker_of_this_machine_says_why(place: Place) -> None:
-    ended = place.run(write_policy(), "docker", "ps")
-    assert (ended.code, ended.text) == (125, "")
-    assert f"docker: {MESSAGE}" in ended.err
+if shutil.which("docker"):  # the others here bring an engine of their own
+
+    def test_the_docker_of_this_machine_says_why(place: Place) -> None:
+        ended = place.run(write_policy(), "docker", "ps")
+        assert (ended.code, ended.text) == (125, "")
+        assert f"docker: {MESSAGE}" in ended.err
 
 
-@pytest.mark.parametrize("command", ["sudo -n true", "su -c true </dev/null", "pkexec true"])
+@pytest.mark.parametrize("command", ["sudo -n true", "su -c true </dev/null"])
 def test_what_makes_others_of_people_fails_and_speaks(place: Place, command: str) -> None:
-    if shutil.which(command.split()[0]) is None:
-        pytest.skip("not on this machine")
     ended = place.run(write_policy(), "sh", "-c", command)
     assert ended.code not in (0, 125)
     assert len(ended.err.splitlines()) > 3  # ours, and what it says itself
