@@ -66,13 +66,13 @@ def bare(ended: Ended) -> list[str]:
 
 
 def test_a_container_s_files_in_etc_are_seen_and_all_of_etc_beside_them(place: Place) -> None:
-    hosts = place.write("hosts", "192.0.2.1 from-the-container\n")
-    script = "cat /etc/hosts; ls /etc; cat /etc/os-release; touch /etc/new; echo x >>/etc/hosts"
-    ended = run(place, script, bind(hosts, Path("/etc/hosts")))
+    name = place.write("hostname", "from-the-container\n")
+    script = "cat /etc/hostname; ls /etc; cat /etc/os-release; touch /etc/new; echo x >>/etc/hostname"
+    ended = run(place, script, bind(name, Path("/etc/hostname")))
     listed = subprocess.run(["ls", "/etc"], capture_output=True, text=True, check=True).stdout
-    assert ended.text == hosts.read_text() + listed + Path("/etc/os-release").read_text()
+    assert ended.text == name.read_text() + listed + Path("/etc/os-release").read_text()
     assert bare(ended) == []
-    assert hosts.read_text() == "192.0.2.1 from-the-container\n"
+    assert name.read_text() == "from-the-container\n"
 
 
 def test_a_directory_with_a_mount_in_it_shows_both_and_no_other_proc(place: Place) -> None:
