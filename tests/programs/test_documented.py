@@ -21,7 +21,10 @@ TRIED = {
     "gains rights": ("sudo -n true", 'The "no new privileges" flag is set'),
     "sends UDP": (f'python3 -c "{SEND}"', "Operation not permitted"),
     "asks a DNS server": ("dig +short +time=5 @8.8.8.8 api.example.com; false", "198.18.0."),
-    "looks for its network": ("ip -brief address; false", "127.0.0.1/8 127.0.0.2/8 ::1/128 fe80::2/64"),
+    "looks for its network": (
+        "ip -brief address | tr ' ' '\\n' | grep / | LC_ALL=C sort | xargs; false",
+        "127.0.0.1/8 127.0.0.2/8 ::1/128 fe80::2/64",
+    ),
     "looks into /etc/hosts": ("cat /etc/hosts; false", "::1 localhost"),
     "writes outside": ("echo x >/usr/made", "Read-only file system"),
     "renames a directory": (
