@@ -28,13 +28,18 @@ exit 5
 @pytest.fixture
 def server() -> Iterator[int]:
     """Takes connections, and says nothing for as long as they last."""
+    kept: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        thread = threading.Thread(target=serve, args=(listener, kept))
+        thread.start()
         yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)  # closing it would not wake who waits in accept
+        thread.join()
+    for sock in kept:
+        sock.close()
 
 
-def serve(listener: socket.socket) -> None:
-    kept = []
+def serve(listener: socket.socket, kept: list[socket.socket]) -> None:
     with suppress(OSError):
         while True:
             kept.append(listener.accept()[0])
