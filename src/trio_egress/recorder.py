@@ -29,7 +29,7 @@ from trio_egress.model import Attempt, Decision, Endpoint, Layer, Protocol, Tran
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 30.0
 """How long the last group may take after the run has ended: a disk slower than this has failed."""
 
 Facts = Mapping[str, object]

@@ -170,7 +170,7 @@ def test_a_greeting_reaches_a_client_that_says_nothing(place: Place) -> None:
         script = "exec 3<>/dev/tcp/mail.example.com/25; head -1 <&3; echo QUIT >&3; head -1 <&3"
         ended = place.run_timed(policy, "bash", "-c", script)
     assert ended.text.split("\n")[:2] == ["220 mail.example.com ready\r", "250 QUIT"]
-    assert ended.took < 2
+    assert ended.took < DENIAL_SECONDS
     outcome = ended.outcome
     assert (outcome.up, outcome.down) == (len("QUIT\n"), len("220 mail.example.com ready\r\n250 QUIT\n"))
     assert ended.verify() == 0

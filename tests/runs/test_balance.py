@@ -179,7 +179,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_run_that_ends_by_its_time_out(place: Place) -> None:
     command = write_agent(place, "while True: reset(connect()); connect('127.0.0.1', 8888).close()")
-    ended = place.run(NOTHING, *command, options=["--timeout", "1"])
+    ended = place.run(NOTHING, *command, options=["--timeout", "4"])
     counted = assert_even(ended)
     assert counted["redirected"] > 100
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.runs.launch import (
+    PATIENCE_SECONDS,
     Place,
     Started,
     find_processes,
@@ -79,7 +80,7 @@ def test_a_daemon_ends_with_its_agent(place: Place, mark: str) -> None:
 def test_a_signal_to_end_reaches_the_agent_and_ends_the_run(place: Place, mark: str) -> None:
     started = start_with_daemon(place, mark, "trap 'echo heard; exit 9' TERM; sleep 60 & wait", "--json")
     started.send(signal.SIGTERM)
-    ended = started.wait(10)
+    ended = started.wait()
     assert_gone(mark)
     assert ended.text.startswith("heard\n")
     assert (ended.status["end"], ended.status["agent_exit_code"]) == ("terminated", 9)
@@ -90,7 +91,7 @@ def test_ctrl_c_reaches_the_agent_which_may_do_with_it_what_it_likes(place: Plac
     script = "trap 'echo heard >>heard' INT; while [ ! -e heard ]; do sleep 0.01; done; exit 4"
     started = start_with_daemon(place, mark, script)
     started.send(signal.SIGINT)
-    ended = started.wait(10)
+    ended = started.wait()
     assert (ended.code, ended.status["end"]) == (4, "agent_exited")
     assert_gone(mark)
     assert ended.verify() == 0
@@ -99,7 +100,7 @@ def test_ctrl_c_reaches_the_agent_which_may_do_with_it_what_it_likes(place: Plac
 def test_ctrl_c_ends_an_agent_that_does_nothing_about_it(place: Place, mark: str) -> None:
     started = start_with_daemon(place, mark, "exec sleep 600")
     started.send(signal.SIGINT)
-    ended = started.wait(10)
+    ended = started.wait()
     assert ended.code == 130
     assert_gone(mark)
     assert ended.verify() == 0
@@ -108,7 +109,7 @@ def test_ctrl_c_ends_an_agent_that_does_nothing_about_it(place: Place, mark: str
 def test_an_agent_that_ignores_the_end_is_killed(place: Place, mark: str) -> None:
     started = start_with_daemon(place, mark, "trap '' TERM HUP INT; while :; do sleep 1; done")
     started.send(signal.SIGTERM)
-    ended = started.wait(6)
+    ended = started.wait()
     assert ended.status["end"] == "terminated"
     assert ended.code != 0
     assert_gone(mark)
@@ -123,7 +124,7 @@ def test_a_killed_supervisor_takes_everything_with_it_and_leaves_a_valid_prefix(
     wait_until(lambda: len(read_lines(started.evidence)) >= 2, "its receipt")
     started.send(signal.SIGKILL)
     started.process.wait()
-    assert_gone(mark, 2)
+    assert_gone(mark, PATIENCE_SECONDS)
     assert verify(started.evidence, place.key.public_hex) == 3
 
 
@@ -131,7 +132,7 @@ def test_a_killed_launcher_ends_the_run_properly(place: Place, mark: str) -> Non
     started = start_with_daemon(place, mark, "exec sleep 600")
     (launcher,) = find_children(started.pid)
     os.kill(launcher, signal.SIGKILL)
-    ended = started.wait(10)
+    ended = started.wait()
     assert_gone(mark)
     assert ended.status["end"] == "sandbox_killed"
     assert ended.code not in (0, None)
@@ -158,9 +159,9 @@ def test_a_signal_in_the_middle_of_the_start_leaves_nothing(
     started = place.start(NOTHING, "bash", "-c", "sleep 600", mark)
     wait_until(lambda: started.process.poll() is not None or STAGES[stage](started), stage)
     started.send(number)
-    started.wait(10)
+    started.wait()
     assert started.process.returncode != 0
-    assert_gone(mark, 2)
+    assert_gone(mark, PATIENCE_SECONDS)
     if (started.evidence / "evidence.jsonl").exists() and number is not signal.SIGKILL:
         assert verify(started.evidence, place.key.public_hex) == 0
 

@@ -98,7 +98,7 @@ def test_nothing_leaves_once_the_evidence_is_taken_away(
             file.unlink()
             file.write_bytes(raw)
     (place.work / "go").touch()
-    ended = started.wait(10)
+    ended = started.wait()
     assert_incomplete(ended, mark)
     assert canary.seen == ["/first"]
     assert ended.out.endswith(ended.status_file.read_bytes())
@@ -119,7 +119,7 @@ def test_nothing_leaves_once_the_file_may_not_grow(place: Place, canary: Canary,
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
 
-    ended = place.start(canary.policy, "bash", "-c", FLOOD, mark, preexec_fn=limit).wait(15)
+    ended = place.start(canary.policy, "bash", "-c", FLOOD, mark, preexec_fn=limit).wait()
     assert_incomplete(ended, mark)
     assert_every_request_has_its_receipt(ended, canary)
     assert ended.verify() == 3
@@ -141,7 +141,7 @@ def test_nothing_leaves_once_the_disk_is_full(place: Place, canary: Canary, mark
     with small_disk(place) as evidence:
         started = place.start(canary.policy, "bash", "-c", FLOOD, mark, options=["--evidence", evidence])
         started.evidence = place.path / "disk" / "evidence"
-        ended = started.wait(15)
+        ended = started.wait()
         assert_incomplete(ended, mark)
         assert_every_request_has_its_receipt(ended, canary)
         assert ended.verify() == 3

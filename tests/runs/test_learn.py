@@ -109,6 +109,29 @@ def test_nothing_is_written_over_and_nothing_runs_then(place: Place) -> None:
     assert not (place.work / "ran").exists()
 
 
+def test_a_run_that_never_was_leaves_no_empty_policy(place: Place) -> None:
+    output = place.work / "learnt.toml"
+    place.work.chmod(0o777)
+    full = place.path / "full"
+    full.mkdir()
+    (full / "x").touch()
+    ran = learn(place, "--output", output, "--evidence", full, "--", "true")
+    assert ran.returncode == 125
+    assert "is not empty" in ran.stderr
+    assert not output.exists()
+
+
+def test_a_policy_that_does_not_fit_on_the_disk_is_told(place: Place, web: int) -> None:
+    _, packet, _ = observe(place, web)
+    command = [sys.executable, "-m", "trio_egress", "learn", "--from", str(packet)]
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            command, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert "Traceback" not in ran.stderr
+    assert ran.returncode != 0
+
+
 @pytest.mark.parametrize("arguments", [("--from", "nowhere"), ("--from", ".", "--", "true")])
 def test_what_cannot_be_learnt_from_is_told(place: Place, arguments: tuple[str, ...]) -> None:
     ran = learn(place, *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from tests.runs.launch import ENVIRONMENT, Place, Started, read_lines, wait_until, write_policy
+
+from trio_egress.review import review
 
 pytestmark = pytest.mark.sandbox
 
@@ -126,6 +129,38 @@ def test_sighup_alone_does_it_and_never_reaches_the_agent(place: Place, server: 
     ended = started.wait()
     assert ended.code == 5
     assert ended.verify() == 0
+
+
+def test_what_was_asked_under_the_old_policy_is_recorded_under_it(place: Place) -> None:
+    """Queries that repeat are summed up by the second: a sum never tells of two policies."""
+    names = "b.example.com " * 3
+    script = f"touch asks; until [ -e go ]; do dig +short +tries=1 @8.8.8.8 {names}; done"
+    started = place.start(policy(443, "a", "b"), "bash", "-c", script)
+    file = place.path / "policy-0.toml"
+    wait_until((place.work / "asks").exists, "the agent")
+    wait_until(lambda: len(read_lines(started.evidence)) > 2, "a receipt of a query")
+    for names in ("a", "ab", "a"):
+        file.write_text(policy(443, *names))
+        ran = reload(started)
+        assert ran.returncode == 0, ran.stderr
+    (place.work / "go").touch()
+    ended = started.wait()
+    report = review(ended.evidence, [place.key.public_hex])
+    assert (report.exit_code, report.findings) == (0, ())
+
+
+def test_a_pipe_in_place_of_the_policy_holds_nothing_up(place: Place, server: int) -> None:
+    started, file = start(place, server)
+    file.unlink()
+    os.mkfifo(file)
+    ran = reload(started)
+    assert ran.returncode == 1, ran.stdout
+    assert "not a plain file" in ran.stderr
+    file.unlink()
+    file.write_text(policy(server, "a"))
+    assert reload(started).returncode == 0
+    (place.work / "go").touch()
+    assert started.wait().verify() == 0
 
 
 def test_a_run_that_is_over_cannot_be_asked(place: Place, server: int) -> None:

@@ -49,7 +49,7 @@ def test_an_agent_that_stops_itself_ends_by_its_time_out(place: Place, script: s
 
 
 def test_an_agent_stopped_from_outside_ends_by_its_time_out(place: Place) -> None:
-    started = place.start(NOTHING, "sh", "-c", SLEEP, options=["--timeout", "3"])
+    started = place.start(NOTHING, "sh", "-c", SLEEP, options=["--timeout", "6"])
     stop(find_agent(started)[-1])
     ended = started.wait()
     assert (ended.code, ended.status["end"]) == (124, "timed_out")
@@ -69,7 +69,7 @@ def test_a_stopped_agent_hears_that_it_must_end(place: Place) -> None:
 
 @pytest.mark.parametrize("whom", ["launcher", "PID 1"])
 def test_a_time_out_holds_where_who_should_keep_it_is_stopped(place: Place, whom: str) -> None:
-    started = place.start(NOTHING, "sh", "-c", SLEEP, options=["--timeout", "3"])
+    started = place.start(NOTHING, "sh", "-c", SLEEP, options=["--timeout", "6"])
     launcher, init, _ = find_agent(started)
     stop({"launcher": launcher, "PID 1": init}[whom])
     ended = started.wait()

@@ -117,7 +117,7 @@ def test_ctrl_c_ends_the_agent_and_the_run(place: Place, terminal: Terminal) -> 
     started = terminal.start(place, "bash", "-c", "echo ready; exec sleep 600")
     terminal.expect("ready")
     terminal.type(CTRL_C)
-    ended = started.wait(10)
+    ended = started.wait()
     assert (ended.code, ended.status["end"], ended.status["agent_signal"]) == (130, "agent_exited", 2)
     assert ended.verify() == 0
 
@@ -129,7 +129,7 @@ def test_ctrl_c_is_the_agents_to_use(place: Place, terminal: Terminal) -> None:
     terminal.expect("ready")
     terminal.type(CTRL_C)
     terminal.expect("heard")
-    assert started.wait(10).code == 5
+    assert started.wait().code == 5
 
 
 def test_an_interactive_shell_has_job_control(place: Place, terminal: Terminal) -> None:
@@ -155,7 +155,7 @@ def test_an_interactive_shell_has_job_control(place: Place, terminal: Terminal) 
     terminal.type(CTRL_D)
     terminal.expect("inside> ")
     terminal.type("exit 6\n")
-    ended = started.wait(10)
+    ended = started.wait()
     assert ended.code == 6
     assert ended.verify() == 0
 
@@ -232,8 +232,8 @@ def test_a_hang_up_ends_the_run(place: Place, terminal: Terminal) -> None:
     started = terminal.start(place, "bash", "-c", "echo ready; exec sleep 601.0625")
     terminal.expect("ready")
     terminal.close()
-    started.process.wait(10)
-    wait_until(lambda: not find_processes("601.0625"), "the agent's end", 2)
+    started.process.wait()
+    wait_until(lambda: not find_processes("601.0625"), "the agent's end")
     assert verify(started.evidence, place.key.public_hex) == 0
 
 
@@ -307,7 +307,7 @@ def test_a_message_of_ours_begins_at_the_left(place: Place, terminal: Terminal) 
     terminal.expect("no rule allows evil.example\r\n")
     terminal.expect("after\r\n")
     terminal.type(CTRL_BACKSLASH)
-    assert started.wait(10).code == 131
+    assert started.wait().code == 131
 
 
 # given back
@@ -352,7 +352,7 @@ def test_it_is_raw_while_the_agent_has_it_and_as_it_was_afterwards(
     terminal.expect("ready")
     wait_until(lambda: terminal.is_raw, "raw")
     end(started)
-    assert started.wait(15).code in codes
+    assert started.wait().code in codes
     assert terminal.settings == before
 
 
@@ -360,7 +360,7 @@ def test_a_time_out_gives_it_back_too(place: Place, terminal: Terminal) -> None:
     before = terminal.settings
     started = terminal.start(place, "sleep", "600", options=("--timeout", "1"))
     wait_until(lambda: terminal.is_raw, "raw")
-    assert started.wait(15).code == 124
+    assert started.wait().code == 124
     assert terminal.settings == before
 
 
@@ -377,7 +377,7 @@ def test_what_a_killed_supervisor_leaves_is_mended_by_the_shell(place: Place, te
         terminal.expect("outside> ")
         terminal.type("stty -g | cmp - before && echo the same\n")
         terminal.expect("the same\r\n")
-        wait_until(lambda: not find_processes("602.0625"), "the agent's end", 2)
+        wait_until(lambda: not find_processes("602.0625"), "the agent's end")
 
 
 # jobs of the caller's shell
@@ -414,7 +414,7 @@ def test_ctrl_z_without_a_shell_to_go_back_to_is_none(place: Place, terminal: Te
     terminal.expect("on\r\n")
     terminal.type("words\n")
     terminal.expect("got words\r\n")
-    assert started.wait(10).code == 0
+    assert started.wait().code == 0
 
 
 def test_a_background_job_that_wants_to_read_stops_until_it_is_in_front(

@@ -7,8 +7,10 @@ verifies it.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
@@ -40,6 +42,9 @@ def main(options: argparse.Namespace, inbox: Inbox) -> int:
     except TrioEgressError as error:
         print(f"trio-egress learn: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # what was learnt could not be written: a full disk
+        print(f"trio-egress learn: cannot write the policy: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _write_learnt(options: argparse.Namespace) -> None:
@@ -67,7 +72,12 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
             file.write(learnt.text)
             _tell(learnt, output)
 
-        return run(options, inbox, finish, (output,))
+        try:
+            return run(options, inbox, finish, (output,))
+        finally:
+            if file.tell() == 0:  # the run never was: nothing is in the way of the next try
+                with suppress(OSError):
+                    os.unlink(output)
 
 
 def _learn(paths: Sequence[Path]) -> Learnt:

@@ -15,7 +15,7 @@ from trio_egress.errors import SandboxError
 
 UID_FILE, GID_FILE = "/etc/subuid", "/etc/subgid"
 PROGRAMS = ("newuidmap", "newgidmap")
-MAP_SECONDS = 10.0
+MAP_SECONDS = 30.0
 
 INSTALL = "install newuidmap and newgidmap (Debian, Ubuntu: sudo apt-get install uidmap)"
 

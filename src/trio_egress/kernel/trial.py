@@ -25,8 +25,8 @@ from trio_egress.kernel import calls, netlink, nflog, nft, notify, origin, secco
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.kernel.subordinate import map_subordinate
 
-TRIAL_SECONDS = 15.0
-ANSWER_SECONDS = 3.0
+TRIAL_SECONDS = 60.0
+ANSWER_SECONDS = 10.0
 MESSAGE_BYTES = 4096  # PIPE_BUF
 
 NETLINK_NETFILTER = 12

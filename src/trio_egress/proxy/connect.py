@@ -26,6 +26,10 @@ async def answer_connect(agent: Peer, head: RequestHead, door: Door, gate: Gate)
     try:
         await agent.send(ESTABLISHED)
     except PeerError as fault:
+        judged = judge_connect(gate.policy, head, door, gate.ledger.moment())  # it may be another by now
+        if not judged.decision.allowed:
+            await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
+            raise
         with await gate.recorder.allow(judged.attempt, judged.decision, judged.facts) as flow:
             flow.fail(str(fault))
         raise

@@ -128,7 +128,7 @@ class _Opening:
 async def keep_dns_udp(sock: trio.socket.SocketType, gate: Gate) -> None:
     """Answer datagrams for as long as the run lives. The socket stays the caller's to close."""
     sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-    async with open_tally(partial(_tell, gate.recorder, "udp")) as count:
+    async with open_tally(partial(_tell, gate.recorder, "udp"), settlers=gate.in_force.settlers) as count:
         stub = _Stub(gate, ip_address(sock.getsockname()[0]), count)
         try:
             while True:
@@ -164,7 +164,7 @@ def _judge_waiting(sock: trio.socket.SocketType, stub: _Stub) -> None:
 
 async def keep_dns_tcp(listener: trio.SocketListener, gate: Gate) -> None:
     """Answer connections for as long as the run lives. The listener stays the caller's to close."""
-    async with open_tally(partial(_tell, gate.recorder, "tcp")) as count:
+    async with open_tally(partial(_tell, gate.recorder, "tcp"), settlers=gate.in_force.settlers) as count:
         stub = _Stub(gate, ip_address(listener.socket.getsockname()[0]), count)
 
         async def handle(sock: trio.socket.SocketType, gate: Gate) -> None:

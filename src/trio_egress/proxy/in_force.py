@@ -3,7 +3,8 @@
 Rule 1: what a new policy does not allow, or leads elsewhere, ends when it comes into force, and its outcome says so.
 Rule 2: what has limits ends too: what is left of a budget is the new policy's to say. What is used up stays used up
         where a rule is the same.
-Rule 3: an attempt that was allowed while the policy changed is decided again before anything of it leaves.
+Rule 3: what was decided under the old policy is recorded under it: sums of it are told before the change.
+Rule 4: an attempt that was allowed while the policy changed is decided again before anything of it leaves.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
     from trio_egress.proxy.judge import Judgement
     from trio_egress.proxy.ledger import Ledger
+    from trio_egress.proxy.tally import Settle
     from trio_egress.recorder import Flow
 
 
@@ -52,6 +54,7 @@ class InForce:
         self.policy = policy
         self._changed = False
         self._open: set[_Open] = set()
+        self.settlers: set[Settle] = set()
 
     @contextmanager
     def hold(self, judged: Judgement, flow: Flow, scope: trio.CancelScope, ledger: Ledger) -> Iterator[None]:
@@ -64,6 +67,11 @@ class InForce:
             yield
         finally:
             self._open.discard(one)
+
+    def settle(self) -> None:
+        """Have everything told that was decided so far."""
+        for settle in list(self.settlers):
+            settle()
 
     def preview(self, policy: Policy, ledger: Ledger) -> Changed:
         """What `change` would do, in the same turn."""

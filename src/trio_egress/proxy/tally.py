@@ -22,6 +22,8 @@ WINDOW_SECONDS: Final = 1.0
 CAPACITY: Final = 256
 """Different keys told at once in one window; a busy build asks for fewer than a hundred names a second."""
 
+Settle = Callable[[], None]
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -107,12 +109,18 @@ async def open_tally(
     tell: Callable[[Sum[Key]], None],
     window_seconds: float = WINDOW_SECONDS,
     capacity: int = CAPACITY,
+    settlers: set[Settle] | None = None,
 ) -> AsyncIterator[Callable[[Key, Key], None]]:
     """A function that counts one event of (key, coarse key) while the body runs; `tell` gets the sums.
 
-    The last sums are told synchronously after everything in the body has ended, so cancellation loses none.
+    The last sums are told synchronously after everything in the body has ended, so cancellation loses none. As long as
+    the body runs, what tells all that is counted so far is in `settlers`.
     """
     tally: Tally[Key] = Tally(window_seconds, capacity)
+
+    def settle() -> None:
+        for item in tally.flush():
+            tell(item)
 
     def count(key: Key, coarse: Key) -> None:
         first = tally.add(key, coarse, trio.current_time())
@@ -125,11 +133,13 @@ async def open_tally(
             for item in tally.due(trio.current_time()):
                 tell(item)
 
+    settlers = set() if settlers is None else settlers
+    settlers.add(settle)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_telling)
             yield count
             nursery.cancel_scope.cancel()
     finally:
-        for item in tally.flush():
-            tell(item)
+        settlers.discard(settle)
+        settle()

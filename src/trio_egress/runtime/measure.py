@@ -27,7 +27,7 @@ from trio_egress.kernel.posture import UNSUPPORTED_PATHS, find_wrong
 from trio_egress.runtime.agent import ask
 from trio_egress.runtime.sandbox import Sandbox
 
-PROBE_SECONDS = 20.0
+PROBE_SECONDS = 60.0
 """The probes take some 15 ms; none of them may wait for anything."""
 
 SOCKETS_TRIED = 64

@@ -22,10 +22,12 @@ PRESENCE_NAME = "supervisor.pid"
 def show_presence(directory: int) -> Iterator[None]:
     """Say in this directory that this process keeps a run."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    file = os.open(PRESENCE_NAME, flags, 0o644, dir_fd=directory)
+    words = f"{os.getpid()} {_find_start(os.getpid())}\n"
     try:
-        os.write(file, f"{os.getpid()} {_find_start(os.getpid())}\n".encode("ascii"))
-        os.close(file)
+        with contextlib.suppress(OSError):  # a run that nobody finds can't be reloaded, and is a run
+            file = os.open(PRESENCE_NAME, flags, 0o644, dir_fd=directory)
+            with open(file, "w", encoding="ascii") as presence:
+                presence.write(words)
         yield
     finally:
         with contextlib.suppress(OSError):

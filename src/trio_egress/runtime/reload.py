@@ -50,6 +50,7 @@ def _find_fixed(old: Policy, new: Policy) -> str:
 def _change(record: Record, gate: Gate, recorder: Recorder, policy: Policy) -> None:
     """Not a checkpoint: nothing is judged between the receipt and the change."""
     old, includes = gate.policy, render_includes(policy)
+    gate.in_force.settle()
     changed = gate.in_force.preview(policy, gate.ledger)
     facts = {
         "policy_from": policy_hash(old),

@@ -23,6 +23,9 @@ from trio_egress.kernel.streams import check_streams, open_pipes
 END_SECONDS = 5.0
 """PID 1 ends in about a millisecond once its control channel closes; after this long its parent is killed."""
 
+KILLED_SECONDS = 30.0
+"""What was killed goes at once, but where it waits for a device, or a machine is out of breath."""
+
 
 @attrs.frozen
 class Sandbox:
@@ -43,7 +46,7 @@ class Sandbox:
             await _wait_gone(self.launched)
             return
         self.launched.process.kill()
-        with trio.move_on_after(END_SECONDS):
+        with trio.move_on_after(KILLED_SECONDS):
             await _wait_gone(self.launched)
             return
         raise SandboxError("what runs inside does not end, although it was killed")

@@ -20,7 +20,7 @@ from trio_egress.evidence.session import POLICY_TRANSPORT
 from trio_egress.runtime.presence import PRESENCE_NAME, send_signal
 
 AUDIT_DIRECTORY = "trio-egress-audit"
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = 0.02
 
 
