@@ -11,7 +11,7 @@ import pytest
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "trio_egress", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd)
 
 
 def test_without_a_command_the_help_goes_to_standard_error() -> None:
@@ -72,7 +72,7 @@ def test_keygen_makes_a_pair_and_never_over_anything(tmp_path: Path) -> None:
 
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     script = f"{sys.executable} -m trio_egress run --help | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert "Traceback" not in done.stderr
 
 

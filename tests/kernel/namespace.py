@@ -22,7 +22,7 @@ from trio_egress.kernel import netlink, nflog, nft
 from trio_egress.kernel.nflog import Dropped
 
 NETLINK_NETFILTER = 12
-SECONDS = 5.0
+SECONDS = 30.0
 LOOPBACK: dict[int, str] = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
 

@@ -20,7 +20,7 @@ def policy(web: Web) -> str:
 
 
 def curl(web: Web, *arguments: str) -> list[str]:
-    return ["curl", "-sS", "--max-time", "20", "--cacert", str(web.authority), *arguments]
+    return ["curl", "-sS", "--max-time", "90", "--cacert", str(web.authority), *arguments]
 
 
 def assert_denied(ended: Ended, web: Web, reason: str, layer: str = "default_deny") -> Receipt:

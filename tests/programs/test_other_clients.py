@@ -27,7 +27,7 @@ url, authority = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority)
 opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
 try:
-    with opener.open(url, timeout=10) as answer:
+    with opener.open(url, timeout=60) as answer:
         print(json.dumps([answer.status, answer.read().decode()]))
 except urllib.error.HTTPError as error:
     print(json.dumps([error.code, json.load(error)["layer"]]))

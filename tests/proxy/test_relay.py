@@ -70,7 +70,7 @@ async def carry(raw: bytes, limit: int = sys.maxsize, ahead: bytes = b"") -> tup
         async for piece in sink.far:
             arrived.extend(piece)
 
-    with open_pairs() as (source, sink), trio.fail_after(20):
+    with open_pairs() as (source, sink), trio.fail_after(60):
         source.peer.ahead = ahead
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed)

@@ -17,7 +17,7 @@ import http.client, json, sys
 for line in sys.argv[1:]:
     method, url, *fields = line.split(" ")
     host, slash, rest = url.partition("/")
-    client = http.client.HTTPConnection(host, timeout=10)
+    client = http.client.HTTPConnection(host, timeout=60)
     client.request(method, slash + rest, headers=dict(field.split("=") for field in fields))
     answer = client.getresponse()
     body = answer.read().decode()

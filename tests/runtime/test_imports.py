@@ -36,7 +36,7 @@ sys.exit(f"late imports: {late}" if late else status)
 AGENT = """
 import socket, urllib.request
 for url in ("http://denied.example.com/", "http://192.0.2.1/", "http://api.example.com/"):
-    try: urllib.request.urlopen(url, timeout=5)
+    try: urllib.request.urlopen(url, timeout=60)
     except OSError: pass
 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 9))
 """
