@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from trio_egress import __version__
+from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
 from trio_egress.cli.policy.parser import add_policy
 
@@ -98,6 +99,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     _add_learn(commands)
     _add_verify(commands)
     add_policy(commands)
+    add_packet(commands)
     _add_small(commands)
     return parser, commands.choices
 

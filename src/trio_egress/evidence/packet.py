@@ -20,6 +20,7 @@ from typing import BinaryIO, Union
 import attrs
 
 from trio_egress.errors import EvidenceError, RecorderError
+from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.audit_packet import PACKET_NAME, SUMMARY_NAME, VERIFIER_NAME, render_packet
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
@@ -192,6 +193,21 @@ def open_plain(path: FilePath, *, follow: bool = False) -> BinaryIO:
         os.close(fd)
         raise EvidenceError(f"{path} is not a plain file")
     return os.fdopen(fd, "rb")
+
+
+def list_packet(directory: FilePath) -> list[str]:
+    """The names of a packet's files, sorted. Raises EvidenceError where anything else is in its directory."""
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        raise EvidenceError(f"cannot read {os.fspath(directory)}: {error.strerror}") from None
+    for name, is_file in found:
+        if not is_file:
+            raise EvidenceError(f"{name!r} in {os.fspath(directory)} is not a plain file: no packet has such")
+        if PLAIN_NAME.fullmatch(name) is None:
+            raise EvidenceError(f"{name!r} in {os.fspath(directory)} is no name that a file of a packet has")
+    return [name for name, _ in found]
 
 
 @attrs.frozen

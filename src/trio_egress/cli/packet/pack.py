@@ -1,0 +1,77 @@
+"""`trio-egress packet pack`: the files of a packet's directory in one zip.
+
+Rule 1: a directory that holds anything but plain files with plain names is refused: nothing is left out silently.
+Rule 2: nothing is ever written over, and a zip that could not be finished is taken away again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from trio_egress.errors import EvidenceError
+from trio_egress.evidence.archive import write_archive
+from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.packet import list_packet, open_plain
+
+CHUNK_BYTES = 1 << 20
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 packed; 2 it could not be."""
+    directory = Path(options.packet)
+    # The directory's own name, wherever it is called from: `.` has none.
+    output = Path(options.output or f"{os.path.abspath(directory)}.zip")
+    try:
+        names = list_packet(directory)
+        if EVIDENCE_NAME not in names:
+            raise EvidenceError(f"{directory} is no packet: there is no {EVIDENCE_NAME}")
+        _refuse_inside(directory, output)
+        _pack(directory, names, output)
+        size, digest = _measure(output)
+    except EvidenceError as error:
+        print(f"trio-egress packet pack: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        answer = {"file": str(output), "size": size, "sha256": digest, "entries": names}
+        print(json.dumps(answer, indent=2))
+    else:
+        print(f"{digest}  {output}")
+    return 0
+
+
+def _refuse_inside(directory: Path, output: Path) -> None:
+    if os.path.realpath(output.parent) == os.path.realpath(directory):
+        raise EvidenceError(f"{output} would be in the packet itself: name a place outside it with --output")
+
+
+def _pack(directory: Path, names: list[str], output: Path) -> None:
+    try:
+        stream = output.open("xb")
+    except FileExistsError:
+        raise EvidenceError(f"{output} is already there; nothing is written over") from None
+    except OSError as error:
+        raise EvidenceError(f"cannot write {output}: {error.strerror}") from None
+    try:
+        with stream:
+            write_archive(stream, ((name, open_plain(directory / name)) for name in names))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException as error:
+        output.unlink()
+        if isinstance(error, OSError):
+            raise EvidenceError(f"cannot write {output}: {error.strerror}") from None
+        raise
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with open_plain(path, follow=True) as stream:
+        while raw := stream.read(CHUNK_BYTES):
+            digest.update(raw)
+            size += len(raw)
+    return size, digest.hexdigest()
