@@ -1,69 +1,218 @@
-"""The attempts in an evidence file, as the receipts tell them, for whoever learns from what was seen.
+"""The receipts of an evidence file as they tell of attempts, for whoever shows them, counts them or learns from them.
 
-Checks nothing: `verify` does. What a line does not say, or says in another form, is left out.
+Checks nothing: `verify` does.
+
+Rule 1: whatever a line holds, every text that is told is printable ASCII, and what is not of its type is empty.
+Rule 2: a line that is no receipt, or was torn, is left out.
+Rule 3: an attempt is told once, with its outcome where it has one; no more than OPEN_INTENTS wait for theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.canonical import LINE_BYTES
-from trio_egress.evidence.facts import EXT_NAME
+from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
+from trio_egress.evidence.packet import open_plain
+from trio_egress.evidence.pairing import OPEN_INTENTS
+from trio_egress.evidence.session import OBSERVING, POLICY_TRANSPORT
+
+_PLACE = re.compile(r"[a-z0-9]+://[^/]*")
+_NOTHING: Mapping[str, object] = {}
 
 
 @attrs.frozen
 class Told:
-    """One receipt of an attempt, `count` of them where it sums them up. `observed`: allowed, and against the policy."""
+    """One receipt as stored, and what it says; `line` counts from 1."""
 
-    host: str
-    port: int
-    protocol: str
-    method: str
-    allowed: bool
-    observed: bool
-    reason: str
-    count: int
+    line: int
+    record: Mapping[str, object]
+    facts: Mapping[str, object] = _NOTHING
+
+    def word(self, name: str) -> str:
+        """A text of the record."""
+        value = self.record.get(name)
+        return escape_text(value) if isinstance(value, str) else ""
+
+    def fact(self, name: str) -> str:
+        """A text among the facts, where a character beyond ASCII stands as its escape already."""
+        value = self.facts.get(name)
+        if not isinstance(value, str):
+            return ""
+        return value if is_portable(value) else escape_text(value)
+
+    def number(self, name: str) -> int | None:
+        """A number among the facts."""
+        value = self.facts.get(name)
+        return value if type(value) is int and value >= 0 else None
+
+    @property
+    def seq(self) -> int:
+        seq = self.record.get("chain_seq")
+        return seq if type(seq) is int else -1
+
+    @property
+    def step(self) -> str:
+        """The kind of a session's own receipt; empty for any other."""
+        control = self.record.get("session_control")
+        kind = control.get("kind") if isinstance(control, dict) else None
+        return escape_text(kind) if isinstance(kind, str) else ""
+
+    @property
+    def is_attempt(self) -> bool:
+        return "session_control" not in self.record and self.record.get("transport") != POLICY_TRANSPORT
+
+    @property
+    def action_id(self) -> str:
+        return self.word("action_id")
+
+    @property
+    def time(self) -> str:
+        return self.word("timestamp")
+
+    @property
+    def phase(self) -> str:
+        return self.word("decision_phase")
+
+    @property
+    def transport(self) -> str:
+        return self.word("transport")
+
+    @property
+    def target(self) -> str:
+        return self.word("target")
+
+    @property
+    def method(self) -> str:
+        return self.word("method")
+
+    @property
+    def layer(self) -> str:
+        return self.word("layer")
+
+    @property
+    def allowed(self) -> bool:
+        return self.record.get("verdict") == "allow"
+
+    @property
+    def observed(self) -> bool:
+        """Allowed, and against the policy."""
+        return self.record.get("layer") == OBSERVING
+
+    @property
+    def host(self) -> str:
+        return self.fact("host")
+
+    @property
+    def port(self) -> int:
+        return self.number("port") or 0
+
+    @property
+    def protocol(self) -> str:
+        return self.fact("proto")
+
+    @property
+    def rule(self) -> str:
+        return self.fact("rule")
+
+    @property
+    def reason(self) -> str:
+        return self.fact("reason")
+
+    @property
+    def count(self) -> int:
+        """How many packets, queries or calls it stands for."""
+        return self.number("count") or 1
+
+
+@attrs.frozen
+class Attempt:
+    """One try: the receipt that decided it, and what came of it, if that was recorded."""
+
+    first: Told
+    outcome: Told | None = None
+
+    @property
+    def last(self) -> Told:
+        return self.outcome or self.first
+
+    @property
+    def denied(self) -> bool:
+        """Also where the boundary refused after all what the policy had allowed."""
+        return not self.last.allowed
+
+    @property
+    def place(self) -> str:
+        """Where it went, without the path: `tls://api.example.com:443`, `dns:api.example.com`, `syscall:bpf`."""
+        target = self.first.target
+        match = _PLACE.match(target)
+        return match[0] if match else target
+
+    def bytes(self, name: str) -> int:
+        """`bytes_up` or `bytes_down`."""
+        return (self.outcome.number(name) or 0) if self.outcome else 0
+
+
+def read_receipts(path: Path) -> Iterator[Told]:
+    """Those of a packet's directory, or of an evidence file, in order. Raises EvidenceError where it can't be read."""
+    file = path / EVIDENCE_NAME if path.is_dir() else path
+    with open_plain(file, follow=file is path) as stream:
+        try:
+            yield from read_stream(stream)
+        except OSError as error:
+            raise EvidenceError(f"cannot read {file}: {error.strerror}") from None
+
+
+def read_stream(stream: BinaryIO) -> Iterator[Told]:
+    number = 0
+    while raw := stream.readline(LINE_BYTES):
+        number += 1
+        if len(raw) == LINE_BYTES:
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(LINE_BYTES)
+        elif raw.endswith(b"\n") and (told := tell(raw[:-1], number)) is not None:
+            yield told
+
+
+def tell(raw: bytes, number: int) -> Told | None:
+    """The receipt of one line, without its LF."""
+    line = read_line(raw)
+    if not isinstance(line, Line):
+        return None
+    facts = (line.ext or _NOTHING).get(EXT_NAME)
+    return Told(number, line.record, facts if isinstance(facts, dict) else _NOTHING)
+
+
+def join_attempts(receipts: Iterable[Told]) -> Iterator[Attempt]:
+    """Each attempt when it has ended; last those whose end is not recorded."""
+    waiting: dict[str, Told] = {}
+    for told in receipts:
+        if not told.is_attempt:
+            continue
+        match told.phase:
+            case "intent":
+                if len(waiting) >= OPEN_INTENTS or told.action_id in waiting:
+                    known = told.action_id if told.action_id in waiting else next(iter(waiting))
+                    yield Attempt(waiting.pop(known))
+                waiting[told.action_id] = told
+            case "outcome":
+                intent = waiting.pop(told.action_id, None)
+                yield Attempt(told if intent is None else intent, told)
+            case _:
+                yield Attempt(told)
+    yield from map(Attempt, waiting.values())
 
 
 def read_attempts(path: Path) -> Iterator[Told]:
-    """Those of a packet's directory, or of an evidence file, in order. Raises EvidenceError where it can't be read."""
-    file = path / EVIDENCE_NAME if path.is_dir() else path
-    try:
-        with file.open("rb") as stream:
-            while raw := stream.readline(LINE_BYTES):
-                line = read_line(raw.rstrip(b"\n"))
-                if isinstance(line, Line) and (told := _read(line)) is not None:
-                    yield told
-    except OSError as error:
-        raise EvidenceError(f"cannot read {file}: {error.strerror}") from None
-
-
-def _read(line: Line) -> Told | None:
-    record = line.record
-    facts = (line.ext or {}).get(EXT_NAME)
-    if (
-        not isinstance(facts, dict)
-        or "session_control" in record
-        or record.get("decision_phase") == "outcome"
-    ):
-        return None
-    host, port, protocol = facts.get("host"), facts.get("port"), facts.get("proto")
-    if not isinstance(host, str) or type(port) is not int or not isinstance(protocol, str):
-        return None
-    count = facts.get("count", 1)
-    return Told(
-        host=host,
-        port=port,
-        protocol=protocol,
-        method=str(record.get("method", "")),
-        allowed=record.get("verdict") == "allow",
-        observed=record.get("layer") == "observe",
-        reason=str(facts.get("reason", "")),
-        count=count if type(count) is int and count > 0 else 1,
-    )
+    """The receipts that decided where something may go, each once: those that name a host. Raises EvidenceError."""
+    for told in read_receipts(path):
+        if told.is_attempt and told.phase != "outcome" and told.host and told.protocol:
+            yield told
