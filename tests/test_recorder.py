@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.journal import EVIDENCE_NAME, Journal, open_journal
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.session import Session
-from trio_egress.evidence.sign import generate
+from trio_egress.evidence.sign import PublicKey, Signer, generate
 from trio_egress.model import (
     Attempt,
     Decision,
@@ -53,9 +54,34 @@ class CountingJournal(Journal):
         self.syncs += 1
 
 
+KEY = generate(bytes(32))
+
+
+class FailingSigner:
+    """Signs as KEY does, until it is told to fail, or to wait."""
+
+    def __init__(self) -> None:
+        self.public_hex: PublicKey = KEY.public_hex
+        self.failing = False
+        self.waiting = threading.Event()
+        self.go = threading.Event()
+        self.go.set()
+
+    def sign(self, message: bytes) -> bytes:
+        return KEY.sign(message)
+
+    def sign_receipt(self, record: bytes, ext: bytes) -> bytes:
+        if self.failing:
+            raise RecorderError("the signer is gone")
+        if not self.go.is_set():
+            self.waiting.set()
+        assert self.go.wait(120)
+        return KEY.sign_receipt(record, ext)
+
+
 @asynccontextmanager
 async def opened(
-    directory: Path, shown: list[Draft] | None = None
+    directory: Path, shown: list[Draft] | None = None, signer: Signer = KEY
 ) -> AsyncIterator[tuple[Recorder, Journal]]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     journal = open_journal(descriptor)
@@ -63,7 +89,7 @@ async def opened(
     try:
         session = Session("run-1", "nonce-1", "open-1", "sha256:" + "0" * 64, 30, "principal", "agent")
         async with open_recorder(
-            Chain(generate(bytes(32)), session),
+            Chain(signer, session),
             journal,
             None if shown is None else shown.append,
         ) as recorder:
@@ -186,6 +212,50 @@ async def test_nothing_is_acknowledged_and_the_body_is_cancelled_when_the_file_i
             acknowledged = True
     assert not acknowledged
     assert caught.group_contains(RecorderError)
+
+
+async def test_nothing_is_acknowledged_or_written_without_a_signature(tmp_path: Path) -> None:
+    acknowledged = False
+    signer = FailingSigner()
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012
+        async with opened(tmp_path, signer=signer) as (recorder, _):
+            with await recorder.allow(ATTEMPT, ALLOWED):
+                pass
+            signer.failing = True
+            await recorder.allow(ATTEMPT, ALLOWED)
+            acknowledged = True
+    assert not acknowledged
+    assert caught.group_contains(RecorderError, match="the signer is gone")
+    assert kinds(tmp_path)[:2] == ["session_open", "allow intent"]
+    assert "session_close" not in kinds(tmp_path)
+
+
+async def test_the_loop_goes_on_while_a_signer_takes_its_time(tmp_path: Path) -> None:
+    signer = FailingSigner()
+    async with opened(tmp_path, signer=signer) as (recorder, _):
+        signer.go.clear()
+        recorder.refuse_nowait(ATTEMPT, DENIED)
+        while not signer.waiting.is_set():  # only a loop that runs gets out of this one
+            await trio.lowlevel.checkpoint()
+        signer.go.set()
+    assert kinds(tmp_path) == ["session_open", "block", "session_close"]
+
+
+async def test_what_comes_after_the_close_is_not_lost_silently(tmp_path: Path) -> None:
+    signer = FailingSigner()
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012
+        async with trio.open_nursery() as nursery, opened(tmp_path, signer=signer) as (recorder, _):
+            signer.go.clear()
+
+            @nursery.start_soon
+            async def late() -> None:
+                while not signer.waiting.is_set():
+                    await trio.lowlevel.checkpoint()
+                recorder.refuse_nowait(ATTEMPT, DENIED)
+                signer.go.set()
+
+    assert caught.group_contains(RecorderError, match="closed already")
+    assert kinds(tmp_path) == ["session_open", "session_close"]
 
 
 async def test_after_a_failure_every_further_attempt_is_refused(tmp_path: Path) -> None:

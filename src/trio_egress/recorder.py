@@ -1,6 +1,7 @@
 """The one task that owns the chain's head, the signing key and the file.
 
 Rule 1: receipts are signed in the order in which they are asked for, and written in groups (one fdatasync a group).
+Both wait in a thread: neither a slow disk nor a slow signer (a program outside, perhaps) holds up the loop.
 Rule 2: `allow` and `refuse` return only when their receipt is on disk; the `_nowait` calls never block or raise.
 Rule 3: after the first failed write nothing is acknowledged any more, and the failure cancels the whole run.
 Rule 4: it outlives everything opened inside it: cancellation ends the run, never the recording, which has
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 
 import attrs
@@ -38,9 +40,12 @@ Watch = Callable[[Draft], None]
 
 @attrs.define
 class _Group:
-    """Lines that one fdatasync makes durable together, and the event that says so."""
+    """Receipts that one fdatasync makes durable together, and the event that says so.
 
-    lines: list[bytes] = attrs.field(factory=list)
+    Each is the call by which the chain makes its line, with the time at which it was asked for.
+    """
+
+    receipts: list[Callable[[], bytes]] = attrs.field(factory=list)
     durable: trio.Event = attrs.field(factory=trio.Event)
 
 
@@ -118,13 +123,15 @@ class Recorder:
         """Record that another policy comes into force; what follows is recorded under it."""
         draft = _draft_of_policy("allow", "the policy was changed", {**facts, "policy_to": policy_hash})
         if self._failure is None:
-            self._put(self._chain.change_policy(draft, policy_hash, time.time_ns()))
+            self._put(partial(self._chain.change_policy, draft, policy_hash, time.time_ns()))
 
     def refuse_policy(self, reason: str) -> None:
         """Record that another policy was asked for and not taken: the old one stays in force."""
         draft = _draft_of_policy("block", reason, {})
         if self._failure is None:
-            self._put(self._chain.append(draft, time.time_ns()))  # nothing of the agent's was refused
+            self._put(
+                partial(self._chain.append, draft, time.time_ns())
+            )  # nothing of the agent's was refused
             if self._watch is not None:
                 self._watch(draft)
 
@@ -147,15 +154,15 @@ class Recorder:
     def _append(self, draft: Draft) -> None:
         if self._failure is not None:
             return
-        self._put(self._chain.append(draft, time.time_ns()))
+        self._put(partial(self._chain.append, draft, time.time_ns()))
         if draft.verdict == "block":
             count = draft.facts.get("count", 1)
             self.refused += count if isinstance(count, int) else 1
         if self._watch is not None:
             self._watch(draft)
 
-    def _put(self, line: bytes) -> None:
-        self._group.lines.append(line)
+    def _put(self, receipt: Callable[[], bytes]) -> None:
+        self._group.receipts.append(receipt)
         self._work.set()
 
     async def _wait_durable(self) -> None:
@@ -166,7 +173,7 @@ class Recorder:
     async def _keep(self, task_status: trio.TaskStatus[None]) -> None:
         """Write group after group until closed, with a heartbeat where nothing else was due."""
         try:
-            self._put(self._chain.open(time.time_ns()))
+            self._put(partial(self._chain.open, time.time_ns()))
             await self._write_group()
             task_status.started()
             beat = trio.current_time() + self._chain.heartbeat_seconds
@@ -174,11 +181,13 @@ class Recorder:
                 with trio.move_on_at(beat):
                     await self._work.wait()
                 if trio.current_time() >= beat:
-                    self._put(self._chain.heartbeat(time.time_ns()))
+                    self._put(partial(self._chain.heartbeat, time.time_ns()))
                     beat = trio.current_time() + self._chain.heartbeat_seconds
                 await self._write_group()
-            self._put(self._chain.close(self._close_reason, time.time_ns(), self._close_facts))
+            self._put(partial(self._chain.close, self._close_reason, time.time_ns(), self._close_facts))
             await self._write_group()
+            if self._group.receipts:
+                raise RecorderError("a receipt was asked for when the chain was closed already")
         finally:
             if self._failure is None:
                 self._failure = RecorderError("the recorder has ended")
@@ -187,10 +196,10 @@ class Recorder:
     async def _write_group(self) -> None:
         group, self._group = self._group, _Group()
         self._work = trio.Event()
-        if not group.lines:
+        if not group.receipts:
             return
         try:
-            await trio.to_thread.run_sync(self._write, group.lines, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(self._write, group.receipts, abandon_on_cancel=True)
         except BaseException as error:
             self._failure = (
                 error if isinstance(error, RecorderError) else RecorderError("a write was cut short")
@@ -199,8 +208,8 @@ class Recorder:
         finally:
             group.durable.set()
 
-    def _write(self, lines: list[bytes]) -> None:
-        self._journal.write(lines)
+    def _write(self, receipts: list[Callable[[], bytes]]) -> None:
+        self._journal.write([sign() for sign in receipts])
         self._journal.sync()
 
 

@@ -19,7 +19,6 @@ from trio_egress.evidence.receipt import (
     WORD_CHARS,
     Draft,
     assemble,
-    digest_record,
     hash_receipt,
     render_record,
     render_timestamp,
@@ -40,13 +39,13 @@ from trio_egress.evidence.session import (
     Step,
     render_genesis_hash,
 )
-from trio_egress.evidence.sign import SigningKey
+from trio_egress.evidence.sign import Signer, fingerprint
 
 
 class Chain:
     """One run's receipts. Each method gives one whole line with its LF; `now_ns` is Unix time."""
 
-    def __init__(self, key: SigningKey, session: Session) -> None:
+    def __init__(self, key: Signer, session: Session) -> None:
         self._key = key
         self._session = session
         self._state = SessionState.NEW
@@ -141,7 +140,7 @@ class Chain:
             "open_nonce": session.open_nonce,
             "recorder_session": session.run_id,
             "policy_hash": session.policy_hash,
-            "signer_key_epoch": self._key.fingerprint,
+            "signer_key_epoch": fingerprint(self._key.public_hex),
             "heartbeat_seconds": session.heartbeat_seconds,
             "chain_open_seq": 0,
             "posture_capsule_sha256": session.posture_capsule_sha256,
@@ -191,7 +190,7 @@ class Chain:
         }
         record = render_record(draft, fixed, stored_ext)
         canonical = render_canonical(record)
-        signature = self._key.sign(digest_record(canonical))
+        signature = self._key.sign_receipt(canonical, stored_ext)
         line = assemble(render_stored(record), signature, self._key.public_hex, stored_ext) + b"\n"
         if len(line) >= LINE_BYTES:
             raise RecorderError(f"a receipt of {len(line)} bytes is over the bound of {LINE_BYTES}")

@@ -13,7 +13,7 @@ import base64
 import binascii
 import hashlib
 import re
-from typing import NewType
+from typing import NewType, Protocol
 
 import attrs
 from nacl import bindings
@@ -38,9 +38,25 @@ _PEM = re.compile(rb"\A-----BEGIN ([A-Z0-9 ]+)-----\s([^-]*)-----END \1-----\s*\
 _HEX = re.compile(rb"\A[0-9A-Fa-f]{64}\Z")
 
 
+class Signer(Protocol):
+    """Whoever signs for a run: the key itself, or a program outside that holds it. A signature is 64 bytes.
+
+    Both ways raise RecorderError where there can be none.
+    """
+
+    @property
+    def public_hex(self) -> PublicKey: ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Of anything but a receipt: a manifest, a checkpoint, a statement. Never of a bare hash."""
+
+    def sign_receipt(self, record: bytes, ext: bytes) -> bytes:
+        """Of a receipt's canonical record; its stored `ext` is told to whoever wants to follow the chain."""
+
+
 @attrs.frozen(repr=False)
 class SigningKey:
-    """A private key. Its text form says only its fingerprint."""
+    """A private key, a Signer in this process. Its text form says only its fingerprint."""
 
     _secret: bytes
     public_hex: PublicKey
@@ -48,6 +64,10 @@ class SigningKey:
     def sign(self, message: bytes) -> bytes:
         """The 64 bytes of a detached signature."""
         return bindings.crypto_sign(message, self._secret)[: bindings.crypto_sign_BYTES]
+
+    def sign_receipt(self, record: bytes, ext: bytes) -> bytes:
+        """`ext` is covered by its hash in the record."""
+        return self.sign(hashlib.sha256(record).digest())
 
     @property
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from trio_egress.evidence.receipt import Draft
-from trio_egress.evidence.sign import SigningKey
+from trio_egress.evidence.sign import Signer
 from trio_egress.kernel.identity import Identities
 from trio_egress.policy.rule import Policy
 
@@ -38,7 +38,7 @@ class RunSpec:
     policy: Policy
     policy_path: Path
     evidence: Path
-    key: SigningKey
+    key: Signer
     identities: Identities
     run_id: str
     pinned: bool = False
