@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
-from mutants import compile_mutant, find_mutants
+from changes import compile_mutant, find_mutants
 for mutant in find_mutants(Path(sys.argv[1])):
     compile_mutant(mutant)
     print(f"{mutant.line}: {mutant.was} -> {mutant.becomes}")
@@ -56,6 +56,24 @@ def test_each_kind_of_change_is_made(tmp_path: Path, source: str, changes: list[
 def test_what_decides_nothing_is_left_alone(tmp_path: Path) -> None:
     source = '"""A docstring."""\ndef f(a: "int" = b) -> "str":\n    """Another."""\n    c: "list" = a\n    return\n'
     assert mutate(tmp_path, source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if TYPE_CHECKING:\n    import a",
+        "@a.b(True)\nclass C:\n    pass",
+        "T = TypeVar('T')",
+        "a = attrs.field(repr=False, kw_only=True)",
+        "match a:\n    case _:\n        assert_never(a)",
+    ],
+)
+def test_what_nobody_asks_for_is_left_alone(tmp_path: Path, source: str) -> None:
+    assert mutate(tmp_path, source + "\n") == []
+
+
+def test_beside_what_nobody_asks_for_all_is_changed(tmp_path: Path) -> None:
+    assert mutate(tmp_path, "a = attrs.field(repr=False, eq=False)\n") == ["1: False -> True"]
 
 
 def test_tests_that_look_kill_and_tests_that_do_not_kill_nothing() -> None:

@@ -26,6 +26,10 @@ def test_without_more_everything_at_every_port_is_denied(protocol: Protocol, por
     assert denial(make_attempt(protocol, port)) is YES
 
 
+def test_the_answers_are_told_apart_and_the_surest_is_the_greatest() -> None:
+    assert sorted(Denial) == [NO, UNREAD, UNSEEN, YES]
+
+
 def test_named_ports_are_denied_and_no_other() -> None:
     assert denial(make_attempt(TCP, 22), destination="a.example:22") is YES
     assert denial(make_attempt(TCP, 23), destination="a.example:22") is NO
@@ -127,6 +131,12 @@ def test_a_method_is_denied_in_every_case() -> None:
 )
 def test_what_could_be_a_push_is_denied(attempt: Attempt, found: Denial) -> None:
     assert denial(attempt, git={"push": ["Org/*"]}) is found
+
+
+def test_what_could_be_a_fetch_is_denied_by_the_name_of_its_repository() -> None:
+    for path in ("/org/a/git-upload-pack", "/org/a.git/git-upload-pack", "/org/a.git/info/refs"):
+        assert denial(make_request(path, "POST"), git={"fetch": ["org/a"]}) is YES
+    assert denial(make_request("/org/b.git/git-upload-pack", "POST"), git={"fetch": ["org/a"]}) is NO
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.policy.specimens import jsonrpc, make_attempt, make_policy, make_request
 
-from trio_egress.model import Attempt, Layer, Need, Protocol, RuleLimits
+from trio_egress.model import Attempt, Layer, Name, Need, Protocol, RuleLimits, Upstream
 from trio_egress.policy.budget import State, Usage
 from trio_egress.policy.engine import decide, decide_some
 from trio_egress.policy.moment import Moment
-from trio_egress.policy.rule import Policy
+from trio_egress.policy.rule import Pin, Policy, Resolve
 
 HTTP, TLS, SSH, TCP, DNS = Protocol.HTTP, Protocol.TLS, Protocol.SSH, Protocol.TCP, Protocol.DNS
 EVERY = Moment(able=frozenset(Need))
@@ -132,6 +132,7 @@ def test_among_rules_that_allow_the_one_that_asks_less_decides() -> None:
     scan, limited = {"scan": True}, {"limits": {"connections": 1}}
     assert place_of(make_policy(scan, ALLOW), make_request()) == 1
     assert place_of(make_policy(limited, scan, ALLOW), make_request()) == 2
+    assert place_of(make_policy(limited, scan), make_request()) == 1
     assert place_of(make_policy({"ports": [80]}, {"ports": [80, 81]}), make_request()) == 0
     assert place_of(make_policy(scan, {**limited, "scan": True}), make_request()) == 0
     assert place_of(make_policy(ALLOW, {**scan, "allow_private": True}), make_request()) == 1
@@ -170,6 +171,25 @@ def test_of_rules_that_could_allow_a_request_one_that_reaches_more_is_named() ->
     decision = decide_some(policy, make_attempt(TCP, 80))
     assert decision.upstream is not None
     assert (decision.line, decision.upstream.allow_private) == (2, True)
+
+
+def test_what_says_that_some_request_could_be_allowed_says_where_it_leads() -> None:
+    policy = make_policy({"destination": "host.internal:5432"}, {"paths": ["/a"]})
+    decision = decide_some(policy, make_attempt(TCP, 5432, "host.internal"))
+    assert decision.upstream == Upstream(Name("host.internal"), 5432, loopback=True)
+    decision = decide_some(policy, make_attempt(TCP, 80))
+    assert decision.upstream == Upstream(Name("a.example"), 80)
+    assert decision.reason == "egress[1] 'a.example' (line 2) allows some requests"
+
+
+def test_some_request_could_be_allowed_to_a_private_address_that_is_pinned() -> None:
+    policy = make_policy({"destination": "10.0.0.1", "paths": ["/a"]})
+    pin = Pin(ip_address("10.0.0.1"), None, ip_address("127.0.0.1"), None)
+    asked = make_attempt(TCP, 80, "10.0.0.1")
+    assert decide_some(policy, asked).layer is Layer.ADDRESS
+    decision = decide_some(attrs.evolve(policy, resolve=Resolve((pin,))), asked)
+    assert decision.upstream is not None
+    assert decision.upstream.pin is not None
 
 
 # whatever the rules

@@ -205,6 +205,7 @@ def test_protocols_and_ports_are_those_that_a_rule_names(
         ({}, make_request("/a", websocket=True), Obstacle.UPGRADE),
         ({"websocket": {"enabled": True}}, make_request("/a", websocket=True), None),
         ({"websocket": {"enabled": False}}, make_request("/a", websocket=True), Obstacle.UPGRADE),
+        ({"protocol": "tcp", "ports": [80]}, make_request("/a", websocket=True), Obstacle.UPGRADE),
         ({"protocol": "ws"}, make_request("/a", websocket=True), None),
         ({"protocol": "ws"}, make_request("/a"), Obstacle.PROTOCOL),
         ({"tls": "passthrough"}, make_attempt(TLS, 443), None),
@@ -235,6 +236,8 @@ def test_requests_are_those_that_a_rule_describes(
         ({"scan": True, "ports": [22]}, make_attempt(SSH, 22), {Need.SCAN}, Obstacle.BLIND),
         ({"mcp": {"tools": ["a"]}}, make_request(calls=None), {Need.BODIES}, Obstacle.BLIND),
         ({"mcp": {"tools": ["a"]}}, make_request(), set(), None),
+        ({"graphql": {"queries": ["a"]}}, make_request(calls=None), {Need.BODIES}, Obstacle.BLIND),
+        ({"jsonrpc": {"methods": ["a"]}}, make_request(calls=None), {Need.BODIES}, Obstacle.BLIND),
         ({"mcp": {"tools": ["a"]}}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
         ({"limits": {"connections": 1}}, make_attempt(TLS, 443), {Need.METER}, Obstacle.BLIND),
         (

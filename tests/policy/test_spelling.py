@@ -20,10 +20,13 @@ REQUESTS = [
     ("example.com:80", "GET", "/", "example.com", 80, False, False),
     ("example.com:8080/x", "GET", "/x", "example.com", 8080, False, False),
     ("wss://example.com/socket", "GET", "/socket", "example.com", 443, True, True),
+    ("example.com:443", "GET", "/", "example.com", 443, True, False),
     ("ws://example.com", "GET", "/", "example.com", 80, False, True),
     ("https://user:secret@example.com/", "GET", "/", "example.com", 443, True, False),
     ("http://[2001:db8::1]:81/", "GET", "/", "2001:db8::1", 81, False, False),
 ]
+
+FORMS = "write a URL, perhaps after a method (`POST https://api.example.com/v1`), or `host:port`"
 
 STREAMS = [
     ("tls://example.com", Protocol.TLS, 443),
@@ -62,6 +65,25 @@ def test_the_names_of_parameters_and_gits_service() -> None:
     assert parse_spelling("http://example.com/?a=1&b=2").attempt.query == frozenset({"a", "b"})
     spelt = parse_spelling("http://example.com/o/r/info/refs?service=git-upload-pack")
     assert spelt.attempt.service == "git-upload-pack"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a b c", f"'a b c' is no attempt: {FORMS}"),
+        ("https://2001:db8::1/", "an IPv6 address in a URL has brackets: https://[2001:db8::1]"),
+        ("ftp://example.com", f"ftp:// is not judged here; {FORMS}"),
+        ("ftp://example.com:21", f"ftp:// is not judged here; {FORMS}"),
+        ("tcp://a.example", "tcp:// needs a port: tcp://a.example:5432"),
+        ("ssh://example.com/path", "ssh:// has no method and no path"),
+        ("a.example\\x", "a backslash ends the host for browsers, and not for curl: write what is meant"),
+        ("GET dns:example.com", "dns: is followed by a name, and has no method"),
+    ],
+)
+def test_a_refusal_says_what_to_write(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_spelling(text)
+    assert str(refused.value) == reason
 
 
 @pytest.mark.parametrize(
