@@ -1,8 +1,9 @@
 """The changes that `mutants.py` makes, one at a time: a comparison, an operator, a constant, a condition, a statement.
 
 Not made are those that change nothing that is asked for: in annotations, docstrings, `if TYPE_CHECKING`, decorators,
-the names of type variables, `repr` and `kw_only` of attrs, in `assert_never` (mypy proves it unreachable), and None
-for a returned False (mypy forbids it, no condition sees it). The texts of messages are behaviour, and are changed.
+the names of type variables, what attrs is told of `__init__` and `repr`, in `assert_never` (mypy proves it
+unreachable), and None for a returned False (mypy forbids it, no condition sees it). The texts of messages are
+behaviour, and are changed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitAnd: ast.BitOr,
     ast.Pow: ast.Mult,
 }
-_UNASKED: Final = frozenset({"repr", "kw_only"})
+_UNASKED: Final = frozenset({"repr", "kw_only", "init"})
 
 
 class Mutant(NamedTuple):

@@ -64,7 +64,7 @@ def test_what_decides_nothing_is_left_alone(tmp_path: Path) -> None:
         "if TYPE_CHECKING:\n    import a",
         "@a.b(True)\nclass C:\n    pass",
         "T = TypeVar('T')",
-        "a = attrs.field(repr=False, kw_only=True)",
+        "a = attrs.field(repr=False, kw_only=True, init=False)",
         "match a:\n    case _:\n        assert_never(a)",
     ],
 )

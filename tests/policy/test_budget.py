@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +34,20 @@ def allowed(limits: RuleLimits | None) -> Decision:
     return Decision(True, Layer.RULE, "", REF, limits=limits)
 
 
+def test_an_interval_is_as_long_as_its_name_says() -> None:
+    assert list(INTERVALS) == ["second", "minute", "hour", "day"]
+    for name, seconds in INTERVALS.items():
+        assert timedelta(**{f"{name}s": 1}) == timedelta(microseconds=seconds * SECOND_US)
+
+
+def test_the_limits_are_called_as_the_keys_that_set_them() -> None:
+    assert {limit.value for limit in Limit} == {field.name for field in attrs.fields(RuleLimits)}
+
+
+def test_at_first_nothing_is_used() -> None:
+    assert NOTHING_USED.of(3) == Usage(open=0, bytes_up=0, bytes_down=0, since_us=0, requests=0)
+
+
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_a_rate_is_a_number_and_an_interval(interval: str) -> None:
     assert parse_rate(f"10/{interval}") == Rate(10, interval)
@@ -41,7 +58,9 @@ def test_a_rate_is_a_number_and_an_interval(interval: str) -> None:
     "raw", ["", "10", "/minute", "0/minute", "01/minute", "10/minutes", "10/year", "-1/day", "1.5/day"]
 )
 def test_any_other_rate_is_refused(raw: str) -> None:
-    with pytest.raises(ValueError, match="a rate such as"):
+    with pytest.raises(
+        ValueError, match=r'^requests must be a rate such as "100/minute": per second, minute, hour, day$'
+    ):
         parse_rate(raw)
 
 

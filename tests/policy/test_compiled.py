@@ -139,6 +139,22 @@ def test_an_encoded_slash_is_no_slash_in_the_hash_either() -> None:
     assert hash_of(f'{rule}paths = ["/a%2Fb"]\n') != hash_of(f'{rule}paths = ["/a/b"]\n')
 
 
+def test_patterns_of_every_kind_are_in_the_compiled_form() -> None:
+    rules = """
+[[egress]]
+destination = "a.example"
+paths = ["/a%2fb"]
+[[egress]]
+destination = "b.example"
+mcp = { tools = ["b", "a_*"] }
+"""
+    compiled = json.loads(render_compiled(load_policy(HEAD + rules, "f")))
+    assert compiled["egress"] == [
+        {"destination": "a.example", "paths": ["/a%2Fb"]},
+        {"destination": "b.example", "mcp": {"tools": ["a_*", "b"]}},
+    ]
+
+
 def test_every_difference_of_meaning_changes_the_hash() -> None:
     changed = [
         POLICY.replace("bücher", "buecher"),
@@ -264,7 +280,7 @@ def test_a_rule_of_the_compiled_form_is_named_by_its_place_there() -> None:
         "egress[0] '10.0.0.0/8' (line 1)",
         "egress[1] 'xn--bcher-kva.example' (line 1)",
     ]
-    assert policy.source_file == COMPILED_FILE
+    assert policy.source_file == COMPILED_FILE == "policy-compiled.json"
 
 
 def test_what_is_said_of_files_variables_and_limits_reads_back() -> None:
@@ -315,3 +331,18 @@ def test_what_is_not_the_compiled_form_of_a_policy_is_refused(raw: bytes, said: 
         parse_compiled(raw)
     assert f"{COMPILED_FILE}:1:1: error: " in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_all_that_is_wrong_is_told_up_to_what_people_read() -> None:
+    wrong = COMPILED.replace(b'"version"', b'"verzion"').replace(b'"10.0.0.0/8"', b"1")
+    with pytest.raises(PolicyError) as caught:
+        parse_compiled(wrong)
+    (problem,) = caught.value.problems
+    assert "; " in problem.message
+    with pytest.raises(PolicyError) as caught:
+        parse_compiled(
+            COMPILED.replace(b'"version"', b'"' + b"v" * 50 + b'":1,"version"').replace(
+                b'"egress":[', b'"egress":[' + b"1," * 100
+            )
+        )
+    assert len(caught.value.problems[0].message) == 500

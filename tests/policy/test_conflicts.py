@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.policy.specimens import make_terms
 
 from trio_egress.errors import PolicyError
-from trio_egress.policy.conflicts import find_conflicts
+from trio_egress.policy.conflicts import find_conflicts, find_ports
+from trio_egress.policy.doors import Ports
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.part import PROBLEMS_MAX
 
@@ -45,6 +47,8 @@ NEVER = "egress[0] denies all that this rule allows, so it can never match"
         (rule("a.example", DENY, "ports = [80, 443]"), rule("a.example")),
         (rule("a.example", DENY, 'protocol = ["ssh", "http"]'), rule("a.example", 'protocol = "ssh"')),
         (rule("a.example", DENY, 'protocol = "tcp"'), rule("a.example")),
+        (rule("a.example", DENY, 'protocol = "ssh"'), rule("a.example", 'protocol = "ssh"')),
+        (rule("a.example", DENY, 'methods = ["GET"]'), rule("a.example", 'methods = ["GET"]')),
         (rule("a.example", DENY, 'methods = ["GET", "PUT"]'), rule("a.example", 'methods = ["GET"]')),
     ],
 )
@@ -97,6 +101,7 @@ def test_a_rule_of_which_something_is_left_is_none(denial: str, allowed: str) ->
         ),
         (rule("a.example", "ports = [80, 443]"), rule("a.example"), "allows all that this rule allows"),
         (rule("a.example"), rule("a.example", 'protocol = ["https"]'), "allows all that this rule allows"),
+        (rule("a.example"), rule("a.example", 'protocol = ["http", "https"]'), "allows all that this rule"),
         (
             rule("a.example", 'protocol = ["https", "ssh"]'),
             rule("a.example", 'protocol = "ssh"'),
@@ -147,6 +152,24 @@ def test_of_rules_that_say_the_same_the_later_ones_are_told() -> None:
     assert [line[:5] for line in load(*[rule("a.example")] * 3)] == ["f:5:1", "f:7:1"]
 
 
+def test_a_rule_is_held_against_each_that_is_wider_and_not_only_against_the_first() -> None:
+    useless = rule("a.example", 'methods = ["GET"]')
+    (said,) = load(rule("a.example:22"), rule("a.example"), useless)
+    assert said.startswith("f:7:1: warning: egress[1] allows all of these hosts without `methods`")
+    told = load(rule("a.example"), rule("a.example"), rule("*.example"))
+    assert [line.split(": ")[2] for line in told] == [
+        "egress[2] allows all that this rule allows",
+        "egress[0] allows all that this rule allows",
+    ]
+
+
+def test_the_ports_of_a_rule_are_named_or_those_of_what_it_speaks() -> None:
+    assert find_ports(make_terms()) == (Ports(80, 80), Ports(443, 443))
+    assert find_ports(make_terms("a.example:22")) == (Ports(22, 22),)
+    assert find_ports(make_terms(ports=["1-9"])) == (Ports(1, 9),)
+    assert find_ports(make_terms(protocol=["ssh", "https"])) == (Ports(22, 22), Ports(443, 443))
+
+
 def test_a_name_stands_for_one_rule() -> None:
     names = [
         rule("a.example", 'name = "x"'),
@@ -170,7 +193,10 @@ def test_a_wildcard_that_denies_a_public_suffix_is_none() -> None:
 def test_tls_that_is_passed_through_past_a_denial_of_some_of_it_is_a_warning() -> None:
     through = rule("a.example", 'tls = "passthrough"')
     (said,) = load(through, rule("*.example", DENY, 'paths = ["/a"]'))
-    assert said.startswith("f:5:7: warning: egress[1] denies some requests to these hosts")
+    assert said == (
+        "f:5:7: warning: egress[1] denies some requests to these hosts, which can't be told apart in TLS that is "
+        "passed through: this rule allows no TLS"
+    )
     for keys in (['protocol = "http"', 'paths = ["/a"]'], ["ports = [22]"]):
         assert load(through, rule("*.example", DENY, *keys)) == []
 

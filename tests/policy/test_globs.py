@@ -25,6 +25,8 @@ from trio_egress.policy.paths import parse_path
         ("/a/**", ["/a", "/a/", "/a/b", "/a/b/c/", "/a/b%2Fc"], ["/", "/ab", "/b/a/c"]),
         ("/**", ["/", "/a", "/a/b/"], []),
         ("/a/**/z", ["/a/z", "/a/b/z", "/a/b/c/z"], ["/a/b", "/z", "/a/z/b"]),
+        ("/a/**/a", ["/a/a", "/a/b/a"], ["/a"]),
+        ("/a/**/m/**/m", ["/a/m/m"], ["/a/m", "/a/b/m"]),
         ("/a/**/m/**/z", ["/a/m/z", "/a/m/m/z", "/a/b/m/c/z", "/a/m/n/m/z"], ["/a/z", "/a/n/z", "/m/a/z"]),
         ("/**/b/c/**", ["/b/c", "/b/c/", "/a/b/c/d", "/b/b/c/x"], ["/b", "/b/x/c/"]),
         ("/@s%2Fn", ["/@s%2fn"], ["/@s/n", "/@s%2Fm"]),
@@ -44,7 +46,7 @@ def test_each_pattern_matches_as_it_says(pattern: str, matching: list[str], othe
     [
         ("a/b", 'begins with "/"'),
         ("/a?b", "said by `query`"),
-        ("/a/**b", '"\\*\\*" stands for whole segments'),
+        ("/a/**b", r'"\*\*" stands for whole segments, as in "/a/\*\*" or "/a/\*\*/b"$'),
         ("/a//b", "an empty segment"),
         ("/a/../b", "a dot segment"),
         ("/a;b", "a semicolon"),
@@ -68,6 +70,8 @@ def test_without_case_a_pattern_matches_a_path_without_case() -> None:
         ("*", ["", "a", "a/b"], []),
         ("*_*x", ["_x", "a_bx"], ["a_b", "ax"]),
         ("a*a", ["aa", "aba"], ["a"]),
+        ("a*b*b", ["abb", "a-b-b"], ["ab", "a-b"]),
+        ("a*a*b", ["aab"], ["ab"]),
     ],
 )
 def test_each_word_pattern_matches_as_it_says(pattern: str, matching: list[str], other: list[str]) -> None:

@@ -111,3 +111,44 @@ def test_the_index_agrees_with_the_definition(texts: list[str], host: str) -> No
     index = build_index((pattern, place) for place, pattern in enumerate(patterns))
     wanted = [place for place, pattern in enumerate(patterns) if matches(pattern, parse_host(host))]
     assert sorted(index.find(parse_host(host))) == wanted
+
+
+def covers(wide: Pattern, narrow: Pattern) -> bool:
+    """The definition: every host that the narrow one matches, the wide one matches."""
+    match wide, narrow:
+        case _, Exact(host):
+            return matches(wide, host)
+        case Below(name), Below(deeper):
+            return deeper == name or deeper.endswith(f".{name}")
+        case Within(around), Within(inner):
+            return inner.version == around.version and inner.subnet_of(around)  # type: ignore[arg-type]
+        case _:
+            return False
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("api.example.com", {"api.example.com", "*.example.com", "*.com"}),
+        ("*.api.example.com", {"*.api.example.com", "*.example.com", "*.com"}),
+        ("*.x.api.example.com", {"*.api.example.com", "*.example.com", "*.com"}),
+        ("*.com", {"*.com"}),
+        ("*.org", set()),
+        ("10.1.0.0/16", {"10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0"}),
+        ("10.0.0.0/7", {"0.0.0.0/0"}),
+        ("10.1.2.0/24", {"10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0"}),
+        ("2001:db8:1::/48", {"2001:db8::/32"}),
+        ("::/0", set()),
+    ],
+)
+def test_a_pattern_finds_every_pattern_that_is_at_least_as_wide(text: str, found: set[str]) -> None:
+    index = build_index((pattern(text), text) for text in PATTERNS)
+    assert set(index.find_covering(pattern(text))) == found
+
+
+@given(st.lists(_TEXTS), _TEXTS)
+def test_what_is_wider_agrees_with_the_definition(texts: list[str], narrow: str) -> None:
+    patterns = [pattern(text) for text in texts]
+    index = build_index((pattern, place) for place, pattern in enumerate(patterns))
+    wanted = [place for place, wide in enumerate(patterns) if covers(wide, pattern(narrow))]
+    assert sorted(index.find_covering(pattern(narrow))) == wanted

@@ -24,7 +24,7 @@ class Glob:
     """Over a word: the name of a tool, a method, an operation."""
 
     text: str
-    _pieces: _Pieces = attrs.field(init=False, eq=False, repr=False)
+    _pieces: _Pieces = attrs.field(init=False, repr=False)
 
     @_pieces.default
     def _cut(self) -> _Pieces:
@@ -39,7 +39,7 @@ class PathGlob:
     """Over a path in normal form. `text` is as the policy has it; made by `parse_glob`."""
 
     text: str
-    _runs: tuple[tuple[_Pieces, ...], ...] = attrs.field(eq=False, repr=False)
+    _runs: tuple[tuple[_Pieces, ...], ...] = attrs.field(repr=False)
     """What stands between one `**` and the next, a tuple of pieces for each segment."""
 
     def matches(self, path: str) -> bool:
