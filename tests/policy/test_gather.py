@@ -178,9 +178,19 @@ def test_a_policy_with_all_it_includes_has_so_many_bytes_and_no_more(monkeypatch
     assert names_of(text, {"b.toml": HEAD}) == ["agent.toml", "b.toml"]
     (error,) = errors_of(text, {"b.toml": HEAD + "\n"})
     assert error.endswith(f"a policy with all that it includes has at most {len(text) + len(HEAD)} bytes")
-    (error,) = errors_of(text + "#" * len(text), {})
-    assert error.startswith("ci/agent.toml:1:1: error: a policy has at most ")
-    assert POLICY_BYTES >= 16 << 20
+    whole = HEAD + "#" * len(text)
+    assert names_of(whole, {}) == ["agent.toml"]
+    (error,) = errors_of(whole + "#", {})
+    assert error == f"ci/agent.toml:1:1: error: a policy has at most {len(text) + len(HEAD)} bytes"
+
+
+def test_bounds_are_what_the_page_says() -> None:
+    assert (INCLUDES_MAX, DEPTH_MAX, POLICY_BYTES) == (64, 8, 16 << 20)
+
+
+def test_half_a_character_is_a_problem_of_the_text_as_any_other() -> None:
+    (error,) = errors_of(HEAD + "x = '\ud800'\n", {})
+    assert error.startswith("ci/agent.toml:3:")
 
 
 def test_the_problems_of_all_files_are_told_at_once() -> None:

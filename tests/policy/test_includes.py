@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from trio_egress.policy.files import PATH_CHARS
 from trio_egress.policy.includes import INCLUDES_MAX, Include, read_include, resolve_name
 from trio_egress.policy.problems import Fault, Faults
 
@@ -18,6 +19,8 @@ def faults_of(*items: object) -> tuple[Fault, ...]:
 
 def test_files_and_presets_are_named_and_may_be_pinned() -> None:
     items = ["base.toml", "sub/x.yaml", "preset:github", {"file": "../y.yml", "sha256": SHA}]
+    longest = "a" * (PATH_CHARS - 5) + ".toml"
+    assert read_include([longest]) == (Include(longest),)
     assert read_include(items) == (
         Include("base.toml"),
         Include("sub/x.yaml"),
@@ -98,7 +101,8 @@ def test_what_is_outside_of_the_policy_s_directory_must_be_pinned(
         assert pinned.startswith(("/", "../"))
         with pytest.raises(
             ValueError, match=r"is outside of the policy's directory, so it must be pinned: \{ file"
-        ):
+        ) as refused:
             resolve_name(including, Include(target))
+        assert str(refused.value).endswith('", sha256 = "…" }, with what `sha256sum` says of it')
     else:
         assert pinned == resolve_name(including, Include(target)) == name

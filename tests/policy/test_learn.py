@@ -7,6 +7,7 @@ import random
 import pytest
 
 from trio_egress.model import HOST_INTERNAL, Attempt, Host, Protocol, Transport
+from trio_egress.policy.doors import Scheme
 from trio_egress.policy.engine import decide
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
@@ -84,3 +85,49 @@ def test_nothing_seen_allows_nothing() -> None:
     learnt = learn([])
     assert learnt.rules == learnt.denied == 0
     assert load_policy(learnt.text, "x.toml").rules == ()
+
+
+def test_the_policy_is_written_by_domain_with_the_words_of_what_was_seen() -> None:
+    seen = [
+        Seen(parse_host("b.example.com"), 443, Protocol.TLS),
+        Seen(parse_host("b.example.com"), 8443, Protocol.TLS),
+        Seen(parse_host("b.example.com"), 22, Protocol.SSH),
+        Seen(parse_host("a.example.org"), 80, Protocol.HTTP, "GET"),
+        Seen(parse_host("a.example.org"), 443, Protocol.TLS),
+        Seen(parse_host("10.0.0.9"), 5432, Protocol.TCP),
+        Seen(parse_host("8.8.4.4"), 443, Protocol.TLS),
+    ]
+    rules = load_policy(learn(seen).text, "x.toml").rules
+    assert [
+        (str(rule.terms.destination), rule.terms.protocol, rule.terms.allow_private) for rule in rules
+    ] == [
+        ("8.8.4.4", {Scheme.HTTPS}, False),
+        ("10.0.0.9:5432", None, True),
+        ("b.example.com", {Scheme.HTTPS}, False),
+        ("b.example.com:22", {Scheme.SSH}, False),
+        ("b.example.com:8443", {Scheme.HTTPS}, False),
+        ("a.example.org", None, False),
+    ]
+
+
+def test_plain_http_alone_is_said_to_be_that() -> None:
+    (rule,) = load_policy(learn([Seen(parse_host("a.example"), 80, Protocol.HTTP, "GET")]).text, "x").rules
+    assert (rule.terms.protocol, rule.terms.methods) == ({Scheme.HTTP}, {"GET"})
+
+
+def test_a_method_is_one_of_plain_http() -> None:
+    (rule,) = load_policy(learn([Seen(parse_host("a.example"), 443, Protocol.TLS, "GET")]).text, "x").rules
+    assert rule.terms.methods is None
+    assert "seen once (tls 1)" in learn([Seen(parse_host("a.example"), 443, Protocol.TLS, "GET")]).text
+    web = learn([Seen(parse_host("a.example"), 80, Protocol.HTTP)])
+    assert "None" not in web.text
+
+
+def test_what_was_denied_stands_apart_each_as_a_comment() -> None:
+    learnt = learn([Seen(parse_host(f"{name}.example"), 443, Protocol.TLS, allowed=False) for name in "ab"])
+    _, _, left = learnt.text.partition('# Denied while it was seen; remove the "#" to allow it.\n')
+    first, second = left.split("#\n")[1:]
+    assert '"a.example"' in first
+    assert '"b.example"' in second
+    assert all(line.startswith("# ") for line in (first + second).splitlines())
+    assert left.endswith("\n")
