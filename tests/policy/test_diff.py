@@ -19,6 +19,10 @@ def told(old: str, new: str) -> list[tuple[str, str]]:
     return [(change.effect, change.text) for change in changes]
 
 
+def secure(more: str) -> str:
+    return rule("a.example:8443", f'protocol = "https"\n{more}')
+
+
 ROWS = [
     (
         '[resolve]\n"a.example" = "127.0.0.1"\n',
@@ -94,6 +98,31 @@ ROWS = [
         rule("a.example", "mcp = {tools = ['x']}"),
         [("closes", 'a.example: mcp not set → {"tools": ["x"]}')],
     ),
+    *(
+        (secure(old), secure(new), said)
+        for old, new, said in (
+            (
+                "methods = ['GET']",
+                "methods = ['GET', 'PUT']",
+                [("opens", "a.example:8443: methods GET → GET, PUT")],
+            ),
+            ("paths = ['/a/*']", "paths = ['/a/**']", [("opens", "a.example:8443: paths /a/* → /a/**")]),
+            ("query = ['a']", "query = ['a', 'b']", [("opens", "a.example:8443: query a → a, b")]),
+            ("query = ['a']", "", [("opens", "a.example:8443: query a → not set")]),
+            ("headers = {forbidden = ['x']}", "", None),
+            ("headers = {required = ['x', 'y']}", "headers = {required = ['x']}", None),
+            ("git = {fetch = ['a/*']}", "git = {fetch = ['a/*', 'b/*']}", None),
+            ("graphql = {queries = ['a']}", "graphql = {queries = ['a'], mutations = ['b']}", None),
+            ("graphql = {operations = ['a']}", "graphql = {operations = ['*']}", None),
+            ("jsonrpc = {methods = ['a']}", "jsonrpc = {methods = ['a', 'b']}", None),
+            ("mcp = {methods = ['a']}", "mcp = {methods = ['a', 'b']}", None),
+            ("mcp = {tools = ['a']}", "mcp = {tools = ['a', 'b']}", None),
+            ("mcp = {tools = ['a']}", "", None),
+            ("times = ['Mon 08:00-18:00 UTC']", "times = ['Mon 08:00-19:00 UTC']", None),
+            ("times = ['Mon 08:00-18:00 UTC']", "times = ['Mon-Tue 08:00-18:00 UTC']", None),
+            ("times = ['Mon 08:00-18:00 UTC']", "", None),
+        )
+    ),
 ]
 
 
@@ -109,6 +138,63 @@ def test_every_change_is_told_both_ways(old: str, new: str) -> None:
     assert back
     opposite = {"opens": "closes", "closes": "opens", "changes": "changes"}
     assert sorted(opposite[effect] for effect, _ in there) == sorted(effect for effect, _ in back)
+
+
+@pytest.mark.parametrize(("old", "new"), [row[:2] for row in ROWS if ":8443" in row[0]])
+def test_what_is_widened_or_narrowed_inside_tls_is_told_as_that(old: str, new: str) -> None:
+    assert [effect for effect, _ in told(old, new)] == ["opens"]
+    assert [effect for effect, _ in told(new, old)] == ["closes"]
+
+
+def test_what_opens_something_and_closes_something_is_told_as_opening() -> None:
+    for one, other in (("fetch", "push"), ("push", "fetch")):
+        old, new = (secure(f"git = {{{key} = ['a/b']}}") for key in (one, other))
+        assert [effect for effect, _ in told(old, new)] == ["opens"]
+
+
+def test_a_limit_that_is_raised_is_a_change_whatever_an_example_shows() -> None:
+    old, new = (rule("a.example", f"limits = {{connections = {count}}}") for count in (1, 2))
+    ((effect, text),) = told(old, new)
+    assert (effect, text) == ("changes", 'a.example: limits {"connections": 1} → {"connections": 2}')
+
+
+def test_each_table_has_its_words() -> None:
+    files = '[files]\nwrite = ["w"]\nhide = ["h"]\nprotect = ["p"]\n'
+    assert told("", files) == [
+        ("opens", "the agent may write w"),
+        ("closes", "the agent can't change p any more"),
+        ("closes", "the agent does not see h any more"),
+    ]
+    assert told(files, "") == [
+        ("opens", "the agent may change p"),
+        ("opens", "the agent sees h"),
+        ("closes", "the agent can't write w any more"),
+    ]
+
+
+def test_a_rule_that_denies_is_told_apart_from_one_that_allows() -> None:
+    assert told(rule("*.example"), rule("*.example") + rule("a.example", "deny = true")) == [
+        ("closes", "a.example (denied): a new rule")
+    ]
+    assert told(
+        rule("*.example") + rule("a.example", "deny = true\nmethods = ['GET']"), rule("*.example")
+    ) == [("opens", "a.example (denied): no rule any more, with methods GET")]
+    assert sorted(told(rule("a.example"), rule("a.example", "deny = true"))) == [
+        ("closes", "a.example (denied): a new rule"),
+        ("closes", "a.example: no rule any more"),
+    ]
+
+
+def test_all_that_is_new_of_a_rule_is_told() -> None:
+    assert told("", rule("a.example", "methods = ['GET', 'PUT']\nscan = false\npaths = ['/a']")) == [
+        ("opens", "a.example: a new rule, with methods GET, PUT, paths /a")
+    ]
+    assert told(rule("a.example", "methods = ['GET']"), rule("a.example", "paths = ['/a']")) == [
+        ("opens", "a.example: methods GET → not set; paths not set → /a")
+    ]
+    assert told(rule("a.example", "websocket = {enabled = false}"), rule("a.example")) == [
+        ("opens", 'a.example: websocket {"enabled": false, "frame_scan": false} → not set')
+    ]
 
 
 def test_a_values_of_a_variable_is_not_told() -> None:

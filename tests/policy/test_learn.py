@@ -112,7 +112,7 @@ def test_the_policy_is_written_by_domain_with_the_words_of_what_was_seen() -> No
 
 def test_plain_http_alone_is_said_to_be_that() -> None:
     (rule,) = load_policy(learn([Seen(parse_host("a.example"), 80, Protocol.HTTP, "GET")]).text, "x").rules
-    assert (rule.terms.protocol, rule.terms.methods) == ({Scheme.HTTP}, {"GET"})
+    assert (rule.terms.protocol, rule.terms.methods) == (frozenset({Scheme.HTTP}), frozenset({"GET"}))
 
 
 def test_a_method_is_one_of_plain_http() -> None:

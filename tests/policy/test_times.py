@@ -66,3 +66,13 @@ def test_a_day_is_that_of_the_calendar(time: datetime) -> None:
 def test_any_other_form_is_refused(raw: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_window(raw)
+
+
+@pytest.mark.parametrize("raw", ["Mon-Fri 08:00-18:00 UTC", "Thu 00:00-24:00 UTC", "Sat-Sun 23:59-24:00 UTC"])
+def test_the_edges_of_a_window_are_in_it_and_what_is_beside_them_is_not(raw: str) -> None:
+    window = parse_window(raw)
+    edges = list(window.find_edges())
+    assert len(edges) == 2 * (window.last - window.first + 1)
+    assert all(window.holds(at) for at in edges)
+    assert not window.holds(edges[0] - 1)
+    assert not window.holds(edges[-1] + 60_000_000)

@@ -3,7 +3,7 @@
 Compares meanings (`compiled`), so the order of rules, comments and spelling make no difference.
 
 Rule 1: every difference of the compiled forms is told, whether or not an attempt shows it.
-Rule 2: "opens" and "closes" are said only of what the engine itself decides differently for an example attempt.
+Rule 2: "opens" and "closes" are said only of what the engine itself decides differently for an example (`examples`).
 """
 
 from __future__ import annotations
@@ -14,19 +14,16 @@ from typing import Any
 
 import attrs
 
-from trio_egress.model import Attempt, Decision, Host, Name, Protocol, Transport
+from trio_egress.model import Decision, Need
 from trio_egress.policy.compiled import render_compiled
-from trio_egress.policy.destination import Below, Destination, Exact, parse_destination
 from trio_egress.policy.engine import decide
+from trio_egress.policy.examples import find_examples
+from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.spelling import Spelt
 
 OPENS, CLOSES, CHANGES = "opens", "closes", "changes"
 
-_WITNESS = "some-name"
-"""A name below a domain that stands for all of them."""
-
-_STREAMS = (Protocol.TCP, Protocol.SSH, Protocol.TLS, Protocol.HTTP)
-_WITNESS_METHODS = ("GET", "POST")
 _ADDED = {
     "write": (OPENS, "the agent may write {}"),
     "hide": (CLOSES, "the agent does not see {} any more"),
@@ -71,16 +68,14 @@ def _compare_rules(
     come = [rule for rule in after if rule not in before]
     for rule in come:
         partner = next((other for other in gone if _is_same(other, rule)), None)
-        effect = _judge(rule, old, new)
+        effect = _judge([rule] if partner is None else [rule, partner], old, new)
         if partner is None:
             yield Change(effect, f"{_subject(rule)}: a new rule{_terms(rule)}{_explain(effect)}")
         else:
             gone.remove(partner)
-            if effect == CHANGES:
-                effect = _judge(partner, old, new)
             yield Change(effect, f"{_subject(rule)}: {'; '.join(_differences(partner, rule))}")
     for rule in gone:
-        effect = _judge(rule, old, new)
+        effect = _judge([rule], old, new)
         yield Change(effect, f"{_subject(rule)}: no rule any more{_terms(rule)}{_explain(effect)}")
 
 
@@ -124,9 +119,13 @@ def _show(value: object) -> str:
             return json.dumps(value, sort_keys=True)
 
 
-def _judge(rule: _Document, old: Policy, new: Policy) -> str:
-    """What the engine says differently about what this rule is for."""
-    answers = [(decide(old, attempt), decide(new, attempt)) for attempt in _attempts(rule)]
+def _judge(rules: Sequence[_Document], old: Policy, new: Policy) -> str:
+    """What the engine says differently about what these rules are for."""
+    answers = [
+        (_find_answer(old, *example), _find_answer(new, *example))
+        for rule in rules
+        for example in find_examples(rule)
+    ]
     if any(_reaches_more(before, after) for before, after in answers):
         return OPENS
     if any(_reaches_more(after, before) for before, after in answers):
@@ -134,54 +133,20 @@ def _judge(rule: _Document, old: Policy, new: Policy) -> str:
     return CHANGES
 
 
+def _find_answer(policy: Policy, spelt: Spelt, moment: Moment) -> Decision:
+    """TLS comes first; the request in it is asked for only where the boundary looks inside."""
+    if spelt.connection is not None:
+        decision = decide(policy, spelt.connection, moment)
+        if not decision.allowed or Need.TLS not in decision.needs:
+            return decision
+    return decide(policy, spelt.attempt, moment)
+
+
 def _reaches_more(one: Decision, other: Decision) -> bool:
     if not one.allowed or not other.allowed:
         return other.allowed and not one.allowed
     private = [d.upstream is not None and d.upstream.allow_private for d in (one, other)]
     return private == [False, True]
-
-
-def _attempts(rule: _Document) -> Iterator[Attempt]:
-    destination = parse_destination(rule["destination"])
-    host = _witness(destination)
-    for protocol, port in _ways(rule, destination):
-        if protocol is not Protocol.HTTP:
-            yield Attempt(Transport.TRANSPARENT, protocol, host, port)
-            continue
-        for method in rule.get("methods", _WITNESS_METHODS):
-            for path in rule.get("paths", ("/",)):
-                shown = path.replace("**", _WITNESS).replace("*", _WITNESS)
-                yield Attempt(
-                    Transport.TRANSPARENT,
-                    protocol,
-                    host,
-                    port,
-                    method,
-                    shown,
-                    query=frozenset(),
-                    headers=frozenset(rule.get("headers", {}).get("required", ())),
-                    calls=(),
-                )
-
-
-def _ways(rule: _Document, destination: Destination) -> list[tuple[Protocol, int]]:
-    """The protocols and ports that an example of the rule may have."""
-    named = [int(str(port).partition("-")[0]) for port in rule.get("ports", ())]
-    if destination.port is not None:
-        named = [destination.port]
-    if named:
-        return [(protocol, port) for port in named for protocol in _STREAMS]
-    return [(Protocol.TLS, 443), (Protocol.HTTP, 443), (Protocol.HTTP, 80), (Protocol.SSH, 22)]
-
-
-def _witness(destination: Destination) -> Host:
-    match destination.pattern:
-        case Exact(host):
-            return host
-        case Below(name):
-            return Name(f"{_WITNESS}.{name}")
-        case wide:
-            return wide.network.network_address
 
 
 def _compare_pins(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:

@@ -22,8 +22,8 @@ PUSH = "git-receive-pack"
 SERVICES = (FETCH, PUSH)
 
 ADVERTISEMENT = "/info/refs"
-_TOOL_CALL = "tools/call"
-_GRAPHQL_KINDS = {"query": "queries", "mutation": "mutations", "subscription": "subscriptions"}
+TOOL_CALL = "tools/call"
+GRAPHQL_KINDS = {"query": "queries", "mutation": "mutations", "subscription": "subscriptions"}
 
 
 @attrs.frozen(kw_only=True)
@@ -61,13 +61,13 @@ class GraphQL:
         return any(self._matches_call(part) for call in calls for part in _split_fields(call))
 
     def _matches_call(self, call: Call) -> bool:
-        if call.kind is not CallKind.GRAPHQL or call.method not in _GRAPHQL_KINDS:
+        if call.kind is not CallKind.GRAPHQL or call.method not in GRAPHQL_KINDS:
             return False
         if self.operations is not None and not is_one(call.name or "", self.operations):
             return False
         if self.queries is self.mutations is self.subscriptions is None:
             return True
-        fields: tuple[Glob, ...] = getattr(self, _GRAPHQL_KINDS[call.method]) or ()
+        fields: tuple[Glob, ...] = getattr(self, GRAPHQL_KINDS[call.method]) or ()
         return bool(call.fields) and all(is_one(field, fields) for field in call.fields)
 
 
@@ -106,11 +106,11 @@ class Mcp:
             return True
         if self.methods is not None and not is_one(call.method, self.methods):
             return False
-        return call.method != _TOOL_CALL or self.tools is None or is_one(call.name or "", self.tools)
+        return call.method != TOOL_CALL or self.tools is None or is_one(call.name or "", self.tools)
 
     def _is_named(self, call: Call) -> bool:
         by_method = self.methods is not None and is_one(call.method, self.methods)
-        by_tool = self.tools is not None and call.method == _TOOL_CALL and is_one(call.name or "", self.tools)
+        by_tool = self.tools is not None and call.method == TOOL_CALL and is_one(call.name or "", self.tools)
         return by_method or by_tool
 
 

@@ -9,6 +9,7 @@ Rule 2: the first minute is in it, and the last one is not; 24:00 is the end of 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import attrs
 
@@ -20,6 +21,7 @@ _FORM = re.compile(
     re.ASCII,
 )
 _MINUTES = 24 * 60
+_MINUTE_US = 60_000_000
 _EPOCH_DAY = 3
 """1970-01-01 was a Thursday."""
 
@@ -39,8 +41,14 @@ class Window:
 
     def holds(self, now_us: int) -> bool:
         """At this time, in microseconds of Unix time."""
-        day, minute = divmod(now_us // 60_000_000, _MINUTES)
+        day, minute = divmod(now_us // _MINUTE_US, _MINUTES)
         return self.first <= (day + _EPOCH_DAY) % 7 <= self.last and self.begin <= minute < self.end
+
+    def find_edges(self) -> Iterator[int]:
+        """The first and the last minute of each of its days, in some week, in microseconds of Unix time."""
+        for day in range(self.first, self.last + 1):
+            for minute in (self.begin, self.end - 1):
+                yield ((day - _EPOCH_DAY) % 7 * _MINUTES + minute) * _MINUTE_US
 
 
 def parse_window(raw: str) -> Window:
