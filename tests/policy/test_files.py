@@ -168,3 +168,21 @@ def test_something_in_or_beside_a_writable_directory_can_be_hidden(hidden: str) 
 def test_what_is_no_table_is_told() -> None:
     with pytest.raises(PolicyError, match=r'files must be a table, not a list; did you mean "\[files\]"\?'):
         load_policy(f"{HEAD}files = []\n", "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("write = 1", 'write must be a list such as ["build", "~/.cache/pip"], not 1'),
+        ("hide = 1", 'hide must be a list such as ["secrets", "/srv/data"], not 1'),
+        ("protect = 1", 'protect must be a list such as ["Makefile", "!.github/workflows"], not 1'),
+    ],
+)
+def test_what_is_no_list_is_told_with_an_example(text: str, said: str) -> None:
+    ((_, _, message),) = problems_of(f"{text}\n")
+    assert message == said
+
+
+def test_a_path_that_is_hidden_twice_over_is_told_once() -> None:
+    told = problems_of('write = ["a/b"]\nhide = ["a", "a/b"]\n')
+    assert [message for _, _, message in told] == ['"a/b" can\'t be written and hidden ("a")']

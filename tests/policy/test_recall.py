@@ -8,7 +8,14 @@ import pytest
 from tests.policy.specimens import make_policy
 
 from trio_egress.model import NO_NEEDS, Attempt, Name, Need, Protocol, Transport
-from trio_egress.policy.recall import NAMES_LEFT_OUT, Difference, decide_again, read_able, recall_attempt
+from trio_egress.policy.recall import (
+    NAMES_CHARS,
+    NAMES_LEFT_OUT,
+    Difference,
+    decide_again,
+    read_able,
+    recall_attempt,
+)
 
 FACTS: dict[str, Any] = {
     "host": "a.example",
@@ -113,6 +120,26 @@ def test_what_was_not_asked_of_the_policy_is_not_decided_again() -> None:
     facts = {key: value for key, value in FACTS.items() if key != "rule"}
     malformed = {**RECORD, "layer": "malformed", "verdict": "block"}
     assert decide_again(make_policy(), malformed, facts, NO_NEEDS) is None
+
+
+def test_a_receipt_has_its_words_and_its_bounds() -> None:
+    assert (NAMES_LEFT_OUT, NAMES_CHARS) == ("names_left_out", 1500)
+
+
+def test_an_outcome_without_a_phase_is_decided_again_by_its_rule_or_by_the_lack_of_one() -> None:
+    record = {key: value for key, value in RECORD.items() if key != "decision_phase"}
+    assert decide_again(make_policy({"methods": ["PUT"]}), record, FACTS, NO_NEEDS) is not None
+    facts = {key: value for key, value in FACTS.items() if key != "rule"}
+    denied = {**record, "verdict": "block", "layer": "default_deny"}
+    assert decide_again(make_policy({}), denied, facts, NO_NEEDS) == Difference(
+        "block default_deny no rule", "allow rule egress[0]"
+    )
+
+
+def test_names_that_are_no_escapes_are_read_as_they_are() -> None:
+    attempt = recall_attempt(RECORD, {**FACTS, "query": ["é", "\\xe9é"]})
+    assert attempt is not None
+    assert attempt.query == frozenset({"é", "é?"})
 
 
 def test_a_denial_by_limits_stands_only_where_there_are_some() -> None:

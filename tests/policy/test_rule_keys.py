@@ -136,3 +136,74 @@ def test_each_wrong_item_of_a_list_is_told_at_its_place() -> None:
         make_terms(ports=[80, 0, "x"])
     found = list(find_faults(caught.value, TABLES))
     assert [one.path for one in found] == [("egress", 0, "ports", 1), ("egress", 0, "ports", 2)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("reason", "", "reason must be one line of 1 to 200 printable characters"),
+        ("protocol", 1, 'protocol must be a word or a list such as ["https", "wss"], not 1'),
+        ("protocol", [1], "1 is not one of the protocols http, https, ws, wss, ssh, tcp"),
+        ("paths", "/a", 'paths must be a list such as ["/v1/*", "/docs/**"], not "/a"'),
+        ("query", "a", 'query must be a list such as ["page", "per_page"], not "a"'),
+        ("query", [""], '"" is not a word of 1 to 200 printable characters'),
+        ("headers", {"required": "a"}, 'headers.required must be a list such as ["x-request-id"], not "a"'),
+        ("headers", {"forbidden": ["a" * 201]}, f'"{"a" * 60}…" is not the name of a header field'),
+        ("git", {"push": "a"}, 'git.push must be a list such as ["org/*"], not "a"'),
+        ("mcp", {"tools": "a"}, 'mcp.tools must be a list such as ["search_*"], not "a"'),
+        ("times", "a", 'times must be a list such as ["Mon-Fri 08:00-18:00 UTC"], not "a"'),
+        (
+            "websocket",
+            {"proxy_path": "/ws"},
+            (
+                "websocket.proxy_path must be a path and the parameter that holds the address, "
+                'as in "/ws?url=", not "/ws"'
+            ),
+        ),
+        ("limits", {"connections": "1"}, "connections must be "),
+    ],
+)
+def test_a_message_says_what_to_write(key: str, value: object, said: str) -> None:
+    message = fault(**{key: value})
+    assert message == said or (said.endswith(" ") and message.startswith(said))
+
+
+def test_a_value_may_be_as_long_as_its_bound() -> None:
+    longest = make_terms(name="n" * 64, reason="r" * 200, query=["q" * 200], ports=list(range(1, 1001)))
+    assert (longest.name, longest.reason) == ("n" * 64, "r" * 200)
+    assert longest.query == frozenset({"q" * 200})
+    assert longest.ports == (Ports(1, 1000),)
+    fields = make_terms(headers={"required": ["x" * 200]}).headers
+    assert fields is not None
+    assert fields.required == frozenset({"x" * 200})
+
+
+def test_a_forbidden_field_is_so_in_each_spelling_and_a_required_one_is_that_alone() -> None:
+    headers = make_terms(headers={"required": ["X_One"], "forbidden": ["X_Two", "x-two"]}).headers
+    assert headers is not None
+    assert (headers.required, headers.forbidden) == (frozenset({"x_one"}), frozenset({"x-two"}))
+
+
+def test_repositories_are_named_without_the_ending_that_git_gives_them() -> None:
+    git = make_terms(git={"fetch": ["org/b.git", "org/*", "org/b"]}).git
+    assert git is not None
+    assert [glob.text for glob in git.fetch] == ["org/*", "org/b"]
+    assert git.fetch[1].matches("/org/b")
+    assert not git.fetch[1].matches("org/b")
+
+
+@pytest.mark.parametrize(
+    ("keys", "path"),
+    [
+        ({"paths": ["/a", "/a/../b"]}, ("paths", 1)),
+        ({"git": {"fetch": ["a", "a//b"]}}, ("git", "fetch", 1)),
+        ({"times": ["Mon 08:00-09:00 UTC", "noon"]}, ("times", 1)),
+    ],
+)
+def test_a_pattern_that_is_wrong_is_told_at_its_own_place(
+    keys: dict[str, Any], path: tuple[object, ...]
+) -> None:
+    with pytest.raises(cattrs.BaseValidationError) as caught:
+        make_terms(**keys)
+    (found,) = find_faults(caught.value, TABLES)
+    assert found.path == ("egress", 0, *path)
