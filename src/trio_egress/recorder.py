@@ -23,6 +23,7 @@ import trio
 
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.journal import Journal
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.session import POLICY_TRANSPORT
@@ -46,6 +47,9 @@ class _Group:
     """
 
     receipts: list[Callable[[], bytes]] = attrs.field(factory=list)
+    marked: bool = False
+    """The log's state after it is told outside, too."""
+
     durable: trio.Event = attrs.field(factory=trio.Event)
 
 
@@ -161,8 +165,9 @@ class Recorder:
         if self._watch is not None:
             self._watch(draft)
 
-    def _put(self, receipt: Callable[[], bytes]) -> None:
+    def _put(self, receipt: Callable[[], bytes], *, marked: bool = False) -> None:
         self._group.receipts.append(receipt)
+        self._group.marked = self._group.marked or marked
         self._work.set()
 
     async def _wait_durable(self) -> None:
@@ -173,7 +178,7 @@ class Recorder:
     async def _keep(self, task_status: trio.TaskStatus[None]) -> None:
         """Write group after group until closed, with a heartbeat where nothing else was due."""
         try:
-            self._put(partial(self._chain.open, time.time_ns()))
+            self._put(partial(self._chain.open, time.time_ns()), marked=True)
             await self._write_group()
             task_status.started()
             beat = trio.current_time() + self._chain.heartbeat_seconds
@@ -181,10 +186,11 @@ class Recorder:
                 with trio.move_on_at(beat):
                     await self._work.wait()
                 if trio.current_time() >= beat:
-                    self._put(partial(self._chain.heartbeat, time.time_ns()))
+                    self._put(partial(self._chain.heartbeat, time.time_ns()), marked=True)
                     beat = trio.current_time() + self._chain.heartbeat_seconds
                 await self._write_group()
-            self._put(partial(self._chain.close, self._close_reason, time.time_ns(), self._close_facts))
+            close = partial(self._chain.close, self._close_reason, time.time_ns(), self._close_facts)
+            self._put(close, marked=True)
             await self._write_group()
             if self._group.receipts:
                 raise RecorderError("a receipt was asked for when the chain was closed already")
@@ -199,7 +205,7 @@ class Recorder:
         if not group.receipts:
             return
         try:
-            await trio.to_thread.run_sync(self._write, group.receipts, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(self._write, group, abandon_on_cancel=True)
         except BaseException as error:
             self._failure = (
                 error if isinstance(error, RecorderError) else RecorderError("a write was cut short")
@@ -208,9 +214,11 @@ class Recorder:
         finally:
             group.durable.set()
 
-    def _write(self, receipts: list[Callable[[], bytes]]) -> None:
-        self._journal.write([sign() for sign in receipts])
+    def _write(self, group: _Group) -> None:
+        self._journal.write([sign() for sign in group.receipts])
         self._journal.sync()
+        if group.marked:  # never of more than is on disk
+            self._journal.put(CHECKPOINT_NAME, self._chain.sign_checkpoint())
 
 
 @asynccontextmanager

@@ -158,7 +158,7 @@ def test_go_has_the_same_roots_and_proofs(go_tlog: Path) -> None:
 def test_go_refuses_a_bit_more_or_less_too(go_tlog: Path) -> None:
     size, index, old = 21, 13, 11
     path = hash_ranges(LINES[:size], find_inclusion(index, size))
-    record = {
+    record: dict[str, object] = {
         "Kind": "check record",
         "Line": LINES[index],
         "Number": index,
@@ -167,7 +167,7 @@ def test_go_refuses_a_bit_more_or_less_too(go_tlog: Path) -> None:
         "Path": path,
     }
     older = hash_ranges(LINES[:size], find_consistency(old, size))
-    tree = {
+    tree: dict[str, object] = {
         "Kind": "check tree",
         "Size": size,
         "Root": ROOTS[size],
@@ -177,7 +177,7 @@ def test_go_refuses_a_bit_more_or_less_too(go_tlog: Path) -> None:
     }
     sound = ask(go_tlog, record, tree)
     assert sound == ["", ""]
-    bad_records = [
+    bad_records: list[dict[str, object]] = [
         {"Line": flip(LINES[index])},
         {"Root": flip(ROOTS[size])},
         {"Number": index + 1},
@@ -185,7 +185,7 @@ def test_go_refuses_a_bit_more_or_less_too(go_tlog: Path) -> None:
         {"Path": [flip(path[0]), *path[1:]]},
         {"Path": path[:-1]},
     ]
-    bad_trees = [
+    bad_trees: list[dict[str, object]] = [
         {"OldRoot": flip(ROOTS[old])},
         {"Root": flip(ROOTS[size])},
         {"OldSize": old + 1},

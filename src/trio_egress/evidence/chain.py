@@ -14,7 +14,9 @@ from collections.abc import Mapping
 
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.canonical import LINE_BYTES, clean_text, render_canonical, render_stored
+from trio_egress.evidence.checkpoint import sign_checkpoint
 from trio_egress.evidence.facts import render_ext
+from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.receipt import (
     WORD_CHARS,
     Draft,
@@ -51,6 +53,7 @@ class Chain:
         self._state = SessionState.NEW
         self._seq = 0
         self._head = ""
+        self._tree = Tree()
         self._last_ns = 0
         self._beats = 0
         self._bytes_up = 0
@@ -72,6 +75,15 @@ class Chain:
     @property
     def next_seq(self) -> int:
         return self._seq
+
+    @property
+    def root(self) -> bytes:
+        """Of the tree over all lines so far."""
+        return self._tree.root
+
+    def sign_checkpoint(self) -> bytes:
+        """checkpoint.txt of the log as it is now."""
+        return sign_checkpoint(self._session.run_id, self._tree.size, self._tree.root, self._key)
 
     @property
     def heartbeat_seconds(self) -> int:
@@ -195,6 +207,7 @@ class Chain:
         if len(line) >= LINE_BYTES:
             raise RecorderError(f"a receipt of {len(line)} bytes is over the bound of {LINE_BYTES}")
         self._head = hash_receipt(assemble(canonical, signature, self._key.public_hex, stored_ext))
+        self._tree.append(line[:-1])
         self._seq += 1
         self._last_ns = now_ns
         return line

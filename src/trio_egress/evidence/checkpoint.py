@@ -14,8 +14,8 @@ import re
 import attrs
 
 from trio_egress.evidence.merkle import HASH_BYTES
-from trio_egress.evidence.note import Note, Signs, is_note_signed, parse_base64, parse_note, sign_note
-from trio_egress.evidence.sign import PublicKey
+from trio_egress.evidence.note import Note, is_note_signed, parse_base64, parse_note, sign_note
+from trio_egress.evidence.sign import PublicKey, Signer
 
 CHECKPOINT_NAME = "checkpoint.txt"
 ORIGIN_PREFIX = "trio-egress/run/"
@@ -51,7 +51,7 @@ def render_origin(run_id: str) -> str:
     return ORIGIN_PREFIX + run_id.replace("%", "%25").replace("+", "%2B")
 
 
-def sign_checkpoint(run_id: str, size: int, root: bytes, key: Signs) -> bytes:
+def sign_checkpoint(run_id: str, size: int, root: bytes, key: Signer) -> bytes:
     """checkpoint.txt."""
     origin = render_origin(run_id)
     return sign_note(f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n", origin, key)

@@ -74,6 +74,9 @@ CODES: Mapping[str, str] = {
     "packet.file": "a file of the packet is missing or is not a plain file",
     "packet.policy": "the packaged policy is not the one that the receipts name",
     "packet.posture": "the measured posture is not the one that the open receipt binds",
+    "checkpoint.form": "a checkpoint is not a signed note of the form that checkpoints have",
+    "checkpoint.key": "a checkpoint is not this run's, or not signed by the key that signed the receipts",
+    "checkpoint.lines": "the log was never in the state that a checkpoint or an anchor says",
     "decide.differs": "the packaged policy decides otherwise than the receipt says",
     "packet.key": "the packaged public key is not the one that signed",
 }

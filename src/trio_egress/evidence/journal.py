@@ -86,6 +86,14 @@ class Journal:
             self._fail(f"{EVIDENCE_NAME} is {own.st_size} bytes long where {self._written} were written")
         self._durable = self._written
 
+    def put(self, name: str, raw: bytes) -> None:
+        """A whole file beside the evidence, durable, in the place of one of this name. Raises as `sync` does."""
+        self._refuse_after_failure()
+        try:
+            put_file(self._dir_fd, name, raw)
+        except OSError as error:
+            self._fail(f"cannot write {name}: {error.strerror}", error)
+
     def close(self) -> None:
         """Give the descriptors back; can be called again. Makes nothing durable."""
         fds, self._fd, self._dir_fd = (self._fd, self._dir_fd), -1, -1
@@ -101,6 +109,19 @@ class Journal:
     def _fail(self, reason: str, cause: OSError | None = None) -> NoReturn:
         self._failure = f"{reason}; only the first {self._durable} bytes are known to be on disk"
         raise RecorderError(self._failure) from cause
+
+
+def put_file(dir_fd: int, name: str, raw: bytes) -> None:
+    """Make a file aside, make it durable, then give it its name. Raises OSError; then the name is as it was."""
+    aside = f".{name}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(aside, flags, 0o644, dir_fd=dir_fd)
+    with os.fdopen(fd, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(aside, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    os.fsync(dir_fd)
 
 
 def _close_quietly(fd: int) -> None:

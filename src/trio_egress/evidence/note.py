@@ -11,11 +11,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import Protocol
-
 import attrs
 
-from trio_egress.evidence.sign import PublicKey, is_signed
+from trio_egress.evidence.sign import PublicKey, Signer, is_signed
 
 NOTE_BYTES = 64 * 1024
 SIGNATURES = 100
@@ -23,15 +21,6 @@ SIGNATURES = 100
 
 _DASH = "\u2014 "
 _ED25519 = b"\x01"
-
-
-class Signs(Protocol):
-    """Whoever holds the private key."""
-
-    @property
-    def public_hex(self) -> PublicKey: ...
-
-    def sign(self, message: bytes) -> bytes: ...
 
 
 @attrs.frozen
@@ -60,7 +49,7 @@ def render_verifier_key(name: str, key: PublicKey) -> str:
     return f"{name}+{render_key_id(name, key).hex()}+{encoded}"
 
 
-def sign_note(text: str, name: str, key: Signs) -> bytes:
+def sign_note(text: str, name: str, key: Signer) -> bytes:
     """The note of a text, which ends in a newline, signed under this name."""
     signature = render_key_id(name, key.public_hex) + key.sign(text.encode())
     return f"{text}\n{_DASH}{name} {base64.b64encode(signature).decode()}\n".encode()

@@ -23,7 +23,7 @@ from trio_egress.errors import EvidenceError, RecorderError
 from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.audit_packet import PACKET_NAME, SUMMARY_NAME, VERIFIER_NAME, render_packet
 from trio_egress.evidence.findings import Findings
-from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay, replay_stream
@@ -136,7 +136,7 @@ def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
             (SUMMARY_NAME, summary.encode()),
             (PACKET_NAME, packet),
         ):
-            _put(dir_fd, name, raw)
+            put_file(dir_fd, name, raw)
     except OSError as error:
         raise RecorderError(f"cannot write the packet: {error.strerror}") from error
     return report.verdict
@@ -162,18 +162,6 @@ _CLAIMS = {
 
 def _open_at(dir_fd: int, name: str) -> BinaryIO:
     return os.fdopen(os.open(name, os.O_RDONLY | os.O_CLOEXEC | _NO_FOLLOW, dir_fd=dir_fd), "rb")
-
-
-def _put(dir_fd: int, name: str, raw: bytes) -> None:
-    aside = f".{name}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | _NO_FOLLOW
-    fd = os.open(aside, flags, 0o644, dir_fd=dir_fd)
-    with os.fdopen(fd, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(aside, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    os.fsync(dir_fd)
 
 
 # reading

@@ -12,12 +12,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
+from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.landmarks import check_landmarks, read_checkpoint
 from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
@@ -30,13 +33,14 @@ from trio_egress.evidence.packet import (
     FilePath,
     Packet,
     change_names,
+    open_plain,
     read_public_key,
     replay_evidence,
 )
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
-from trio_egress.evidence.sign import parse_public_key
+from trio_egress.evidence.sign import PublicKey, parse_public_key
 
 _POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -64,6 +68,8 @@ def verify(
     except EvidenceError as error:
         return Report(path=escape_text(str(path)), verdict=Verdict.UNREADABLE, error=escape_text(str(error)))
     whole = packet is None or _check_files(packet, replay, findings)
+    if packet is not None:
+        _check_checkpoint(packet, replay, findings, whole=whole)
     _check_expected(replay, findings, policy_hash, expect_run, expect_head)
     expected = expect_run is not None or expect_head is not None
     return conclude(str(path), replay, findings, pinned=bool(pinned), whole=whole, expected=expected)
@@ -179,6 +185,19 @@ def _check_key(packet: Packet, replay: Replay, findings: Findings) -> None:
         found = str(error)
     if raw is not None and found != replay.signer_key:
         findings.add("packet.key", PUBLIC_KEY_NAME, 0, found, replay.signer_key or "a key that signed")
+
+
+def _check_checkpoint(packet: Packet, replay: Replay, findings: Findings, *, whole: bool) -> None:
+    """The log is in the state that its checkpoint says, or was. Of older releases there is none."""
+    if CHECKPOINT_NAME not in packet:
+        return
+    raw = _read(packet, CHECKPOINT_NAME, findings)
+    key = PublicKey(replay.signer_key) if replay.signer_key else None
+    found = None if raw is None else read_checkpoint(raw, CHECKPOINT_NAME, replay, key, findings)
+    if found is not None:
+        lines = replay.lines - replay.torn
+        evidence = partial(open_plain, packet.directory / EVIDENCE_NAME)
+        check_landmarks([found], evidence, lines, findings, whole=whole)
 
 
 def _read(packet: Packet, name: str, findings: Findings) -> bytes | None:

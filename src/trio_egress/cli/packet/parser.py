@@ -19,13 +19,14 @@ def add_packet(commands: Any) -> None:
     """The command with all its actions."""
     packet = commands.add_parser(
         "packet",
-        help="pack an Audit Packet",
+        help="pack an Audit Packet, prove a receipt of it",
         description="Work with Audit Packets, offline and without any privilege.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = packet.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_pack(actions)
+    _add_prove(actions)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -58,3 +59,34 @@ def _add_pack(actions: Any) -> None:
         "--output", "-o", metavar="FILE", help="the zip, never over anything (default: PACKET.zip)"
     )
     pack.add_argument("--json", action="store_true", help="print name, size and SHA-256 of the zip as JSON")
+
+
+def _add_prove(actions: Any) -> None:
+    prove = _add_action(
+        actions,
+        "prove",
+        "prove that a receipt is in the log, or that the log only grew",
+        "Make a proof that needs nothing of the log but its public key: of one receipt (C2SP tlog-proof), or that the "
+        "log begins with what an older checkpoint said (as C2SP tlog-witness takes it). --check checks either.",
+    )
+    add = prove.add_argument
+    add("packet", metavar="PACKET", nargs="?", help="the packet's directory, also of a run that still lives")
+    add(
+        "seq",
+        metavar="SEQ",
+        nargs="?",
+        type=_number,
+        help="the receipt's line, counted from 0: its chain_seq",
+    )
+    add("--since", metavar="CHECKPOINT", help="a checkpoint.txt of the same log that was kept earlier")
+    add("--output", "-o", metavar="FILE", help="where the proof goes, never over anything (default: printed)")
+    add("--check", metavar="PROOF", help="check this proof, with --public-key")
+    add("--public-key", metavar="KEY|FILE", help="the key that you trust")
+    add("--line", metavar="FILE", help="with --check: the stored line that must be the proven one")
+    add("--json", action="store_true", help="with --check: print what is proven as JSON")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a line's number, counted from 0")
+    return int(text)
