@@ -17,7 +17,9 @@ import trio.testing
 
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, parse_checkpoint
 from trio_egress.evidence.journal import EVIDENCE_NAME, Journal, open_journal
+from trio_egress.evidence.landmarks import read_roots
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.session import Session
 from trio_egress.evidence.sign import PublicKey, Signer, generate
@@ -270,6 +272,42 @@ async def test_after_a_failure_every_further_attempt_is_refused(tmp_path: Path) 
                     except RecorderError as error:
                         seen.append(str(error))
     assert len(seen) == 2
+
+
+def checkpoint(directory: Path) -> Checkpoint:
+    signed = parse_checkpoint((directory / CHECKPOINT_NAME).read_bytes())
+    assert signed.is_signed(KEY.public_hex)
+    return signed.checkpoint
+
+
+def state(directory: Path, size: int) -> Checkpoint:
+    """The log as it is on disk, when it had this many lines."""
+    with (directory / EVIDENCE_NAME).open("rb") as stream:
+        return Checkpoint("trio-egress/run/run-1", size, read_roots(stream, [size])[size])
+
+
+async def test_a_live_log_has_a_checkpoint_of_lines_that_are_on_disk(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with opened(tmp_path) as (recorder, _):
+        assert checkpoint(tmp_path) == state(tmp_path, 1)
+        await recorder.refuse(ATTEMPT, DENIED)
+        assert checkpoint(tmp_path) == state(tmp_path, 1)  # until the next heartbeat
+        mock_clock.jump(31)
+        while checkpoint(tmp_path).size == 1:
+            await trio.lowlevel.checkpoint()
+        assert kinds(tmp_path) == ["session_open", "block", "heartbeat"]
+        assert checkpoint(tmp_path) == state(tmp_path, 3)
+    assert checkpoint(tmp_path) == state(tmp_path, 4)
+
+
+async def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT_NAME).mkdir()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with opened(tmp_path):
+            raise AssertionError("never reached")
+    assert caught.group_contains(RecorderError, match=r"cannot write checkpoint\.txt")
+    assert not caught.group_contains(AssertionError)
 
 
 async def test_heartbeats_stand_between_receipts_that_are_far_apart(

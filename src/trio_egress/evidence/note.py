@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+
 import attrs
 
 from trio_egress.evidence.sign import PublicKey, Signer, is_signed
