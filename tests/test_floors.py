@@ -31,6 +31,7 @@ FLOORS = {
     "evidence": 1,
     "kernel": 2,
     "review": 2,
+    "views": 2,
     "recorder": 3,
     "proxy": 4,
     "runtime": 5,

@@ -6,6 +6,8 @@ import argparse
 from importlib import import_module
 from typing import Any
 
+from trio_egress.cli.packet.views import add_views
+
 EXIT_CODES = """\
 exit codes:
   0  done
@@ -19,7 +21,7 @@ def add_packet(commands: Any) -> None:
     """The command with all its actions."""
     packet = commands.add_parser(
         "packet",
-        help="pack an Audit Packet, prove a receipt of it",
+        help="pack, prove, export, show and compare Audit Packets",
         description="Work with Audit Packets, offline and without any privilege.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -27,6 +29,7 @@ def add_packet(commands: Any) -> None:
     actions = packet.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_pack(actions)
     _add_prove(actions)
+    add_views(_add_action, actions)
 
 
 def main(options: argparse.Namespace) -> int:

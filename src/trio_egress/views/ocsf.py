@@ -1,0 +1,297 @@
+"""A packet as OCSF events, one JSON object a line, for a SIEM: each attempt once, and first what the verifier found.
+
+Of the Open Cybersecurity Schema Framework 1.8.0 with the profiles `security_control` and `host`: Network Activity
+(4001), HTTP Activity (4002) and DNS Activity (4003); a refused system call is Kernel Activity (1003), a finding of the
+verifier a Detection Finding (2004).
+
+Rule 1: each event says in its labels what the verifier said of the packet.
+Rule 2: an event stands for as many packets, queries or calls as its `count` says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address
+
+from trio_egress import __version__
+from trio_egress.evidence.attempts import Attempt, Told
+from trio_egress.evidence.findings import CODES
+from trio_egress.evidence.receipt import parse_timestamp
+from trio_egress.evidence.report import Verdict
+from trio_egress.views.picture import Picture
+
+OCSF_VERSION = "1.8.0"
+PROFILES = ("host", "security_control")
+
+Event = dict[str, object]
+
+_METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE", "PATCH")
+"""In the order of OCSF's `activity_id` of HTTP, from 1."""
+
+_TRAFFIC, _REFUSE, _QUERY, _INVOKE, _CREATE = (
+    (6, "Traffic"),
+    (5, "Refuse"),
+    (1, "Query"),
+    (4, "Invoke"),
+    (1, "Create"),
+)
+_SEVERITIES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
+_CATEGORIES = {1: "System Activity", 2: "Findings", 4: "Network Activity"}
+_APPLICATIONS = ("http", "tls", "ssh")
+_PROTOCOL_NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
+_UNMAPPED = (
+    "flow",
+    "connection",
+    "connections",
+    "sni",
+    "alpn",
+    "rdtype",
+    "over",
+    "counter",
+    "lost",
+    "detail",
+    "errno",
+)
+
+
+def render_ocsf(picture: Picture) -> Iterator[str]:
+    """One line for each event."""
+    for event in _list_events(picture):
+        yield json.dumps(event, ensure_ascii=True, separators=(",", ":")) + "\n"
+
+
+def _list_events(picture: Picture) -> Iterator[Event]:
+    now_ms = _milliseconds(picture.report.ended_at) or 0
+    if picture.warning:
+        severity = 1 if picture.report.verdict is Verdict.SELF_CONSISTENT else 5
+        yield _render_finding(picture, "verdict", picture.warning, picture.report.error, severity, now_ms)
+    for finding in picture.report.findings:
+        yield _render_finding(picture, finding.code, CODES[finding.code], finding.message, 5, now_ms)
+    for attempt in picture.attempts():
+        kind = _KINDS.get(attempt.first.transport, _render_network)
+        yield kind(picture, attempt)
+
+
+def _render_finding(picture: Picture, code: str, title: str, text: str, severity: int, now_ms: int) -> Event:
+    uid = hashlib.sha256(f"{picture.report.run_id}\0{code}\0{text}".encode()).hexdigest()[:32]
+    return {
+        **_classify(2004, "Detection Finding", _CREATE, severity),
+        "metadata": _describe(picture),
+        "time": now_ms,
+        "message": text or title,
+        "status_id": 1,
+        "status": "New",
+        "finding_info": {"uid": uid, "title": title, "desc": text or title, "types": [code]},
+    }
+
+
+# attempts
+
+
+def _render_network(picture: Picture, attempt: Attempt) -> Event:
+    first = attempt.first
+    if first.protocol == "http":
+        return _render_http(picture, attempt)
+    activity = _REFUSE if attempt.denied else _TRAFFIC
+    return {
+        **_classify(4001, "Network Activity", activity, _weigh(attempt)),
+        **_render_attempt(picture, attempt),
+        **_render_connection(attempt),
+    }
+
+
+def _render_http(picture: Picture, attempt: Attempt) -> Event:
+    first, method = attempt.first, attempt.first.method
+    activity = (
+        (_METHODS.index(method) + 1, method.capitalize()) if method in _METHODS else (99, method or "Other")
+    )
+    url = {
+        "url_string": first.target,
+        "scheme": "http",
+        "hostname": first.host,
+        "port": first.port,
+        "path": first.target.removeprefix(attempt.place),
+    }
+    request: Event = {"http_method": method, "url": _drop(url)}
+    status = attempt.last.number("status")
+    return {
+        **_classify(4002, "HTTP Activity", activity, _weigh(attempt)),
+        **_render_attempt(picture, attempt),
+        **_render_connection(attempt),
+        "http_request": _drop(request),
+        **({} if status is None else {"http_response": {"code": status}}),
+    }
+
+
+def _render_dns(picture: Picture, attempt: Attempt) -> Event:
+    first = attempt.first
+    query = {"hostname": first.host, "type": first.fact("rdtype"), "class": "IN", "opcode_id": 0}
+    return {
+        **_classify(4003, "DNS Activity", _QUERY, _weigh(attempt)),
+        **_render_attempt(picture, attempt),
+        **({"query": _drop(query)} if first.host else {}),
+        # Whatever server was asked, the stub of the sandbox is who answers.
+        "dst_endpoint": {"name": "trio-egress stub", "port": 53},
+        **({"rcode_id": 5, "rcode": "Refused"} if attempt.denied else {}),
+        "connection_info": _drop(
+            {"direction_id": 2, "direction": "Outbound", "protocol_name": first.fact("over")}
+        ),
+    }
+
+
+def _render_call(picture: Picture, attempt: Attempt) -> Event:
+    first = attempt.first
+    name = first.fact("call") or first.target
+    return {
+        **_classify(1003, "Kernel Activity", _INVOKE, _weigh(attempt)),
+        **_render_attempt(picture, attempt),
+        "kernel": {"name": name, "type_id": 2, "type": "System Call"},
+        "device": {"type_id": 99, "type": "Sandbox", "name": "trio-egress sandbox"},
+    }
+
+
+_KINDS: Mapping[str, Callable[[Picture, Attempt], Event]] = {"dns": _render_dns, "syscall": _render_call}
+
+
+def _render_attempt(picture: Picture, attempt: Attempt) -> Event:
+    """What every attempt has."""
+    first, last = attempt.first, attempt.last
+    begun, ended = _milliseconds(first.time), _milliseconds(last.time)
+    event: Event = {
+        "metadata": _describe(picture, first),
+        "time": ended or 0,
+        "start_time": begun,
+        "end_time": ended,
+        "duration": _divide(last.number("duration_us")),
+        "count": last.count,
+        "message": f"{'denied' if attempt.denied else 'allowed'}: {first.method} {first.target}".replace(
+            ":  ", ": "
+        ),
+        "status_id": 2 if attempt.denied else 1,
+        "status": "Failure" if attempt.denied else "Success",
+        "status_detail": last.reason,
+        **_render_verdict(attempt),
+        "policy": _drop({"uid": first.word("policy_hash"), "is_applied": not last.observed}),
+        "firewall_rule": _drop({"uid": first.rule, "type": last.layer}) if first.rule else None,
+        "actor": _drop({"app_name": first.word("actor"), "user": {"uid": first.word("principal")}}),
+        "unmapped": _list_unmapped(attempt),
+    }
+    return _drop(event)
+
+
+def _render_verdict(attempt: Attempt) -> Event:
+    """What the boundary did: for a packet that was dropped, a connection that was refused, a run that only observed."""
+    if attempt.last.observed:
+        return {"action_id": 3, "action": "Observed", "disposition_id": 17, "disposition": "Logged"}
+    if not attempt.denied:
+        return {"action_id": 1, "action": "Allowed", "disposition_id": 1, "disposition": "Allowed"}
+    dropped = attempt.first.transport == "packet"
+    disposition = (6, "Dropped") if dropped else (2, "Blocked")
+    return {
+        "action_id": 2,
+        "action": "Denied",
+        "disposition_id": disposition[0],
+        "disposition": disposition[1],
+    }
+
+
+def _render_connection(attempt: Attempt) -> Event:
+    first, last = attempt.first, attempt.last
+    # The address without its port.
+    dialled = last.fact("dialled").rpartition(":")[0].strip("[]")
+    address = _address(first.host) or _address(dialled)
+    named = "" if _address(first.host) else first.host
+    endpoint = {"hostname": named, "ip": address, "port": first.port or None}
+    if not (named or address):
+        endpoint["name"] = first.target
+    transport = first.protocol if first.transport == "packet" else "tcp"
+    connection = {
+        "direction_id": 2,
+        "direction": "Outbound",
+        "protocol_name": transport,
+        "protocol_num": _PROTOCOL_NUMBERS.get(transport),
+        "uid": str(first.number("connection") or ""),
+    }
+    up, down = attempt.bytes("bytes_up"), attempt.bytes("bytes_down")
+    traffic = {"bytes": up + down, "bytes_out": up, "bytes_in": down} if attempt.outcome else None
+    return _drop(
+        {
+            "dst_endpoint": _drop(endpoint),
+            "connection_info": _drop(connection),
+            "traffic": traffic,
+            "observation_point_id": 1,
+            "app_protocol_name": first.protocol if first.protocol in _APPLICATIONS else None,
+        }
+    )
+
+
+# parts
+
+
+def _classify(uid: int, name: str, activity: tuple[int, str], severity: int) -> Event:
+    category = uid // 1000
+    return {
+        "category_uid": category,
+        "category_name": _CATEGORIES[category],
+        "class_uid": uid,
+        "class_name": name,
+        "activity_id": activity[0],
+        "activity_name": activity[1],
+        "type_uid": uid * 100 + activity[0],
+        "type_name": f"{name}: {activity[1]}",
+        "severity_id": severity,
+        "severity": _SEVERITIES[severity],
+    }
+
+
+def _describe(picture: Picture, told: Told | None = None) -> Event:
+    report = picture.report
+    own = {"uid": told.action_id, "sequence": max(told.seq, 0), "original_time": told.time} if told else {}
+    return _drop(
+        {
+            "version": OCSF_VERSION,
+            "product": {"name": "trio-egress", "vendor_name": "trio-egress", "version": __version__},
+            "profiles": list(PROFILES),
+            "log_name": f"{picture.place}/evidence.jsonl",
+            "correlation_uid": report.run_id,
+            "labels": [f"evidence:{report.verdict.value}"],
+            **own,
+        }
+    )
+
+
+def _weigh(attempt: Attempt) -> int:
+    """The severity."""
+    return 3 if attempt.denied else 2 if attempt.last.observed else 1
+
+
+def _list_unmapped(attempt: Attempt) -> Event:
+    """Facts that the schema has no place for, as the receipts name them."""
+    last = attempt.last
+    told = {
+        name: number if (number := last.number(name)) is not None else last.fact(name) for name in _UNMAPPED
+    }
+    return _drop({**told, "transport": last.transport, "layer": last.layer})
+
+
+def _drop(members: Mapping[str, object]) -> Event:
+    """Without what is not known."""
+    return {name: value for name, value in members.items() if value not in (None, "", {})}
+
+
+def _milliseconds(time: str) -> int | None:
+    now_ns = parse_timestamp(time)
+    return None if now_ns is None else now_ns // 1_000_000
+
+
+def _divide(duration_us: int | None) -> int | None:
+    return None if duration_us is None else duration_us // 1000
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""

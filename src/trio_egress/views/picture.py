@@ -1,0 +1,68 @@
+"""One packet as every export sees it: what the verifier said, where its policies are, and its attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
+from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.packet import Packet
+from trio_egress.evidence.report import Report, Verdict
+from trio_egress.views.source import Place, Sources
+
+NOT_VERIFIED = {
+    Verdict.INVALID: "THE PACKET DOES NOT VERIFY: nothing that is told of it here can be relied on",
+    Verdict.UNREADABLE: "THE PACKET COULD NOT BE READ: what is told of it here is not the whole",
+    Verdict.PREFIX: "THE RECORD HAS NO END: what came after its last receipt is not known",
+    Verdict.OBSERVED: "NOTHING WAS ENFORCED: the run only observed, and let through what its policy denies",
+    Verdict.SELF_CONSISTENT: "WHO SIGNED IS NOT PROVEN: the record holds together, but no public key was pinned",
+}
+"""What goes before everything else, for every verdict but one."""
+
+
+@attrs.frozen
+class Picture:
+    """`attempts` reads the evidence anew each time; it raises EvidenceError where it can't be read."""
+
+    report: Report
+    sources: Sources
+    evidence: Path
+    place: str
+    """The packet's own path in the repository, or its name where it is elsewhere."""
+
+    @property
+    def warning(self) -> str:
+        """Empty only where the verdict is `valid`."""
+        return NOT_VERIFIED.get(self.report.verdict, "")
+
+    def locate(self, file: str = EVIDENCE_NAME, line: int = 1) -> Place:
+        """A file of the packet."""
+        return Place(f"{self.place}/{file}", max(line, 1))
+
+    def locate_reason(self, told: Told) -> Place:
+        """Where in which policy stands why this was decided as it was."""
+        place, packaged = self.sources.locate(told)
+        return self.locate(place.path, place.line) if packaged else place
+
+    def receipts(self) -> Iterator[Told]:
+        return read_receipts(self.evidence)
+
+    def attempts(self) -> Iterator[Attempt]:
+        """None where the verifier couldn't read them either."""
+        if self.report.verdict is Verdict.UNREADABLE:
+            return iter(())
+        return join_attempts(self.receipts())
+
+
+def take_picture(path: Path, report: Report, root: Path | None) -> Picture:
+    """`root` is the repository that the policy may be in."""
+    directory = path if path.is_dir() else path.parent
+    place = directory.resolve()
+    if root is not None and place.is_relative_to(root.resolve()):
+        shown = str(place.relative_to(root.resolve()))
+    else:
+        shown = place.name
+    return Picture(report, Sources(Packet(directory), root), path, shown)
