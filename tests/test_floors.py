@@ -114,7 +114,7 @@ FILES = {"io", "os", "pathlib", "shutil"}
 """Of floor 1 only evidence may import these, to name and look at paths; it opens them in FILE_OPENERS alone."""
 
 FILE_OPENERS = [
-    *("evidence/journal.py", "evidence/packet.py"),
+    *("evidence/journal.py", "evidence/packet.py", "evidence/container.py"),
     *("policy/presets.py", "policy/starter.py", "policy/suffixes.py"),
 ]
 OPENING = {

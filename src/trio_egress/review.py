@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 
 from trio_egress.errors import EvidenceError, PolicyError
 from trio_egress.evidence.canonical import LINE_BYTES
+from trio_egress.evidence.container import FilePath, Packet, find_packet, read_file
 from trio_egress.evidence.facts import EXT_NAME, escape_text
 from trio_egress.evidence.findings import KEPT, Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
@@ -27,10 +27,7 @@ from trio_egress.evidence.packet import (
     INCLUDES_NAME,
     POLICY_NAME,
     YAML_POLICY_NAME,
-    FilePath,
-    Packet,
     change_names,
-    open_plain,
 )
 from trio_egress.evidence.report import NOT_COMPILED, Report, Verdict
 from trio_egress.evidence.verify import verify
@@ -49,8 +46,8 @@ Policies = Mapping[str, Policy]
 def review(path: FilePath, keys: Sequence[str] = (), **expected: Any) -> Report:
     """`verify`, and every attempt decided again. Raises UsageError for arguments that cannot be meant."""
     report = verify(path, keys, **expected)
-    packet = Packet(Path(path))
-    if report.verdict is Verdict.UNREADABLE or not has_policy(packet):
+    packet = find_packet(path)
+    if report.verdict is Verdict.UNREADABLE or packet is None or not has_policy(packet):
         return report
     try:
         policies = dict(_read_policies(packet))
@@ -64,7 +61,7 @@ def review(path: FilePath, keys: Sequence[str] = (), **expected: Any) -> Report:
 
 
 def has_policy(packet: Packet) -> bool:
-    return packet.directory.is_dir() and (POLICY_NAME in packet or YAML_POLICY_NAME in packet)
+    return POLICY_NAME in packet or YAML_POLICY_NAME in packet
 
 
 def _add(report: Report, findings: Findings) -> Report:
@@ -88,10 +85,10 @@ def _read_policies(packet: Packet) -> Iterator[tuple[str, Policy]]:
         text = next((name for name in names[1:3] if name in packet), None)
         if text is None:
             return
-        includes = packet.read(names[3]) if names[3] in packet else b""
-        policy = load_packaged(packet.read(text), text, includes)
+        includes = read_file(packet, names[3]) if names[3] in packet else b""
+        policy = load_packaged(read_file(packet, text), text, includes)
         compiled = render_compiled(policy)
-        if compiled != packet.read(names[0]):
+        if compiled != read_file(packet, names[0]):
             raise EvidenceError(f"{text} doesn't compile to {names[0]} with this release")
         yield f"sha256:{hashlib.sha256(compiled).hexdigest()}", policy
         names = change_names(number)
@@ -99,7 +96,7 @@ def _read_policies(packet: Packet) -> Iterator[tuple[str, Policy]]:
 
 def _decide_all(packet: Packet, policies: Policies, findings: Findings) -> None:
     able: frozenset[Need] = frozenset()
-    with open_plain(packet.directory / EVIDENCE_NAME) as stream:
+    with packet.open(EVIDENCE_NAME) as stream:
         for number, line in _read_lines(stream):
             facts = (line.ext or {}).get(EXT_NAME)
             if not isinstance(facts, dict):

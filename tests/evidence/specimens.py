@@ -15,11 +15,14 @@ import attrs
 from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.canonical import render_canonical, render_stored
 from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.container import Folder, measure_file, replay_evidence
 from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTED, render_manifest
 from trio_egress.evidence.receipt import Draft, assemble, digest_record, hash_receipt, render_ext_ref, uuid7
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import Session
 from trio_egress.evidence.sign import SigningKey, generate
+from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
 
 KEY = generate(b"\x01" * 32)
 STRANGER = generate(b"\x02" * 32)
@@ -231,3 +234,14 @@ def write_evidence(directory: Path, lines: list[bytes]) -> Path:
     path = directory / "evidence.jsonl"
     path.write_bytes(b"".join(lines))
     return path
+
+
+def seal_again(directory: Path, key: SigningKey = KEY) -> None:
+    """A manifest of what stands there now: what the key's holder could write. What is no plain file is left out."""
+    played = Replay(Findings(), "evidence.jsonl")
+    replay_evidence(directory, played)
+    names = {path.name for path in directory.iterdir() if path.is_file() and not path.is_symlink()}
+    entries = [measure_file(Folder(directory), name) for name in names - UNLISTED]
+    manifest = render_manifest(played, entries)
+    (directory / MANIFEST_NAME).write_bytes(manifest)
+    (directory / SIGNATURE_NAME).write_bytes(sign_file(key, MANIFEST_NAMESPACE, manifest))

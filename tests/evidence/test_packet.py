@@ -14,21 +14,15 @@ from tests.evidence.specimens import COMPILED_POLICY, KEY, START_NS, STRANGER, w
 from tests.evidence.test_audit_packet import POSTURE, RUN
 
 from trio_egress.errors import EvidenceError, RecorderError
-from trio_egress.evidence import packet as packet_module
-from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.packet import (
-    Packet,
     PacketFacts,
-    open_plain,
     read_private_key,
     read_public_key,
-    replay_evidence,
     write_key_pair,
     write_packet,
 )
-from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Verdict
-from trio_egress.evidence.sign import render_private_key, render_public_key
+from trio_egress.evidence.sign import SigningKey, render_private_key, render_public_key
 
 FACTS = PacketFacts(
     run=RUN,
@@ -42,16 +36,21 @@ FACTS = PacketFacts(
 )
 FILES = {
     *("evidence.jsonl", "packet.json", "policy.toml", "policy-compiled.json", "public-key.txt", "summary.md"),
-    "verifier.txt",
+    *("verifier.txt", "manifest.json", "manifest.json.sig"),
 }
 
 
-def make_packet(directory: Path, lines: list[bytes] | None = None, facts: PacketFacts = FACTS) -> Verdict:
+def make_packet(
+    directory: Path,
+    lines: list[bytes] | None = None,
+    facts: PacketFacts = FACTS,
+    key: SigningKey = KEY,
+) -> Verdict:
     """A whole packet in this directory."""
     write_evidence(directory, write_chain() if lines is None else lines)
     dir_fd = os.open(directory, os.O_RDONLY)
     try:
-        return write_packet(dir_fd, facts)
+        return write_packet(dir_fd, facts, key)
     finally:
         os.close(dir_fd)
 
@@ -119,72 +118,9 @@ def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
 def test_a_packet_without_evidence_is_not_written(tmp_path: Path) -> None:
     dir_fd = os.open(tmp_path, os.O_RDONLY)
     with pytest.raises(RecorderError, match="No such file"):
-        write_packet(dir_fd, FACTS)
+        write_packet(dir_fd, FACTS, KEY)
     os.close(dir_fd)
     assert os.listdir(tmp_path) == []
-
-
-def test_only_plain_files_are_opened(tmp_path: Path) -> None:
-    plain = tmp_path / "plain"
-    plain.write_text("x")
-    (tmp_path / "link").symlink_to(plain)
-    os.mkfifo(tmp_path / "pipe")
-    with open_plain(plain) as file:
-        assert file.read() == b"x"
-    with open_plain(tmp_path / "link", follow=True) as file:
-        assert file.read() == b"x"
-    for name, reason in (
-        ("link", "is a link"),
-        ("pipe", "not a plain file"),
-        ("none", "No such file"),
-        (".", "plain"),
-    ):
-        with pytest.raises(EvidenceError, match=reason):
-            open_plain(tmp_path / name)
-    with pytest.raises(EvidenceError, match="null"):
-        open_plain("a\0b")
-
-
-def test_a_file_of_a_packet_is_read_only_inside_and_only_to_its_bound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "file").write_text("12345")
-    (tmp_path / "out").symlink_to(tmp_path / "sub")
-    packet = Packet(tmp_path)
-    assert packet.read("sub/file") == b"12345"
-    with pytest.raises(EvidenceError, match="leads through a link"):
-        packet.read("out/file")
-    monkeypatch.setattr(packet_module, "FILE_BYTES", 5)
-    assert packet.read("sub/file") == b"12345"
-    monkeypatch.setattr(packet_module, "FILE_BYTES", 4)
-    with pytest.raises(EvidenceError, match="longer than 4 bytes"):
-        packet.read("sub/file")
-
-
-def test_a_dangling_link_counts_as_being_there(tmp_path: Path) -> None:
-    (tmp_path / "packet.json").symlink_to("nowhere")
-    assert "packet.json" in Packet(tmp_path)
-    assert "other" not in Packet(tmp_path)
-
-
-def test_a_bare_file_may_be_a_link_and_a_file_of_a_packet_may_not(tmp_path: Path) -> None:
-    real = write_evidence(tmp_path, write_chain())
-    directory = tmp_path / "packet"
-    directory.mkdir()
-    (directory / "evidence.jsonl").symlink_to(real)
-    played = Replay(Findings(), "e")
-    assert replay_evidence(directory / "evidence.jsonl", played) is None
-    assert played.final_seq == 7
-    with pytest.raises(EvidenceError, match="is a link"):
-        replay_evidence(directory, played)
-
-
-def test_reading_that_fails_midway_is_an_error_and_no_traceback() -> None:
-    with pytest.raises(EvidenceError, match="Input/output error"):
-        replay_evidence("/proc/self/mem", Replay(Findings(), "e"))
-    with pytest.raises(EvidenceError, match="Input/output error"):
-        Packet(Path("/proc/self")).read("mem")
 
 
 # keys

@@ -15,6 +15,7 @@ from tests.evidence.specimens import (
     Scribe,
     replay,
     rewrite,
+    seal_again,
     setting,
 )
 from tests.evidence.test_packet import FACTS, make_packet
@@ -86,6 +87,8 @@ def test_the_packet_has_every_policy_that_was_in_force(tmp_path: Path) -> None:
 def test_a_policy_that_was_changed_or_is_missing_is_a_finding(tmp_path: Path, name: str) -> None:
     path = packet(tmp_path, OTHER) / name
     path.write_bytes(path.read_bytes() + b" ")
+    assert verify(tmp_path, [KEY.public_hex]).exit_code == 1
+    seal_again(tmp_path)
     assert {finding.code for finding in verify(tmp_path, [KEY.public_hex]).findings} == {"packet.policy"}
     path.unlink()
     assert verify(tmp_path, [KEY.public_hex]).exit_code == 1

@@ -10,7 +10,7 @@ import pytest
 from tests.views.pictures import COMPILED, RULED, write_packet
 
 from trio_egress.evidence.attempts import Told
-from trio_egress.evidence.packet import Packet
+from trio_egress.evidence.container import Folder
 from trio_egress.views.source import Place, Sources, read_claim, read_claims
 
 
@@ -19,7 +19,7 @@ def tell(rule: str | None, policy_hash: str = RULED.policy_hash) -> Told:
 
 
 def make_sources(packet: Path, config_path: str = "ci/agent.toml", root: Path | None = None) -> Sources:
-    return Sources(Packet(write_packet(packet, [], config_path)), root)
+    return Sources(Folder(write_packet(packet, [], config_path)), root)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_policy_that_came_into_force_later_has_lines_of_its_own(tmp_path: Path
     packet = write_packet(tmp_path / "packet", [])
     (packet / "policy-2-compiled.json").write_bytes(b"[]")
     (packet / "policy-2.yaml").write_bytes(b"# one\n# two\n# three\n'default_deny': true\n")
-    sources = Sources(Packet(packet), None)
+    sources = Sources(Folder(packet), None)
     later = f"sha256:{sha256(b'[]').hexdigest()}"
     assert sources.locate(tell(None, later)) == (Place("policy-2.yaml", 4), True)
     assert sources.locate(tell(None)) == (Place("policy.toml", 3), True)
@@ -81,5 +81,5 @@ def test_a_policy_that_the_packet_does_not_have_is_at_its_beginning(tmp_path: Pa
 @pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b"[" * 100_000, json.dumps({"policy": 5}).encode()])
 def test_claims_that_are_none_claim_nothing(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "packet.json").write_bytes(raw)
-    claims = read_claims(Packet(tmp_path))
+    claims = read_claims(Folder(tmp_path))
     assert read_claim(claims, "policy", "config_path") is None

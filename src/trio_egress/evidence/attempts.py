@@ -18,10 +18,10 @@ import attrs
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.canonical import LINE_BYTES
+from trio_egress.evidence.container import open_plain
 from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
-from trio_egress.evidence.packet import open_plain
 from trio_egress.evidence.pairing import OPEN_INTENTS
 from trio_egress.evidence.session import OBSERVING, POLICY_TRANSPORT
 

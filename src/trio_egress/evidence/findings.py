@@ -77,6 +77,13 @@ CODES: Mapping[str, str] = {
     "checkpoint.form": "a checkpoint is not a signed note of the form that checkpoints have",
     "checkpoint.key": "a checkpoint is not this run's, or not signed by the key that signed the receipts",
     "checkpoint.lines": "the log was never in the state that a checkpoint or an anchor says",
+    "manifest.missing": "the packet has no signed manifest",
+    "manifest.form": "the manifest does not have its one form",
+    "manifest.signature": "the manifest is not signed by the key that signed the receipts",
+    "manifest.chain": "the manifest belongs to another chain",
+    "manifest.file": "a file that the manifest lists is missing or is not a plain file",
+    "manifest.changed": "a file is not the one that the manifest lists",
+    "manifest.extra": "a file that the manifest does not list",
     "decide.differs": "the packaged policy decides otherwise than the receipt says",
     "packet.key": "the packaged public key is not the one that signed",
 }

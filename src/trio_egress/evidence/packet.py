@@ -1,35 +1,36 @@
-"""The files of an Audit Packet and of keys: written so that a crash leaves no half file, read without trust.
+"""The files of an Audit Packet and of keys: written so that a crash leaves no half file.
 
-With journal.py the only code of this floor that opens files. What is in them is judged elsewhere.
+With journal.py and container.py the only code of this floor that opens files. What is in them is judged elsewhere.
 
 Rule 1: writing works through a directory descriptor; each file is made aside, made durable, then renamed.
-Rule 2: packet.json comes last: where it stands, everything that it names stands.
-Rule 3: reading takes plain files inside the packet, never a link, never more than its bound.
-Rule 4: a private key that group or others may read is refused.
+Rule 2: the manifest lists all that stands there, and packet.json, which is put in place after it and last: where
+packet.json stands, everything stands.
+Rule 3: a private key that group or others may read is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO, Union
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 import attrs
 
 from trio_egress.errors import EvidenceError, RecorderError
 from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.audit_packet import PACKET_NAME, SUMMARY_NAME, VERIFIER_NAME, render_packet
+from trio_egress.evidence.container import FilePath, open_plain
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
+from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTED, Entry, render_manifest
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay, replay_stream
-from trio_egress.evidence.report import Verdict, conclude, render_text
+from trio_egress.evidence.report import Report, Verdict, conclude, render_text
 from trio_egress.evidence.sign import (
     PublicKey,
+    Signer,
     SigningKey,
     generate,
     parse_private_key,
@@ -37,9 +38,8 @@ from trio_egress.evidence.sign import (
     render_private_key,
     render_public_key,
 )
+from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
 from trio_egress.evidence.summary import render_summary
-
-FilePath = Union[str, "os.PathLike[str]"]
 
 POLICY_NAME = "policy.toml"
 YAML_POLICY_NAME = "policy.yaml"
@@ -51,11 +51,8 @@ POSTURE_NAME = "posture.json"
 KEY_BYTES = 16_384
 """A PEM key is some hundred bytes; a longer file is something else."""
 
-FILE_BYTES = 64 << 20
-"""Longest packet.json or policy read: ten thousand hosts and ten thousand rules are a few MiB."""
-
+_CHUNK_BYTES = 1 << 20
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NO_BLOCK = getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -106,8 +103,8 @@ class PacketFacts:
     """The policies that came into force during the run, in order."""
 
 
-def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
-    """Write every file of the packet beside the evidence, and say what the evidence is worth.
+def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
+    """Write every file of the packet beside the evidence, and say what the evidence is worth. `key` signs the manifest.
 
     Raises RecorderError when a file could not be made durable; packet.json is missing then.
     """
@@ -117,29 +114,39 @@ def write_packet(dir_fd: int, facts: PacketFacts) -> Verdict:
         with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
             replay_stream(evidence, replay)
         report = conclude(EVIDENCE_NAME, replay, findings, pinned=facts.pinned)
-        policy_text = facts.policy_text.encode("utf-8", "surrogateescape")
-        policy = {
-            "config_path": facts.policy_path,
-            "config_snapshot_sha256": f"sha256:{hashlib.sha256(policy_text).hexdigest()}",
-        }
-        claim = _CLAIMS[report.verdict]
-        packet = render_packet(replay, claim, facts.run, facts.posture, policy, facts.generated_ns)
-        summary = render_summary(report, replay, facts.run.agent_exit_code, facts.policy_path)
-        for name, raw in (
-            (facts.policy_name, policy_text),
-            *([(INCLUDES_NAME, facts.policy_includes)] if facts.policy_includes else []),
-            (COMPILED_NAME, facts.policy_compiled),
-            *_name_changes(facts.policy_changes),
-            *([(POSTURE_NAME, facts.posture_measured)] if facts.posture_measured else []),
-            (PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"),
-            (VERIFIER_NAME, render_text(report).encode()),
-            (SUMMARY_NAME, summary.encode()),
-            (PACKET_NAME, packet),
-        ):
+        files = dict(_render_files(facts, report, replay))
+        packet = _render_packet(facts, report, replay)
+        for name, raw in files.items():
             put_file(dir_fd, name, raw)
+        _put_signed(dir_fd, replay, {**files, PACKET_NAME: packet}, key)
+        put_file(dir_fd, PACKET_NAME, packet)
     except OSError as error:
         raise RecorderError(f"cannot write the packet: {error.strerror}") from error
     return report.verdict
+
+
+def _render_files(facts: PacketFacts, report: Report, replay: Replay) -> Iterator[tuple[str, bytes]]:
+    """Every file beside the evidence but packet.json, the manifest and its signature, in the order of writing."""
+    yield facts.policy_name, facts.policy_text.encode("utf-8", "surrogateescape")
+    if facts.policy_includes:
+        yield INCLUDES_NAME, facts.policy_includes
+    yield COMPILED_NAME, facts.policy_compiled
+    yield from _name_changes(facts.policy_changes)
+    if facts.posture_measured:
+        yield POSTURE_NAME, facts.posture_measured
+    yield PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"
+    yield VERIFIER_NAME, render_text(report).encode()
+    yield SUMMARY_NAME, render_summary(report, replay, facts.run.agent_exit_code, facts.policy_path).encode()
+
+
+def _render_packet(facts: PacketFacts, report: Report, replay: Replay) -> bytes:
+    policy_text = facts.policy_text.encode("utf-8", "surrogateescape")
+    policy = {
+        "config_path": facts.policy_path,
+        "config_snapshot_sha256": f"sha256:{hashlib.sha256(policy_text).hexdigest()}",
+    }
+    claim = _CLAIMS[report.verdict]
+    return render_packet(replay, claim, facts.run, facts.posture, policy, facts.generated_ns)
 
 
 def _name_changes(changes: Sequence[PolicyFiles]) -> Iterator[tuple[str, bytes]]:
@@ -160,83 +167,27 @@ _CLAIMS = {
 }
 
 
+def _put_signed(dir_fd: int, replay: Replay, files: Mapping[str, bytes], key: Signer) -> None:
+    """The manifest of these files and of all others that stand there (the evidence), and its signature."""
+    listed = [Entry(name, hashlib.sha256(raw).hexdigest(), len(raw)) for name, raw in files.items()]
+    others = (name for name in os.listdir(dir_fd) if name not in files and name not in UNLISTED)
+    listed += [_measure(dir_fd, name) for name in others if PLAIN_NAME.fullmatch(name)]
+    manifest = render_manifest(replay, listed)
+    put_file(dir_fd, MANIFEST_NAME, manifest)
+    put_file(dir_fd, SIGNATURE_NAME, sign_file(key, MANIFEST_NAMESPACE, manifest))
+
+
+def _measure(dir_fd: int, name: str) -> Entry:
+    digest, size = hashlib.sha256(), 0
+    with _open_at(dir_fd, name) as file:
+        while raw := file.read(_CHUNK_BYTES):
+            digest.update(raw)
+            size += len(raw)
+    return Entry(name, digest.hexdigest(), size)
+
+
 def _open_at(dir_fd: int, name: str) -> BinaryIO:
     return os.fdopen(os.open(name, os.O_RDONLY | os.O_CLOEXEC | _NO_FOLLOW, dir_fd=dir_fd), "rb")
-
-
-# reading
-
-
-def open_plain(path: FilePath, *, follow: bool = False) -> BinaryIO:
-    """Open a plain file. Raises EvidenceError for anything else; a link only where `follow`."""
-    flags = os.O_RDONLY | _BINARY | _NO_BLOCK | (0 if follow else _NO_FOLLOW)
-    try:
-        if not follow and stat.S_ISLNK(os.lstat(path).st_mode):
-            raise EvidenceError(f"{path} is a link")
-        fd = os.open(path, flags)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise EvidenceError(f"cannot open {path}: {reason}") from error
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise EvidenceError(f"{path} is not a plain file")
-    return os.fdopen(fd, "rb")
-
-
-def list_packet(directory: FilePath) -> list[str]:
-    """The names of a packet's files, sorted. Raises EvidenceError where anything else is in its directory."""
-    try:
-        with os.scandir(directory) as entries:
-            found = sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries)
-    except OSError as error:
-        raise EvidenceError(f"cannot read {os.fspath(directory)}: {error.strerror}") from None
-    for name, is_file in found:
-        if not is_file:
-            raise EvidenceError(f"{name!r} in {os.fspath(directory)} is not a plain file: no packet has such")
-        if PLAIN_NAME.fullmatch(name) is None:
-            raise EvidenceError(f"{name!r} in {os.fspath(directory)} is no name that a file of a packet has")
-    return [name for name, _ in found]
-
-
-@attrs.frozen
-class Packet:
-    """A packet directory to be read, which nobody vouches for."""
-
-    directory: Path
-
-    def __contains__(self, name: str) -> bool:
-        """Whether anything, a dangling link too, stands under this name."""
-        return os.path.lexists(self.directory / name)
-
-    def read(self, name: str) -> bytes:
-        """A file; `name` is relative, and no part of it may be a link. Raises EvidenceError."""
-        parts = name.split("/")
-        for depth in range(1, len(parts)):
-            if self.directory.joinpath(*parts[:depth]).is_symlink():
-                raise EvidenceError(f"{name} leads through a link")
-        with open_plain(self.directory.joinpath(*parts)) as file:
-            try:
-                raw = file.read(FILE_BYTES + 1)
-            except OSError as error:
-                raise EvidenceError(f"cannot read {name}: {error.strerror}") from error
-        if len(raw) > FILE_BYTES:
-            raise EvidenceError(f"{name} is longer than {FILE_BYTES} bytes")
-        return raw
-
-
-def replay_evidence(path: FilePath, replay: Replay) -> Packet | None:
-    """Replay the evidence file at `path`, or in the packet directory there, which is then given back.
-
-    Raises EvidenceError where it cannot be read.
-    """
-    packet = Packet(Path(path)) if os.path.isdir(path) else None
-    place = path if packet is None else packet.directory / EVIDENCE_NAME
-    with open_plain(place, follow=packet is None) as evidence:
-        try:
-            replay_stream(evidence, replay)
-        except OSError as error:
-            raise EvidenceError(f"cannot read {place}: {error.strerror}") from error
-    return packet
 
 
 # keys

@@ -25,7 +25,7 @@ NOT_PROVEN = (
     "that the machine and the trio-egress that signed were honest: whoever holds the key can sign anything",
     "that nothing happened beside the boundary: receipts tell what reached it",
     "what was said inside TLS, beyond names, sizes and times",
-    "members of packet.json that no receipt repeats (repository, workflow, posture, times): they are not signed",
+    "members of packet.json that no receipt repeats (repository, workflow, times): what the machine said of itself",
     NOT_COMPILED,
 )
 NOT_PINNED = "who signed: no public key was pinned, and a stranger can re-sign a whole chain"

@@ -11,16 +11,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
+from trio_egress.evidence.container import FilePath, Packet, measure_file, read_file, replay_evidence
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.landmarks import check_landmarks, read_checkpoint
+from trio_egress.evidence.manifest import (
+    FILES_MAX,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    UNLISTED,
+    Entry,
+    Missing,
+    check_files,
+    check_signature,
+    read_manifest,
+)
 from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
@@ -30,12 +42,8 @@ from trio_egress.evidence.packet import (
     POSTURE_NAME,
     PUBLIC_KEY_NAME,
     YAML_POLICY_NAME,
-    FilePath,
-    Packet,
     change_names,
-    open_plain,
     read_public_key,
-    replay_evidence,
 )
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
@@ -113,6 +121,7 @@ def _check_expected(
 def _check_files(packet: Packet, replay: Replay, findings: Findings) -> bool:
     """Check all that stands beside the evidence; False where there is no packet.json."""
     if PACKET_NAME not in packet:
+        _check_manifest(packet, replay, findings, whole=False)
         return False
     raw = _read(packet, PACKET_NAME, findings)
     objects = None if raw is None else check_packet(raw, replay, findings)
@@ -121,7 +130,35 @@ def _check_files(packet: Packet, replay: Replay, findings: Findings) -> bool:
         _check_policy(packet, objects["policy"], replay, findings)
         _check_posture(packet, replay, findings)
         _check_key(packet, replay, findings)
+    _check_manifest(packet, replay, findings, whole=True)
     return True
+
+
+def _check_manifest(packet: Packet, replay: Replay, findings: Findings, *, whole: bool) -> None:
+    """The signed list of all files. Where packet.json was never put in place, there may be none yet."""
+    for name in (MANIFEST_NAME, SIGNATURE_NAME):
+        if name not in packet:
+            if whole:
+                findings.add("manifest.missing", name, 0, "nothing", "the manifest and its signature")
+            return
+    raw, signature = _read(packet, MANIFEST_NAME, findings), _read(packet, SIGNATURE_NAME, findings)
+    if raw is None or signature is None:
+        return
+    listed = read_manifest(raw, findings)
+    if listed is None:
+        return
+    key = PublicKey(replay.signer_key) if replay.signer_key else None
+    check_signature(raw, signature, replay, key, findings)
+    names = set(packet.list_names()) - UNLISTED
+    check_files(listed, _measure_all(packet, sorted(names | set(listed))), whole=whole, findings=findings)
+
+
+def _measure_all(packet: Packet, names: Sequence[str]) -> Iterator[Entry | Missing]:
+    for name in names[:FILES_MAX]:
+        try:
+            yield measure_file(packet, name)
+        except EvidenceError as error:
+            yield Missing(name, str(error))
 
 
 def _check_artifacts(packet: Packet, artifacts: Mapping[str, object], findings: Findings) -> None:
@@ -196,13 +233,13 @@ def _check_checkpoint(packet: Packet, replay: Replay, findings: Findings, *, who
     found = None if raw is None else read_checkpoint(raw, CHECKPOINT_NAME, replay, key, findings)
     if found is not None:
         lines = replay.lines - replay.torn
-        evidence = partial(open_plain, packet.directory / EVIDENCE_NAME)
+        evidence = partial(packet.open, EVIDENCE_NAME)
         check_landmarks([found], evidence, lines, findings, whole=whole)
 
 
 def _read(packet: Packet, name: str, findings: Findings) -> bytes | None:
     try:
-        return packet.read(name)
+        return read_file(packet, name)
     except EvidenceError as error:
         findings.add(
             "packet.file", escape_text(name), 0, escape_text(str(error)), "a plain file of the packet"

@@ -107,7 +107,7 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
     if not ended.message and (untold := _untold(record.answers)):
         ended = attrs.evolve(ended, message=f"not recorded: {untold[0]}")
     try:
-        verdict = write_packet(evidence.directory, _packet_facts(spec, evidence, record))
+        verdict = write_packet(evidence.directory, _packet_facts(spec, evidence, record), spec.key)
         trouble = _find_trouble(spec, evidence, verdict)
     except RecorderError as error:
         trouble = str(error)

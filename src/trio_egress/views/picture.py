@@ -8,8 +8,8 @@ from pathlib import Path
 import attrs
 
 from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
+from trio_egress.evidence.container import Folder
 from trio_egress.evidence.journal import EVIDENCE_NAME
-from trio_egress.evidence.packet import Packet
 from trio_egress.evidence.report import Report, Verdict
 from trio_egress.views.source import Place, Sources
 
@@ -65,4 +65,4 @@ def take_picture(path: Path, report: Report, root: Path | None) -> Picture:
         shown = str(place.relative_to(root.resolve()))
     else:
         shown = place.name
-    return Picture(report, Sources(Packet(directory), root), path, shown)
+    return Picture(report, Sources(Folder(directory), root), path, shown)

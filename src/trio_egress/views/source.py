@@ -19,6 +19,7 @@ import attrs
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.attempts import Told
 from trio_egress.evidence.audit_packet import PACKET_NAME
+from trio_egress.evidence.container import Packet, read_file
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
@@ -26,7 +27,6 @@ from trio_egress.evidence.packet import (
     INCLUDES_NAME,
     POLICY_NAME,
     YAML_POLICY_NAME,
-    Packet,
     change_names,
 )
 
@@ -88,7 +88,7 @@ class Sources:
 def read_claims(packet: Packet) -> Mapping[str, object]:
     """What packet.json says, unproven; nothing where it can't be read."""
     try:
-        claims = json.loads(packet.read(PACKET_NAME).decode("utf-8", "replace"))
+        claims = json.loads(read_file(packet, PACKET_NAME).decode("utf-8", "replace"))
     except (EvidenceError, ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
@@ -122,7 +122,7 @@ def _read_texts(packet: Packet) -> Mapping[str, _Text]:
     for number in range(FIRST_CHANGE, FIRST_CHANGE + POLICIES_MAX):
         try:
             name = names[2] if names[2] in packet and names[1] not in packet else names[1]
-            compiled, raw = packet.read(names[0]), packet.read(name)
+            compiled, raw = read_file(packet, names[0]), read_file(packet, name)
         except EvidenceError:
             return texts
         found = _DEFAULT_DENY.search(raw)

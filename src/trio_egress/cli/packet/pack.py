@@ -15,8 +15,8 @@ from pathlib import Path
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.archive import write_archive
+from trio_egress.evidence.container import list_packet, open_plain
 from trio_egress.evidence.journal import EVIDENCE_NAME
-from trio_egress.evidence.packet import list_packet, open_plain
 
 CHUNK_BYTES = 1 << 20
 

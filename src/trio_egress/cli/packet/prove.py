@@ -16,6 +16,7 @@ from pathlib import Path
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, SignedCheckpoint, parse_checkpoint
+from trio_egress.evidence.container import open_plain
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.landmarks import split_lines
 from trio_egress.evidence.line import Line, read_line
@@ -28,7 +29,7 @@ from trio_egress.evidence.merkle import (
     is_included,
 )
 from trio_egress.evidence.note import NOTE_BYTES, render_verifier_key
-from trio_egress.evidence.packet import open_plain, read_public_key
+from trio_egress.evidence.packet import read_public_key
 from trio_egress.evidence.proof import (
     PROOF_BYTES,
     Consistency,

@@ -1,0 +1,147 @@
+"""A packet as it is read: its files by name, without trust in any of them.
+
+With journal.py and packet.py the only code of this floor that opens files. What is in them is judged elsewhere.
+
+Rule 1: reading takes plain files inside the packet, never a link, never more than its bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Protocol, Union
+
+import attrs
+
+from trio_egress.errors import EvidenceError
+from trio_egress.evidence.archive import PLAIN_NAME
+from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.manifest import FILES_MAX, Entry
+from trio_egress.evidence.replay import Replay, replay_stream
+
+FilePath = Union[str, "os.PathLike[str]"]
+
+FILE_BYTES = 64 << 20
+"""Longest packet.json or policy read: ten thousand hosts and ten thousand rules are a few MiB."""
+
+_CHUNK_BYTES = 1 << 20
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_BLOCK = getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def open_plain(path: FilePath, *, follow: bool = False) -> BinaryIO:
+    """Open a plain file. Raises EvidenceError for anything else; a link only where `follow`."""
+    flags = os.O_RDONLY | _BINARY | _NO_BLOCK | (0 if follow else _NO_FOLLOW)
+    try:
+        if not follow and stat.S_ISLNK(os.lstat(path).st_mode):
+            raise EvidenceError(f"{path} is a link")
+        fd = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise EvidenceError(f"cannot open {path}: {reason}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise EvidenceError(f"{path} is not a plain file")
+    return os.fdopen(fd, "rb")
+
+
+def list_packet(directory: FilePath) -> list[str]:
+    """The names of a packet's files, sorted. Raises EvidenceError where anything else is in its directory."""
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        raise EvidenceError(f"cannot read {os.fspath(directory)}: {error.strerror}") from None
+    for name, is_file in found:
+        if not is_file:
+            raise EvidenceError(f"{name!r} in {os.fspath(directory)} is not a plain file: no packet has such")
+        if PLAIN_NAME.fullmatch(name) is None:
+            raise EvidenceError(f"{name!r} in {os.fspath(directory)} is no name that a file of a packet has")
+    return [name for name, _ in found]
+
+
+class Packet(Protocol):
+    """The files of a packet by name, which nobody vouches for."""
+
+    def __contains__(self, name: str) -> bool:
+        """Whether anything stands under this name."""
+
+    def list_names(self) -> list[str]:
+        """What stands there, whatever it is; no more than FILES_MAX + 1 names. Raises EvidenceError."""
+
+    def open(self, name: str) -> BinaryIO:
+        """A plain file, to be read from its beginning. Raises EvidenceError."""
+
+
+@attrs.frozen
+class Folder:
+    """A packet as a directory."""
+
+    directory: Path
+
+    def __contains__(self, name: str) -> bool:
+        return os.path.lexists(self.directory / name)  # a dangling link too
+
+    def list_names(self) -> list[str]:
+        try:
+            with os.scandir(self.directory) as entries:
+                return sorted(entry.name for entry in islice(entries, FILES_MAX + 1))
+        except OSError as error:
+            raise EvidenceError(f"cannot read {self.directory}: {error.strerror}") from None
+
+    def open(self, name: str) -> BinaryIO:
+        """`name` is relative, and no part of it may be a link."""
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            if self.directory.joinpath(*parts[:depth]).is_symlink():
+                raise EvidenceError(f"{name} leads through a link")
+        return open_plain(self.directory.joinpath(*parts))
+
+
+def find_packet(path: FilePath) -> Packet | None:
+    """The packet at this path; None where there is a bare file of evidence, or nothing."""
+    return Folder(Path(path)) if os.path.isdir(path) else None
+
+
+def read_file(packet: Packet, name: str) -> bytes:
+    """All of a file. Raises EvidenceError; also where it is longer than FILE_BYTES."""
+    with packet.open(name) as file:
+        raw = _read(file, name, FILE_BYTES + 1)
+    if len(raw) > FILE_BYTES:
+        raise EvidenceError(f"{name} is longer than {FILE_BYTES} bytes")
+    return raw
+
+
+def measure_file(packet: Packet, name: str) -> Entry:
+    """Its size and hash, however long it is. Raises EvidenceError."""
+    digest, size = hashlib.sha256(), 0
+    with packet.open(name) as file:
+        while raw := _read(file, name, _CHUNK_BYTES):
+            digest.update(raw)
+            size += len(raw)
+    return Entry(name, digest.hexdigest(), size)
+
+
+def _read(file: BinaryIO, name: str, size: int) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise EvidenceError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+def replay_evidence(path: FilePath, replay: Replay) -> Packet | None:
+    """Replay the evidence file at `path`, or in the packet there, which is then given back.
+
+    Raises EvidenceError where it cannot be read.
+    """
+    packet = find_packet(path)
+    with open_plain(path, follow=True) if packet is None else packet.open(EVIDENCE_NAME) as evidence:
+        try:
+            replay_stream(evidence, replay)
+        except OSError as error:
+            raise EvidenceError(f"cannot read {path}: {error.strerror or error}") from error
+    return packet
