@@ -1,0 +1,259 @@
+"""What a run did, told by one pass over its evidence: hosts, denials, changes of the policy, and when.
+
+Checks nothing: the report beside it says what the evidence is worth. What a line does not say is left out.
+
+Rule 1: bounded, whatever stands in the file; what finds no room is counted, and the sums stay whole.
+Rule 2: takes only what has the type and range that its place must have, and raises for no bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+import attrs
+
+from trio_egress.evidence.canonical import LINE_BYTES, parse_json
+from trio_egress.evidence.facts import EXT_NAME, escape_text
+from trio_egress.evidence.receipt import parse_timestamp
+from trio_egress.evidence.session import OBSERVING, POLICY_TRANSPORT
+
+Members = Mapping[str, object]
+
+BINS = 160
+"""Moments that a timeline tells apart."""
+
+HOSTS = 10_000
+"""Hosts that are told apart."""
+
+KINDS = 1_000
+"""Kinds of denials that are told apart; of each a receipt is kept."""
+
+CHANGES = 1_000
+"""Changes of the policy that are kept."""
+
+_NAME_CHARS = 300
+_HEIGHT = 255
+_NOTHING: Members = {}
+
+
+@attrs.define
+class Strip:
+    """How much was allowed and denied in each of BINS moments, up to 255."""
+
+    allowed: bytearray = attrs.field(factory=lambda: bytearray(BINS))
+    denied: bytearray = attrs.field(factory=lambda: bytearray(BINS))
+
+
+@attrs.define
+class Host:
+    """What was tried of one host. `lookups`: names answered, which sends nothing out."""
+
+    name: str
+    allowed: int = 0
+    denied: int = 0
+    observed: int = 0
+    lookups: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    ways: set[str] = attrs.field(factory=set)
+    """`tls 443`."""
+
+    strip: Strip = attrs.field(factory=Strip)
+
+    @property
+    def attempts(self) -> int:
+        return self.allowed + self.denied
+
+
+@attrs.define
+class Denial:
+    """Attempts that were denied for one reason; `record` and `facts` are the first one's.
+
+    `observed`: the policy denies it, and nothing was enforced.
+    """
+
+    record: Members
+    facts: Members
+    first_ns: int
+    observed: bool
+    count: int = 0
+    targets: int = 1
+    """How many different targets, as far as consecutive ones tell."""
+
+
+@attrs.frozen
+class Change:
+    """The policy was changed, or was not: `taken`."""
+
+    at_ns: int
+    taken: bool
+    facts: Members
+
+
+@attrs.define
+class Story:
+    """`started_ns`, `ended_ns`: of the first and the last receipt. `others`: what found no room among `hosts`."""
+
+    started_ns: int
+    ended_ns: int
+    hosts: dict[str, Host] = attrs.field(factory=dict)
+    others: Host = attrs.field(factory=lambda: Host(""))
+    denials: dict[tuple[object, ...], Denial] = attrs.field(factory=dict)
+    denials_left_out: int = 0
+    changes: list[Change] = attrs.field(factory=list)
+    strip: Strip = attrs.field(factory=Strip)
+    open_facts: Members = attrs.field(default=_NOTHING)
+    close_facts: Members = attrs.field(default=_NOTHING)
+    actor: str = ""
+    principal: str = ""
+
+    @property
+    def everyone(self) -> list[Host]:
+        return [*self.hosts.values(), self.others]
+
+    @property
+    def reached(self) -> list[Host]:
+        """Hosts that something was let through to, those that were sent most first."""
+        found = [host for host in self.hosts.values() if host.allowed]
+        return sorted(found, key=lambda host: (-host.bytes_up, -host.allowed, host.name))
+
+    @property
+    def allowed(self) -> int:
+        return sum(host.allowed for host in self.everyone)
+
+    @property
+    def denied(self) -> int:
+        return sum(host.denied for host in self.everyone)
+
+    @property
+    def observed(self) -> int:
+        return sum(host.observed for host in self.everyone)
+
+    @property
+    def bytes_up(self) -> int:
+        return sum(host.bytes_up for host in self.everyone)
+
+    @property
+    def bytes_down(self) -> int:
+        return sum(host.bytes_down for host in self.everyone)
+
+    def feed(self, record: Members, facts: Members) -> None:
+        """One receipt."""
+        at_ns = parse_timestamp(_text(record, "timestamp")) or self.started_ns
+        if "session_control" in record:
+            self._take_session(record, facts)
+        elif record.get("transport") == POLICY_TRANSPORT:
+            if len(self.changes) < CHANGES:
+                self.changes.append(Change(at_ns, record.get("verdict") == "allow", facts))
+        else:
+            self._take_attempt(record, facts, at_ns)
+
+    def _take_session(self, record: Members, facts: Members) -> None:
+        control = record["session_control"]
+        if isinstance(control, dict) and "open" in control:
+            self.open_facts = facts
+            self.actor, self.principal = _text(record, "actor"), _text(record, "principal")
+        elif isinstance(control, dict) and "close" in control:
+            self.close_facts = facts
+
+    def _take_attempt(self, record: Members, facts: Members, at_ns: int) -> None:
+        host = self._find_host(record, facts)
+        verdict, phase = record.get("verdict"), record.get("decision_phase")
+        count = _whole(facts, "count") or 1
+        observed = record.get("layer") == OBSERVING
+        if phase == "outcome":
+            host.bytes_up += _whole(facts, "bytes_up")
+            host.bytes_down += _whole(facts, "bytes_down")
+        if verdict == "block":
+            if phase == "outcome":  # the boundary refused what the policy had allowed
+                host.allowed = max(0, host.allowed - 1)
+            host.denied += count
+            self._deny(record, facts, at_ns, count, observed=False)
+            self._mark(host, at_ns, count, denied=True)
+        elif phase == "intent":
+            host.allowed += 1
+            if (way := _find_way(facts)) and len(host.ways) < 8:
+                host.ways.add(way)
+            self._mark(host, at_ns, 1, denied=False)
+        elif phase != "outcome":
+            host.lookups += count
+        if observed and phase != "outcome" and verdict != "block":
+            host.observed += count
+            self._deny(record, facts, at_ns, count, observed=True)
+
+    def _find_host(self, record: Members, facts: Members) -> Host:
+        name = _text(facts, "host") or _text(record, "target")
+        if len(name) > _NAME_CHARS:
+            name = escape_text(name, _NAME_CHARS)
+        host = self.hosts.get(name)
+        if host is None:
+            if len(self.hosts) >= HOSTS:
+                return self.others
+            host = self.hosts[name] = Host(name)
+        return host
+
+    def _mark(self, host: Host, at_ns: int, count: int, *, denied: bool) -> None:
+        span = self.ended_ns - self.started_ns + 1
+        place = min(BINS - 1, max(0, (at_ns - self.started_ns) * BINS // span))
+        for strip in (host.strip, self.strip):
+            row = strip.denied if denied else strip.allowed
+            row[place] = min(_HEIGHT, row[place] + count)
+
+    def _deny(self, record: Members, facts: Members, at_ns: int, count: int, *, observed: bool) -> None:
+        key = (
+            *(record.get(name) if type(record.get(name)) is str else None for name in ("transport", "method")),
+            *(_text(facts, name) for name in ("host", "proto", "reason")),
+            facts.get("port") if type(facts.get("port")) is int else None,
+            observed,
+            "" if "host" in facts else _text(record, "target"),
+        )
+        denial = self.denials.get(key)
+        if denial is None:
+            if len(self.denials) >= KINDS:
+                self.denials_left_out += count
+                return
+            denial = self.denials[key] = Denial(record, facts, at_ns, observed)
+        elif denial.record.get("target") != record.get("target"):
+            denial.targets += 1
+        denial.count += count
+
+
+def read_story(stream: BinaryIO, started_ns: int, ended_ns: int) -> Story:
+    """The whole file, one line in memory at a time. Raises OSError where it cannot be read."""
+    story = Story(started_ns, ended_ns)
+    for record, facts in _read_receipts(stream):
+        story.feed(record, facts)
+    return story
+
+
+def _read_receipts(stream: BinaryIO) -> Iterator[tuple[Members, Members]]:
+    while raw := stream.readline(LINE_BYTES):
+        if len(raw) == LINE_BYTES:
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(LINE_BYTES)
+            continue
+        try:
+            receipt = parse_json(raw)
+        except ValueError:
+            continue
+        record = receipt.get("action_record") if isinstance(receipt, dict) else None
+        if isinstance(receipt, dict) and isinstance(record, dict):
+            ext = receipt.get("ext")
+            facts = ext.get(EXT_NAME) if isinstance(ext, dict) else None
+            yield record, facts if isinstance(facts, dict) else _NOTHING
+
+
+def _find_way(facts: Members) -> str:
+    proto, port = _text(facts, "proto"), facts.get("port")
+    return f"{proto[:16]} {port}" if proto and type(port) is int and 0 < port < 65536 else ""
+
+
+def _text(members: Members, name: str) -> str:
+    value = members.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _whole(members: Members, name: str) -> int:
+    value = members.get(name)
+    return value if type(value) is int and 0 <= value < 1 << 64 else 0
