@@ -30,6 +30,7 @@ FLOORS = {
     "content": 1,
     "evidence": 1,
     "kernel": 2,
+    "pages": 2,
     "review": 2,
     "views": 2,
     "recorder": 3,

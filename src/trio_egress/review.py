@@ -50,7 +50,7 @@ def review(path: FilePath, keys: Sequence[str] = (), **expected: Any) -> Report:
     if report.verdict is Verdict.UNREADABLE or packet is None or not has_policy(packet):
         return report
     try:
-        policies = dict(_read_policies(packet))
+        policies = dict(read_policies(packet))
     except (EvidenceError, PolicyError) as error:
         problem = error.problems[0] if isinstance(error, PolicyError) else error
         said = escape_text(str(problem).split("\n")[0])
@@ -75,7 +75,7 @@ def _add(report: Report, findings: Findings) -> Report:
     )
 
 
-def _read_policies(packet: Packet) -> Iterator[tuple[str, Policy]]:
+def read_policies(packet: Packet) -> Iterator[tuple[str, Policy]]:
     """Those that the packet has, the first one and each that came into force later.
 
     Raises PolicyError or EvidenceError for one that this release can't read, or reads as another.

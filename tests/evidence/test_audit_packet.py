@@ -51,7 +51,7 @@ SNAPSHOT = {"config_path": "agent.toml", "config_snapshot_sha256": "sha256:" + "
 
 
 def render(played: Replay, verdict: str = "valid", run: RunFacts = RUN, posture: Posture = POSTURE) -> bytes:
-    return render_packet(played, verdict, run, posture, SNAPSHOT, START_NS)
+    return render_packet(played, verdict, run, posture, SNAPSHOT, START_NS, summary=True)
 
 
 PACKET: dict[str, Any] = json.loads(render(replay(write_chain())))

@@ -18,7 +18,6 @@ from tests.evidence.specimens import (
     rewrite,
     setting,
     setting_fact,
-    write_chain,
     write_evidence,
 )
 
@@ -27,7 +26,6 @@ from trio_egress.evidence.balance import COUNTERS, DROPPED, LOST, Balance, Books
 from trio_egress.evidence.findings import CODES
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Verdict, conclude, render_balance, render_json, render_text
-from trio_egress.evidence.summary import render_summary
 from trio_egress.evidence.verify import verify
 
 
@@ -387,22 +385,6 @@ def test_the_report_for_programs_has_every_row() -> None:
     assert told["rows"][0] == {"counter": "redirected", "counted": 2, "recorded": 2, "unexplained": 0}
     never = replay(Scribe().open().close("refused", books=False).lines)
     assert render_json(conclude("e", never, never.findings, pinned=True))["balance"] is None
-
-
-def test_the_summary_has_a_table_of_what_was_counted() -> None:
-    def summarize(lines: list[bytes]) -> str:
-        played = replay(lines)
-        return render_summary(conclude("e", played, played.findings, pinned=True), played, 0, "p.toml")
-
-    text = summarize(busy_chain())
-    assert "## Books\n" in text
-    assert "| UDP datagrams refused | 100 | 100 | 0 |" in text
-    assert "| ICMP packets refused" not in text
-    assert "\nbalanced: the kernel counted 126, the receipts tell of each; unexplained 0.\n" in text
-    assert "| 103 | 100 | 3 |" in summarize(rewrite(busy_chain(), {LAST: changing_counter("udp", 3)}))
-    assert "The kernel counted nothing." in summarize(Scribe().open().close().lines)
-    assert "never stood" in summarize(Scribe().open().close("refused", books=False).lines)
-    assert "## Books" not in summarize(write_chain()[:-1])
 
 
 def test_a_packet_with_something_unexplained_is_not_valid(tmp_path: Path) -> None:

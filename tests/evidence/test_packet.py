@@ -35,7 +35,7 @@ FACTS = PacketFacts(
     generated_ns=START_NS,
 )
 FILES = {
-    *("evidence.jsonl", "packet.json", "policy.toml", "policy-compiled.json", "public-key.txt", "summary.md"),
+    *("evidence.jsonl", "packet.json", "policy.toml", "policy-compiled.json", "public-key.txt"),
     *("verifier.txt", "manifest.json", "manifest.json.sig"),
 }
 
@@ -62,7 +62,6 @@ def test_a_packet_has_its_files_and_no_other(tmp_path: Path) -> None:
     assert (tmp_path / "policy-compiled.json").read_bytes() == COMPILED_POLICY
     assert (tmp_path / "public-key.txt").read_text() == f"{KEY.public_hex}\n"
     assert (tmp_path / "verifier.txt").read_text().startswith("VALID: ")
-    assert (tmp_path / "summary.md").read_text().startswith("# trio-egress: 2 allowed, 1 denied")
     policy = json.loads((tmp_path / "packet.json").read_bytes())["policy"]
     assert policy["config_path"] == "agent.toml"
     assert policy["config_snapshot_sha256"] == f"sha256:{sha256(FACTS.policy_text.encode()).hexdigest()}"
@@ -95,7 +94,7 @@ def test_a_half_written_packet_is_written_over(tmp_path: Path) -> None:
 
 
 def test_packet_json_comes_last(tmp_path: Path) -> None:
-    (tmp_path / ".summary.md.part").mkdir()
+    (tmp_path / ".verifier.txt.part").mkdir()
     with pytest.raises(RecorderError, match="cannot write the packet"):
         make_packet(tmp_path)
     assert not (tmp_path / "packet.json").exists()
@@ -106,13 +105,13 @@ def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
     directory = tmp_path / "packet"
     directory.mkdir()
     (directory / ".policy.toml.part").symlink_to(tmp_path / "elsewhere")
-    (directory / "summary.md").symlink_to(tmp_path / "elsewhere")
+    (directory / "verifier.txt").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RecorderError):
         make_packet(directory)
     (directory / ".policy.toml.part").unlink()
     make_packet(directory)
     assert not (tmp_path / "elsewhere").exists()
-    assert not (directory / "summary.md").is_symlink()
+    assert not (directory / "verifier.txt").is_symlink()
 
 
 def test_a_packet_without_evidence_is_not_written(tmp_path: Path) -> None:

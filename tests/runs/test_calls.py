@@ -84,7 +84,7 @@ print(libc.setns(0, NEWNET), libc.chroot(b"/tmp"))
     assert "12 denied" in ended.err
     summary = (ended.evidence / "summary.md").read_text()
     assert "`mount() is refused inside the sandbox: EPERM`" in summary
-    assert "| system calls refused | 12 | 12 | 0 |" in summary
+    assert "The agent reached nothing; 12 attempts were denied." in summary
 
 
 PROGRAMS = {

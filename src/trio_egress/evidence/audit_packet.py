@@ -37,8 +37,13 @@ def render_packet(
     posture: Posture,
     policy: Mapping[str, object],
     now_ns: int,
+    *,
+    summary: bool,
 ) -> bytes:
-    """The bytes of packet.json: sorted, compact, UTF-8 (RFC 8785). `policy` are members besides the hashes."""
+    """The bytes of packet.json: sorted, compact, UTF-8 (RFC 8785). `policy` are members besides the hashes.
+
+    `summary`: there is a summary.md.
+    """
     tally = replay.tally
     packet: dict[str, object] = {
         "schema_version": SCHEMA_VERSION,
@@ -67,7 +72,7 @@ def render_packet(
             "packet": PACKET_NAME,
             "evidence": EVIDENCE_NAME,
             "verifier": VERIFIER_NAME,
-            "summary": SUMMARY_NAME,
+            "summary": SUMMARY_NAME if summary else None,
         },
     }
     return json.dumps(_clean(packet), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

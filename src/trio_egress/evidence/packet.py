@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import attrs
 
 from trio_egress.errors import EvidenceError, RecorderError
 from trio_egress.evidence.archive import PLAIN_NAME
-from trio_egress.evidence.audit_packet import PACKET_NAME, SUMMARY_NAME, VERIFIER_NAME, render_packet
+from trio_egress.evidence.audit_packet import PACKET_NAME, VERIFIER_NAME, render_packet
 from trio_egress.evidence.container import FilePath, open_plain
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
@@ -39,7 +39,9 @@ from trio_egress.evidence.sign import (
     render_public_key,
 )
 from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
-from trio_egress.evidence.summary import render_summary
+
+Pages = Callable[[BinaryIO, Report, Mapping[str, bytes]], Mapping[str, bytes]]
+"""What renders the files for people, of the evidence, what it is worth, and the packet's other files by name."""
 
 POLICY_NAME = "policy.toml"
 YAML_POLICY_NAME = "policy.yaml"
@@ -102,6 +104,8 @@ class PacketFacts:
     policy_changes: tuple[PolicyFiles, ...] = ()
     """The policies that came into force during the run, in order."""
 
+    pages: Pages | None = None
+
 
 def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
     """Write every file of the packet beside the evidence, and say what the evidence is worth. `key` signs the manifest.
@@ -114,8 +118,11 @@ def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
         with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
             replay_stream(evidence, replay)
         report = conclude(EVIDENCE_NAME, replay, findings, pinned=facts.pinned)
-        files = dict(_render_files(facts, report, replay))
+        files = dict(_render_files(facts, report))
         packet = _render_packet(facts, report, replay)
+        if facts.pages is not None:
+            with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
+                files |= facts.pages(evidence, report, {**files, PACKET_NAME: packet})
         for name, raw in files.items():
             put_file(dir_fd, name, raw)
         _put_signed(dir_fd, replay, {**files, PACKET_NAME: packet}, key)
@@ -125,8 +132,8 @@ def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
     return report.verdict
 
 
-def _render_files(facts: PacketFacts, report: Report, replay: Replay) -> Iterator[tuple[str, bytes]]:
-    """Every file beside the evidence but packet.json, the manifest and its signature, in the order of writing."""
+def _render_files(facts: PacketFacts, report: Report) -> Iterator[tuple[str, bytes]]:
+    """Every file beside the evidence but packet.json, pages, manifest and signature, in the order of writing."""
     yield facts.policy_name, facts.policy_text.encode("utf-8", "surrogateescape")
     if facts.policy_includes:
         yield INCLUDES_NAME, facts.policy_includes
@@ -136,7 +143,6 @@ def _render_files(facts: PacketFacts, report: Report, replay: Replay) -> Iterato
         yield POSTURE_NAME, facts.posture_measured
     yield PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"
     yield VERIFIER_NAME, render_text(report).encode()
-    yield SUMMARY_NAME, render_summary(report, replay, facts.run.agent_exit_code, facts.policy_path).encode()
 
 
 def _render_packet(facts: PacketFacts, report: Report, replay: Replay) -> bytes:
@@ -146,7 +152,8 @@ def _render_packet(facts: PacketFacts, report: Report, replay: Replay) -> bytes:
         "config_snapshot_sha256": f"sha256:{hashlib.sha256(policy_text).hexdigest()}",
     }
     claim = _CLAIMS[report.verdict]
-    return render_packet(replay, claim, facts.run, facts.posture, policy, facts.generated_ns)
+    summary = facts.pages is not None
+    return render_packet(replay, claim, facts.run, facts.posture, policy, facts.generated_ns, summary=summary)
 
 
 def _name_changes(changes: Sequence[PolicyFiles]) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""Pages for people: what a run did, told from its evidence and its policy as one HTML page and as one screen of Markdown.
+"""What a run did, for people: from its evidence and its policy, as one HTML page and as one screen of Markdown.
 
-Where evidence and policy meet, as in `review`. Pure but for the stream that it is given: opens no file, reads no clock.
+Where evidence and policy meet, as in `review`. Opens no file and reads no clock: it is given streams and values.
 """

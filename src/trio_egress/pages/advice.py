@@ -79,7 +79,9 @@ def advise(denial: Denial, policies: Mapping[str, Policy], open_facts: Members) 
         return Advice()  # a connection that was refused before its request was read
     rule = suggest(near, spelt, moment)
     if rule is None:
-        return Advice(words="No further rule would allow it: the one that is named has to be changed or removed.")
+        return Advice(
+            words="No further rule would allow it: the one that is named has to be changed or removed."
+        )
     return Advice(rule=render_rule(rule))
 
 

@@ -15,8 +15,11 @@ from trio_egress.evidence.facts import escape_text
 
 SHOWN_CHARS = 240
 """Longest text of a packet on a page; a host name has 253 at most, and such a one is no host's."""
+_COUNT_CHARS = 30
+"""Room for how many characters more there are."""
 
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
+"""Attributes always stand in double quotes, so a single one is only a character."""
 _VOID = frozenset({"meta", "br", "wbr", "hr"})
 _BLOCKS = frozenset(
     {"head", "meta", "title", "style", "body", "header", "main", "section", "footer", "nav"}
@@ -32,10 +35,10 @@ class Html:
     text: str
 
 
-Content = Union[Html, str, None, Iterable["Content"]]
+Content = Union[Html, str, None, Iterable["Content"]]  # noqa: UP007  `|` can't stand beside a name in quotes
 
 
-def tag(name: str, *content: Content, **attributes: str | int | bool | None) -> Html:
+def tag(name: str, /, *content: Content, **attributes: str | int | bool | None) -> Html:
     """An element. `class_` is `class`, `aria_label` is `aria-label`; None and False leave an attribute out."""
     rendered = "".join(_render_attribute(key, value) for key, value in attributes.items())
     end = "\n" if name in _BLOCKS else ""
@@ -61,8 +64,12 @@ def raw_style(css: str) -> Html:
 
 
 def show(text: object, limit: int = SHOWN_CHARS) -> str:
-    """A text of a packet as printable ASCII; '' for what is no text."""
-    return escape_text(text, limit) if isinstance(text, str) else ""
+    """A text of a packet as printable ASCII, not much longer than `limit`; '' for what is no text."""
+    if not isinstance(text, str):
+        return ""
+    shown = escape_text(text, limit)
+    most = limit + _COUNT_CHARS  # one character beyond ASCII becomes up to ten
+    return shown if len(shown) <= most else f"{shown[:most]}..."
 
 
 def code(text: str, class_: str | None = None) -> Html:

@@ -173,7 +173,7 @@ class Story:
             self._mark(host, at_ns, count, denied=True)
         elif phase == "intent":
             host.allowed += 1
-            if (way := _find_way(facts)) and len(host.ways) < 8:
+            if (way := _find_way(facts)) and len(host.ways) < 4:
                 host.ways.add(way)
             self._mark(host, at_ns, 1, denied=False)
         elif phase != "outcome":
@@ -202,7 +202,10 @@ class Story:
 
     def _deny(self, record: Members, facts: Members, at_ns: int, count: int, *, observed: bool) -> None:
         key = (
-            *(record.get(name) if type(record.get(name)) is str else None for name in ("transport", "method")),
+            *(
+                record.get(name) if type(record.get(name)) is str else None
+                for name in ("transport", "method")
+            ),
             *(_text(facts, name) for name in ("host", "proto", "reason")),
             facts.get("port") if type(facts.get("port")) is int else None,
             observed,

@@ -20,11 +20,10 @@ def render_bytes(size: int) -> str:
     """`738 B`, `1.4 KiB`; two figures at least."""
     if size < 1024:
         return f"{size} B"
-    amount, unit = float(size), ""
-    for unit in _UNITS:
-        amount /= 1024
-        if amount < 1023.5:
-            break
+    amount, place = size / 1024, 0
+    while amount >= 1023.5 and place < len(_UNITS) - 1:
+        amount, place = amount / 1024, place + 1
+    unit = _UNITS[place]
     return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:,.0f} {unit}"
 
 

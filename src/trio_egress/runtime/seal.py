@@ -6,22 +6,32 @@ time the packet is written.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import attrs
 
 from trio_egress.errors import RecorderError, SandboxError
 from trio_egress.evidence.journal import Journal, open_journal
-from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME, PacketFacts, PolicyFiles, write_packet
+from trio_egress.evidence.packet import (
+    POLICY_NAME,
+    YAML_POLICY_NAME,
+    PacketFacts,
+    Pages,
+    PolicyFiles,
+    write_packet,
+)
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
 from trio_egress.kernel.attacks import DENIED
 from trio_egress.kernel.posture import REFUSED_CALLS, UNSUPPORTED, UNSUPPORTED_PATHS
+from trio_egress.pages.write import render_pages
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.part import YAML_ENDINGS
@@ -144,7 +154,7 @@ def _find_trouble(spec: RunSpec, evidence: Evidence, verdict: Verdict) -> str:
 
 def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFacts:
     now = time.time_ns()
-    first = _policy_files(spec.policy)
+    first, changes = _policy_files(spec.policy), tuple(map(_policy_files, record.policies))
     return PacketFacts(
         run=RunFacts(
             **{"provider": "local", **spec.provenance},
@@ -159,12 +169,19 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
         policy_name=first.name,
         policy_includes=first.includes,
         policy_compiled=first.compiled,
-        policy_changes=tuple(map(_policy_files, record.policies)),
+        policy_changes=changes,
         policy_path=str(spec.policy_path),
         public_key=spec.key.public_hex,
         pinned=spec.pinned,
         generated_ns=now,
+        pages=_bind_pages((spec.policy, *record.policies), (first, *changes)),
     )
+
+
+def _bind_pages(policies: Sequence[Policy], files: Sequence[PolicyFiles]) -> Pages:
+    """What renders the pages of this run, with the policies that were in force, by their hashes."""
+    hashes = (f"sha256:{hashlib.sha256(one.compiled).hexdigest()}" for one in files)
+    return partial(render_pages, dict(zip(hashes, policies, strict=True)), claimed=True)
 
 
 def _is_yaml(policy: Policy) -> bool:

@@ -30,6 +30,7 @@ def add_packet(commands: Any) -> None:
     _add_pack(actions)
     _add_prove(actions)
     add_views(_add_action, actions)
+    _add_report(actions)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -93,3 +94,29 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise argparse.ArgumentTypeError(f"{text!r} is not a line's number, counted from 0")
     return int(text)
+
+
+def _add_report(actions: Any) -> None:
+    report = _add_action(
+        actions,
+        "report",
+        "make a page for people of a packet, with the verifier's verdict",
+        "Verify a packet and make one HTML page of it, which runs no script and loads nothing. The exit code is that "
+        "of `verify`; 2 also where the page can't be written.",
+    )
+    report.add_argument(
+        "packet", metavar="PACKET", help="the packet's directory or zip, or its evidence.jsonl"
+    )
+    report.add_argument(
+        "--output", "-o", metavar="FILE", help="the page, never over anything (default: standard output)"
+    )
+    report.add_argument(
+        "--markdown", action="store_true", help="one screen of Markdown instead, as for a CI summary"
+    )
+    report.add_argument(
+        "--public-key",
+        metavar="KEY|FILE",
+        action="append",
+        default=[],
+        help="a key that you trust; may be repeated",
+    )

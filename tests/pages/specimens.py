@@ -1,0 +1,144 @@
+"""Runs to make pages of: honest ones, huge ones, and ones whose every text was chosen by somebody hostile."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+
+import attrs
+from tests.evidence.specimens import SESSION, Scribe, replay
+
+from trio_egress.evidence.report import conclude
+from trio_egress.evidence.session import Session
+from trio_egress.pages.dossier import Dossier, compile_dossier
+from trio_egress.policy.compiled import policy_hash
+from trio_egress.policy.load import load_policy
+
+POLICY = """version = "1.0"
+default_deny = true
+
+[[egress]]
+destination = "api.example.com"
+
+[[egress]]
+destination = "docs.example.com"
+protocol = "http"
+methods = ["GET", "HEAD"]
+"""
+LOADED = load_policy(POLICY, "policy.toml")
+OWN_SESSION: Session = attrs.evolve(SESSION, policy_hash=policy_hash(LOADED), able=("meter",))
+DOCS_RULE = "egress[1] 'docs.example.com' (line 7)"
+
+HOSTILE = (
+    "</style><script>alert(1)</script><img src=x onerror=alert(1)>\"'`|</code>\\\n"
+    "# h\n[a](http://evil.example/)\x1b[2J\x00\u202e\u2066\u200b\ufeff\U000e0041\x85\u2028@octocat #1 "
+    "https://evil.example/ www.evil.example " + "y" * 400
+)
+"""What an agent would like to stand on a page."""
+
+POSTURE = {
+    "enforcement_mode": "enforce",
+    "runner_os": "linux",
+    "raw_socket_status": "denied",
+    "docker_socket_status": "masked",
+    "dns_udp_status": "proxied",
+    "browser_proxy_status": "forced",
+    "websocket_frame_scanning": "off",
+    "unsupported_paths": ["sibling steps: they run outside", "TLS tunnels: their content"],
+    "agent_uid": 1000,
+    "agent_user": "agent",
+    "host_uid": 0,
+}
+
+
+def begin() -> Scribe:
+    return Scribe(OWN_SESSION).open()
+
+
+def deny(scribe: Scribe, host: str = "evil.example", **members: object) -> Scribe:
+    """By whatever layer."""
+    return scribe.append(scribe.draft(host, **{"verdict": "block", "layer": "default_deny", **members}))
+
+
+def deny_method(scribe: Scribe) -> Scribe:
+    """A POST that the second rule of POLICY doesn't allow."""
+    reason = f"{DOCS_RULE} allows GET, HEAD, not POST"
+    facts = {"host": "docs.example.com", "port": 80, "proto": "http", "rule": DOCS_RULE, "reason": reason}
+    target = "http://docs.example.com:80/v1"
+    return deny(scribe, layer="method", method="POST", target=target, facts={**facts, "connection": 900})
+
+
+def deny_packet(scribe: Scribe) -> Scribe:
+    facts = {"host": "203.0.113.7", "port": 9999, "proto": "udp", "count": 1, "reason": "only TCP and DNS"}
+    return deny(scribe, layer="kernel", transport="packet", target="udp://203.0.113.7:9999", facts=facts)
+
+
+def look_up(scribe: Scribe, name: str, count: int = 1, *, allowed: bool = False) -> Scribe:
+    facts = {"host": name, "port": 0, "proto": "dns", "count": count, "reason": f"no rule allows {name}"}
+    return scribe.append(
+        scribe.draft(
+            verdict="allow" if allowed else "block",
+            layer="rule" if allowed else "default_deny",
+            transport="dns",
+            target=f"dns:{name}",
+            facts={**facts, **({} if allowed else {"over": "tcp"})},
+        )
+    )
+
+
+def write_usual() -> list[bytes]:
+    scribe = begin().allow("api.example.com", up=738, down=1454)
+    look_up(deny_packet(deny_method(scribe)), "evil.example", count=20)
+    return scribe.allow("docs.example.com", up=1, down=2).close(facts={"agent_exit_code": 0}).lines
+
+
+def write_hostile() -> list[bytes]:
+    """Every text that an agent or its peer has a hand in is HOSTILE."""
+    scribe = begin()
+    facts = dict.fromkeys(("host", "proto", "reason", "rule", "sni", "dialled", "call", "detail"), HOSTILE)
+    everything = {**facts, "port": 443, "connection": 1}
+    scribe.block(target=HOSTILE, method=HOSTILE, facts=everything)
+    scribe.allow(target=HOSTILE, method=HOSTILE, facts=everything)
+    named = {"host": "evil.example", "port": 80, "proto": "http", "connection": 2, "reason": HOSTILE}
+    path = "http://evil.example:80/" + HOSTILE
+    scribe.block(target=path, method="POST", facts=named)
+    scribe.block(target=f"syscall:{HOSTILE}", transport="syscall", facts={"count": 3, **facts})
+    scribe.change_policy(rule=HOSTILE, reason=HOSTILE)
+    return scribe.close(HOSTILE, facts={"agent_exit_code": -9}).lines
+
+
+def write_huge(hosts: int = 10_000) -> list[bytes]:
+    """So many hosts that were reached, and as many that were denied."""
+    scribe = begin()
+    for number in range(hosts // 2):
+        name = f"{'h' * 60}.{'x' * 60}.host-{number}.example"
+        scribe.allow(name, up=number, down=2 * number)
+        scribe.block(f"{'d' * 60}.{'y' * 60}.denied-{number}.example")
+    return scribe.close().lines
+
+
+def make_dossier(
+    lines: Sequence[bytes],
+    *,
+    pinned: bool = True,
+    claimed: bool = True,
+    policy: str = POLICY,
+    files: dict[str, bytes] | None = None,
+) -> Dossier:
+    """As a run makes it of itself, and `packet report` of a packet."""
+    played = replay(list(lines))
+    report = conclude("evidence.jsonl", played, played.findings, pinned=pinned)
+    packet = {
+        "run": {"agent_exit_code": played.close_facts.get("agent_exit_code"), "provider": "local"},
+        "posture": POSTURE,
+        "policy": {"config_path": "agent.toml"},
+    }
+    own = {
+        "policy.toml": policy.encode("utf-8", "surrogateescape"),
+        "packet.json": json.dumps(packet).encode(),
+        "posture.json": json.dumps({"kernel": "6.18", "probes": {"raw_socket": "denied:EPERM"}}).encode(),
+        **(files or {}),
+    }
+    policies = {policy_hash(LOADED): LOADED}
+    return compile_dossier(io.BytesIO(b"".join(lines)), report, own, policies, claimed=claimed)

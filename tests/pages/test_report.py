@@ -1,0 +1,255 @@
+"""report.html: what it says of each kind of run. What a browser makes of it is in test_browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from xml.etree import ElementTree
+
+import attrs
+import html5lib
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.evidence.specimens import Scribe, rewrite, setting, setting_fact
+from tests.pages.specimens import (
+    HOSTILE,
+    POLICY,
+    begin,
+    deny_method,
+    look_up,
+    make_dossier,
+    write_hostile,
+    write_huge,
+    write_usual,
+)
+
+from trio_egress.pages.dossier import Dossier
+from trio_egress.pages.report import CONTENT_POLICY, PAGE_BYTES, render_report
+
+SPACES = {"h": "http://www.w3.org/1999/xhtml"}
+
+
+def parse(page: bytes) -> ElementTree.Element:
+    """By the rules of WHATWG HTML, strictly: whatever is an error to a browser raises."""
+    tree: ElementTree.Element = html5lib.HTMLParser(strict=True).parse(page.decode())
+    return tree
+
+
+def read(dossier: Dossier) -> tuple[ElementTree.Element, str]:
+    """The page's tree, and all of its text."""
+    tree = parse(render_report(dossier))
+    body = tree.find("h:body", SPACES)
+    assert body is not None
+    return tree, re.sub(r"\s+", " ", "".join(body.itertext()))
+
+
+def heading(tree: ElementTree.Element) -> str:
+    return "".join("".join(h1.itertext()) for h1 in tree.iterfind(".//h:h1", SPACES))
+
+
+def test_a_page_says_the_verdict_who_was_contacted_what_was_denied_and_how_to_verify() -> None:
+    dossier = make_dossier(write_usual())
+    tree, text = read(dossier)
+    assert heading(tree) == "The agent reached 2 hosts; 22 attempts were denied."
+    for said in (
+        "Valid",
+        "the run’s own word",
+        "api.example.com",
+        "738 B",
+        "1.4 KiB",
+        "20 × denied",
+        "egress[1] 'docs.example.com' (line 7) allows GET, HEAD, not POST",
+        'destination = "evil.example"',
+        "The verifier found nothing wrong.",
+        "raw socket denied:EPERM",
+        "sibling steps: they run outside",
+        "TCP connections to the outside",
+        "unexplained 0",
+        dossier.report.policy_hash,
+        dossier.report.signer_key,
+        dossier.report.head,
+        f"trio-egress verify . --public-key KEY.pub \\ --expect-run run-1 \\ --expect-head {dossier.report.head}",
+        "that nothing happened beside the boundary",
+    ):
+        assert said in text, said
+    links = {a.get("href") for a in tree.iterfind(".//h:a", SPACES)}
+    assert "#L7" in links
+    ids = {element.get("id") for element in tree.iter()}
+    assert all(link and link[1:] in ids for link in links)
+
+
+def test_a_page_of_a_verifier_does_not_call_itself_the_runs() -> None:
+    _, text = read(make_dossier(write_usual(), claimed=False))
+    assert "the run’s own word" not in text
+    assert "verdict of trio-egress verify" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "said"),
+    [
+        (begin().close().lines, {}, "The agent sent nothing out and was denied nothing."),
+        (Scribe().open().close("refused", books=False).lines, {"posture.json": b""}, "The agent never ran."),
+        (begin().allow().close().lines, {}, "The agent reached 1 host and was denied nothing."),
+        (begin().block().close().lines, {}, "The agent reached nothing; 1 attempt was denied."),
+        ([], {"posture.json": b"x", "packet.json": b"["}, "The agent never ran."),
+    ],
+)
+def test_a_run_without_this_or_that_says_so(lines: list[bytes], files: dict[str, bytes], said: str) -> None:
+    tree, text = read(make_dossier(lines, files=files))
+    assert heading(tree) == said
+    for empty, words in (("allowed", "Nothing was contacted"), ("denied", "Nothing was denied")):
+        assert (words in text) is not bool(getattr(make_dossier(lines).story, empty))
+
+
+def test_each_weak_verdict_is_in_the_first_words() -> None:
+    whole = write_usual()
+    told = {
+        "No proven end": make_dossier(whole[:-1]),
+        "Self-consistent": make_dossier(whole, pinned=False),
+        "Observed only": make_dossier(begin().allow("x.example", layer="observe").close().lines),
+        "Invalid": make_dossier(rewrite(whole, {3: setting("verdict", "banana")})),
+    }
+    for word, dossier in told.items():
+        tree, text = read(dossier)
+        assert word in text[:400]
+        title = tree.find(".//h:title", SPACES)
+        assert title is not None
+        assert str(title.text).startswith(word)
+
+
+def test_what_was_only_observed_is_loud() -> None:
+    tree, text = read(make_dossier(begin().allow("x.example", layer="observe").close().lines))
+    assert heading(tree).startswith("Nothing was enforced. The agent reached 1 host")
+    assert "OBSERVED, NOT ENFORCED" in text
+    assert "1 × let through" in text
+    assert "OBSERVED" not in read(make_dossier(write_usual()))[1]
+
+
+def test_an_invalid_record_is_not_told_as_if_it_were_true() -> None:
+    tree, text = read(make_dossier(rewrite(write_usual(), {1: setting_fact("bytes_up", -1)})))
+    assert "can’t be relied on" in heading(tree)
+    assert "Nothing on this page is proven" in text
+    assert "ext.fact" in text
+
+
+def test_books_that_do_not_balance_say_by_how_much() -> None:
+    _, text = read(
+        make_dossier(rewrite(write_usual(), {-1 % len(write_usual()): setting_fact("counters", {})}))
+    )
+    assert "balance.missing" in text
+
+
+def test_a_change_of_the_policy_is_told() -> None:
+    scribe = begin().change_policy(connections_ended=2)
+    _, text = read(make_dossier(scribe.close().lines))
+    assert "another policy came into force" in text
+    assert "2 open connections ended" in text
+
+
+def test_the_page_lets_itself_load_nothing_but_its_own_style() -> None:
+    page = render_report(make_dossier(write_usual())).decode()
+    assert CONTENT_POLICY.startswith("default-src 'none'; style-src 'sha256-")
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in CONTENT_POLICY
+    meta = page.index("Content-Security-Policy")
+    assert meta < page.index("<style>")
+    assert "style=" not in page
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+@pytest.mark.parametrize("name", ["hostile", "policy"])
+def test_what_others_chose_is_text(name: str) -> None:
+    if name == "policy":
+        dossier = make_dossier(
+            write_usual(), policy=f"# {HOSTILE}\n{POLICY}", files={"posture.json": b'"' * 9}
+        )
+    else:
+        dossier = make_dossier(write_hostile())
+    page = render_report(dossier)
+    tree = parse(page)
+    names = {str(element.tag).rpartition("}")[2] for element in tree.iter()}
+    assert not names & {"script", "img", "iframe", "object", "embed", "link", "form", "base", "input"}
+    assert all(not key.startswith("on") for element in tree.iter() for key in element.attrib)
+    assert {str(a.get("href"))[:1] for a in tree.iterfind(".//h:a", SPACES)} == {"#"}
+    assert page.count(b"<style>") == page.count(b"</style>") == 1
+    shown = page.decode()
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert "&lt;script&gt;" in shown
+
+
+def test_a_command_is_made_of_nothing_that_others_chose() -> None:
+    scribe = Scribe(attrs.evolve(begin().session, run_id="$(reboot);x"))
+    page = render_report(make_dossier(scribe.open().close().lines)).decode()
+    (command,) = re.findall(r'<pre class="command">(.*?)</pre>', page, re.DOTALL)
+    assert "reboot" not in command
+    assert "--expect-run" not in command
+    assert "--expect-head" in command
+
+
+def test_thousands_of_hosts_fit_and_are_counted() -> None:
+    dossier = make_dossier(write_huge(2000))
+    page = render_report(dossier)
+    assert len(page) < PAGE_BYTES // 2
+    tree, text = read(dossier)
+    assert heading(tree) == "The agent reached 1,000 hosts; 1,000 attempts were denied."
+    assert "… and 900 more hosts: 900 allowed" in text
+    assert "… and 960 more kinds of attempts, 960 times" in text
+    assert "… and 1,988 more hosts, in the first row alone" in text
+
+
+@pytest.mark.parametrize("character", ["&", "\U000e0041"])
+def test_the_longest_page_is_short_enough(character: str) -> None:
+    """Everything at its bound, and each character the longest when escaped."""
+    text = character * 3000
+    scribe = begin()
+    for number in range(300):
+        facts = {
+            "host": f"{number}{text}",
+            "port": number,
+            "proto": text,
+            "reason": f"{number}{text}",
+            "rule": text,
+        }
+        scribe.block(target=f"{number}{text}", facts=facts).allow(target=text, facts=facts)
+        scribe.change_policy(reason=text)
+    policy = f"{POLICY}{('#' + text + chr(10)) * 600}"
+    posture = {"probes": {f"{n}{text}": text for n in range(500)}, "kernel": text}
+    assert len(
+        render_report(make_dossier(scribe.lines, policy=policy, files={"posture.json": _dump(posture)}))
+    ) < (PAGE_BYTES)
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+USUAL = look_up(deny_method(begin()), "x.example").lines
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+PACKET = st.fixed_dictionaries(
+    {},
+    optional={
+        "run": st.fixed_dictionaries(
+            {}, optional=dict.fromkeys(("agent_exit_code", "repository", "sha"), VALUES)
+        ),
+        "posture": st.fixed_dictionaries(
+            {}, optional=dict.fromkeys(("agent_uid", "agent_user", "host_uid", "unsupported_paths"), VALUES)
+        ),
+        "policy": VALUES,
+    },
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(PACKET, VALUES, st.text(max_size=80))
+def test_no_file_of_a_packet_raises(packet: object, posture: object, policy: str) -> None:
+    files = {"packet.json": _dump(packet), "posture.json": _dump(posture)}
+    page = render_report(make_dossier(USUAL, files=files, policy=policy))
+    parse(page)
