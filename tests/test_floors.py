@@ -33,6 +33,7 @@ FLOORS = {
     "pages": 2,
     "review": 2,
     "views": 2,
+    "signer": 2,
     "recorder": 3,
     "proxy": 4,
     "runtime": 5,

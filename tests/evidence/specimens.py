@@ -21,7 +21,7 @@ from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTE
 from trio_egress.evidence.receipt import Draft, assemble, digest_record, hash_receipt, render_ext_ref, uuid7
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import Session
-from trio_egress.evidence.sign import SigningKey, generate
+from trio_egress.evidence.sign import Signer, SigningKey, generate
 from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
 
 KEY = generate(b"\x01" * 32)
@@ -54,7 +54,7 @@ def render_counters(**counts: int) -> dict[str, object]:
 class Scribe:
     """Writes a chain line by line with a clock of its own; `lines` are what it has written."""
 
-    def __init__(self, session: Session = SESSION, key: SigningKey = KEY) -> None:
+    def __init__(self, session: Session = SESSION, key: Signer = KEY) -> None:
         self.session = session
         self.chain = Chain(key, session)
         self.now_ns = START_NS
@@ -131,7 +131,7 @@ class Scribe:
         return b"".join(self.lines)
 
 
-def write_chain(session: Session = SESSION, key: SigningKey = KEY) -> list[bytes]:
+def write_chain(session: Session = SESSION, key: Signer = KEY) -> list[bytes]:
     """open, intent, outcome, block, heartbeat, intent, outcome, close: lines 1 to 8."""
     return Scribe(session, key).open().allow().block().heartbeat().allow("b.example.com").close().lines
 

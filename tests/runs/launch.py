@@ -316,6 +316,9 @@ class Place:
         self.key_file = self.path / "key"
         self.key_file.touch(0o600)
         self.key_file.write_bytes(render_private_key(self.key))
+        self.keyed = True
+        """Whether a run is given the key; else it is told of a signer by its `options`."""
+
         self._started: list[Started] = []
 
     def start(
@@ -353,7 +356,7 @@ class Place:
             "--policy": f"policy-{number}.toml",
             "--evidence": f"evidence-{number}",
             "--status-file": f"status-{number}",
-            "--key": "key",
+            **({"--key": "key"} if self.keyed else {}),
         }
         arguments = [word for name, file in files.items() for word in (name, str(self.path / file))]
         return [sys.executable, "-m", "trio_egress", command, *arguments]

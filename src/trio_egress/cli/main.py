@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from trio_egress import __version__
+from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
 from trio_egress.cli.policy.parser import add_policy
@@ -100,6 +101,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     _add_verify(commands)
     add_policy(commands)
     add_packet(commands)
+    add_keys(commands)
     _add_small(commands)
     return parser, commands.choices
 
@@ -161,6 +163,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         "--key",
         metavar="FILE",
         help="signing key made by `trio-egress keygen` (default: one for this run only)",
+    )
+    add(
+        "--signer",
+        metavar="SOCKET|COMMAND",
+        help="sign by another process instead, which alone has the key: `trio-egress signer`, or one of yours",
     )
     add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
     add(
@@ -232,9 +239,6 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     init.add_argument(
         "path", nargs="?", default="trio-egress.toml", metavar="FILE", help="default: trio-egress.toml"
     )
-
-    keygen = commands.add_parser("keygen", help="make a signing key: PATH (secret) and PATH.pub")
-    keygen.add_argument("path", metavar="PATH")
 
 
 def _seconds(text: str) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-SANDBOXED = ("run", "learn", "demo")
-"""The commands that need a sandbox (`learn` unless it learns from packets); all others work everywhere."""
+SANDBOXED = ("run", "learn", "demo", "signer")
+"""The commands that need a sandbox (`learn` unless it learns from packets) or serve one; all others work everywhere."""
 
 _LACKS = {
     "darwin": "macOS has no namespaces, and its own sandbox can't tell where a name leads",

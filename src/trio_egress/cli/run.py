@@ -21,7 +21,7 @@ from trio_egress.errors import TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.session import POLICY_TRANSPORT
-from trio_egress.evidence.sign import SigningKey, generate
+from trio_egress.evidence.sign import Signer, fingerprint, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
@@ -29,6 +29,7 @@ from trio_egress.runtime.environment import agent_environment, find_provenance
 from trio_egress.runtime.policy_file import find_policy, read_policy
 from trio_egress.runtime.signals import Inbox, Interrupted
 from trio_egress.runtime.spec import End, RunResult, RunSpec
+from trio_egress.signer.remote import RemoteKey, open_signer
 
 AUDIT_DIRECTORY = "trio-egress-audit"
 DENIALS_SHOWN = 100
@@ -117,12 +118,13 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     path = options.policy_path or find_policy(options.policy, os.environ)
     _, policy = read_policy(path)
     identities = find_identities(options.user, os.environ, options.proxy_user)
-    key = _read_key(options.key, identities)
+    key = _find_key(options, identities)
+    pinned = bool(options.key or options.signer)
     now = time.time_ns()
     run_id = uuid7(now, os.urandom(10))
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     if not options.quiet:
-        _announce(say, policy, path, evidence, key, run_id, pinned=bool(options.key))
+        _announce(say, policy, path, evidence, key, run_id, pinned=pinned)
     return RunSpec(
         command=tuple(command),
         directory=Path.cwd(),
@@ -141,9 +143,9 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         key=key,
         identities=identities,
         run_id=run_id,
-        pinned=bool(options.key),
+        pinned=pinned,
         provenance=find_provenance(os.environ),
-        hidden=_hidden(options, evidence),
+        hidden=_hidden(options, evidence, key),
         protected=tuple(Path(name).absolute() for name in (options.status_file, *written) if name),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
@@ -152,11 +154,19 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     )
 
 
-def _read_key(path: str | None, identities: Identities) -> SigningKey:
-    if path is None:
+def _find_key(options: argparse.Namespace, identities: Identities) -> Signer:
+    """With root's rights, if there are any: the key, or the way to a signer that has it."""
+    if options.signer is not None:
+        if options.key is not None:
+            raise UsageError("--key and --signer: give one of them; a signer's key is the signer's to read")
+        signer = open_signer(options.signer)
+        for place in filter(os.path.exists, signer.hide):
+            check_owner(place, identities)
+        return signer
+    if options.key is None:
         return generate(os.urandom(32))
-    key = read_private_key(path)
-    check_owner(path, identities)
+    key = read_private_key(options.key)
+    check_owner(options.key, identities)
     return key
 
 
@@ -165,20 +175,27 @@ def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
     return min((seconds for seconds in (given, of_policy) if seconds is not None), default=None)
 
 
-def _hidden(options: argparse.Namespace, evidence: Path) -> tuple[Path, ...]:
+def _hidden(options: argparse.Namespace, evidence: Path, key: Signer) -> tuple[Path, ...]:
     """What the agent must not see besides this run's evidence: the key, and the evidence of earlier runs."""
-    key = (Path(options.key).absolute(),) if options.key else ()
-    return key if options.evidence else (evidence.parent, *key)
+    kept = [Path(options.key).absolute()] if options.key else []
+    if isinstance(key, RemoteKey):
+        named = (*key.hide, os.path.abspath(options.signer))  # its socket; a command is no path
+        kept = [Path(path) for path in dict.fromkeys(named) if os.path.exists(path)]
+    return tuple(kept) if options.evidence else (evidence.parent, *kept)
 
 
 def _announce(
-    say: Say, policy: Policy, path: Path, evidence: Path, key: SigningKey, run_id: str, *, pinned: bool
+    say: Say, policy: Policy, path: Path, evidence: Path, key: Signer, run_id: str, *, pinned: bool
 ) -> None:
     say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
     for warning in policy.warnings:
         say(str(warning))
+    if isinstance(key, RemoteKey):
+        say(f"signed by another process, with the key {fingerprint(key.public_hex)}")
     if not pinned:
-        say(f"signing with a key made for this run only ({key.fingerprint}); --key FILE signs with yours")
+        say(
+            f"signing with a key made for this run only ({fingerprint(key.public_hex)}); --key FILE signs with yours"
+        )
 
 
 def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> RunResult:
@@ -186,7 +203,11 @@ def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> 
 
     from trio_egress.runtime.supervisor import run
 
-    result = trio.run(run, spec, inbox.waiting)
+    try:
+        result = trio.run(run, spec, inbox.waiting)
+    finally:
+        if isinstance(spec.key, RemoteKey):
+            spec.key.close()
     if result.message:
         say(result.message)
     if not options.quiet:

@@ -150,8 +150,13 @@ def _behind_sudo(environment: Mapping[str, str]) -> Ids | None:
     return _named("SUDO_UID", uid) if uid.isascii() and uid.isdigit() and int(uid) != 0 else None
 
 
-def _unused() -> Ids:
-    for uid in range(HIGHEST_UNUSED_ID, HIGHEST_UNUSED_ID - 1000, -1):
+def find_signer() -> Ids:
+    """Whom a signer becomes that root started: an id that nobody has, the proxy of a run of root's neither."""
+    return _unused(below=_unused().uid)
+
+
+def _unused(below: int = HIGHEST_UNUSED_ID + 1) -> Ids:
+    for uid in range(below - 1, below - 1001, -1):
         if _is_free(uid):
             return Ids(uid, uid, str(uid), "")
     raise SandboxError(f"no unused user id below {HIGHEST_UNUSED_ID + 1} for the supervisor")
