@@ -95,19 +95,17 @@ class Books:
     def feed(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
         """One well-formed receipt that is not a session's own."""
         self.is_empty = False
-        transport = str(record["transport"])
+        transport = record["transport"]
         if transport in _DOORS:
-            self._feed_connection(_DOORS[transport], facts)
+            self._feed_connection(_DOORS[str(transport)], facts)
         if transport == "dns" and facts.get("over") == "udp":
             self._counts[DNS_UDP] += _count(facts, "count")
-        counter = facts.get("counter")
-        if transport == "packet" and counter in DROPPED:
-            self._counts[str(counter)] += _count(facts, "count")
+        if transport == "packet" and facts.get("counter") in DROPPED:
+            self._counts[str(facts["counter"])] += _count(facts, "count")
         if transport == SYSCALL:
             self._counts[SYSCALL] += _count(facts, "count")
-        lost = LOST.get(str(facts.get("lost")))
-        if lost is not None:
-            self._counts[lost] += _count(facts, "count")
+        if "lost" in facts and facts["lost"] in LOST:
+            self._counts[LOST[str(facts["lost"])]] += _count(facts, "count")
 
     def balance(self, counters: object) -> Balance:
         """Hold `counters`, of the close receipt, against what was fed: name → [packets, bytes]."""
@@ -118,7 +116,8 @@ class Books:
         return Balance(rows, tuple(name for name in COUNTERS if name not in known))
 
     def _feed_connection(self, counter: str, facts: Mapping[str, object]) -> None:
-        self._counts[counter] += _count(facts, "connections")
+        if "connections" in facts:
+            self._counts[counter] += _count(facts, "connections")
         number = _count(facts, "connection")
         if not 0 < number <= CONNECTIONS:
             return

@@ -27,8 +27,12 @@ SAFE_INTEGER = 2**53 - 1
 """RFC 8259 6: integers that every JSON reader keeps exact."""
 
 _ITEM_COST = 8
-_PORT = Shape("an integer from 0 to 65535", lambda value: type(value) is int and 0 <= value <= 65535)
-_VERSION = Shape("the integer 1", lambda value: type(value) is int and value == EXT_VERSION)
+_PORT = Shape(
+    "an integer from 0 to 65535",
+    lambda value: type(value) is int and 0 <= value <= 65535,
+    pattern="(0|[1-9][0-9]{0,3}|[1-5][0-9]{4})",
+)
+_VERSION = Shape("the integer 1", lambda value: type(value) is int and value == EXT_VERSION, pattern="1")
 
 FACTS: Mapping[str, Shape] = {
     "v": _VERSION,

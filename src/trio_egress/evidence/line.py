@@ -8,9 +8,8 @@ Rule 2: no bytes raise: what is wrong comes back as misfits.
 
 from __future__ import annotations
 
-from typing import Any
-
-import attrs
+import re
+from typing import Any, NamedTuple
 
 from trio_egress.evidence.canonical import (
     NESTING,
@@ -21,11 +20,12 @@ from trio_egress.evidence.canonical import (
     render_canonical,
     render_stored,
 )
-from trio_egress.evidence.facts import find_ext_misfits
+from trio_egress.evidence.facts import EXT_NAME, find_ext_misfits
 from trio_egress.evidence.members import Member, Misfit, Presence, Shape, Table, describe, matching
 from trio_egress.evidence.receipt import EXT_REF_PREFIX, assemble, digest_record, hash_receipt, render_ext_ref
 from trio_egress.evidence.receipt_form import HEX_64, ONE, RECORD
 from trio_egress.evidence.sign import SIGNATURE_FORM, SIGNATURE_PREFIX
+from trio_egress.evidence.usual import Form, UsualForms
 
 _OBJECT = Shape("an object", lambda value: type(value) is dict)
 ENVELOPE = Table(
@@ -40,9 +40,10 @@ ENVELOPE = Table(
     )
 )
 
+_usual = UsualForms()
 
-@attrs.frozen
-class Line:
+
+class Line(NamedTuple):
     """A receipt as stored. `fit` says that its record and ext are what the tables say."""
 
     record: dict[str, object]
@@ -56,6 +57,43 @@ class Line:
 
 def read_line(raw: bytes) -> Line | tuple[Misfit, ...]:
     """The receipt of one line (without its LF), or, where there is none to speak of, why."""
+    usual = _usual.find(raw)
+    if usual is not None:
+        return _read_usual(raw, *usual)
+    line = read_in_full(raw)
+    if isinstance(line, Line) and line.ext is not None and not line.misfits:
+        _usual.learn(raw, line.record, line.ext[EXT_NAME])
+    return line
+
+
+def _read_usual(raw: bytes, form: Form, found: re.Match[str]) -> Line:
+    """A line without escapes is its own canonical form, so every hash is one of its bytes as they stand."""
+    match, end, names, reads, fixed, fact_names, fact_reads, fact_fixed = form
+    groups = found.groups()
+    record: dict[str, object] = dict(zip(names, groups[1:]))  # noqa: B905 (more groups follow)
+    for name, read in reads:
+        record[name] = read(record[name])  # type: ignore[arg-type]
+    record.update(fixed)
+    facts: dict[str, object] = dict(zip(fact_names, groups[end + 3 :]))  # noqa: B905
+    for name, read in fact_reads:
+        facts[name] = read(facts[name])  # type: ignore[arg-type]
+    facts.update(fact_fixed)
+    ext = {EXT_NAME: facts}
+    stored_ext = groups[end + 2].encode()
+    bound = record.get("precedent_refs") == [render_ext_ref(stored_ext)]
+    return Line(
+        record,
+        ext,
+        bytes.fromhex(groups[end]),
+        groups[end + 1],
+        digest_record(groups[0].encode()),
+        hash_receipt(raw),
+        () if bound else tuple(_find_unbound(record, ext, stored_ext)),
+    )
+
+
+def read_in_full(raw: bytes) -> Line | tuple[Misfit, ...]:
+    """What `read_line` gives, without a short cut."""
     try:
         receipt = parse_json(raw)
     except UnicodeDecodeError as error:

@@ -37,11 +37,17 @@ _NEVER_EMPTY = frozenset({Presence.FILLED, Presence.OPTIONAL})
 
 @attrs.frozen(eq=False)
 class Shape:
-    """What a value must be, and the words for it. `table` is that of an object."""
+    """What a value must be, and the words for it. `table` is that of an object.
+
+    `pattern` is a regular expression for JSON texts of such values, which may leave some out. Its one group is the value,
+    and without one there is only one value. It is for lines that hold no escape, so that text ends at the next quote
+    (usual.py). Most have none.
+    """
 
     expected: str
     fits: Callable[[object], bool]
     table: Table | None = None
+    pattern: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -151,20 +157,28 @@ def is_uint64(value: object) -> bool:
 
 
 def one_of(words: frozenset[str] | tuple[str, ...]) -> Shape:
-    return Shape("one of " + " ".join(sorted(words)), lambda value: type(value) is str and value in words)
+    return Shape(
+        "one of " + " ".join(sorted(words)),
+        lambda value: type(value) is str and value in words,
+        pattern=f'"({"|".join(sorted(words))})"',
+    )
 
 
 def matching(pattern: re.Pattern[str], expected: str) -> Shape:
-    return Shape(expected, lambda value: type(value) is str and pattern.fullmatch(value) is not None)
+    return Shape(
+        expected,
+        lambda value: type(value) is str and pattern.fullmatch(value) is not None,
+        pattern=f'"({pattern.pattern})"',
+    )
 
 
 def object_of(table: Table) -> Shape:
     return Shape("an object", lambda value: not table.find_misfits(value), table)
 
 
-TEXT = Shape("text", _is_text)
+TEXT = Shape("text", _is_text, pattern='"([^"]+)"')
 TEXTS = Shape("a list of text", is_texts)
-UINT64 = Shape("an integer from 0 to 2^64-1", is_uint64)
+UINT64 = Shape("an integer from 0 to 2^64-1", is_uint64, pattern="(0|[1-9][0-9]{0,18})")
 BOOLEAN = Shape("a boolean", lambda value: type(value) is bool)
 
 

@@ -55,7 +55,7 @@ ACTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-
 HEX_64 = re.compile(r"[0-9a-f]{64}")
 
 _TEXTS_OR_NULL = Shape("a list of text, or null", lambda value: value is None or is_texts(value))
-ONE = Shape("the integer 1", lambda value: type(value) is int and value == 1)
+ONE = Shape("the integer 1", lambda value: type(value) is int and value == 1, pattern="1")
 _COUNTS = Shape(
     "an object of counts, sorted by name",
     lambda value: (

@@ -162,10 +162,9 @@ class Replay:
         record = line.record
         seq, self.final_seq = self.final_seq + 1, self.final_seq + 1
         self._expect("chain.seq", "action_record.chain_seq", record.get("chain_seq"), seq)
-        if seq and self._readable:
-            self._expect(
-                "chain.link", "action_record.chain_prev_hash", record.get("chain_prev_hash"), self.head
-            )
+        before = record.get("chain_prev_hash")
+        if before != self.head and seq and self._readable:
+            self._expect("chain.link", "action_record.chain_prev_hash", before, self.head)
         if "key_transition" in record:
             self._find("chain.rotation", "key_transition", "one key for the whole chain", "action_record")
 
@@ -174,6 +173,9 @@ class Replay:
     def _check_session(self, line: Line) -> None:
         record = line.record
         control = record.get("session_control", _NOTHING)
+        if not control and self.state is SessionState.OPEN and record["transport"] != SESSION_TRANSPORT:
+            self._check_run(record)
+            return
         assert isinstance(control, Mapping)
         step = Step(control["kind"]) if control else Step.ACTION
         named = _PAYLOADS.get(step)
@@ -210,14 +212,13 @@ class Replay:
         opening = self.opening
         if not opening:
             return
-        self._expect(
-            "session.nonce", "action_record.run_nonce", record.get("run_nonce"), opening["run_nonce"]
-        )
-        policy = record["policy_hash"]
-        self._expect("session.policy", "action_record.policy_hash", policy, self._policy_in_force())
-        if "session_id" in record:
-            expected = opening["recorder_session"]
-            self._expect("session.member", "action_record.session_id", record["session_id"], expected)
+        nonce, policy, session = record.get("run_nonce"), record["policy_hash"], record.get("session_id")
+        if nonce != opening["run_nonce"]:
+            self._expect("session.nonce", "action_record.run_nonce", nonce, opening["run_nonce"])
+        if policy != self._policy_in_force():
+            self._expect("session.policy", "action_record.policy_hash", policy, self._policy_in_force())
+        if session is not None and session != opening["recorder_session"]:
+            self._expect("session.member", "action_record.session_id", session, opening["recorder_session"])
 
     def _policy_in_force(self) -> object:
         return self.changes[-1]["policy_to"] if self.changes else self.opening["policy_hash"]

@@ -29,13 +29,14 @@ class Tally:
 
     def feed(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
         """One receipt that fits its table."""
-        verdict = str(record["verdict"])
+        verdict, policy, host = str(record["verdict"]), record["policy_hash"], facts.get("host")
         self.receipt_count += 1
         self.totals[verdict if verdict in VERDICTS else "other"] += 1
         self.transports[str(record["transport"])] += 1
-        _add(self._policies, str(record["policy_hash"]))
-        if "host" in facts:
-            _add(self._hosts, str(facts["host"]))
+        if policy not in self._policies:
+            _add(self._policies, str(policy))
+        if host is not None and host not in self._hosts:
+            _add(self._hosts, str(host))
         if verdict == "block" and "layer" in record and len(self._layers) <= HOSTS:
             self._layers[str(record["layer"])] += 1
 
