@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 from nacl.signing import VerifyKey
 
+from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.line import Line, read_line
 from trio_egress.evidence.receipt import Draft, uuid7
@@ -43,7 +44,8 @@ def write_log(count: int) -> list[bytes]:
             lines.append(chain.append(attrs.evolve(intent, phase="outcome", facts=facts), now_ns))
         denied = draft(now_ns, 3 * number + 2, "evil.example", verdict="block", layer="default_deny")
         lines.append(chain.append(denied, now_ns))
-    lines.append(chain.close("exited", NOW_NS + count * 1_234_567))
+    books = {"counters": {name: [0, 0] for name in COUNTERS}}
+    lines.append(chain.close("exited", NOW_NS + count * 1_234_567, books))
     return lines
 
 

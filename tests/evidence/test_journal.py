@@ -17,7 +17,8 @@ import trio_egress
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import Journal, open_journal
-from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.replay import Replay
+from trio_egress.evidence.stream import replay_stream
 
 LINES = write_chain()
 

@@ -31,8 +31,9 @@ from tests.evidence.specimens import (
 
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.findings import Findings
-from trio_egress.evidence.replay import LINE_START, Replay, replay_stream
+from trio_egress.evidence.replay import LINE_START, Replay
 from trio_egress.evidence.session import SessionState
+from trio_egress.evidence.stream import replay_stream
 
 OPEN, INTENT, OUTCOME, BLOCK, BEAT, INTENT_2, OUTCOME_2, CLOSE = range(8)
 

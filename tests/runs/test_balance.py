@@ -14,7 +14,8 @@ from tests.runs.launch import Ended, Place, write_policy
 
 from trio_egress.evidence.balance import Balance
 from trio_egress.evidence.findings import Findings
-from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.replay import Replay
+from trio_egress.evidence.stream import replay_stream
 
 pytestmark = pytest.mark.sandbox
 

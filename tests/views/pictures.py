@@ -11,8 +11,9 @@ import attrs
 from tests.evidence.specimens import KEY, SESSION, Scribe, render_counters, rewrite, setting, setting_fact
 
 from trio_egress.evidence.findings import Findings
-from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import conclude
+from trio_egress.evidence.stream import replay_stream
 from trio_egress.evidence.verify import verify
 from trio_egress.views.picture import Picture, take_picture
 

@@ -20,7 +20,8 @@ from trio_egress.errors import EvidenceError
 from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.manifest import FILES_MAX, Entry
-from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.replay import Replay
+from trio_egress.evidence.stream import replay_stream
 
 FilePath = Union[str, "os.PathLike[str]"]
 

@@ -68,7 +68,7 @@ def read_line(raw: bytes) -> Line | tuple[Misfit, ...]:
 
 def _read_usual(raw: bytes, form: Form, found: re.Match[str]) -> Line:
     """A line without escapes is its own canonical form, so every hash is one of its bytes as they stand."""
-    match, end, names, reads, fixed, fact_names, fact_reads, fact_fixed = form
+    _, end, names, reads, fixed, fact_names, fact_reads, fact_fixed = form
     groups = found.groups()
     record: dict[str, object] = dict(zip(names, groups[1:]))  # noqa: B905 (more groups follow)
     for name, read in reads:
@@ -78,7 +78,7 @@ def _read_usual(raw: bytes, form: Form, found: re.Match[str]) -> Line:
     for name, read in fact_reads:
         facts[name] = read(facts[name])  # type: ignore[arg-type]
     facts.update(fact_fixed)
-    ext = {EXT_NAME: facts}
+    ext: dict[str, object] = {EXT_NAME: facts}
     stored_ext = groups[end + 2].encode()
     bound = record.get("precedent_refs") == [render_ext_ref(stored_ext)]
     return Line(

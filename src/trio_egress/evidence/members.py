@@ -39,9 +39,9 @@ _NEVER_EMPTY = frozenset({Presence.FILLED, Presence.OPTIONAL})
 class Shape:
     """What a value must be, and the words for it. `table` is that of an object.
 
-    `pattern` is a regular expression for JSON texts of such values, which may leave some out. Its one group is the value,
-    and without one there is only one value. It is for lines that hold no escape, so that text ends at the next quote
-    (usual.py). Most have none.
+    `pattern` is a regular expression for JSON texts of such values, which may leave some out. Its one group is the
+    value, and without one there is only one value. It is for lines that hold no escape, so that text ends at the next
+    quote (usual.py). Most have none.
     """
 
     expected: str

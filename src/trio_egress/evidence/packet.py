@@ -26,7 +26,7 @@ from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
 from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTED, Entry, render_manifest
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.receipt_form import HEX_64
-from trio_egress.evidence.replay import Replay, replay_stream
+from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude, render_text
 from trio_egress.evidence.sign import (
     PublicKey,
@@ -39,6 +39,7 @@ from trio_egress.evidence.sign import (
     render_public_key,
 )
 from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
+from trio_egress.evidence.stream import replay_stream
 
 Pages = Callable[[BinaryIO, Report, Mapping[str, bytes]], Mapping[str, bytes]]
 """What renders the files for people, of the evidence, what it is worth, and the packet's other files by name."""

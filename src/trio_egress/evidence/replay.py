@@ -10,15 +10,14 @@ Rule 2: what comes after an unreadable line is linked to nothing, and the next l
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
-from typing import BinaryIO
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from trio_egress.evidence.balance import Balance, Books
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.facts import EXT_NAME
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.line import Line, read_line
-from trio_egress.evidence.members import describe
+from trio_egress.evidence.members import Misfit, describe
 from trio_egress.evidence.pairing import Pairing
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import SESSION_TRANSPORT
@@ -46,11 +45,24 @@ NEVER_STOOD = ("refused", "interrupted")
 
 _NOTHING: Mapping[str, object] = {}
 
+Judge = Callable[[Line], "tuple[str, str] | None"]
+"""What a receipt says and what the policy says, where they differ."""
+
 
 class Replay:
-    """One pass over one evidence file. `keys` are the pinned public keys; none pinned means that none is."""
+    """One pass over one evidence file.
 
-    def __init__(self, findings: Findings, file: str, keys: Container[str] | None = None) -> None:
+    `keys` are the pinned public keys; none pinned means that none is. `judge` is asked what each receipt should have
+    said, by whoever knows a policy.
+    """
+
+    def __init__(
+        self,
+        findings: Findings,
+        file: str,
+        keys: Container[str] | None = None,
+        judge: Judge | None = None,
+    ) -> None:
         self.findings = findings
         self.tally = Tally()
         self.pairing = Pairing(findings, file)
@@ -70,7 +82,7 @@ class Replay:
         self.ended_at = ""
         self._file = file
         self._keys = keys
-        self._public = b""
+        self._judge = judge
         self._last_ns = 0
         self._beats = 0
         self._readable = True
@@ -81,15 +93,25 @@ class Replay:
 
     def feed(self, raw: bytes) -> None:
         """The next line, without its LF."""
-        self.lines += 1
         line = read_line(raw)
-        if not isinstance(line, Line):
-            self.findings.add_misfits(line, self._file, self.lines)
-            self.final_seq += 1
-            self._readable = self._counted = False
-            return
-        self.findings.add_misfits(line.misfits, self._file, self.lines)
-        self._check_signature(line)
+        if isinstance(line, Line):
+            self.take(line, is_signed(bytes.fromhex(line.signer_key), line.digest, line.signature))
+        else:
+            self.take_misfits(line)
+
+    def take_misfits(self, misfits: Iterable[Misfit]) -> None:
+        """The next line, which is no receipt."""
+        self.lines += 1
+        self.findings.add_misfits(misfits, self._file, self.lines)
+        self.final_seq += 1
+        self._readable = self._counted = False
+
+    def take(self, line: Line, signed: bool) -> None:
+        """The next line, and whether it is signed by the key that it names."""
+        self.lines += 1
+        if line.misfits:
+            self.findings.add_misfits(line.misfits, self._file, self.lines)
+        self._check_signature(line, signed)
         self._check_link(line)
         self._check_time(line)
         if not line.misfits:
@@ -99,6 +121,8 @@ class Replay:
             self._counted = False
         self.head = line.hash
         self._readable = True
+        if self._judge is not None:
+            self._check_decision(self._judge(line))
 
     def feed_torn(self, raw: bytes) -> None:
         """What stands after the last LF: the start of a line that a crash cut off, or a fault."""
@@ -111,8 +135,8 @@ class Replay:
         elif not LINE_START.startswith(raw[: len(LINE_START)]):
             self._find("line.form", "a torn line", "the start of a receipt")
 
-    def feed_overlong(self) -> None:
-        """A line that was not read because it is too long."""
+    def take_overlong(self) -> None:
+        """The next line, which was not read because it is too long."""
         self.lines += 1
         self.final_seq += 1
         self._readable = self._counted = False
@@ -127,15 +151,14 @@ class Replay:
 
     # by itself
 
-    def _check_signature(self, line: Line) -> None:
+    def _check_signature(self, line: Line, signed: bool) -> None:
         if not self.signer_key:
             self.signer_key = line.signer_key
-            self._public = bytes.fromhex(line.signer_key)
             if self._keys is not None and line.signer_key not in self._keys:
                 self._find("key.not_trusted", line.signer_key, "a pinned key", "signer_key")
         if line.signer_key != self.signer_key:
             self._find("signature.key", line.signer_key, self.signer_key, "signer_key")
-        elif not is_signed(self._public, line.digest, line.signature):
+        elif not signed:
             self._find(
                 "signature.wrong", "a signature that does not verify", "one by signer_key", "signature"
             )
@@ -155,6 +178,10 @@ class Replay:
         self._last_ns = now_ns
         self.ended_at = text
         self.started_at = self.started_at or text
+
+    def _check_decision(self, difference: tuple[str, str] | None) -> None:
+        if difference is not None:
+            self._find("decide.differs", *difference)
 
     # against the line before
 
@@ -318,16 +345,3 @@ class Replay:
 def _facts(line: Line) -> Mapping[str, object]:
     facts = (line.ext or _NOTHING).get(EXT_NAME, _NOTHING)
     return facts if isinstance(facts, Mapping) else _NOTHING
-
-
-def replay_stream(stream: BinaryIO, replay: Replay) -> None:
-    """Feed a whole file, one line in memory at a time. Raises OSError where it cannot be read."""
-    while raw := stream.readline(LINE_BYTES):
-        if len(raw) == LINE_BYTES:
-            while raw and not raw.endswith(b"\n"):
-                raw = stream.readline(LINE_BYTES)
-            replay.feed_overlong()
-        elif raw.endswith(b"\n"):
-            replay.feed(raw[:-1])
-        else:
-            replay.feed_torn(raw)

@@ -1,7 +1,7 @@
 """The usual forms of a line: forms that were read in full before, and are now read by one regular expression each.
 
-Nothing is judged here that `line.py` would judge otherwise: an expression is made of the same tables, matches only lines
-that fit them in their one spelling, and what it does not match is read in full. It is speed alone.
+Nothing is judged here that `line.py` would judge otherwise: an expression is made of the same tables, matches only
+lines that fit them in their one spelling, and what it does not match is read in full. It is speed alone.
 
 Rule 1: only lines without an escape, markup, control or other character that has a second spelling are looked at.
 Rule 2: bounded: FORMS are known at most, each learned after SEEN lines of its form.
@@ -93,9 +93,9 @@ class UsualForms:
 
 
 def _make_form(record: Mapping[str, object], facts: Mapping[str, object]) -> Form | None:
-    members = {name: _find_member(name, value) for name, value in record.items()}
-    known = {name: _find_fact(name, value) for name, value in facts.items()}
-    if not all(members.values()) or not all(known.values()):
+    members = {name: piece for name, value in record.items() if (piece := _find_member(name, value))}
+    known = {name: piece for name, value in facts.items() if (piece := _find_fact(name, value))}
+    if len(members) < len(record) or len(known) < len(facts):
         return None
     expression = (
         rf'\{{"version":1,"action_record":({_join(members)}),"signature":"{SIGNATURE_PREFIX}([0-9a-f]{{128}})",'

@@ -1,0 +1,136 @@
+"""The short cut reads what the full way reads, and nothing else.
+
+Lines are honest ones, mutated: whatever the short cut takes, the full way must read as the same.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from tests.evidence.specimens import Scribe, write_chain
+
+from trio_egress.evidence.line import Line, read_in_full, read_line
+from trio_egress.evidence.usual import FORMS, SEEN, UsualForms
+
+
+def _write_varied() -> list[bytes]:
+    scribe = Scribe().open()
+    for number in range(SEEN + 2):
+        scribe.allow(f"host-{number}.example", up=number, down=number * 10**number).block()
+        facts = {"query": ["a", "b"], "calls": [], "websocket": True, "judged_us": number - 3, "port": number}
+        scribe.append(scribe.draft(method="GET", facts=facts, pattern="p", severity="low"))
+        scribe.append(scribe.draft(transport="packet", verdict="block", facts={"counter": "udp", "count": 3}))
+    return [line[:-1] for line in scribe.heartbeat().close().lines]
+
+
+LINES = _write_varied()
+
+
+def _taught() -> UsualForms:
+    forms = UsualForms()
+    for raw in LINES:
+        line = read_in_full(raw)
+        assert isinstance(line, Line)
+        assert not line.misfits
+        forms.learn(raw, line.record, (line.ext or {})["trio_egress"])
+    return forms
+
+
+def test_a_form_is_known_once_it_was_seen_often_enough() -> None:
+    forms = _taught()
+    assert forms.find(LINES[-6]) is not None
+    assert UsualForms().find(LINES[-6]) is None
+
+
+def test_what_the_short_cut_reads_is_what_the_full_way_reads() -> None:
+    for raw in LINES:
+        read_line(raw)
+    for raw in LINES:
+        assert read_line(raw) == read_in_full(raw)
+
+
+PIECES = [
+    b"0",
+    b"1",
+    b"-",
+    b" ",
+    b".0",
+    b"e3",
+    b'""',
+    b'"',
+    b"\\u0061",
+    b"\x7f",
+    b"\0",
+    b"&",
+    b",",
+    b"a",
+    b"A",
+    b"65536",
+]
+
+
+def _mutate(chance: random.Random, raw: bytes) -> bytes:
+    at = chance.randrange(len(raw))
+    # Mostly what could be taken for the same receipt: digits, spaces, escapes, signs, other members' texts.
+    piece = chance.choice(PIECES)
+    match chance.randrange(4):
+        case 0:
+            return raw[:at] + piece + raw[at + len(piece) :]
+        case 1:
+            return raw[:at] + piece + raw[at:]
+        case 2:
+            return raw[:at] + raw[at + 1 :]
+    other = chance.choice(LINES)
+    size = chance.randrange(1, 80)
+    return raw[:at] + other[at : at + size] + raw[at + size :]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_mutation_is_read_otherwise_by_the_short_cut(seed: int) -> None:
+    chance = random.Random(seed)
+    for raw in LINES:
+        read_line(raw)
+    for _ in range(300):
+        raw = _mutate(chance, chance.choice(LINES))
+        assert read_line(raw) == read_in_full(raw)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"flow":', b'"flow":0'),
+        (b'"flow":', b'"flow":-'),
+        (b'"port":443', b'"port":65536'),
+        (b'"port":443', b'"port":443.0'),
+        (b'"port":443', b'"port":"443"'),
+        (b'"chain_seq":', b'"chain_seq":1e'),
+        (b'"verdict":"allow"', b'"verdict":"deny"'),
+        (b'"host":"', b'"host":"\\u0068'),
+        (b'"host":"', b'"host":"\x1f'),
+        (b'"host":"', b'"host":"<'),
+        (b'"delegation_chain":[]', b'"delegation_chain":[ ]'),
+        (b'"actor":"agent.sh"', b'"actor":""'),
+        (b'"transport":"transparent"', b'"transport":""'),
+        (b'"ext":{', b'"ext":{ '),
+        (b"}}}", b"}}} "),
+        (b"}}}", b"}}}\n"),
+    ],
+)
+def test_another_spelling_is_not_taken_for_the_usual_one(old: bytes, new: bytes) -> None:
+    raw = LINES[1]
+    assert old in raw
+    assert _taught().find(raw) is not None
+    assert _taught().find(raw.replace(old, new)) is None
+
+
+def test_no_more_forms_are_kept_than_a_log_has() -> None:
+    forms = UsualForms()
+    receipt = json.loads(write_chain()[1])
+    for number in range(4 * FORMS):
+        receipt["ext"]["trio_egress"] = {"v": 1, **{f"fact-{each}": 1 for each in range(number)}}
+        raw = json.dumps(receipt, separators=(",", ":")).encode()
+        for _ in range(SEEN):
+            forms.learn(raw, receipt["action_record"], receipt["ext"]["trio_egress"])
+    assert sum(map(len, forms._forms.values())) == FORMS
