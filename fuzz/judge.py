@@ -98,7 +98,7 @@ class _Judge:
         self.answers = answers
         self.status = 0
         self.all = sorted({test for mutant in mutants for test in lines.get(str(mutant.line), [])})
-        self.chosen: frozenset[str] = frozenset()
+        self.chosen: dict[str, int] = {}
 
     def find_files(self, tests: Sequence[str]) -> list[str]:
         return sorted({str(self.root / test.partition("::")[0]) for test in tests})
@@ -139,14 +139,16 @@ class _Judge:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
             if mutant is not None:
                 _put_in_place(mutant)
-            self.chosen = frozenset(tests)
+            self.chosen = {test: place for place, test in enumerate(tests)}
             session.config.args[:] = self.find_files(tests)
         except BaseException:
             os._exit(70)
         return True
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """The shortest first: one is enough to kill."""
         items[:] = [item for item in items if item.nodeid in self.chosen]
+        items.sort(key=lambda item: self.chosen[item.nodeid])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:

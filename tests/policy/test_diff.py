@@ -65,6 +65,22 @@ ROWS = [
         '[resolve]\n"a.example" = "127.0.0.1"\n',
         [("changes", "[resolve] a.example: looked up → 127.0.0.1")],
     ),
+    (
+        rule("a.example"),
+        rule("a.example", "websocket = { enabled = true }"),
+        [("opens", 'a.example: websocket not set → {"enabled": true, "frame_scan": false}')],
+    ),
+    (
+        rule("a.example"),
+        rule("a.example", "websocket = { enabled = false }"),
+        [("closes", 'a.example: websocket not set → {"enabled": false, "frame_scan": false}')],
+    ),
+    (
+        '[resolve]\n"a.example" = "127.0.0.1"\n',
+        "",
+        [("changes", "[resolve] a.example: 127.0.0.1 → looked up")],
+    ),
+    ("[env]\npass = []\n", "", [("changes", "[env] pass: none → not set")]),
     ("", "[limits]\nopen_files = 64\n", [("changes", "[limits] open_files: not set → 64")]),
     ("", '[env]\npass = ["PATH"]\n', [("changes", "[env] pass: not set → PATH")]),
     ("[env]\npass = []\n", '[env]\npass = ["PATH"]\n', [("changes", "[env] pass: none → PATH")]),

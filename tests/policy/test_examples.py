@@ -114,6 +114,15 @@ def test_patterns_are_filled_and_the_first_request_asks_for_no_more() -> None:
     assert set(differing) == {0, 1}
 
 
+def test_a_websocket_is_asked_for_where_it_could_be() -> None:
+    policy = make_policy({"websocket": {"enabled": True}})
+    (rule,) = json.loads(render_compiled(policy))["egress"]
+    assert any(
+        spelt.attempt.websocket and decide(policy, spelt.attempt, moment).allowed
+        for spelt, moment in find_examples(rule)
+    )
+
+
 def test_calls_are_made_of_the_names_and_one_is_of_no_kind() -> None:
     def calls(**keys: Any) -> set[tuple[CallKind, str, str | None, tuple[str, ...]]]:
         made = [call for attempt in examples(**keys) for call in attempt.calls or ()]

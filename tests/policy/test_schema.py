@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from tests.policy.test_reference import blocks
 
 from trio_egress.policy.cases import Case
+from trio_egress.policy.environment import VALUE_CHARS
 from trio_egress.policy.keys import _READERS, structure
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.presets import PRESETS, read_preset
@@ -118,6 +119,76 @@ RULE = {"destination": "a.example"}
         ({**HEAD, "egress": [{**RULE, "tls": "off"}]}, ["egress", 0, "tls"]),
         ({**HEAD, "egress": [{**RULE, "times": ["always"]}]}, ["egress", 0, "times", 0]),
         ({**HEAD, "egress": [{**RULE, "limits": {"requests": "100"}}]}, ["egress", 0, "limits", "requests"]),
+        *(
+            ({**HEAD, "egress": [{**RULE, **keys}]}, ["egress", 0, *place])
+            for keys, place in (
+                ({"destination": ""}, ["destination"]),
+                ({"name": "n" * 65}, ["name"]),
+                ({"name": 1}, ["name"]),
+                ({"reason": ""}, ["reason"]),
+                ({"reason": 1}, ["reason"]),
+                ({"reason": "r" * 201}, ["reason"]),
+                ({"ports": [65536]}, ["ports", 0]),
+                ({"ports": ["443"]}, ["ports", 0]),
+                ({"ports": ["0-1"]}, ["ports", 0]),
+                ({"ports": [True]}, ["ports", 0]),
+                ({"ports": []}, ["ports"]),
+                ({"ports": [1] * 1001}, ["ports"]),
+                ({"methods": [1]}, ["methods", 0]),
+                ({"paths": [1]}, ["paths", 0]),
+                ({"paths": []}, ["paths"]),
+                ({"query": [1]}, ["query", 0]),
+                ({"query": [""]}, ["query", 0]),
+                ({"query": ["q" * 201]}, ["query", 0]),
+                ({"headers": {"required": ["a b"]}}, ["headers", "required", 0]),
+                ({"headers": {"forbidden": [1]}}, ["headers", "forbidden", 0]),
+                ({"headers": {"forbidden": ["x" * 201]}}, ["headers", "forbidden", 0]),
+                ({"git": {"fetch": [1]}}, ["git", "fetch", 0]),
+                ({"git": {"fetch": [""]}}, ["git", "fetch", 0]),
+                ({"git": {"push": [1]}}, ["git", "push", 0]),
+                ({"git": {"push": [""]}}, ["git", "push", 0]),
+                ({"mcp": {"tools": [1]}}, ["mcp", "tools", 0]),
+                ({"websocket": {"proxy_path": 1}}, ["websocket", "proxy_path"]),
+                ({"websocket": {"proxy_path": "/ws"}}, ["websocket", "proxy_path"]),
+                ({"times": [1]}, ["times", 0]),
+                ({"times": []}, ["times"]),
+                ({"limits": {"requests": 1}}, ["limits", "requests"]),
+                ({"limits": {"connections": 0}}, ["limits", "connections"]),
+                ({"limits": {"connections": 2**53}}, ["limits", "connections"]),
+                ({"limits": {"bytes_up": 0}}, ["limits", "bytes_up"]),
+                ({"limits": {"bytes_down": 0}}, ["limits", "bytes_down"]),
+                ({"limits": {"body": -1}}, ["limits", "body"]),
+            )
+        ),
+        *(
+            ({**HEAD, "test": [{"attempt": "a.example", "expect": "deny", **keys}]}, ["test", 0, *place])
+            for keys, place in (
+                ({"attempt": ""}, ["attempt"]),
+                ({"attempt": 1}, ["attempt"]),
+                ({"expect": "maybe"}, ["expect"]),
+                ({"rule": ""}, ["rule"]),
+                ({"rule": 1}, ["rule"]),
+                ({"at": "soon"}, ["at"]),
+                ({"at": 1}, ["at"]),
+            )
+        ),
+        ({**HEAD, "include": [""]}, ["include", 0]),
+        ({**HEAD, "include": [1]}, ["include", 0]),
+        ({**HEAD, "include": ["preset:x.toml"]}, ["include", 0]),
+        ({**HEAD, "include": [{"file": "a.toml", "sha256": "A" * 64}]}, ["include", 0]),
+        ({**HEAD, "include": [{"file": "a.toml", "sha256": 1}]}, ["include", 0]),
+        ({**HEAD, "include": [{"file": 1, "sha256": "0" * 64}]}, ["include", 0]),
+        ({**HEAD, "include": [{"file": "a.toml", "sha256": "0" * 64, "x": 1}]}, ["include", 0]),
+        ({**HEAD, "resolve": []}, ["resolve"]),
+        ({**HEAD, "resolve": {"a.example": ""}}, ["resolve", "a.example"]),
+        ({**HEAD, "files": {"hide": [1]}}, ["files", "hide", 0]),
+        ({**HEAD, "files": {"hide": [""]}}, ["files", "hide", 0]),
+        ({**HEAD, "files": {"hide": ["a" * 4097]}}, ["files", "hide", 0]),
+        ({**HEAD, "env": {"pass": [1]}}, ["env", "pass", 0]),
+        ({**HEAD, "env": {"set": []}}, ["env", "set"]),
+        ({**HEAD, "env": {"set": {f"A{place}": "" for place in range(1001)}}}, ["env", "set"]),
+        ({**HEAD, "env": {"set": {"A": "a" * (VALUE_CHARS + 1)}}}, ["env", "set", "A"]),
+        ({**HEAD, "limits": {"memory": -1}}, ["limits", "memory"]),
         ({**HEAD, "include": ["base"]}, ["include", 0]),
         ({**HEAD, "include": ["preset:nobody"]}, ["include", 0]),
         ({**HEAD, "include": ["https://x.example/a.toml"]}, ["include", 0]),
@@ -136,6 +207,57 @@ def test_what_is_wrong_in_form_is_found_at_its_place(policy: Any, place: list[ob
     assert place in [list(error.absolute_path) for error in VALIDATOR.iter_errors(policy)]
     with pytest.raises(BaseValidationError):
         structure(policy)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"egress": [{**RULE, "ports": [1, 65535, "8000-8099"], "protocol": "tcp"}]},
+        {"egress": [{**RULE, "query": ["q" * 200], "headers": {"required": ["x" * 200]}}]},
+        {"egress": [{**RULE, "limits": {"body": 0, "connections": 1, "bytes_up": 1, "bytes_down": "1 B"}}]},
+        {"egress": [{**RULE, "name": "n" * 64, "reason": "r" * 200, "times": ["Mon 00:00-24:00 UTC"]}]},
+        {"include": ["a.toml", "preset:github", {"file": "../b.yml", "sha256": "0" * 64}]},
+        {"files": {"hide": ["a" * 4096]}, "env": {"set": {"A": "a" * VALUE_CHARS}}},
+        {"test": [{"attempt": "a", "expect": "allow", "rule": "x", "at": "2026-11-22T12:00:00Z"}]},
+    ],
+)
+def test_what_is_right_up_to_its_bounds_fits(policy: dict[str, Any]) -> None:
+    structure({**HEAD, **policy})
+    assert [error.message for error in VALIDATOR.iter_errors({**HEAD, **policy})] == []
+
+
+KEYWORDS = {
+    *(
+        "$schema",
+        "title",
+        "description",
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "$defs",
+        "$ref",
+    ),
+    *("default", "enum", "const", "anyOf", "not", "items", "minItems", "maxItems", "minimum", "maximum"),
+    *("minLength", "maxLength", "pattern", "minProperties", "maxProperties", "propertyNames"),
+}
+
+
+def find_words(schema: dict[str, Any]) -> Iterator[str]:
+    """The keywords of a schema and of all in it."""
+    for word, value in schema.items():
+        yield word
+        if word in ("properties", "$defs"):
+            for inner in value.values():
+                yield from find_words(inner)
+        elif word not in ("default", "const", "enum"):
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, dict):
+                    yield from find_words(inner)
+
+
+def test_every_keyword_is_one_of_the_draft() -> None:
+    assert set(find_words(SCHEMA)) == KEYWORDS
 
 
 TEXTS = [
