@@ -55,6 +55,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "idna": ["policy/hosts.py", "fuzzing/hosts.py"],
     "nacl": ["evidence/sign.py"],
     "pyroute2": ["kernel/netlink.py", "kernel/nft.py"],
+    "ruamel": ["policy/format_yaml.py"],
     "tomli": ["policy/toml_text.py", "policy/positions.py"],
     "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "tomlkit": ["policy/format.py"],

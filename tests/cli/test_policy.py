@@ -160,6 +160,14 @@ def test_fmt_tells_programs_what_came_of_each_file(place: Path) -> None:
     assert run(place, "fmt", "--json", "nowhere.toml").returncode == 2
 
 
+def test_fmt_lays_yaml_out_too(place: Path) -> None:
+    policy = place / "agent.yaml"
+    policy.write_text('version:  "1.0"\ndefault_deny: true #x\n')
+    assert run(place, "fmt", "--check", "agent.yaml").returncode == 1
+    assert run(place, "fmt", "agent.yaml").returncode == 0
+    assert policy.read_text() == 'version: "1.0"\ndefault_deny: true  # x\n'
+
+
 def test_fmt_leaves_what_is_no_policy(place: Path) -> None:
     policy = place / "trio-egress.toml"
     policy.write_text("surprise=1\n")

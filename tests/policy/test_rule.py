@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Any
 
 import attrs
 import pytest
+from tests.policy.specimens import make_policy, make_rule
 
+from trio_egress.errors import Problem
 from trio_egress.model import Endpoint, Name, RuleRef
+from trio_egress.policy.cases import Case, PlacedCase
 from trio_egress.policy.destination import parse_destination
 from trio_egress.policy.hosts import parse_host
-from trio_egress.policy.rule import Pin, Policy, Resolve, Rule, Terms
+from trio_egress.policy.rule import Pin, Policy, Resolve, Rule, Source, Terms, Tls
 
 LOOPBACK = ip_address("127.0.0.1")
 API = Name("api.example.com")
@@ -28,6 +32,92 @@ def test_terms_allow_any_method_and_nothing_private_unless_they_say_so() -> None
 def test_a_policy_indexes_its_rules() -> None:
     policy = Policy((rule("api.example.com"), rule("*.example.com", 1)))
     assert {found.ref.index for found in policy.index.find(API)} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "inside", "looks"),
+    [
+        ({}, (), set()),
+        ({"methods": ["GET"]}, ("methods",), set()),
+        ({"paths": ["/a"]}, ("paths",), set()),
+        ({"query": ["a"]}, ("query",), {"query"}),
+        ({"headers": {"required": ["a"]}}, ("headers",), {"headers"}),
+        ({"git": {"fetch": ["a"]}}, ("git",), {"query", "service"}),
+        ({"graphql": {"queries": ["a"]}}, ("graphql",), {"calls"}),
+        ({"jsonrpc": {"methods": ["a"]}}, ("jsonrpc",), {"calls"}),
+        ({"mcp": {"tools": ["a"]}}, ("mcp",), {"calls"}),
+        ({"scan": True}, ("scan",), set()),
+        ({"websocket": {"enabled": True}}, (), set()),
+        ({"websocket": {"enabled": False}}, ("websocket",), set()),
+        ({"websocket": {"enabled": True, "frame_scan": True}}, ("websocket",), set()),
+        ({"limits": {"connections": 1}}, (), {"body_bytes", "now_us"}),
+        (
+            {"limits": {"requests": "1/day", "body": 1}},
+            ("limits.requests", "limits.body"),
+            {"body_bytes", "now_us"},
+        ),
+        ({"protocol": "wss"}, ("protocol",), set()),
+        ({"protocol": ["wss", "ssh"]}, ("protocol",), set()),
+        ({"protocol": ["https", "wss"]}, (), set()),
+        ({"protocol": "https"}, (), set()),
+        ({"times": ["Mon 00:00-24:00 UTC"]}, (), {"now_us"}),
+        ({"tls": "passthrough", "ports": [443]}, (), set()),
+    ],
+)
+def test_what_a_rule_hangs_on_is_worked_out(
+    keys: dict[str, Any], inside: tuple[str, ...], looks: set[str]
+) -> None:
+    made = make_rule(**keys)
+    assert made.inside == inside
+    assert Policy((made,)).looks_at == looks
+    assert made.plain == (not keys or set(keys) == {"methods"})
+
+
+def test_words_and_what_is_false_leave_a_rule_plain() -> None:
+    assert make_rule(name="x", reason="y", scan=False, allow_private=True, deny=False).plain
+    assert make_rule(deny=True, methods=["GET"]).plain
+    assert not make_rule(tls="intercept").plain
+
+
+def test_tls_is_written_as_the_policy_has_it() -> None:
+    assert [tls.value for tls in Tls] == ["intercept", "passthrough"]
+
+
+def test_rules_that_deny_are_found_apart() -> None:
+    assert Policy((make_rule(),)).denials is None
+    policy = make_policy({}, {"deny": True})
+    assert policy.denials is not None
+    assert [found.ref.index for found in policy.denials.find(parse_host("a.example"))] == [1]
+    assert [found.ref.index for found in policy.index.find(parse_host("a.example"))] == [0]
+
+
+def test_networks_that_rules_deny_are_kept_in_an_order_of_their_own() -> None:
+    rules: list[dict[str, Any]] = [
+        {"destination": "10.0.0.0/8"},
+        {"destination": "a.example", "deny": True},
+        {"destination": "192.0.2.1", "deny": True, "ports": [22]},
+        {"destination": "10.0.0.0/8", "deny": True, "ports": [1]},
+        {"destination": "192.0.2.1", "deny": True},
+    ]
+    avoided = make_policy(*rules).avoided
+    assert [(str(network), rule.ref.index) for network, rule in avoided] == [
+        ("10.0.0.0/8", 3),
+        ("192.0.2.1/32", 2),
+        ("192.0.2.1/32", 4),
+    ]
+
+
+def test_what_is_no_meaning_makes_no_difference_between_rules_and_policies() -> None:
+    first = make_rule()
+    assert first == attrs.evolve(first, rank=7)
+    assert first.rank == 0
+    policy = Policy((first,))
+    assert policy == attrs.evolve(policy, source_file="other")
+    assert policy == attrs.evolve(policy, cases=(PlacedCase(Case(attempt="a", expect=True), "f:1:1"),))
+    assert policy == attrs.evolve(policy, warnings=(Problem("f", 1, 1, "w"),))
+    assert policy == attrs.evolve(policy, sources=(Source("f", "", ""),))
+    assert policy.source_file == ""
+    assert policy != Policy((make_rule(scan=True),))
 
 
 def test_a_changed_policy_is_indexed_anew() -> None:

@@ -1,6 +1,6 @@
 """A policy in TOML, laid out in the one usual way: what it says, its comments and their places stay.
 
-Reads with tomlkit, which keeps what a TOML reader drops. YAML is not laid out.
+Reads with tomlkit, which keeps what a TOML reader drops. YAML is `format_yaml`.
 
 Rule 1: a text that is no policy is refused, and so is one whose meaning or comments would change.
 Rule 2: what is laid out already stays as it is, to the byte.
@@ -17,7 +17,7 @@ from tomlkit.items import AoT, Array, Comment, InlineTable, Item, Key, Table, Wh
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.writing import LINE_CHARS
 
-KEY_ORDER = ("name", "destination", "deny", "ports", "protocol", "schemes", "methods", "paths")
+KEY_ORDER = ("name", "destination", "deny", "ports", "protocol", "methods", "paths")
 """The first keys of a rule; the others follow as they stand."""
 
 _GAP = "\0"
@@ -40,9 +40,9 @@ def format_policy(text: str, file: str) -> str:
     plain = text.removeprefix(_BOM).replace("\r\n", "\n")
     lines = list(_render_body(tomlkit.parse(plain).body, ()))
     laid_out = "\n".join(_space(lines)) + "\n"
-    if tomlkit.parse(laid_out).unwrap() != tomlkit.parse(plain).unwrap() or _comments(laid_out) != _comments(
-        plain
-    ):
+    if tomlkit.parse(laid_out).unwrap() != tomlkit.parse(plain).unwrap() or list_comments(
+        laid_out
+    ) != list_comments(plain):
         message = (
             "this way of writing it can't be laid out; dotted keys and inline arrays of tables may be why"
         )
@@ -83,7 +83,7 @@ def _attach(body: Sequence[tuple[Key | None, Item]]) -> Iterator[_Entry]:
             case Whitespace():
                 above += [""] * item.s.count("\n")
             case Comment():
-                above.append(f"{_render_comment(item.trivia.comment)}")
+                above.append(f"{render_comment(item.trivia.comment)}")
             case _:
                 yield _Entry(key, item, tuple(above))
                 above = []
@@ -92,7 +92,7 @@ def _attach(body: Sequence[tuple[Key | None, Item]]) -> Iterator[_Entry]:
 
 def _place(entry: _Entry) -> int:
     if entry.key is None:
-        return len(KEY_ORDER) + 2
+        return len(KEY_ORDER) + 2  # what stands below all keys
     if isinstance(entry.item, Table | AoT):  # a table of a rule's own ends it
         return len(KEY_ORDER) + 1
     name = entry.key.key
@@ -111,7 +111,7 @@ def _render_value(item: Item, column: int) -> str:
     if not isinstance(item, Array):
         return item.as_string().strip()
     values = [_render_value(value, 4) for value in item]
-    if len(values) != sum(1 for group in item._value if group.value is not None) or "#" in item.as_string():
+    if "#" in item.as_string():
         return item.as_string()
     line = f"[{', '.join(values)}]"
     if column + len(line) <= LINE_CHARS or not values or isinstance(item[0], InlineTable):
@@ -121,10 +121,10 @@ def _render_value(item: Item, column: int) -> str:
 
 def _comment_of(item: Item) -> str:
     comment = item.trivia.comment
-    return f"  {_render_comment(comment)}" if comment else ""
+    return f"  {render_comment(comment)}" if comment else ""
 
 
-def _render_comment(comment: str) -> str:
+def render_comment(comment: str) -> str:
     words = comment.rstrip()
     return words if len(words) == 1 or words[1] in " #!" else f"# {words[1:]}"
 
@@ -140,10 +140,10 @@ def _space(lines: Sequence[str]) -> list[str]:
         while at and spaced[at - 1].startswith("#"):
             at -= 1
         spaced.insert(at, "")
-    kept = [line for at, line in enumerate(spaced) if line or (at > 0 and spaced[at - 1])]
+    kept = [line for at, line in enumerate(spaced) if line or spaced[at - 1]]
     return "\n".join(kept).strip("\n").split("\n")
 
 
-def _comments(text: str) -> list[str]:
+def list_comments(text: str) -> list[str]:
     """What all comments say, in any order; a "#" in a text is counted on both sides alike."""
     return sorted(line.partition("#")[2].strip() for line in text.splitlines() if "#" in line)

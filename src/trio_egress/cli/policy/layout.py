@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from trio_egress.errors import PolicyError, UsageError
@@ -26,16 +28,12 @@ _CODES = {"unchanged": 0, "laid_out": 0, "to_lay_out": 1, "no_policy": 1, "error
 
 def _lay_out(given: str | None, *, check: bool) -> tuple[str, str]:
     """The file, and what came of it: a key of _CODES. What a person should know is told on standard error."""
-    from trio_egress.policy.format import format_policy
-
     file = given or ""
     try:
         path = find_policy(given, os.environ)
         file = str(path)
-        if path.name.lower().endswith(YAML_ENDINGS):
-            raise UsageError(f"{path}: only TOML is laid out")
         text, _ = read_policy(path)
-        laid_out = format_policy(text, file)
+        laid_out = _find_layout(path)(text, file)
         if laid_out == text:
             return file, "unchanged"
         if check:
@@ -50,6 +48,18 @@ def _lay_out(given: str | None, *, check: bool) -> tuple[str, str]:
         return file, "error"
     print(f"{path}: laid out", file=sys.stderr)
     return file, "laid_out"
+
+
+def _find_layout(path: Path) -> Callable[[str, str], str]:
+    if not path.name.lower().endswith(YAML_ENDINGS):
+        from trio_egress.policy.format import format_policy
+
+        return format_policy
+    from trio_egress.policy import format_yaml
+
+    if find_spec("ruamel.yaml") is None:
+        raise UsageError(f"{path}: {format_yaml.NOT_INSTALLED}")
+    return format_yaml.format_yaml
 
 
 def _replace(path: Path, text: str) -> None:
