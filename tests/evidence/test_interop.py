@@ -24,6 +24,9 @@ from tests.evidence.specimens import (
     write_evidence,
 )
 
+from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.redact import Redactor
+
 _BESIDE = os.path.join(os.path.dirname(sys.executable), "pipelock-verify")
 PROGRAM = _BESIDE if os.path.exists(_BESIDE) else shutil.which("pipelock-verify")
 
@@ -72,6 +75,15 @@ def _write_changed_policy() -> Lines:
     return Scribe().open().allow().change_policy().allow("b.example.com").close().lines
 
 
+def _write_redacted() -> Lines:
+    scribe = Scribe()
+    scribe.chain = Chain(
+        KEY, scribe.session, Redactor(b"k" * 32, {"b": b"secret <&> value", "a": b"12345678"})
+    )
+    scribe.open().allow(target="http://api.example.com/12345678?x=secret%20%3C&>+value")
+    return scribe.block(method="12345678").close().lines
+
+
 def _write_deep() -> Lines:
     value: object = 1
     for _ in range(125):
@@ -89,6 +101,7 @@ def _write_deep() -> Lines:
         _write_changed_policy,
         _write_strange,
         _write_deep,
+        _write_redacted,
         _write_long,
     ],
     ids=[
@@ -99,6 +112,7 @@ def _write_deep() -> Lines:
         "another policy",
         "strange text",
         "deepest ext",
+        "redacted",
         "5000 receipts",
     ],
 )

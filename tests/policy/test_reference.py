@@ -28,6 +28,7 @@ from trio_egress.policy.load import load_policy
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.presets import PRESETS
 from trio_egress.policy.rule import Terms
+from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
@@ -121,8 +122,14 @@ _TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits")}
 @pytest.mark.parametrize(
     ("header", "keys", "named"),
     [
-        ("| key | | meaning", Document, {"egress": "[[egress]]", "test": "[[test]]", **_TABLES}),
+        (
+            "| key | | meaning",
+            Document,
+            {"egress": "[[egress]]", "test": "[[test]]", "secret": "[[secret]]", **_TABLES},
+        ),
         ("| key of a rule", Terms, {}),
+        ("| key of a secret", Secret, {}),
+        ("| key of `from`", From, {}),
         ("| key | default | meaning |\n|---|---|---|\n| `write`", Files, {}),
         ("| key | default | meaning |\n|---|---|---|\n| `pass`", Env, {}),
         ("| key | at least", Limits, {}),
@@ -193,7 +200,7 @@ def test_each_policy_is_accepted_or_fails_with_the_errors_shown_below_it() -> No
             said = "".join(f"{warning}\n" for warning in policy.warnings)
             assert said == (errors if following == "warnings" else "")
             tried += 1
-    assert tried == 9
+    assert tried == 10
 
 
 def test_the_example_in_yaml_means_the_same() -> None:

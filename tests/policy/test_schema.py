@@ -25,6 +25,7 @@ from trio_egress.policy.presets import PRESETS, read_preset
 from trio_egress.policy.problems import key_of
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.schema import _NAMES, _SHAPES, describe, make_schema, render_schema
+from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.starter import starter_policy
 
 SCHEMA = make_schema()
@@ -352,6 +353,10 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
         return {**HEAD, "egress": [{**RULE, key: value}]}
     if table is Case:
         return {**HEAD, "test": [{"attempt": "a.example", "expect": "deny", key: value}]}
+    if table is Secret:
+        return {**HEAD, "secret": [{"name": "a", "from": {"env": "A"}, key: value}]}
+    if table is From:
+        return {**HEAD, "secret": [{"name": "a", "from": {key: value}}]}
     if name in ("files", "env", "limits"):
         return {**HEAD, name: {key: value}}
     inner = name.removeprefix("rule_")
@@ -370,7 +375,17 @@ def test_what_is_read_fits(place: tuple[type, str], value: Any) -> None:
 
 
 def test_each_key_is_read_with_some_value_that_was_tried() -> None:
-    tried: list[Any] = [*TEXTS, True, 1 << 25, 443, *([text] for text in TEXTS), [443], {"A": "é"}]
+    tried: list[Any] = [
+        *TEXTS,
+        True,
+        1 << 25,
+        443,
+        *([text] for text in TEXTS),
+        [443],
+        {"A": "é"},
+        {"env": "A"},
+    ]
+    tried.append([{"name": "a", "from": {"env": "A"}}])
     tried += [{key: value} for keys in MEANINGS.values() for key in keys for value in (True, 1 << 25, ["a"])]
     unread = set(_PLACES)
     for place in _PLACES:

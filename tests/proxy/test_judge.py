@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from trio_egress.evidence.redact import Withheld
 from trio_egress.model import Attempt, Layer, Name, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.load import load_policy
@@ -252,3 +253,50 @@ def test_silence_is_waited_out_only_where_a_word_could_help(host: str, port: int
 def test_tcp_needs_a_rule_with_its_port() -> None:
     assert layer(judge_tcp(POLICY, door("db.example", 5432))) is None
     assert layer(judge_tcp(POLICY, door("a.example", 443))) is Layer.PROTOCOL
+
+
+def withheld(judged: Judgement) -> dict[str, Withheld]:
+    return {name: value for name, value in judged.facts.items() if isinstance(value, Withheld)}
+
+
+def test_values_of_a_query_are_withheld_without_their_percents() -> None:
+    judged = judge_request(
+        POLICY, door("a.example", 80), head("GET /p?a=1%2F2&b=x+y;c&=d HTTP/1.1\nHost: a.example")
+    )
+    assert withheld(judged) == {"query_values": Withheld("query", (b"1/2", b"x+y", b"c", b"d"))}
+    assert judged.attempt.path == "/p"
+
+
+def test_a_request_without_a_query_withholds_nothing() -> None:
+    for target in ("/p", "/p?", "/p?&"):
+        judged = judge_request(POLICY, door("a.example", 80), head(f"GET {target} HTTP/1.1\nHost: a.example"))
+        assert withheld(judged) == {}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "GET http://user:word@a.example/?q=1 HTTP/1.1\nHost: a.example",
+        "GET http://a.example/?q=1 HTTP/1.1\nHost: user:word@a.example",
+    ],
+)
+def test_who_an_authority_says_that_one_is_is_refused_and_withheld(raw: str) -> None:
+    judged = judge_request(POLICY, door("127.0.0.1", 8888, Transport.FORWARD), head(raw))
+    assert not judged.decision.allowed
+    assert withheld(judged)["userinfo"] == Withheld("userinfo", (b"user:word",))
+    assert "word" not in repr(judged)
+
+
+def test_the_userinfo_of_a_tunnel_is_withheld() -> None:
+    asked = head("CONNECT user:word@a.example:443 HTTP/1.1\nHost: a.example:443")
+    judged = judge_connect(POLICY, asked, door("127.0.0.1", 8888, Transport.FORWARD))
+    assert withheld(judged) == {"userinfo": Withheld("userinfo", (b"user:word",))}
+    assert not judged.decision.allowed
+    assert "word" not in repr(judged)
+
+
+def test_the_userinfo_of_a_server_name_is_withheld() -> None:
+    judged = judge_tls(POLICY, door("a.example"), ClientHello("user:word@a.example", (), False))
+    assert judged.facts["sni"] == "a.example"
+    assert withheld(judged) == {"userinfo": Withheld("userinfo", (b"user:word",))}
+    assert "word" not in repr(judged)

@@ -169,6 +169,12 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="SOCKET|COMMAND",
         help="sign by another process instead, which alone has the key: `trio-egress signer`, or one of yours",
     )
+    add(
+        "--commitment-key",
+        metavar="FILE",
+        help="write here, with mode 0600, the key by which `trio-egress packet reveal` can show later that a value was "
+        "the secret behind a commitment (default: nobody ever can)",
+    )
     add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
     add(
         "--user",

@@ -27,6 +27,7 @@ from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.environment import agent_environment, find_provenance
 from trio_egress.runtime.policy_file import find_policy, read_policy
+from trio_egress.runtime.secrets import keep_commitment_key, make_commitment_key, open_redactor
 from trio_egress.runtime.signals import Inbox, Interrupted
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.signer.remote import RemoteKey, open_signer
@@ -58,11 +59,13 @@ def _main(
 ) -> int:
     status_fd = None
     status = Status(run_id="", exit_code=REFUSED, end="refused")
+    redact: Callable[[str], str] = str
     try:
         status_fd = _open_status(options.status_file, inbox)
         with inbox.interrupting():
             spec = _prepare(options, say, written)
         status = attrs.evolve(status, run_id=spec.run_id)
+        redact, say = spec.redactor.redact, spec.redactor.hush(say)
         result = _run(spec, inbox, options, say)
         code = exit_code(result, fail_on_deny=options.fail_on == "deny")
         status = Status.of(result, code)
@@ -82,6 +85,7 @@ def _main(
         say(traceback.format_exc())
         say("this is a bug in trio-egress; the agent is dead, and the evidence ends where it happened")
         status = attrs.evolve(status, exit_code=INCOMPLETE, end="error", message=repr(error))
+    status = attrs.evolve(status, message=redact(status.message))
     write_status(status, status_fd)
     if options.json:
         inbox.release()  # whoever should read standard output may never do so
@@ -122,9 +126,13 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     pinned = bool(options.key or options.signer)
     now = time.time_ns()
     run_id = uuid7(now, os.urandom(10))
+    commitment_key = make_commitment_key()
+    redactor = open_redactor(policy, os.environ, Path.cwd(), commitment_key)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
+    if options.commitment_key:
+        keep_commitment_key(commitment_key, Path(options.commitment_key), evidence)
     if not options.quiet:
-        _announce(say, policy, path, evidence, key, run_id, pinned=pinned)
+        _announce(redactor.hush(say), policy, path, evidence, key, run_id, pinned=pinned)
     return RunSpec(
         command=tuple(command),
         directory=Path.cwd(),
@@ -150,7 +158,8 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
         observing=options.observing,
-        watch=None if options.quiet else Denials(say).show,
+        watch=None if options.quiet else Denials(redactor.hush(say)).show,
+        redactor=redactor,
     )
 
 
@@ -176,11 +185,13 @@ def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
 
 
 def _hidden(options: argparse.Namespace, evidence: Path, key: Signer) -> tuple[Path, ...]:
-    """What the agent must not see besides this run's evidence: the key, and the evidence of earlier runs."""
+    """What the agent must not see besides this run's evidence: the keys, and the evidence of earlier runs."""
     kept = [Path(options.key).absolute()] if options.key else []
     if isinstance(key, RemoteKey):
         named = (*key.hide, os.path.abspath(options.signer))  # its socket; a command is no path
         kept = [Path(path) for path in dict.fromkeys(named) if os.path.exists(path)]
+    if options.commitment_key:
+        kept.append(Path(options.commitment_key).absolute())
     return tuple(kept) if options.evidence else (evidence.parent, *kept)
 
 

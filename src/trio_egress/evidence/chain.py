@@ -5,6 +5,7 @@ Owns the head, the sequence and the clock's last reading; writes no file (that i
 Rule 1: open first, close last, nothing after it; anything else raises RecorderError.
 Rule 2: time never runs backwards: an earlier reading is recorded as the last one.
 Rule 3: a receipt that our own verifier would refuse is never signed.
+Rule 4: every text passes the redactor before it is signed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from trio_egress.evidence.receipt import (
     assemble,
     hash_receipt,
     render_record,
+    render_redaction,
     render_timestamp,
     uuid7,
 )
@@ -33,6 +35,7 @@ from trio_egress.evidence.receipt_form import (
     SESSION_OPEN,
     SESSION_TRANSPORT,
 )
+from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.session import (
     NEXT_STATE,
     OBSERVING,
@@ -47,8 +50,10 @@ from trio_egress.evidence.sign import Signer, fingerprint
 class Chain:
     """One run's receipts. Each method gives one whole line with its LF; `now_ns` is Unix time."""
 
-    def __init__(self, key: Signer, session: Session) -> None:
+    def __init__(self, key: Signer, session: Session, redactor: Redactor | None = None) -> None:
         self._key = key
+        self._redactor = redactor or Redactor(b"")
+        self._commitments = None if redactor is None else redactor.key_sha256
         self._session = session
         self._state = SessionState.NEW
         self._seq = 0
@@ -60,8 +65,8 @@ class Chain:
         self._bytes_down = 0
         self._opening = self._render_opening()
         self._every_receipt = {
-            "principal": clean_text(session.principal, WORD_CHARS),
-            "actor": clean_text(session.actor, WORD_CHARS),
+            "principal": clean_text(self._redactor.redact(session.principal), WORD_CHARS),
+            "actor": clean_text(self._redactor.redact(session.actor), WORD_CHARS),
             "policy_hash": session.policy_hash,
             "session_id": session.run_id,
             "run_nonce": session.run_nonce,
@@ -97,6 +102,7 @@ class Chain:
             "able": None if session.able is None else list(session.able),
             "policy_sha256": session.policy_sha256 or None,
             "policy_includes_sha256": session.policy_includes_sha256 or None,
+            "commitment_key_sha256": self._commitments,
         }
         return self._control(Step.OPEN, "open", self._opening, now_ns, {**(facts or {}), **own})
 
@@ -191,11 +197,13 @@ class Chain:
 
     def _seal(self, draft: Draft, extra: Mapping[str, object], now_ns: int) -> bytes:
         now_ns = max(now_ns, self._last_ns)
+        draft, by_class = self._redactor.redact_draft(draft)
         ext = render_ext(draft.facts)
         stored_ext = render_stored(ext)
         fixed = {
             **self._every_receipt,
             **extra,
+            **render_redaction(by_class),
             "timestamp": render_timestamp(now_ns),
             "chain_prev_hash": self._head or self._opening["genesis_hash"],
             "chain_seq": self._seq,

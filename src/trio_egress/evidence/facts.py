@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trio_egress.evidence.members import TEXT, UINT64, Misfit, Shape, describe
+from trio_egress.evidence.members import TEXT, TEXTS, UINT64, Misfit, Shape, describe
 
 EXT_NAME = "trio_egress"
 EXT_VERSION = 1
@@ -62,6 +62,9 @@ FACTS: Mapping[str, Shape] = {
     "connections_ended": UINT64,
     "policy_sha256": TEXT,
     "policy_includes_sha256": TEXT,
+    "commitment_key_sha256": TEXT,
+    "query_values": TEXTS,
+    "userinfo": TEXTS,
     "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
 }
 

@@ -82,6 +82,13 @@ def render_record(draft: Draft, fixed: Mapping[str, object], stored_ext: bytes) 
     )
 
 
+def render_redaction(by_class: Mapping[str, int]) -> dict[str, object]:
+    """The member that says how often which secret was replaced; none where none was. `by_class` is sorted."""
+    if not by_class:
+        return {}
+    return {"redaction": {"total_redactions": sum(by_class.values()), "by_class": dict(by_class)}}
+
+
 def render_ext_ref(stored_ext: bytes) -> str:
     """The reference by which a record covers its `ext`."""
     return EXT_REF_PREFIX + hashlib.sha256(stored_ext).hexdigest()

@@ -27,6 +27,7 @@ from trio_egress.policy.keys import TABLES, structure
 from trio_egress.policy.paths import SLASH, parse_path
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.rule import Policy, Rule, Terms
+from trio_egress.policy.secret import PlacedSecret, render_secrets
 
 COMPILED_FILE = "policy-compiled.json"
 """What messages call it."""
@@ -94,6 +95,7 @@ def render_compiled(policy: Policy) -> bytes:
         "files": {key: sorted(paths) for key, paths in attrs.asdict(policy.files).items()},
         "env": _write_env(policy.env),
         "limits": attrs.asdict(policy.limits),
+        **({"secret": render_secrets(policy.secrets)} if policy.secrets else {}),
     }
     members = {key: _render_json(value) for key, value in tables.items()}
     members["egress"] = f"[{','.join(sorted({render_terms(rule.terms) for rule in policy.rules}))}]"
@@ -145,6 +147,7 @@ def parse_compiled(raw: bytes) -> Policy:
         files=document.files,
         env=document.env,
         limits=document.limits,
+        secrets=tuple(PlacedSecret(secret, Problem(COMPILED_FILE, 1, 1, "")) for secret in document.secret),
     )
     if render_compiled(policy) != raw:
         raise _refuse("it is not in canonical form")

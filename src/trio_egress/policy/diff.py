@@ -55,6 +55,7 @@ def compare(old: Policy, new: Policy) -> tuple[Change, ...]:
         *_compare_files(before["files"], after["files"]),
         *_compare_values("env", before["env"], after["env"]),
         *_compare_values("limits", before["limits"], after["limits"]),
+        *_compare_secrets(before.get("secret", []), after.get("secret", [])),
         *_compare_rest(before, after),
     ]
     order = (OPENS, CLOSES, CHANGES)
@@ -179,9 +180,21 @@ def _compare_values(table: str, before: _Document, after: _Document) -> Iterator
             yield Change(CHANGES, f"[{table}] {key}: {_show(before.get(key))} → {_show(after.get(key))}")
 
 
+def _compare_secrets(before: Sequence[_Document], after: Sequence[_Document]) -> Iterator[Change]:
+    """By their names; what is kept out of the record opens nothing and closes nothing."""
+    was, now = ({secret["name"]: secret["from"] for secret in secrets} for secrets in (before, after))
+    for name in sorted({*was, *now}):
+        if name not in was:
+            yield Change(CHANGES, f"{name} is secret: receipts have a commitment for it")
+        elif name not in now:
+            yield Change(CHANGES, f"{name} is not secret any more: receipts tell it where it stands")
+        elif was[name] != now[name]:
+            yield Change(CHANGES, f"the secret {name}: from {_show(was[name])} → {_show(now[name])}")
+
+
 def _compare_rest(before: _Document, after: _Document) -> Iterator[Change]:
     """Tables that nothing above knows: a difference is told, if not in words."""
-    known = ("egress", "resolve", "files", "env", "limits")
+    known = ("egress", "resolve", "files", "env", "limits", "secret")
     for key in sorted({*before, *after} - set(known)):
         if before.get(key) != after.get(key):
             yield Change(CHANGES, f"{key}: {_show(before.get(key))} → {_show(after.get(key))}")

@@ -24,6 +24,7 @@ from trio_egress.policy.part import PROBLEMS_MAX, Part, place_cases
 from trio_egress.policy.positions import Path
 from trio_egress.policy.problems import Faults
 from trio_egress.policy.rule import Pin, Policy, Resolve, Terms
+from trio_egress.policy.secret import SECRETS_MAX, From, PlacedSecret
 from trio_egress.policy.values import ITEMS_MAX
 
 Setting = tuple[str, Any, Path]
@@ -47,6 +48,7 @@ def join(parts: Sequence[Part]) -> Policy:
         problems.append(
             parts[0].make_problem(("env",), f"set has at most {ITEMS_MAX} variables, with all includes")
         )
+    secrets = _join_secrets(parts, problems)
     warnings = _hold_against_each_other(parts, problems)
     if problems:
         raise PolicyError(tuple(problems[:PROBLEMS_MAX]))
@@ -57,6 +59,7 @@ def join(parts: Sequence[Part]) -> Policy:
         files=files,
         env=Env(pass_=passed, set=tuple(sorted(variables.items()))),
         limits=Limits(**limits),
+        secrets=secrets,
         warnings=warnings,
         sources=tuple(part.source for part in parts),
         cases=tuple(case for part in parts for case in place_cases(part)),
@@ -107,6 +110,26 @@ def _say_pins(part: Part) -> Iterator[tuple[str, Setting]]:
         yield pin.target, (f"the pin of {pin.target}", pin, ("resolve", key))
 
 
+def _say_secrets(part: Part) -> Iterator[tuple[str, Setting]]:
+    for place, secret in enumerate(part.document.secret):
+        yield secret.name, (f"the secret {secret.name}", secret.from_, ("secret", place, "from"))
+
+
+def _join_secrets(parts: Sequence[Part], problems: list[Problem]) -> tuple[PlacedSecret, ...]:
+    """Those of all files, by their names; each has its place in the first file that says it."""
+    _join_settings(parts, _say_secrets, problems)
+    placed: dict[str, PlacedSecret] = {}
+    for part in parts:
+        for place, secret in enumerate(part.document.secret):
+            problem = part.make_problem(("secret", place, "from"), "")
+            placed.setdefault(secret.name, PlacedSecret(secret, problem))
+    if len(placed) > SECRETS_MAX:
+        problems.append(
+            parts[0].make_problem((), f"a policy has at most {SECRETS_MAX} secrets, with all includes")
+        )
+    return tuple(placed[name] for name in sorted(placed))
+
+
 def _join_settings(
     parts: Sequence[Part],
     say: Callable[[Part], Iterator[tuple[str, Setting]]],
@@ -125,7 +148,7 @@ def _join_settings(
 
 
 def _show(value: object) -> str:
-    return value.answer if isinstance(value, Pin) else repr(value)
+    return str(value) if isinstance(value, From) else value.answer if isinstance(value, Pin) else repr(value)
 
 
 def _join_lists(

@@ -44,6 +44,16 @@ from trio_egress.policy.rule_keys import (
     read_times,
     read_tls,
 )
+from trio_egress.policy.secret import (
+    SECRETS_MAX,
+    From,
+    Secret,
+    check_from,
+    check_secrets,
+    read_file,
+    read_secret_name,
+    read_variable,
+)
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 
 RULES_MAX = 100_000
@@ -67,6 +77,7 @@ class Document:
     env: Env = attrs.field(factory=Env)
     limits: Limits = attrs.field(factory=Limits)
     test: tuple[Case, ...] = ()
+    secret: tuple[Secret, ...] = ()
 
 
 TABLES: Mapping[type, Table] = {
@@ -88,6 +99,10 @@ TABLES: Mapping[type, Table] = {
     Mcp: Table("in an `mcp` table", {}),
     WebSocket: Table("in a `websocket` table", {}),
     RuleLimits: Table("in a rule's `limits` table", {}),
+    Secret: Table(
+        "in a [[secret]] table", {"name": 'name = "api-token"', "from": 'from = { env = "API_TOKEN" }'}
+    ),
+    From: Table("in a `from` table", {}),
 }
 """What messages say of each table: where it stands, and how a required key is written."""
 
@@ -124,6 +139,19 @@ def _read_test(value: object, _type: object) -> tuple[Case, ...]:
     if len(value) > TESTS_MAX:
         raise ValueError(f"a policy has at most {TESTS_MAX} tests, and this has {len(value)}")
     return _CONVERTER.structure(value, tuple[Case, ...])
+
+
+def _read_secret(value: object, _type: object) -> tuple[Secret, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f'secret must be a list of tables, not {show(value)}; did you mean "[[secret]]"?')
+    if len(value) > SECRETS_MAX:
+        raise ValueError(f"a policy has at most {SECRETS_MAX} secrets, and this has {len(value)}")
+    return check_secrets(_CONVERTER.structure(value, tuple[Secret, ...]))
+
+
+def _read_from(value: object, type_: object) -> From:
+    source: From = _read_inner("from", From, '{ env = "API_TOKEN" }')(value, type_)
+    return check_from(source)
 
 
 def _read_resolve(value: object, _type: object) -> Resolve:
@@ -217,6 +245,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "env": _read_env,
         "limits": _read_limits,
         "test": _read_test,
+        "secret": _read_secret,
     },
     Terms: {
         "destination": _read_destination,
@@ -258,6 +287,8 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "rule": _reader(read_rule_name),
         "at": _reader(read_at),
     },
+    Secret: {"name": _reader(read_secret_name), "from_": _read_from},
+    From: {"env": _reader(read_variable), "file": _reader(read_file)},
     Env: {"pass_": _reader(read_pass), "set": _reader(read_set)},
     Limits: {field.name: _reader(read_limit(field.name)) for field in attrs.fields(Limits)},
 }

@@ -14,6 +14,7 @@ from trio_egress.policy.files import Files
 from trio_egress.policy.keys import Document
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.rule import Terms
+from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 
 MEANINGS: Mapping[type, Mapping[str, str]] = {
@@ -33,6 +34,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "env": "which variables it gets",
         "limits": "how much of the machine it may use",
         "test": "[what the policy must decide](working-with-policies.md#testing-one); a test means nothing else",
+        "secret": "[what is secret](#secrets-secret): it is in no receipt, log, report or message",
     },
     Terms: {
         "destination": "a host, the names below a domain, or a network; perhaps with a port",
@@ -94,6 +96,16 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "expect": '`"allow"` or `"deny"`',
         "rule": "the name or the destination of the rule that must decide",
         "at": "the time at which it is decided, for rules with `times`; without an offset it is UTC",
+    },
+    Secret: {
+        "name": "what stands for it in receipts, with a commitment: `[api-token:5f0c…]`",
+        "from": 'where its value is: `{ env = "API_TOKEN" }` or `{ file = "~/.config/api-token" }`',
+    },
+    From: {
+        "env": "a variable of whoever starts the run",
+        "file": (
+            "a file; a relative one is in the working directory, and one line end at its end does not count"
+        ),
     },
     Files: {
         "write": (

@@ -70,6 +70,12 @@ def _check_look_alikes(text: str) -> None:
             raise ValueError("the path has a character that some servers take for another")
 
 
+def find_query_values(raw: str) -> tuple[bytes, ...]:
+    """The values of the parameters of a query, in order, without their percents; of one without `=` all of it."""
+    pairs = [pair.partition("=") for pair in _SEPARATORS.split(raw) if pair]
+    return tuple(unquote_to_bytes(value if equals else name) for name, equals, value in pairs)
+
+
 def find_query_names(raw: str) -> frozenset[str]:
     """The names of the parameters of a query, decoded, by whichever separator a server may go by."""
     pairs = [pair for pair in _SEPARATORS.split(raw) if pair]

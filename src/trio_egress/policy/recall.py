@@ -76,7 +76,7 @@ def recall_attempt(record: Members, facts: Members) -> Attempt | None:
         return None
     if not isinstance(host, str) or not isinstance(target, str) or _CUT.search(target):
         return None
-    if facts.get(NAMES_LEFT_OUT) is not None:
+    if facts.get(NAMES_LEFT_OUT) is not None or record.get("redaction") is not None:
         return None
     try:
         name = parse_host(host)

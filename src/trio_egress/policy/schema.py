@@ -27,6 +27,8 @@ from trio_egress.policy.presets import PRESET, PRESETS
 from trio_egress.policy.problems import key_of
 from trio_egress.policy.rule import Terms, Tls
 from trio_egress.policy.rule_keys import NAME_CHARS, REASON_CHARS, WORD_CHARS
+from trio_egress.policy.secret import NAME_CHARS as SECRET_CHARS
+from trio_egress.policy.secret import RESERVED, SECRETS_MAX, From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 from trio_egress.policy.values import ITEMS_MAX, NUMBER_MAX, UNITS
 
@@ -98,9 +100,11 @@ _NAMES: Mapping[type, str] = {
     Case: "test",
     Env: "env",
     Limits: "limits",
+    Secret: "secret",
+    From: "source",
 }
 
-_SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, WebSocket, RuleLimits}
+_SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, WebSocket, RuleLimits, From}
 """Tables that can't be empty."""
 
 _SHAPES: Mapping[type, Mapping[str, Shape]] = {
@@ -115,6 +119,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "env": _table(Env),
         "limits": _table(Limits),
         "test": _list(_table(Case), most=TESTS_MAX),
+        "secret": _list(_table(Secret), most=SECRETS_MAX),
     },
     Terms: {
         "destination": {"type": "string", "minLength": 1},
@@ -165,6 +170,19 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "rule": {"type": "string", "minLength": 1},
         "at": {"type": "string", "pattern": "^[0-9]{4}"},
     },
+    Secret: {
+        "name": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            "maxLength": SECRET_CHARS,
+            "not": {"enum": list(RESERVED)},
+        },
+        "from": _table(From),
+    },
+    From: {
+        "env": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "file": _PATH,
+    },
     Env: {
         "pass": _list({"type": "string", "pattern": "^[A-Za-z0-9_*?]+$"}),
         "set": {
@@ -210,6 +228,8 @@ def _make_table(table: type) -> dict[str, Any]:
         made["required"] = required
     if table in _SAYS_SOMETHING:
         made["minProperties"] = 1
+    if table is From:
+        made["maxProperties"] = 1
     return made
 
 

@@ -94,10 +94,11 @@ def in_yaml(message: str) -> str:
 _IN_YAML = (
     *(
         (f'; did you mean "[[{key}]]"?', f'; begin each {one} with "- "')
-        for key, one in (("egress", "rule"), ("test", "test"))
+        for key, one in (("egress", "rule"), ("test", "test"), ("secret", "secret"))
     ),
     ("an [[egress]] table", 'a rule of "egress"'),
     ("a [[test]] table", 'a test of "test"'),
+    ("a [[secret]] table", 'a secret of "secret"'),
     *((f'; did you mean "[{key}]"?', "") for key in ("resolve", "files", "env", "limits")),
     *((f"the [{key}] table", f'"{key}"') for key in ("resolve", "files", "env", "limits")),
 )

@@ -14,12 +14,13 @@ from ipaddress import IPv4Address, IPv6Address
 import attrs
 
 from trio_egress.errors import PeerError
+from trio_egress.evidence.redact import QUERY, USERINFO, Withheld
 from trio_egress.model import Attempt, Decision, Host, Layer, Protocol, Transport, render_authority
 from trio_egress.policy.engine import decide, decide_some
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.observe import observe
-from trio_egress.policy.paths import find_query_names
+from trio_egress.policy.paths import find_query_names, find_query_values
 from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
@@ -68,7 +69,9 @@ def judge_tls(policy: Policy, door: Door, hello: ClientHello, moment: Moment = N
     """A TLS connection, by its ClientHello."""
     facts: dict[str, object] = {"alpn": list(hello.alpn)}
     if hello.server_name is not None:
-        facts["sni"] = hello.server_name
+        user, _, facts["sni"] = hello.server_name.rpartition("@")
+        if user:
+            facts["userinfo"] = Withheld(USERINFO, (user.encode(),))
     if hello.ech:
         facts["ech"] = True
     attempt = Attempt(door.transport, Protocol.TLS, door.host, door.port)
@@ -82,7 +85,7 @@ def judge_request(policy: Policy, door: Door, head: RequestHead, moment: Moment 
     """One HTTP request, by its target, its Host, and what else its head says."""
     wanted = [upgrade for upgrade in head.upgrades if not upgrade.startswith(DROPPED_UPGRADES)]
     attempt = _read_attempt(door, head, websocket=wanted == [WEBSOCKET])
-    facts = _read_facts(policy, attempt)
+    facts = {**_read_facts(policy, attempt), **_withhold(head)}
     try:
         told = _told(head)
     except (PeerError, ValueError) as error:
@@ -108,7 +111,7 @@ def judge_connect(policy: Policy, head: RequestHead, door: Door, moment: Moment 
         raw, port = split_authority(head.authority or "")
         host = parse_host(raw)
     except (PeerError, ValueError) as error:
-        return Judgement(attempt, deny(Layer.MALFORMED, str(error)))
+        return Judgement(attempt, deny(Layer.MALFORMED, str(error)), _withhold(head))
     if port is None or head.body != 0:
         return Judgement(attempt, deny(Layer.MALFORMED, "CONNECT needs `host:port` and has no body"))
     inside = Door(Transport.CONNECT, host, port)
@@ -170,6 +173,17 @@ def _read_facts(policy: Policy, attempt: Attempt) -> dict[str, object]:
         facts["service"] = attempt.service
     if "body_bytes" in policy.looks_at and attempt.body_bytes is not None:
         facts["body_bytes"] = attempt.body_bytes
+    return facts
+
+
+def _withhold(head: RequestHead) -> dict[str, object]:
+    """What is never told but by commitments: the values of a query, and who an authority says that one is."""
+    facts: dict[str, object] = {}
+    if values := find_query_values(head.path.partition("?")[2]):
+        facts["query_values"] = Withheld(QUERY, values)
+    named = (raw.rpartition("@") for raw in (head.authority, head.host) if raw)
+    if users := tuple(user.encode("latin-1") for user, at, _ in named if at):
+        facts["userinfo"] = Withheld(USERINFO, users)
     return facts
 
 

@@ -1,7 +1,8 @@
 """Another policy for a run that lives: read again from the same file, put in force whole or not at all.
 
 Rule 1: a policy with any error, or one that can't be read any more, changes nothing, and the refusal is a receipt.
-Rule 2: what was built into the sandbox ([files], [env], [limits]) can't change: a policy that does is refused.
+Rule 2: what was built into the sandbox ([files], [env], [limits]) can't change, nor can what is secret: a policy that
+        does is refused.
 Rule 3: a change is a receipt with both hashes and what it did to open connections; what follows is signed under the
         new one.
 """
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from trio_egress.errors import PolicyError, UsageError
+from trio_egress.evidence.redact import Redactor
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.rule import Policy
@@ -21,13 +23,19 @@ from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
 from trio_egress.runtime.held_policy import HeldPolicy
 from trio_egress.runtime.seal import Record
+from trio_egress.runtime.secrets import find_told
 
-BUILT_IN = ("files", "env", "limits")
+BUILT_IN = {"files": "[files]", "env": "[env]", "limits": "[limits]", "secrets": "[[secret]]"}
 REASON_CHARS = 500
 
 
 async def keep_policy(
-    held: HeldPolicy, record: Record, gate: Gate, recorder: Recorder, requests: AsyncIterator[None]
+    held: HeldPolicy,
+    record: Record,
+    gate: Gate,
+    recorder: Recorder,
+    requests: AsyncIterator[None],
+    redactor: Redactor,
 ) -> None:
     """Read the policy again for each request, for as long as the agent runs."""
     async for _ in requests:
@@ -38,12 +46,14 @@ async def keep_policy(
             continue
         if fixed := _find_fixed(gate.policy, policy):
             recorder.refuse_policy(f"the policy was not changed: {fixed} can't change during a run")
+        elif told := find_told(redactor, policy.sources):
+            recorder.refuse_policy(f"the policy was not changed: {told} has the value of a secret in it")
         else:
             _change(record, gate, recorder, policy)
 
 
 def _find_fixed(old: Policy, new: Policy) -> str:
-    changed = [f"[{table}]" for table in BUILT_IN if getattr(old, table) != getattr(new, table)]
+    changed = [table for field, table in BUILT_IN.items() if getattr(old, field) != getattr(new, field)]
     return " and ".join(changed)
 
 

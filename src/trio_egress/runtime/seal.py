@@ -117,7 +117,8 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
     if not ended.message and (untold := _untold(record.answers)):
         ended = attrs.evolve(ended, message=f"not recorded: {untold[0]}")
     try:
-        verdict = write_packet(evidence.directory, _packet_facts(spec, evidence, record), spec.key)
+        facts = spec.redactor.redact_fields(_packet_facts(spec, evidence, record))
+        verdict = write_packet(evidence.directory, facts, spec.key)
         trouble = _find_trouble(spec, evidence, verdict)
     except RecorderError as error:
         trouble = str(error)
@@ -128,7 +129,7 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
         evidence=spec.evidence,
         run_id=spec.run_id,
         agent_code=ended.code,
-        message=ended.message,
+        message=spec.redactor.redact(ended.message),
         refused=record.refused,
         head=record.head,
         not_found=ended.not_found,

@@ -9,9 +9,11 @@ from pathlib import Path
 import attrs
 
 from trio_egress.evidence.receipt import Draft
+from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.sign import Signer
 from trio_egress.kernel.identity import Identities
 from trio_egress.policy.rule import Policy
+from trio_egress.runtime.secrets import make_commitment_key
 
 PROXY_PORT = 8888
 TERM_GRACE_SECONDS = 2.0
@@ -51,6 +53,8 @@ class RunSpec:
 
     proxy_port: int = PROXY_PORT
     watch: Callable[[Draft], None] | None = None
+    redactor: Redactor = attrs.field(factory=lambda: Redactor(make_commitment_key()))
+    """What keeps the policy's secrets out of everything that is recorded or said."""
 
 
 class End(enum.Enum):

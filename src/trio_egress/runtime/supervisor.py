@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -105,10 +105,10 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries
             record.answers = await measure(sandbox, canaries, view)
         except BoundaryError as error:
             record.answers = error.answers
-            record.posture = render_posture(plan, error.answers, sandbox.launched.bare)
+            record.posture = _render_posture(spec, plan, error.answers, sandbox)
             raise
         await forget_probes(sandbox)
-        record.posture = render_posture(plan, record.answers, sandbox.launched.bare)
+        record.posture = _render_posture(spec, plan, record.answers, sandbox)
         await orders.leave_setup()
         async with _open_recorder(spec, record) as recorder:
             try:
@@ -162,14 +162,14 @@ async def _open_reload(
         hold_policy(spec.policy_path, spec.policy, (str(spec.directory), *places)) as held,
     ):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_policy, held, record, gate, recorder, orders.for_policy)
+            nursery.start_soon(keep_policy, held, record, gate, recorder, orders.for_policy, spec.redactor)
             yield
             nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
 async def _open_recorder(spec: RunSpec, record: Record) -> AsyncIterator[Recorder]:
-    chain = Chain(spec.key, _session(spec, record.posture))
+    chain = Chain(spec.key, _session(spec, record.posture), spec.redactor)
     try:
         async with open_recorder(chain, record.evidence.journal, spec.watch) as recorder:
             try:
@@ -222,6 +222,11 @@ def _view(spec: RunSpec) -> View:
         lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
+
+
+def _render_posture(spec: RunSpec, plan: Plan, answers: Mapping[str, str], sandbox: Sandbox) -> bytes:
+    posture = render_posture(plan, answers, sandbox.launched.bare)
+    return spec.redactor.redact(posture.decode("ascii")).encode("ascii")
 
 
 def _session(spec: RunSpec, posture: bytes) -> Session:

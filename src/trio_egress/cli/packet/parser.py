@@ -21,7 +21,7 @@ def add_packet(commands: Any) -> None:
     """The command with all its actions."""
     packet = commands.add_parser(
         "packet",
-        help="pack, prove, export, show and compare Audit Packets",
+        help="pack, prove, export, reveal, show and compare Audit Packets",
         description="Work with Audit Packets, offline and without any privilege.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -31,6 +31,7 @@ def add_packet(commands: Any) -> None:
     _add_prove(actions)
     add_views(_add_action, actions)
     _add_report(actions)
+    _add_reveal(actions)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -120,3 +121,21 @@ def _add_report(actions: Any) -> None:
         default=[],
         help="a key that you trust; may be repeated",
     )
+
+
+def _add_reveal(actions: Any) -> None:
+    reveal = _add_action(
+        actions,
+        "reveal",
+        "show that a value is the one behind a commitment",
+        "Show which commitments of a packet are to the value that stands on standard input. One line end at its end "
+        "does not count; at a terminal it is asked for. Whether the packet holds together is for `verify` to say.",
+    )
+    reveal.add_argument("packet", metavar="PACKET", help="the packet's directory, or an evidence file")
+    reveal.add_argument(
+        "--commitment-key",
+        metavar="FILE",
+        required=True,
+        help="what `run --commitment-key` wrote for this run",
+    )
+    reveal.add_argument("--json", action="store_true", help="print what was found as JSON")

@@ -1,0 +1,151 @@
+"""What is secret stands in no receipt: its class and a keyed commitment stand there for it.
+
+Reads no environment and makes no key: both are arguments. How a value may be spelt is `spellings`' to know.
+
+Rule 1: `[CLASS:COMMITMENT]` is the same for the same value in one run, however it was spelt there, and tells nothing of
+        it to whoever has not the run's commitment key.
+Rule 2: what is replaced is replaced before anything is signed, cut, or said.
+Rule 3: where there is nothing secret, it costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from trio_egress.evidence.receipt import Draft
+from trio_egress.evidence.spellings import Finder
+
+COMMITMENT = re.compile(r"\[([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([0-9a-f]{32})\]")
+"""What stands for a secret: half of an HMAC-SHA256, which is as much as RFC 2104 5 advises to keep."""
+
+KEY_BYTES = 32
+LABEL = b"trio-egress-commitment-v1"
+
+QUERY, USERINFO = "query", "userinfo"
+CLASSES = (QUERY, USERINFO)
+"""What is always treated, so that no secret of the operator's may have such a name."""
+
+VALUES_MAX = 32
+"""Values of one fact that are told, each by a commitment; of more, only how many there are."""
+
+
+@attrs.frozen
+class Withheld:
+    """A fact of which only commitments are ever told, value by value."""
+
+    kind: str
+    values: tuple[bytes, ...] = attrs.field(repr=False)
+
+
+class Redactor:
+    """What is secret in one run. `secrets` are values by their names."""
+
+    def __init__(self, key: bytes, secrets: Mapping[str, bytes] | None = None) -> None:
+        self._key = key
+        self._secrets = dict(secrets or {})
+        self._finder = Finder(self._secrets) if self._secrets else None
+
+    def __repr__(self) -> str:
+        return f"Redactor({', '.join(self._secrets)})"
+
+    @property
+    def key_sha256(self) -> str:
+        """By which the commitment key of a run is known again."""
+        return hashlib.sha256(LABEL + self._key).hexdigest()
+
+    def redact(self, text: str) -> str:
+        """A text without anything secret."""
+        return self._replace(text, Counter())
+
+    def hush(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """What says everything but secrets."""
+        return say if self._finder is None else lambda text: say(self.redact(text))
+
+    def holds(self, text: str) -> str:
+        """The name of a secret whose value is in it; empty where there is none."""
+        if self._finder is None or not self._finder.may_hold(text):
+            return ""
+        return next((name for _, _, name in self._finder.find(text)), "")
+
+    def redact_fields(self, facts: Any) -> Any:
+        """A value of attrs classes with every text in it redacted."""
+        return facts if self._finder is None else self._redact_value(facts, Counter())
+
+    def redact_draft(self, draft: Draft) -> tuple[Draft, dict[str, int]]:
+        """A receipt without anything secret, and how often which secret was in it."""
+        facts = draft.facts
+        if any(type(value) is Withheld for value in facts.values()):
+            facts = {
+                name: self._commit_all(value) if type(value) is Withheld else value
+                for name, value in facts.items()
+            }
+            draft = attrs.evolve(draft, facts=facts)
+        if self._finder is None:
+            return draft, {}
+        texts = (draft.target, draft.method, draft.layer, draft.pattern, draft.severity, facts)
+        if not self._finder.may_hold("\0".join(walk(texts))):
+            return draft, {}
+        found: Counter[str] = Counter()
+        names = ("target", "method", "layer", "pattern", "severity", "facts")
+        clean = {name: self._redact_value(getattr(draft, name), found) for name in names}
+        return attrs.evolve(draft, **clean), dict(sorted(found.items()))
+
+    def _commit_all(self, withheld: Withheld) -> list[str]:
+        told = [commit(self._key, withheld.kind, value) for value in withheld.values[:VALUES_MAX]]
+        left = len(withheld.values) - len(told)
+        return [*told, *([f"...({left} more)"] if left else [])]
+
+    def _redact_value(self, value: object, found: Counter[str]) -> Any:
+        match value:
+            case str():
+                return self._replace(value, found)
+            case Mapping():
+                return {
+                    self._redact_value(name, found): self._redact_value(item, found)
+                    for name, item in value.items()
+                }
+            case list() | tuple():
+                return type(value)(self._redact_value(item, found) for item in value)
+        return self._redact_fields(value, found) if attrs.has(type(value)) else value
+
+    def _redact_fields(self, value: Any, found: Counter[str]) -> Any:
+        fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        clean = {name: self._redact_value(item, found) for name, item in fields.items()}
+        return attrs.evolve(value, **{name: item for name, item in clean.items() if item != fields[name]})
+
+    def _replace(self, text: str, found: Counter[str]) -> str:
+        if self._finder is None or not self._finder.may_hold(text):
+            return text
+        pieces, at = [], 0
+        for start, end, name in self._finder.find(text):
+            pieces += [text[at:start], commit(self._key, name, self._secrets[name])]
+            found[name] += 1
+            at = end
+        return "".join((*pieces, text[at:]))
+
+
+def commit(key: bytes, kind: str, value: bytes) -> str:
+    """What stands for a value of this class. The class has no NUL in it."""
+    digest = hmac.digest(key, b"%b\0%b\0%b" % (LABEL, kind.encode(), value), "sha256")
+    return f"[{kind}:{digest[:16].hex()}]"
+
+
+def walk(value: object) -> Iterator[str]:
+    """Every text in a value."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for name, item in value.items():
+                yield from walk(name)
+                yield from walk(item)
+        case list() | tuple():
+            for item in value:
+                yield from walk(item)
