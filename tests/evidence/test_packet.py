@@ -33,9 +33,10 @@ FACTS = PacketFacts(
     public_key=KEY.public_hex,
     pinned=True,
     generated_ns=START_NS,
+    pages=lambda *_: {"summary.md": b"# What happened\n"},
 )
 FILES = {
-    *("evidence.jsonl", "packet.json", "policy.toml", "policy-compiled.json", "public-key.txt"),
+    *("evidence.jsonl", "packet.json", "policy.toml", "policy-compiled.json", "public-key.txt", "summary.md"),
     *("verifier.txt", "manifest.json", "manifest.json.sig"),
 }
 
