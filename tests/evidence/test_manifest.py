@@ -125,7 +125,7 @@ def test_a_manifest_that_was_taken_away_is_a_finding(names: list[str], packet: P
 def test_an_interrupted_packet_is_a_prefix_at_every_step(packet: Path) -> None:
     """In this order: all others, manifest, signature, packet.json; what was being made aside may stand there."""
     (packet / ".packet.json.part").write_bytes(b"{")
-    for name in ("packet.json", SIGNATURE_NAME, MANIFEST_NAME, "summary.md", "policy.toml", "posture.json"):
+    for name in ("packet.json", SIGNATURE_NAME, MANIFEST_NAME, "run.json", "policy.toml", "posture.json"):
         (packet / name).unlink()
         report = judge(packet)
         assert (report.exit_code, report.findings) == (3, ()), name
@@ -142,9 +142,9 @@ def test_what_an_interrupted_packet_lists_must_still_be_so(packet: Path) -> None
     [
         (lambda at: (at / "extra.txt").write_text(""), {"manifest.extra"}),
         (lambda at: (at / ".hidden").write_text(""), {"manifest.extra"}),
-        (lambda at: (at / "SUMMARY.md").write_bytes((at / "summary.md").read_bytes()), {"manifest.extra"}),
+        (lambda at: (at / "RUN.json").write_bytes((at / "run.json").read_bytes()), {"manifest.extra"}),
         (lambda at: (at / "folder").mkdir(), {"manifest.extra"}),
-        (lambda at: (at / "link").symlink_to("summary.md"), {"manifest.extra"}),
+        (lambda at: (at / "link").symlink_to("run.json"), {"manifest.extra"}),
         (lambda at: os.mkfifo(at / "pipe"), {"manifest.extra"}),
         (lambda at: (at / "policy-includes.json").write_text("{}"), {"manifest.changed", "packet.policy"}),
         (lambda at: (at / "verifier.txt").write_text("VALID"), {"manifest.changed"}),
@@ -159,7 +159,7 @@ def test_an_extra_a_changed_and_a_missing_file_are_findings(
 
 
 def test_a_link_in_place_of_a_file_is_a_finding_even_with_its_bytes(packet: Path, tmp_path: Path) -> None:
-    for name in ("verifier.txt", "summary.md", "policy-compiled.json", MANIFEST_NAME, SIGNATURE_NAME):
+    for name in ("verifier.txt", "run.json", "policy-compiled.json", MANIFEST_NAME, SIGNATURE_NAME):
         (packet / name).rename(tmp_path / name)
         (packet / name).symlink_to(tmp_path / name)
         found = {"packet.file"} if name.startswith("manifest") else {"manifest.file", "packet.file"}

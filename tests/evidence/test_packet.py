@@ -22,6 +22,7 @@ from trio_egress.evidence.packet import (
     write_packet,
 )
 from trio_egress.evidence.report import Verdict
+from trio_egress.evidence.run_file import RunDetails
 from trio_egress.evidence.sign import SigningKey, render_private_key, render_public_key
 
 FACTS = PacketFacts(
@@ -34,9 +35,18 @@ FACTS = PacketFacts(
     pinned=True,
     generated_ns=START_NS,
     pages=lambda *_: {"summary.md": b"# What happened\n"},
+    details=RunDetails(
+        program="agent.sh",
+        arguments=1,
+        command_sha256=sha256(b"./agent.sh\0--fast\0").hexdigest(),
+        environment=("PATH", "HOME"),
+        versions={"python": "3.11.2"},
+        ci={"GITHUB_RUN_ID": "77"},
+    ),
 )
 FILES = {
     *("evidence.jsonl", "packet.json", "policy.toml", "policy-compiled.json", "public-key.txt", "summary.md"),
+    *("run.json", "counters.json", "policy-hash.txt"),
     *("verifier.txt", "manifest.json", "manifest.json.sig"),
 }
 

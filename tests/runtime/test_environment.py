@@ -7,7 +7,13 @@ import pytest
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities, Ids
-from trio_egress.runtime.environment import CONTAINERS, NO_CONTAINERS, agent_environment, find_provenance
+from trio_egress.runtime.environment import (
+    CONTAINERS,
+    NO_CONTAINERS,
+    agent_environment,
+    find_ci,
+    find_provenance,
+)
 
 USER = Ids(1000, 1000, "ann", "/home/ann")
 ORDINARY = Identities(False, USER, USER)
@@ -103,3 +109,26 @@ def test_provenance_tells_github_from_another_ci_and_from_a_desk() -> None:
 def test_a_closed_name_cannot_be_asked_for(name: str) -> None:
     with pytest.raises(SandboxError, match=rf"^\[env\] pass: {name} is never passed on"):
         agent_environment({name: "x"}, ORDINARY, "run-1", 8888, proxy_variables=False, passed=["PATH", name])
+
+
+def test_a_job_is_told_by_its_variables_and_by_no_other() -> None:
+    github = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_TOKEN": "s",
+        "CI_JOB_ID": "1",
+        "GITHUB_SHA": "",
+    }
+    assert find_ci(github) == {"GITHUB_RUN_ID": "7"}
+    gitlab = {
+        "GITLAB_CI": "true",
+        "CI_JOB_ID": "1",
+        "CI_JOB_TOKEN": "s",
+        "CI_SERVER_URL": "https://u:s@gitlab.example",
+    }
+    assert find_ci(gitlab) == {"CI_JOB_ID": "1"}
+    assert (
+        find_ci({**gitlab, "CI_SERVER_URL": "https://gitlab.example"})["CI_SERVER_URL"]
+        == "https://gitlab.example"
+    )
+    assert find_ci({"CI": "true", "CI_JOB_ID": "1"}) == {}

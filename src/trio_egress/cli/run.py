@@ -25,7 +25,7 @@ from trio_egress.evidence.sign import Signer, fingerprint, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
-from trio_egress.runtime.environment import agent_environment, find_provenance
+from trio_egress.runtime.environment import agent_environment, find_ci, find_provenance
 from trio_egress.runtime.policy_file import find_policy, read_policy
 from trio_egress.runtime.secrets import keep_commitment_key, make_commitment_key, open_redactor
 from trio_egress.runtime.signals import Inbox, Interrupted
@@ -154,6 +154,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         pinned=pinned,
         provenance=find_provenance(os.environ),
         hidden=_hidden(options, evidence, key),
+        ci=find_ci(os.environ),
         protected=tuple(Path(name).absolute() for name in (options.status_file, *written) if name),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,

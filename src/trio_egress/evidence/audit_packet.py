@@ -49,7 +49,7 @@ def render_packet(
         "schema_version": SCHEMA_VERSION,
         "generated_at": render_timestamp(now_ns),
         "packet_id": replay.opening.get("recorder_session"),
-        "run": _render_run(replay, run),
+        "run": render_run_claims(replay, run),
         "policy": {"policy_hashes": tally.policy_hashes, **policy},
         "summary": {
             "receipt_count": tally.receipt_count,
@@ -78,7 +78,8 @@ def render_packet(
     return json.dumps(_clean(packet), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _render_run(replay: Replay, run: RunFacts) -> dict[str, object]:
+def render_run_claims(replay: Replay, run: RunFacts) -> dict[str, object]:
+    """The object `run` of packet.json; members that are None are left out of it."""
     members = _drop_unknown(attrs.asdict(run))
     started_ns, completed_ns = members.pop("started_ns"), members.pop("completed_ns", None)
     assert isinstance(started_ns, int)

@@ -19,7 +19,7 @@ import attrs
 
 from trio_egress.errors import EvidenceError, RecorderError
 from trio_egress.evidence.archive import PLAIN_NAME
-from trio_egress.evidence.audit_packet import PACKET_NAME, VERIFIER_NAME, render_packet
+from trio_egress.evidence.audit_packet import PACKET_NAME, VERIFIER_NAME, render_packet, render_run_claims
 from trio_egress.evidence.container import FilePath, open_plain
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
@@ -28,6 +28,7 @@ from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude, render_text
+from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, RunDetails, render_counters, render_run
 from trio_egress.evidence.sign import (
     PublicKey,
     Signer,
@@ -50,6 +51,7 @@ INCLUDES_NAME = "policy-includes.json"
 COMPILED_NAME = "policy-compiled.json"
 PUBLIC_KEY_NAME = "public-key.txt"
 POSTURE_NAME = "posture.json"
+POLICY_HASH_NAME = "policy-hash.txt"
 
 KEY_BYTES = 16_384
 """A PEM key is some hundred bytes; a longer file is something else."""
@@ -106,6 +108,7 @@ class PacketFacts:
     """The policies that came into force during the run, in order."""
 
     pages: Pages | None = None
+    details: RunDetails = attrs.field(kw_only=True)
 
 
 def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
@@ -119,7 +122,7 @@ def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
         with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
             replay_stream(evidence, replay)
         report = conclude(EVIDENCE_NAME, replay, findings, pinned=facts.pinned)
-        files = dict(_render_files(facts, report))
+        files = dict(_render_files(facts, report, replay))
         packet = _render_packet(facts, report, replay)
         if facts.pages is not None:
             with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
@@ -133,16 +136,22 @@ def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
     return report.verdict
 
 
-def _render_files(facts: PacketFacts, report: Report) -> Iterator[tuple[str, bytes]]:
+def _render_files(facts: PacketFacts, report: Report, replay: Replay) -> Iterator[tuple[str, bytes]]:
     """Every file beside the evidence but packet.json, pages, manifest and signature, in the order of writing."""
     yield facts.policy_name, facts.policy_text.encode("utf-8", "surrogateescape")
     if facts.policy_includes:
         yield INCLUDES_NAME, facts.policy_includes
     yield COMPILED_NAME, facts.policy_compiled
+    yield POLICY_HASH_NAME, f"sha256:{hashlib.sha256(facts.policy_compiled).hexdigest()}\n".encode()
     yield from _name_changes(facts.policy_changes)
     if facts.posture_measured:
         yield POSTURE_NAME, facts.posture_measured
     yield PUBLIC_KEY_NAME, facts.public_key.encode() + b"\n"
+    claims = {
+        name: value for name, value in render_run_claims(replay, facts.run).items() if value is not None
+    }
+    yield RUN_NAME, render_run(replay, facts.details, claims)
+    yield COUNTERS_NAME, render_counters(replay)
     yield VERIFIER_NAME, render_text(report).encode()
 
 

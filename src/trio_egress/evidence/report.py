@@ -202,7 +202,7 @@ def render_json(report: Report) -> dict[str, object]:
             for name, value in attrs.asdict(report, recurse=False).items()
             if name not in ("verdict", "findings", "notes", "not_proven", "balance")
         },
-        "balance": _list_balance(report.balance),
+        "balance": list_balance(report.balance),
         "findings": [{**attrs.asdict(finding), "message": finding.message} for finding in report.findings],
         "notes": list(report.notes),
         "not_proven": list(report.not_proven),
@@ -222,7 +222,8 @@ def render_balance(balance: Balance | None) -> str:
     return f"NOT BALANCED: unexplained {balance.unexplained} ({', '.join(rows + wanting)})"
 
 
-def _list_balance(balance: Balance | None) -> dict[str, object] | None:
+def list_balance(balance: Balance | None) -> dict[str, object] | None:
+    """The books as plain values."""
     if balance is None:
         return None
     rows = [{**attrs.asdict(row), "unexplained": row.unexplained} for row in balance.rows]

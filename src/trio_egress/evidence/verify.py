@@ -38,6 +38,7 @@ from trio_egress.evidence.packet import (
     COMPILED_NAME,
     FIRST_CHANGE,
     INCLUDES_NAME,
+    POLICY_HASH_NAME,
     POLICY_NAME,
     POSTURE_NAME,
     PUBLIC_KEY_NAME,
@@ -48,6 +49,7 @@ from trio_egress.evidence.packet import (
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
+from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counters, check_run
 from trio_egress.evidence.sign import PublicKey, parse_public_key
 
 _POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
@@ -130,6 +132,7 @@ def _check_files(packet: Packet, replay: Replay, findings: Findings) -> bool:
         _check_policy(packet, objects["policy"], replay, findings)
         _check_posture(packet, replay, findings)
         _check_key(packet, replay, findings)
+        _check_run(packet, objects["run"], replay, findings)
     _check_manifest(packet, replay, findings, whole=True)
     return True
 
@@ -212,6 +215,19 @@ def _check_posture(packet: Packet, replay: Replay, findings: Findings) -> None:
     found = expected if raw is None else hashlib.sha256(raw).hexdigest()
     if found != expected:
         findings.add("packet.posture", POSTURE_NAME, 0, describe(found), describe(expected))
+
+
+def _check_run(packet: Packet, run: Mapping[str, object], replay: Replay, findings: Findings) -> None:
+    """How it ended, what was counted, and the one line that people compare policies by."""
+    details, counters = _read(packet, RUN_NAME, findings), _read(packet, COUNTERS_NAME, findings)
+    if details is not None:
+        check_run(details, replay, run, findings)
+    if counters is not None:
+        check_counters(counters, replay, findings)
+    policy_hash, expected = _read(packet, POLICY_HASH_NAME, findings), replay.opening.get("policy_hash")
+    if policy_hash is not None and expected is not None and policy_hash != f"{expected}\n".encode():
+        found = describe(policy_hash.decode("utf-8", "replace"))
+        findings.add("packet.policy", POLICY_HASH_NAME, 0, found, f"{describe(expected)} and a line feed")
 
 
 def _check_key(packet: Packet, replay: Replay, findings: Findings) -> None:

@@ -48,6 +48,28 @@ CLOSED = (
 )
 """Patterns of names, compared with their case."""
 
+CI_IDENTITY: Mapping[str, tuple[str, ...]] = {
+    "GITHUB_ACTIONS": (
+        *("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_REPOSITORY_ID", "GITHUB_REF", "GITHUB_SHA"),
+        *("GITHUB_WORKFLOW", "GITHUB_WORKFLOW_REF", "GITHUB_WORKFLOW_SHA", "GITHUB_JOB", "GITHUB_EVENT_NAME"),
+        *("GITHUB_RUN_ID", "GITHUB_RUN_NUMBER", "GITHUB_RUN_ATTEMPT", "GITHUB_ACTOR", "GITHUB_ACTOR_ID"),
+        *("GITHUB_TRIGGERING_ACTOR", "RUNNER_ENVIRONMENT", "ImageOS", "ImageVersion"),
+    ),
+    "GITLAB_CI": (
+        *("CI_SERVER_URL", "CI_PROJECT_PATH", "CI_PROJECT_ID", "CI_COMMIT_REF_NAME", "CI_COMMIT_SHA"),
+        *(
+            "CI_CONFIG_PATH",
+            "CI_PIPELINE_ID",
+            "CI_PIPELINE_SOURCE",
+            "CI_JOB_ID",
+            "CI_JOB_NAME",
+            "CI_JOB_STAGE",
+        ),
+        *("CI_RUNNER_ID", "GITLAB_USER_ID", "GITLAB_USER_LOGIN"),
+    ),
+}
+"""By the variable that says `true` where the CI is: what tells a job from all others. None of them is a secret."""
+
 
 def agent_environment(
     environment: Mapping[str, str],
@@ -110,3 +132,14 @@ def find_provenance(environment: Mapping[str, str]) -> dict[str, str]:
         found = {name: environment.get(f"GITHUB_{name.upper()}", "") for name in names}
         return {"provider": "github_actions", **found}
     return {"provider": "self_hosted" if environment.get("CI") else "local"}
+
+
+def find_ci(environment: Mapping[str, str]) -> dict[str, str]:
+    """Which job of which CI this is, by the variables that the CI sets; nothing elsewhere. A URL has no userinfo."""
+    return {
+        name: environment[name]
+        for mark, names in CI_IDENTITY.items()
+        if environment.get(mark) == "true"
+        for name in names
+        if environment.get(name) and not (name.endswith("_URL") and "@" in environment[name])
+    }

@@ -17,6 +17,7 @@ from functools import partial
 
 import attrs
 
+from trio_egress import __version__
 from trio_egress.errors import RecorderError, SandboxError
 from trio_egress.evidence.journal import Journal, open_journal
 from trio_egress.evidence.packet import (
@@ -29,6 +30,7 @@ from trio_egress.evidence.packet import (
 )
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
+from trio_egress.evidence.run_file import RunDetails
 from trio_egress.kernel.attacks import DENIED
 from trio_egress.kernel.posture import REFUSED_CALLS, UNSUPPORTED, UNSUPPORTED_PATHS
 from trio_egress.pages.write import render_pages
@@ -176,6 +178,23 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
         pinned=spec.pinned,
         generated_ns=now,
         pages=_bind_pages((spec.policy, *record.policies), (first, *changes)),
+        details=_details(spec),
+    )
+
+
+def _details(spec: RunSpec) -> RunDetails:
+    command = b"".join(os.fsencode(argument) + b"\0" for argument in spec.command)
+    return RunDetails(
+        program=os.path.basename(spec.command[0]),
+        arguments=len(spec.command) - 1,
+        command_sha256=hashlib.sha256(command).hexdigest(),
+        environment=tuple(spec.environment),
+        versions={
+            "kernel": platform.release(),
+            "python": platform.python_version(),
+            "trio_egress": __version__,
+        },
+        ci=spec.ci,
     )
 
 

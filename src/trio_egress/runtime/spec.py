@@ -31,7 +31,7 @@ class RunSpec:
 
     `environment` is what the agent will see, `hidden` what it will not: the key, other evidence. `protected`:
     files that are written when it has ended, which it can't write. `pinned`: the key is the operator's and was not made
-    for this run. `provenance`: `environment.find_provenance`.
+    for this run. `provenance` and `ci`: `environment.find_provenance` and `find_ci`.
     """
 
     command: tuple[str, ...]
@@ -45,6 +45,7 @@ class RunSpec:
     run_id: str
     pinned: bool = False
     provenance: Mapping[str, str] = attrs.field(factory=dict)
+    ci: Mapping[str, str] = attrs.field(factory=dict)
     hidden: tuple[Path, ...] = ()
     protected: tuple[Path, ...] = ()
     timeout_seconds: float | None = None
