@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs.launch import PATIENCE_SECONDS, Ended, Place, write_policy
+from tests.runs.launch import PATIENCE_SECONDS, Ended, Place, wait_until, write_policy
 from tests.views.test_junit import list_results, read_suite
 from tests.views.test_ocsf import find_misfits
 
@@ -39,6 +39,14 @@ for attempt in (
     except OSError as error:
         print(error)
 """
+
+
+LINGERING = """
+import os, time, urllib.request
+urllib.request.urlopen("http://api.example.com/v1").read()
+while not os.path.exists("go"):
+    time.sleep(0.05)
+""" + AGENT.replace('get("http://api', '#("http://api')
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -124,6 +132,38 @@ def test_a_run_is_told_in_every_format(ended: Ended) -> None:
     assert read_line(policy, places["denied/method"]) == "[[egress]]"
     assert read_line(policy, places["denied/default_deny"]) == "default_deny = true"
     assert "secret" not in json.dumps([events, results])
+
+
+def test_a_run_is_watched_while_it_lives(place: Place, upstream: int) -> None:
+    """Each line is there while the agent waits for it: a receipt is on disk before anything leaves."""
+    policy = write_policy("api.example.com", pins={"api.example.com:80": f"127.0.0.1:{upstream}"})
+    evidence, shown = place.path / "evidence-0", place.path / "shown"
+    command = [
+        sys.executable,
+        "-m",
+        "trio_egress",
+        "watch",
+        str(evidence),
+        "--public-key",
+        place.key.public_hex,
+    ]
+    with shown.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE) as watch:
+        try:
+            assert b"no run yet" in (watch.stderr.readline() if watch.stderr else b"")
+            run = place.start(policy, sys.executable, "-c", LINGERING)
+            wait_until(
+                lambda: "allowed  GET http://api.example.com:80/v1" in shown.read_text(), "the first request"
+            )
+            (place.work / "go").touch()
+            ended = run.wait()
+            assert watch.wait(PATIENCE_SECONDS) == 0
+        finally:
+            watch.kill()
+    text = shown.read_text()
+    assert ended.verify() == 0
+    assert "denied   syscall:socket" in text
+    assert "denied   dns:evil.example" in text
+    assert text.splitlines()[-1].startswith("closed: agent_exited; 1 let out, ")
 
 
 def place_of(event: dict[str, Any]) -> str:

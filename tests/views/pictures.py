@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 from tests.evidence.specimens import KEY, SESSION, Scribe, render_counters, rewrite, setting, setting_fact
+from tests.evidence.test_packet import FACTS, make_packet
 
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.replay import Replay
@@ -93,6 +94,13 @@ def write_packet(directory: Path, lines: Iterable[bytes], config_path: str = "ci
     (directory / "policy.toml").write_bytes(POLICY)
     (directory / "policy-compiled.json").write_bytes(COMPILED)
     (directory / "packet.json").write_text(json.dumps({"policy": {"config_path": config_path}}))
+    return directory
+
+
+def write_whole_packet(directory: Path, lines: list[bytes]) -> Path:
+    """All of a packet."""
+    directory.mkdir(parents=True)
+    make_packet(directory, lines, attrs.evolve(FACTS, policy_text=POLICY.decode(), policy_compiled=COMPILED))
     return directory
 
 

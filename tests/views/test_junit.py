@@ -18,7 +18,7 @@ from tests.views.pictures import (
     write_packet,
 )
 
-from trio_egress.views import junit
+from trio_egress.views import census
 from trio_egress.views.junit import render_junit
 from trio_egress.views.picture import Picture
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 def test_too_many_destinations_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(junit, "CASES", 2)
+    monkeypatch.setattr(census, "PLACES", 2)
     scribe = Scribe().open()
     for number in range(5):
         scribe.block(f"{number}.example")
@@ -108,19 +108,19 @@ def test_too_many_destinations_are_summed_up(tmp_path: Path, monkeypatch: pytest
         "the packet verifies",
         "tls://0.example:443",
         "tls://1.example:443",
-        "all other destinations",
+        "all other places",
     ]
-    (failure,) = next(case for case in suite if case.name == "all other destinations").result
+    (failure,) = next(case for case in suite if case.name == "all other places").result
     assert failure.message == "denied 3 times"
 
 
 def test_many_reasons_of_one_destination_are_bounded(tmp_path: Path) -> None:
     scribe = Scribe().open()
-    for number in range(junit.REASONS + 5):
+    for number in range(census.REASONS + 5):
         draft = scribe.draft(verdict="block", layer="path", target=f"http://a.example:80/{number}")
         scribe.append(attrs.evolve(draft, facts={**draft.facts, "reason": "x" * 2000}))
     suite = export(take(write_packet(tmp_path, scribe.close().lines)))
     (failure,) = next(case for case in suite if case.name == "http://a.example:80").result
-    assert len(failure.text.splitlines()) == junit.REASONS
-    assert len(failure.text) < junit.REASONS * (junit.REASON_CHARS + 20)
-    assert failure.message == f"denied {junit.REASONS + 5} times"
+    assert len(failure.text.splitlines()) == census.REASONS
+    assert len(failure.text) < census.REASONS * (census.REASON_CHARS + 20)
+    assert failure.message == f"denied {census.REASONS + 5} times"

@@ -41,6 +41,15 @@ exit codes:
   64 usage
 """
 
+WATCH_EPILOG = """\
+exit codes:
+  0  the chain was closed, and holds together
+  1  it was closed, and does not hold together
+  2  it could not be read, or was taken away
+  64 usage
+  130 interrupted
+"""
+
 
 class _Parser(argparse.ArgumentParser):
     """Exits with 125 or 64 on a usage error, since 2 is an agent's code or a verdict here."""
@@ -99,6 +108,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     _add_run(commands)
     _add_learn(commands)
     _add_verify(commands)
+    _add_watch(commands)
     add_policy(commands)
     add_packet(commands)
     add_keys(commands)
@@ -220,15 +230,37 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     add("--policy-hash", metavar="HASH", help="the policy that must have been in force")
     add("--no-decide", action="store_true", help="don't decide the attempts again by the packaged policy")
-    add(
-        "--jobs",
-        metavar="N",
-        type=_count,
-        help="check signatures by N processes (default: as many as there are cores)",
-    )
     add("--expect-run", metavar="ID", help="the run that this must be")
     add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
     add("--json", action="store_true", help="print the report as JSON")
+
+
+def _add_watch(commands: argparse._SubParsersAction[_Parser]) -> None:
+    watch = commands.add_parser(
+        "watch",
+        help="follow a live run, a line for each attempt",
+        description="Follow a run's evidence as it grows, a line for each attempt, until its chain is closed. Each "
+        "line is verified as it comes.",
+        epilog=WATCH_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = watch.add_argument
+    add(
+        "directory",
+        nargs="?",
+        default="trio-egress-audit",
+        metavar="DIR",
+        help="the run's evidence, or the directory of several runs, of which the newest is followed; it need not be "
+        "there yet (default: ./trio-egress-audit)",
+    )
+    add(
+        "--public-key",
+        metavar="KEY|FILE",
+        action="append",
+        default=[],
+        help="a key that must have signed; may be repeated",
+    )
+    add("--json", action="store_true", help="print one JSON object a line")
 
 
 def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -251,12 +283,6 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     init.add_argument(
         "path", nargs="?", default="trio-egress.toml", metavar="FILE", help="default: trio-egress.toml"
     )
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < len(text) < 4 or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -20,6 +20,7 @@ from trio_egress import __version__
 from trio_egress.evidence.attempts import Told
 from trio_egress.evidence.findings import CODES, Finding
 from trio_egress.evidence.report import Verdict
+from trio_egress.views.census import cut
 from trio_egress.views.layers import explain_layer, name_layer
 from trio_egress.views.picture import Picture
 from trio_egress.views.source import Place
@@ -119,7 +120,7 @@ def _render_finding(picture: Picture, finding: Finding) -> Json:
     where = picture.locate(finding.file, finding.line)
     identity = f"{finding.file}\0{finding.line}\0{finding.place}"
     return _render_result(
-        f"{FOUND}{finding.code}", "error", _plain(_cut(finding.message, FINDING_CHARS)), where, identity
+        f"{FOUND}{finding.code}", "error", _plain(cut(finding.message, FINDING_CHARS)), where, identity
     )
 
 
@@ -143,14 +144,14 @@ def _gather(picture: Picture, most: int) -> tuple[Mapping[str, _Denial], int]:
 
 def _render_denial(key: str, denial: _Denial) -> Json:
     last = denial.last
-    what = _cut(f"{last.method} {last.target}".strip(), TARGET_CHARS)
-    why = _cut(last.reason, REASON_CHARS) or explain_layer(last.layer).short
+    what = cut(f"{last.method} {last.target}".strip(), TARGET_CHARS)
+    why = cut(last.reason, REASON_CHARS) or explain_layer(last.layer).short
     times = f" ({denial.count} times)" if denial.count > 1 else ""
     text = f"{'Observed' if last.observed else 'Denied'}{times}: {what}: {why}."
     level = "note" if last.observed else "warning"
     result = _render_result(f"{DENIED}{name_layer(last.layer)}", level, _plain(text), denial.place, key)
     result["occurrenceCount"] = denial.count
-    result["properties"] = {"receipt": last.seq, "actionId": _cut(last.action_id, ID_CHARS)}
+    result["properties"] = {"receipt": last.seq, "actionId": cut(last.action_id, ID_CHARS)}
     return result
 
 
@@ -215,7 +216,3 @@ def _camel(name: str) -> str:
 def _plain(text: str) -> str:
     """As a plain text message that no reader takes for more: no link, no placeholder."""
     return text.replace("](", "] (").replace("{", "(").replace("}", ")")
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}..."

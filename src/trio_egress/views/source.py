@@ -87,17 +87,24 @@ class Sources:
 
 def read_claims(packet: Packet) -> Mapping[str, object]:
     """What packet.json says, unproven; nothing where it can't be read."""
+    return read_object(packet, PACKET_NAME)
+
+
+def read_object(packet: Packet, name: str) -> Mapping[str, object]:
+    """The JSON object in a file of the packet; empty where there is none."""
     try:
-        claims = json.loads(read_file(packet, PACKET_NAME).decode("utf-8", "replace"))
+        value = json.loads(read_file(packet, name).decode("utf-8", "replace"))
     except (EvidenceError, ValueError, RecursionError):
         return {}
-    return claims if isinstance(claims, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def read_claim(claims: Mapping[str, object], table: str, name: str) -> object:
-    """One member of one of its objects, None where there is none."""
-    members = claims.get(table)
-    return members.get(name) if isinstance(members, dict) else None
+def read_claim(claims: Mapping[str, object], *names: str) -> object:
+    """One member of one of its objects, by the way there; None where there is none."""
+    value: object = claims
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _read_config_path(packet: Packet) -> str:

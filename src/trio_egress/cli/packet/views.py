@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 FORMATS = ("sarif", "ocsf", "junit")
+SUBJECTS = ("end", "policy", "posture", "places", "denials", "counts", "bytes")
+"""Of a difference, as `views.compare` has them, which a help must not load."""
 
 AddAction = Callable[..., argparse.ArgumentParser]
 
@@ -19,10 +21,18 @@ exit codes, which are those of `trio-egress verify`:
   64 usage
 """
 
+LISTED = """\
+exit codes:
+  0  listed
+  1  there is no packet; or, with --verify, one is not valid
+  2  a packet could not be read
+  64 usage
+"""
+
 SHOWN = """\
 exit codes:
   0  shown
-  1  there is no such receipt, or no packet
+  1  there is no such receipt or attempt
   2  a file could not be read
   64 usage
 """
@@ -39,6 +49,9 @@ exit codes:
 def add_views(add_action: AddAction, actions: Any) -> None:
     """`add_action` makes one action as all of them are made."""
     _add_export(add_action, actions)
+    _add_list(add_action, actions)
+    _add_show(add_action, actions)
+    _add_diff(add_action, actions)
 
 
 def _add_export(add_action: AddAction, actions: Any) -> None:
@@ -67,3 +80,63 @@ def _add_export(add_action: AddAction, actions: Any) -> None:
         metavar="DIR",
         help="the repository that paths are given from (default: $GITHUB_WORKSPACE, $CI_PROJECT_DIR, or where you are)",
     )
+
+
+def _add_list(add_action: AddAction, actions: Any) -> None:
+    ls = add_action(
+        actions,
+        "ls",
+        "list the runs in directories of packets",
+        "List the packets in each DIR (default: where you are): when, how the agent ended, how many attempts were let "
+        "out and how many denied, and what each packet says of itself.",
+    )
+    ls.epilog = LISTED
+    ls.add_argument("directories", nargs="*", metavar="DIR")
+    ls.add_argument("--verify", action="store_true", help="verify each, and tell the verdicts")
+    ls.add_argument(
+        "--public-key",
+        metavar="KEY|FILE",
+        action="append",
+        default=[],
+        help="with --verify, a key that you trust; may be repeated",
+    )
+    ls.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def _add_show(add_action: AddAction, actions: Any) -> None:
+    show = add_action(
+        actions,
+        "show",
+        "show the attempts of a packet, or one receipt in full",
+        "Show the attempts that a packet tells of, a line each; or a receipt with all its members and facts.",
+    )
+    show.epilog = SHOWN
+    show.add_argument("packet", metavar="PACKET", help="the packet's directory, or its evidence.jsonl")
+    show.add_argument(
+        "which", nargs="?", metavar="SEQ|ACTION_ID", help="the number of a receipt, or its action_id"
+    )
+    show.add_argument("--denied", action="store_true", help="only what was denied")
+    show.add_argument("--host", metavar="HOST", help="only what names this host or one below it")
+    show.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def _add_diff(add_action: AddAction, actions: Any) -> None:
+    diff = add_action(
+        actions,
+        "diff",
+        "compare two runs",
+        "Say what run NEW did and run OLD did not, and the other way round: places, denials, counts, bytes, policy, "
+        "boundary, and how they ended.",
+    )
+    diff.epilog = COMPARED
+    diff.add_argument("old", metavar="OLD")
+    diff.add_argument("new", metavar="NEW")
+    diff.add_argument(
+        "--ignore",
+        metavar="WHAT",
+        choices=SUBJECTS,
+        action="append",
+        default=[],
+        help=f"no difference in this counts; may be repeated: {', '.join(SUBJECTS)}",
+    )
+    diff.add_argument("--json", action="store_true", help="print the differences as JSON")

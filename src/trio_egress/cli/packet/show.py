@@ -1,0 +1,76 @@
+"""`trio-egress packet show`: the receipts of a packet for people, all attempts or one receipt in full."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from trio_egress.cli.paint import choose_paint
+from trio_egress.errors import EvidenceError
+from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
+from trio_egress.views.lines import describe_attempt, render_attempt, render_receipt
+
+NOT_VERIFIED = "read, not verified: `trio-egress verify` says what it is worth"
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 shown; 1 there is none; 2 it can't be read."""
+    path = Path(options.packet)
+    try:
+        shown = _show_receipts(path, options) if options.which else _show_attempts(path, options)
+    except EvidenceError as error:
+        print(f"trio-egress packet show: {error}", file=sys.stderr)
+        return 2
+    if not shown:
+        print(f"trio-egress packet show: {_explain_nothing(options)}", file=sys.stderr)
+        return 1
+    if not options.json:
+        print(NOT_VERIFIED, file=sys.stderr)
+    return 0
+
+
+def _show_receipts(path: Path, options: argparse.Namespace) -> int:
+    """Those of this number or action, in full."""
+    shown = 0
+    for told in read_receipts(path):
+        if _is_meant(told, options.which):
+            if options.json:
+                print(json.dumps({"line": told.line, "action_record": told.record, "facts": told.facts}))
+            else:
+                print(*([""] if shown else []), *render_receipt(told), sep="\n")
+            shown += 1
+    return shown
+
+
+def _is_meant(told: Told, which: str) -> bool:
+    return told.seq == int(which) if which.isascii() and which.isdigit() else told.action_id == which
+
+
+def _show_attempts(path: Path, options: argparse.Namespace) -> int:
+    """A line for each that the options select."""
+    paint, shown = choose_paint(sys.stdout, os.environ), 0
+    for attempt in _select(path, options):
+        print(json.dumps(describe_attempt(attempt)) if options.json else render_attempt(attempt, paint))
+        shown += 1
+    return shown
+
+
+def _select(path: Path, options: argparse.Namespace) -> Iterator[Attempt]:
+    host = options.host.lower().rstrip(".") if options.host else ""
+    for attempt in join_attempts(read_receipts(path)):
+        named = attempt.first.host
+        if options.denied and not (attempt.denied or attempt.last.observed):
+            continue
+        if not host or named == host or named.endswith(f".{host}"):
+            yield attempt
+
+
+def _explain_nothing(options: argparse.Namespace) -> str:
+    if options.which:
+        return f"there is no receipt {options.which}: give its number, or its action_id"
+    selected = [*(["denied"] if options.denied else []), *([f"at {options.host}"] if options.host else [])]
+    return " ".join(["no attempt", *selected, "is recorded"])

@@ -1,0 +1,121 @@
+"""`trio-egress packet ls`, `show` and `diff`, as a person meets them; what they say has tests of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+from tests.evidence.specimens import KEY, SESSION, Scribe
+from tests.evidence.test_packet import make_packet
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trio_egress", "packet", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Path:
+    """Two runs; the names are not in the order of their times."""
+    for name, later_ns in (("z", 0), ("a", 10**9)):
+        (tmp_path / name).mkdir()
+        scribe = Scribe(attrs.evolve(SESSION, run_id=name))
+        scribe.now_ns += later_ns
+        scribe.open().allow().block(f"{name}.evil.example")
+        make_packet(tmp_path / name, scribe.close().lines)
+    return tmp_path
+
+
+def test_runs_are_listed_by_their_times_and_nothing_is_said_to_be_verified(audit: Path) -> None:
+    ran = run("ls", cwd=audit)
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines() == [
+        "PACKET  STARTED               EXIT  ALLOWED  DENIED  SAYS",
+        "z       2027-01-15T08:00:00Z     0        1       1  valid",
+        "a       2027-01-15T08:00:01Z     0        1       1  valid",
+    ]
+    assert "nothing was verified" in ran.stderr
+
+
+def test_with_verify_the_verdicts_are_told_and_count(audit: Path) -> None:
+    (audit / "a" / "evidence.jsonl").write_bytes(b"{}\n")
+    ran = run("ls", audit, "--verify", "--public-key", KEY.public_hex, "--json", cwd=audit)
+    told = {Path(entry["path"]).name: (entry["verdict"], entry["says"]) for entry in json.loads(ran.stdout)}
+    assert told == {"z": ("valid", "valid"), "a": ("invalid", "valid")}
+    assert ran.returncode == 1
+    ran = run("ls", "z", "--verify", "--public-key", KEY.public_hex, cwd=audit)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines()[0].endswith("VERDICT")
+    assert run("ls", "z", "--verify", "--public-key", "", cwd=audit).returncode == 64
+
+
+def test_no_packet_and_one_that_cannot_be_read_have_codes_of_their_own(audit: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run("ls", tmp_path / "empty", cwd=audit).returncode == 1
+    assert run("ls", tmp_path / "nowhere", cwd=audit).returncode == 2
+    (audit / "z" / "evidence.jsonl").unlink()
+    (audit / "z" / "evidence.jsonl").mkdir()
+    ran = run("ls", cwd=audit)
+    assert ran.returncode == 2
+    assert ran.stdout.splitlines()[1].startswith("a ")
+    assert "not a plain file" in ran.stderr
+
+
+def test_attempts_are_shown_and_selected(audit: Path) -> None:
+    ran = run("show", "z", cwd=audit)
+    assert ran.returncode == 0
+    assert [line.split()[2] for line in ran.stdout.splitlines()] == ["allowed", "denied"]
+    assert "not verified" in ran.stderr
+    ran = run("show", "z", "--denied", "--json", cwd=audit)
+    (told,) = map(json.loads, ran.stdout.splitlines())
+    assert (told["verdict"], told["host"], ran.stderr) == ("denied", "z.evil.example", "")
+    assert len(run("show", "z", "--host", "Evil.example.", cwd=audit).stdout.splitlines()) == 1
+    for host in ("vil.example", "nowhere.example"):
+        ran = run("show", "z", "--host", host, cwd=audit)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert f"no attempt at {host} is recorded" in ran.stderr
+
+
+def test_a_receipt_is_shown_by_its_number_and_an_action_with_both(audit: Path) -> None:
+    ran = run("show", "z", 1, cwd=audit)
+    assert ran.stdout.startswith("receipt 1, line 2\n")
+    (action_id,) = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("  action_id ")]
+    ran = run("show", "z", action_id, cwd=audit)
+    assert [line for line in ran.stdout.splitlines() if line.startswith("receipt")] == [
+        "receipt 1, line 2",
+        "receipt 2, line 3",
+    ]
+    told = json.loads(run("show", "z", 0, "--json", cwd=audit).stdout)
+    assert told["action_record"]["session_control"]["kind"] == "session_open"
+    ran = run("show", "z", 99, cwd=audit)
+    assert ran.returncode == 1
+    assert "there is no receipt 99" in ran.stderr
+    assert run("show", "nowhere", cwd=audit).returncode == 2
+
+
+def test_a_difference_is_1_and_none_is_0(audit: Path) -> None:
+    ran = run("diff", "z", "a", cwd=audit)
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines() == [
+        "old  z  2027-01-15T08:00:00Z",
+        "new  a  2027-01-15T08:00:01Z",
+        "+ tls://a.evil.example:443  denied 1",
+        "- tls://z.evil.example:443  denied 1",
+    ]
+    ran = run("diff", "z", "a", "--ignore", "places", cwd=audit)
+    assert ran.returncode == 0
+    assert ran.stdout.endswith("no difference\n")
+    changes = json.loads(run("diff", "z", "a", "--json", cwd=audit).stdout)["changes"]
+    assert [change["subject"] for change in changes] == ["places", "places"]
+    assert run("diff", "z", "nowhere", cwd=audit).returncode == 2
+    assert run("diff", "z", "a", "--ignore", "everything", cwd=audit).returncode == 64
