@@ -10,9 +10,7 @@ from trio_egress.errors import PolicyError
 from trio_egress.policy.cases import Case, PlacedCase
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.moment import Moment
 from trio_egress.policy.part import read_cases
-from trio_egress.policy.testing import try_case
 
 HEAD = """version = "1.0"
 default_deny = true
@@ -38,9 +36,6 @@ attempt = "https://office.example"
 expect = "deny"
 at = 2026-11-22T12:00:00Z
 """
-
-NINE = 1_764_061_200_000_000
-"""2025-11-25T09:00:00Z, a Tuesday."""
 
 
 def test_tests_stand_in_the_policy_and_change_nothing_of_its_meaning() -> None:
@@ -95,22 +90,3 @@ def test_too_many_tests_are_refused() -> None:
     )
     with pytest.raises(PolicyError, match="at most 10000 tests"):
         read_cases(f"{text}]", "x.tests.toml")
-
-
-@pytest.mark.parametrize(
-    ("case", "fault"),
-    [
-        (Case(attempt="http://api.example.com", expect=True, rule="api"), ""),
-        (Case(attempt="http://api.example.com", expect=True, rule="api.example.com"), ""),
-        (Case(attempt="https://api.example.com", expect=False), ""),
-        (Case(attempt="https://office.example", expect=True, at=NINE), ""),
-        (Case(attempt="https://office.example", expect=True), "denied: egress[1]"),
-        (Case(attempt="http://api.example.com", expect=False), "allowed: egress[0] api"),
-        (Case(attempt="http://api.example.com", expect=True, rule="web"), "decided by egress[0] api"),
-        (Case(attempt="https://a.example", expect=False, rule="web"), "decided by no rule, not by web"),
-    ],
-)
-def test_a_case_is_held_against_the_decision(case: Case, fault: str) -> None:
-    outcome = try_case(load_policy(HEAD, "x.toml"), case, Moment(now_us=0))
-    assert outcome.fault.startswith(fault)
-    assert bool(outcome.fault) == bool(fault)

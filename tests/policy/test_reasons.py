@@ -16,7 +16,7 @@ from trio_egress.policy.engine import decide
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.obstacle import Obstacle
-from trio_egress.policy.reasons import METHOD_CHARS, explain_obstacle
+from trio_egress.policy.reasons import LISTED, METHOD_CHARS, WORD_CHARS, explain_obstacle, name_needs
 from trio_egress.policy.rule import Rule, Terms
 
 API = "api.example.com"
@@ -344,3 +344,72 @@ def test_a_rule_that_denies_says_so(keys: dict[str, Any], attempt: Attempt, sent
 def test_a_rule_is_called_by_its_name() -> None:
     reason = decide(make_policy({"name": "api", "methods": ["GET"]}), make_request(method="PUT")).reason
     assert reason == "egress[0] api 'a.example' (line 1) allows GET, not PUT"
+
+
+def denied(attempt: Attempt, moment: Moment = NO_MOMENT, **keys: Any) -> str:
+    return decide(make_policy(keys), attempt, moment).reason
+
+
+def test_each_need_has_its_words() -> None:
+    assert name_needs(frozenset(Need)) == (
+        "TLS interception, WebSockets to be carried, a scan of WebSocket messages, a scan of what is sent, "
+        "bodies of requests to be read and its `limits` to be counted"
+    )
+
+
+def test_a_strange_path_is_told_only_where_paths_matter() -> None:
+    strange = make_request("/a/../b")
+    for keys in ({"paths": ["/a/**"]}, {"git": {"push": ["a/*"]}}):
+        said = decide(make_policy({}, {"deny": True, **keys}), strange).reason
+        assert " because it could be one of its paths (the path has a dot segment" in said
+    for request in (strange, make_request("/b")):
+        said = decide(make_policy({}, {"deny": True, "methods": ["GET"]}), request).reason
+        assert "because it could be" not in said
+    without = decide(make_policy({}, {"deny": True, "paths": ["/a"]}), make_attempt(method="GET")).reason
+    assert "because it could be one of its paths (" in without
+
+
+@pytest.mark.parametrize(
+    ("keys", "attempt", "said"),
+    [
+        (
+            {"git": {"fetch": ["a"]}},
+            make_request(f"/{'r' * 300}/git-upload-pack", "POST"),
+            "doesn't allow git to fetch from this repository: a human can add it to `git.fetch`",
+        ),
+        (
+            {"headers": {"forbidden": ["x" * 200]}},
+            make_request(headers=frozenset({"x" * 200})),
+            "allows no request with the field that this one has",
+        ),
+        (
+            {"protocol": "ssh", "ports": [80]},
+            make_request(websocket=True),
+            " ws",
+        ),
+        (
+            {"mcp": {"tools": ["a"]}},
+            make_request(calls=(jsonrpc("tools/call", "t" * 300),)),
+            "doesn't allow tools/call …: a human can add it to `mcp`",
+        ),
+        ({"paths": ["/a"]}, make_request("/" + "p" * 300), "allows /a, not another path"),
+        (
+            {"paths": ["/a"]},
+            make_attempt(method="GET"),
+            "allows only paths that can be read in one way, and ",
+        ),
+    ],
+)
+def test_what_the_agent_chose_is_told_where_it_is_short(
+    keys: dict[str, Any], attempt: Attempt, said: str
+) -> None:
+    assert said in denied(attempt, Moment(able=frozenset(Need)), **keys)
+
+
+def test_a_word_is_told_up_to_its_bound_and_a_list_too() -> None:
+    bound = "p" * (WORD_CHARS - 1)
+    assert denied(make_request(f"/{bound}"), paths=["/a"]).endswith(f"allows /a, not /{bound}")
+    assert denied(make_request(f"/{bound}p"), paths=["/a"]).endswith("allows /a, not another path")
+    names = [f"/{place}" for place in range(LISTED)]
+    assert f"allows {', '.join(names)}, not" in denied(make_request("/x"), paths=names)
+    assert f"allows {', '.join(names)} and 1 more, not" in denied(make_request("/x"), paths=[*names, "/z"])

@@ -11,25 +11,19 @@ import pytest
 import tomli
 
 from trio_egress.errors import PolicyError
-from trio_egress.model import Attempt, Layer, Protocol, RuleLimits, Transport
+from trio_egress.model import Attempt, Layer, Protocol, Transport
 from trio_egress.policy.addresses import is_outside
-from trio_egress.policy.cases import Case
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.destination import parse_destination, split_port
 from trio_egress.policy.engine import decide
-from trio_egress.policy.environment import Env
 from trio_egress.policy.files import DEFAULT_PROTECT, Files
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.includes import read_include
 from trio_egress.policy.index import build_index
-from trio_egress.policy.keys import Document
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.presets import PRESETS
 from trio_egress.policy.rule import Terms
-from trio_egress.policy.secret import From, Secret
-from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
@@ -114,47 +108,6 @@ def test_what_is_protected_by_default_is_all_listed_with_its_reason() -> None:
 )
 def test_every_key_of_a_table_is_listed(header: str, keys: type) -> None:
     assert [quoted(row[0])[0] for row in table(header)] == [field.name for field in attrs.fields(keys)]
-
-
-_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits")}
-
-
-@pytest.mark.parametrize(
-    ("header", "keys", "named"),
-    [
-        (
-            "| key | | meaning",
-            Document,
-            {"egress": "[[egress]]", "test": "[[test]]", "secret": "[[secret]]", **_TABLES},
-        ),
-        ("| key of a rule", Terms, {}),
-        ("| key of a secret", Secret, {}),
-        ("| key of `from`", From, {}),
-        ("| key | default | meaning |\n|---|---|---|\n| `write`", Files, {}),
-        ("| key | default | meaning |\n|---|---|---|\n| `pass`", Env, {}),
-        ("| key | at least", Limits, {}),
-    ],
-)
-def test_each_key_means_here_what_the_schema_says(header: str, keys: type, named: dict[str, str]) -> None:
-    _, _, after = TEXT.partition(f"\n{header}")
-    rows = [line for line in (header + after).split("\n\n")[0].splitlines() if line.startswith("| `")]
-    found = {quoted(row)[0]: row.strip("|").split(" | ")[-1].strip() for row in rows}
-    assert found == {named.get(key, key): meaning for key, meaning in MEANINGS[keys].items()}
-
-
-def test_each_key_of_a_table_inside_a_rule_means_here_what_the_schema_says() -> None:
-    inner = {"headers": Headers, "git": Git, "graphql": GraphQL, "jsonrpc": JsonRpc, "mcp": Mcp}
-    tables = {**inner, "websocket": WebSocket, "limits": RuleLimits}
-    assert {quoted(key)[0]: meaning for key, meaning in table("| key inside a rule")} == {
-        f"{name}.{key}": meaning for name, keys in tables.items() for key, meaning in MEANINGS[keys].items()
-    }
-
-
-def test_each_key_of_a_test_means_what_the_schema_says() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "working-with-policies.md").read_text(encoding="utf-8")
-    rows = page.partition("| key of a test")[2].split("\n\n")[0].splitlines()[2:]
-    found = {quoted(row)[0]: row.strip("|").split(" | ")[-1].strip() for row in rows}
-    assert found == dict(MEANINGS[Case])
 
 
 @pytest.mark.parametrize(("key", "least", "_of_what"), table("| key | at least"))
