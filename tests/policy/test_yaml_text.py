@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from trio_egress.policy.positions import Path, Unreadable
-from trio_egress.policy.yaml_text import DEPTH_MAX, NOT_INSTALLED, in_yaml, parse_yaml
+from trio_egress.policy.yaml_text import DEPTH_MAX, NOT_INSTALLED, has_library, in_yaml, parse_yaml
 
 ISSUE = """\
 version: "1.0"
@@ -422,3 +422,8 @@ def test_any_text_is_read_or_unreadable_at_a_place_in_it(text: str) -> None:
         lines = text.split("\n")
         assert 1 <= line <= len(lines)
         assert 1 <= column <= len(lines[line - 1]) + 1
+
+
+def test_yaml_can_be_read_once_it_has_been_read() -> None:
+    parse_yaml("a: 1\n")
+    assert has_library()
