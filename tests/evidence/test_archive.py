@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from trio_egress.evidence.archive import write_archive
+import pytest
+from tests.evidence.specimens import KEY, write_chain
+from tests.evidence.test_packet import make_packet
+
+from trio_egress.errors import EvidenceError
+from trio_egress.evidence import archive
+from trio_egress.evidence.archive import read_index, write_archive
+from trio_egress.evidence.container import Zip, find_packet, measure_file, read_file
+from trio_egress.evidence.verify import verify
+
+FILES = {"a.txt": b"one", "b.txt": b"", "evidence.jsonl": b"".join(write_chain())}
 
 BYTES = "10b992ec0e5ad721aca1fb05711b8c464c519bd68878f9b106d99d63de5e8d58"
 
@@ -15,5 +30,149 @@ def test_the_bytes_are_the_same_on_every_python(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     made = tmp_path / "made"
     with made.open("w+b") as stream:
-        write_archive(stream, ((name, (tmp_path / name).open("rb")) for name in ("a.txt", "b.json")))
+        write_archive(stream, ((name, 0, (tmp_path / name).open("rb")) for name in ("a.txt", "b.json")))
     assert sha256(made.read_bytes()).hexdigest() == BYTES
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """What `packet pack` makes of these files."""
+    made = io.BytesIO()
+    write_archive(made, ((name, len(raw), io.BytesIO(raw)) for name, raw in files.items()))
+    return made.getvalue()
+
+
+def pack_otherwise(files: dict[str, bytes], **options: int) -> bytes:
+    """A zip as other programs make it."""
+    made = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(made, "w", **options) as zipped:  # type: ignore[call-overload]
+        warnings.simplefilter("ignore")  # a name that stands twice
+        for name, raw in files.items():
+            zipped.writestr(name, raw)
+    return made.getvalue()
+
+
+PACKED = pack(FILES)
+
+
+def read(raw: bytes) -> dict[str, bytes]:
+    index = read_index(io.BytesIO(raw))
+    return {name: raw[where.offset : where.offset + where.size] for name, where in index.items()}
+
+
+def test_what_was_packed_is_read() -> None:
+    assert read(PACKED) == FILES
+    assert read(pack({})) == {}
+
+
+def test_no_byte_of_a_zip_can_be_changed_added_or_left_out() -> None:
+    raw = pack({"a.txt": b"one", "b.txt": b"two"})
+    for at in range(len(raw)):
+        for changed in (
+            raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :],
+            raw[:at] + bytes([raw[at] ^ 0x80]) + raw[at + 1 :],
+            raw[:at] + b"\0" + raw[at:],
+            raw[:at] + raw[at + 1 :],
+            raw[:at],
+        ):
+            with pytest.raises(EvidenceError):
+                read_index(io.BytesIO(changed))
+    with pytest.raises(EvidenceError):
+        read_index(io.BytesIO(raw + b"\0"))
+
+
+def with_name_twice() -> bytes:
+    return PACKED.replace(b"b.txt", b"a.txt")
+
+
+def with_flag(bit: int) -> bytes:
+    raw = bytearray(PACKED)
+    raw[PACKED.index(b"PK\3\4") + 6] |= bit
+    raw[PACKED.index(b"PK\1\2") + 8] |= bit
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: pack_otherwise(FILES, compression=zipfile.ZIP_DEFLATED), "is compressed"),
+        (
+            lambda: pack_otherwise({"bomb.txt": b"0" * (10 << 20)}, compression=zipfile.ZIP_BZIP2),
+            "is compressed",
+        ),
+        (lambda: pack_otherwise(FILES), "not, byte for byte"),
+        (lambda: pack({"b.txt": b"", "a.txt": b""}), "not, byte for byte"),
+        (lambda: PACKED + b"behind", "not, byte for byte"),
+        (lambda: b"PK before" + PACKED, "not, byte for byte"),
+        (with_name_twice, "stands there twice"),
+        (lambda: PACKED.replace(b"b.txt", b"A.txt"), "differs from another by case alone"),
+        (lambda: PACKED.replace(b"b.txt", b"../bx"), "is no name"),
+        (lambda: PACKED.replace(b"b.txt", b"/b.tx"), "is no name"),
+        (lambda: PACKED.replace(b"b.txt", b"b/txt"), "is no name"),
+        (lambda: PACKED.replace(b"b.txt", b"b\\txt"), "is no name"),
+        (lambda: PACKED.replace(b"b.txt", b".btxt"), "is no name"),
+        (lambda: pack_otherwise({"folder/": b""}), "is no name"),
+        (lambda: with_flag(1), "is encrypted"),
+        (lambda: with_flag(8), "not, byte for byte"),
+        (lambda: PACKED[:-1], "no zip that can be read"),
+        (lambda: b"PK", "no zip that can be read"),
+        (lambda: PACKED.replace(b"one", b"two"), "no zip that can be read"),
+    ],
+)
+def test_any_other_zip_is_refused_in_words(make: Callable[[], bytes], said: str, tmp_path: Path) -> None:
+    assert read(PACKED) == FILES
+    with pytest.raises(EvidenceError, match=said):
+        read_index(io.BytesIO(make()))
+    path = tmp_path / "packet.zip"
+    path.write_bytes(make())
+    report = verify(path, [KEY.public_hex])
+    assert (report.exit_code, report.findings) == (2, ())
+    assert said in report.error
+
+
+def test_files_that_lie_over_one_another_are_refused() -> None:
+    raw = pack({"a.txt": b"x" * 1000, "b.txt": b"y" * 1000, "c.txt": b"z" * 1000})
+    over = raw.replace(b"y" * 1000, b"").replace(b"z" * 1000, b"")
+    with pytest.raises(EvidenceError):
+        read_index(io.BytesIO(over))
+
+
+def test_a_list_of_files_that_is_too_long_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "DIRECTORY_BYTES", 100)
+    with pytest.raises(EvidenceError, match="too long for a packet"):
+        read_index(io.BytesIO(PACKED))
+
+
+def test_a_packet_is_valid_as_a_directory_and_as_a_zip_and_nothing_is_unpacked(tmp_path: Path) -> None:
+    directory, path = tmp_path / "packet", tmp_path / "packet.zip"
+    directory.mkdir()
+    make_packet(directory)
+    path.write_bytes(pack({name: (directory / name).read_bytes() for name in sorted(os.listdir(directory))}))
+    before = sorted(tmp_path.rglob("*"))
+    report = verify(path, [KEY.public_hex])
+    assert (report.exit_code, report.findings) == (0, ())
+    assert sorted(tmp_path.rglob("*")) == before
+    packet = find_packet(path)
+    assert isinstance(packet, Zip)
+    assert packet.list_names() == sorted(os.listdir(directory))
+    assert read_file(packet, "packet.json") == (directory / "packet.json").read_bytes()
+    assert measure_file(packet, "evidence.jsonl").size == (directory / "evidence.jsonl").stat().st_size
+    with pytest.raises(EvidenceError, match=r"there is no none\.txt in this zip"):
+        packet.open("none.txt")
+
+
+def test_what_is_wrong_with_a_packet_is_found_in_its_zip(tmp_path: Path) -> None:
+    make_packet(tmp_path)
+    files = {name: (tmp_path / name).read_bytes() for name in sorted(os.listdir(tmp_path))}
+    path = tmp_path / "packet.zip"
+    for changed, found in (
+        ({**files, "verifier.txt": b"VALID"}, {"manifest.changed"}),
+        ({**files, "zzz.txt": b""}, {"manifest.extra"}),
+        ({name: raw for name, raw in files.items() if name != "manifest.json"}, {"manifest.missing"}),
+        (
+            {name: raw for name, raw in files.items() if name != "verifier.txt"},
+            {"manifest.file", "packet.file"},
+        ),
+    ):
+        path.write_bytes(pack(changed))
+        report = verify(path, [KEY.public_hex])
+        assert ({finding.code for finding in report.findings}, report.exit_code) == (found, 1)

@@ -8,8 +8,10 @@ Rule 1: reading takes plain files inside the packet, never a link, never more th
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Protocol, Union
@@ -17,7 +19,8 @@ from typing import BinaryIO, Protocol, Union
 import attrs
 
 from trio_egress.errors import EvidenceError
-from trio_egress.evidence.archive import PLAIN_NAME
+from trio_egress.evidence.archive import PLAIN_NAME, ZIP_START, Slice, SliceReader, read_index
+from trio_egress.evidence.array import ARRAY_START, ArrayReader
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.manifest import FILES_MAX, Entry
 from trio_egress.evidence.replay import Replay
@@ -103,9 +106,47 @@ class Folder:
         return open_plain(self.directory.joinpath(*parts))
 
 
+@attrs.frozen
+class Zip:
+    """A packet as the zip that `packet pack` makes, read where it is; with `trouble` it is another, and not read."""
+
+    path: FilePath
+    index: Mapping[str, Slice] = attrs.field(factory=dict)
+    trouble: str = ""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.index
+
+    def list_names(self) -> list[str]:
+        return sorted(self.index)
+
+    def open(self, name: str) -> BinaryIO:
+        if self.trouble or name not in self.index:
+            raise EvidenceError(
+                f"{os.fspath(self.path)}: {self.trouble or f'there is no {name} in this zip'}"
+            )
+        reader = SliceReader(open_plain(self.path, follow=True), self.index[name])
+        return io.BufferedReader(reader, _CHUNK_BYTES)
+
+
 def find_packet(path: FilePath) -> Packet | None:
-    """The packet at this path; None where there is a bare file of evidence, or nothing."""
-    return Folder(Path(path)) if os.path.isdir(path) else None
+    """The packet at this path, a directory or a zip; None where there is a bare file of evidence.
+
+    Raises nothing: where nothing can be read, or it is another zip than ours, opening its files says so.
+    """
+    if os.path.isdir(path):
+        return Folder(Path(path))
+    try:
+        stream = open_plain(path, follow=True)
+    except EvidenceError:
+        return None
+    with stream:
+        try:
+            return Zip(path, read_index(stream)) if stream.read(len(ZIP_START)) == ZIP_START else None
+        except EvidenceError as error:
+            return Zip(path, trouble=str(error))
+        except OSError:
+            return None
 
 
 def read_file(packet: Packet, name: str) -> bytes:
@@ -140,9 +181,22 @@ def replay_evidence(path: FilePath, replay: Replay) -> Packet | None:
     Raises EvidenceError where it cannot be read.
     """
     packet = find_packet(path)
-    with open_plain(path, follow=True) if packet is None else packet.open(EVIDENCE_NAME) as evidence:
+    with _open_bare(path) if packet is None else packet.open(EVIDENCE_NAME) as evidence:
         try:
             replay_stream(evidence, replay)
         except OSError as error:
             raise EvidenceError(f"cannot read {path}: {error.strerror or error}") from error
     return packet
+
+
+def _open_bare(path: FilePath) -> BinaryIO:
+    """Receipts outside of any packet: lines, or a JSON array, which is read as if it were lines."""
+    file = open_plain(path, follow=True)
+    try:
+        if file.read(len(ARRAY_START)) == ARRAY_START:
+            return ArrayReader(file)
+        file.seek(0)
+    except OSError as error:
+        file.close()
+        raise EvidenceError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
+    return file

@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.archive import write_archive
@@ -58,7 +60,7 @@ def _pack(directory: Path, names: list[str], output: Path) -> None:
         raise EvidenceError(f"cannot write {output}: {error.strerror}") from None
     try:
         with stream:
-            write_archive(stream, ((name, open_plain(directory / name)) for name in names))
+            write_archive(stream, _open_all(directory, names))
             stream.flush()
             os.fsync(stream.fileno())
     except BaseException as error:
@@ -66,6 +68,12 @@ def _pack(directory: Path, names: list[str], output: Path) -> None:
         if isinstance(error, OSError):
             raise EvidenceError(f"cannot write {output}: {error.strerror}") from None
         raise
+
+
+def _open_all(directory: Path, names: list[str]) -> Iterator[tuple[str, int, BinaryIO]]:
+    for name in names:
+        file = open_plain(directory / name)
+        yield name, os.fstat(file.fileno()).st_size, file
 
 
 def _measure(path: Path) -> tuple[int, str]:
