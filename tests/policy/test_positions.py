@@ -9,7 +9,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_egress.policy.positions import Path, locate
+from trio_egress.policy.positions import Path, Unreadable, count_place, locate
 
 
 def pointed_at(text: str, path: Path, *, key: bool = False) -> str:
@@ -258,3 +258,15 @@ def begins_with_value(rest: str, value: object) -> bool:
         except tomli.TOMLDecodeError:
             continue
     return False
+
+
+@pytest.mark.parametrize(
+    ("offset", "place"), [(0, (1, 1)), (1, (1, 2)), (2, (1, 3)), (3, (2, 1)), (4, (2, 2)), (6, (3, 1))]
+)
+def test_one_place_is_counted_from_one(offset: int, place: tuple[int, int]) -> None:
+    assert count_place("ab\ncd\nef", offset) == place
+
+
+def test_what_cannot_be_read_says_why() -> None:
+    error = Unreadable(3, 4, "because")
+    assert (str(error), error.line, error.column) == ("because", 3, 4)

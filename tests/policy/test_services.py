@@ -8,7 +8,7 @@ import pytest
 from tests.policy.specimens import OTHER, graphql, jsonrpc, make_request, make_terms
 
 from trio_egress.model import Attempt, Call
-from trio_egress.policy.services import FETCH, PUSH, find_git, find_service
+from trio_egress.policy.services import FETCH, PUSH, WebSocket, find_git, find_service
 
 FETCHED: dict[str, Any] = {"service": FETCH, "query": frozenset({"service"})}
 PUSHED: dict[str, Any] = {"service": PUSH, "query": frozenset({"service"})}
@@ -192,3 +192,7 @@ def test_header_fields_are_required_and_forbidden_by_name() -> None:
     assert headers.find_missing(frozenset({"x-run", "x-b"})) is None
     assert headers.find_forbidden(frozenset({"x-api_key", "x-run"})) == "x-api_key"
     assert headers.find_forbidden(frozenset({"x-api", "host"})) is None
+
+
+def test_a_table_about_websockets_allows_them_and_looks_through_none() -> None:
+    assert WebSocket() == WebSocket(enabled=True, frame_scan=False, proxy_path=None)
