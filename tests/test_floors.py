@@ -48,7 +48,7 @@ FLOORS = {
 LIBRARIES = {  # library: the files that may import it, as paths below src/trio_egress
     "attrs": ["*"],
     "cattrs": ["policy/*"],
-    "cryptography": ["demo/upstreams.py"],
+    "cryptography": ["demo/upstreams.py", "evidence/timestamp.py"],
     "exceptiongroup": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "h11": ["wire/http1.py"],
     "hypothesis": ["fuzzing/*"],
@@ -56,6 +56,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "nacl": ["evidence/sign.py"],
     "pyroute2": ["kernel/netlink.py", "kernel/nft.py"],
     "ruamel": ["policy/format_yaml.py"],
+    "rfc3161_client": ["evidence/timestamp.py"],
     "tomli": ["policy/toml_text.py", "policy/positions.py"],
     "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "tomlkit": ["policy/format.py"],

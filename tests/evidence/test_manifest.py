@@ -125,7 +125,9 @@ def test_a_manifest_that_was_taken_away_is_a_finding(names: list[str], packet: P
 def test_an_interrupted_packet_is_a_prefix_at_every_step(packet: Path) -> None:
     """In this order: all others, manifest, signature, packet.json; what was being made aside may stand there."""
     (packet / ".packet.json.part").write_bytes(b"{")
-    for name in ("packet.json", SIGNATURE_NAME, MANIFEST_NAME, "run.json", "policy.toml", "posture.json"):
+    statement = ("bundle.sigstore.json", "statement.dsse.json")
+    others = ("run.json", "policy.toml", "posture.json")
+    for name in ("packet.json", SIGNATURE_NAME, MANIFEST_NAME, *statement, *others):
         (packet / name).unlink()
         report = judge(packet)
         assert (report.exit_code, report.findings) == (3, ()), name

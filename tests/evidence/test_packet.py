@@ -47,7 +47,7 @@ FACTS = PacketFacts(
 FILES = {
     *("evidence.jsonl", "packet.json", "policy.toml", "policy-compiled.json", "public-key.txt", "summary.md"),
     *("run.json", "counters.json", "policy-hash.txt"),
-    *("verifier.txt", "manifest.json", "manifest.json.sig"),
+    *("verifier.txt", "manifest.json", "manifest.json.sig", "statement.dsse.json", "bundle.sigstore.json"),
 }
 
 

@@ -279,7 +279,8 @@ def test_the_measured_posture_is_the_one_that_the_open_receipt_binds(
 
 def test_a_packet_that_names_no_policy_snapshot_needs_no_policy_text(tmp_path: Path) -> None:
     make_packet(tmp_path)
-    (tmp_path / "policy.toml").unlink()
+    for name in ("policy.toml", "statement.dsse.json", "bundle.sigstore.json"):
+        (tmp_path / name).unlink()
     packet = json.loads((tmp_path / "packet.json").read_bytes())
     del packet["policy"]["config_snapshot_sha256"]
     (tmp_path / "packet.json").write_text(json.dumps(packet))
@@ -332,16 +333,18 @@ def test_a_text_that_is_bound_and_not_there_is_found(tmp_path: Path) -> None:
 def test_evidence_of_another_run_does_not_fit_the_packet(tmp_path: Path) -> None:
     make_packet(tmp_path)
     write_evidence(tmp_path, Scribe().open().block().close().lines)
-    assert _codes(verify(tmp_path, PINNED)) == {"packet.claim", "manifest.chain", "manifest.changed"}
+    contradicted = {"packet.claim", "run.counters", "statement.claim"}
+    assert _codes(verify(tmp_path, PINNED)) == contradicted | {"manifest.chain", "manifest.changed"}
     seal_again(tmp_path)
-    assert _codes(verify(tmp_path, PINNED)) == {"packet.claim"}
+    assert _codes(verify(tmp_path, PINNED)) == contradicted
 
 
 def test_evidence_that_was_cut_does_not_fit_the_packet(tmp_path: Path) -> None:
     make_packet(tmp_path)
     write_evidence(tmp_path, write_chain()[:4])
     seal_again(tmp_path)
-    assert _codes(verify(tmp_path, PINNED)) == {"packet.claim"}
+    contradicted = {"packet.claim", "run.claim", "run.counters", "statement.claim"}
+    assert _codes(verify(tmp_path, PINNED)) == contradicted
 
 
 def test_a_packet_of_a_cut_run_is_a_prefix(tmp_path: Path) -> None:

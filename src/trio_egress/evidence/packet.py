@@ -21,6 +21,7 @@ from trio_egress.errors import EvidenceError, RecorderError
 from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.audit_packet import PACKET_NAME, VERIFIER_NAME, render_packet, render_run_claims
 from trio_egress.evidence.container import FilePath, open_plain
+from trio_egress.evidence.dsse import render_bundle, render_envelope, sign_envelope
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
 from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTED, Entry, render_manifest
@@ -40,6 +41,7 @@ from trio_egress.evidence.sign import (
     render_public_key,
 )
 from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
+from trio_egress.evidence.statement import BUNDLE_NAME, PAYLOAD_TYPE, STATEMENT_NAME, render_statement
 from trio_egress.evidence.stream import replay_stream
 
 Pages = Callable[[BinaryIO, Report, Mapping[str, bytes]], Mapping[str, bytes]]
@@ -112,9 +114,10 @@ class PacketFacts:
 
 
 def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
-    """Write every file of the packet beside the evidence, and say what the evidence is worth. `key` signs the manifest.
+    """Write every file of the packet beside the evidence, and say what the evidence is worth.
 
-    Raises RecorderError when a file could not be made durable; packet.json is missing then.
+    `key` signs manifest and statement. Raises RecorderError when a file could not be made durable; packet.json is
+    missing then.
     """
     findings = Findings()
     replay = Replay(findings, EVIDENCE_NAME, {facts.public_key})
@@ -124,12 +127,15 @@ def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
         report = conclude(EVIDENCE_NAME, replay, findings, pinned=facts.pinned)
         files = dict(_render_files(facts, report, replay))
         packet = _render_packet(facts, report, replay)
+        evidence_entry = _measure(dir_fd, EVIDENCE_NAME)
+        if report.verdict is not Verdict.INVALID:
+            files |= _sign_statement(facts, replay, files, evidence_entry, key)
         if facts.pages is not None:
             with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
                 files |= facts.pages(evidence, report, {**files, PACKET_NAME: packet})
         for name, raw in files.items():
             put_file(dir_fd, name, raw)
-        _put_signed(dir_fd, replay, {**files, PACKET_NAME: packet}, key)
+        _put_signed(dir_fd, replay, {**files, PACKET_NAME: packet}, evidence_entry, key)
         put_file(dir_fd, PACKET_NAME, packet)
     except OSError as error:
         raise RecorderError(f"cannot write the packet: {error.strerror}") from error
@@ -153,6 +159,22 @@ def _render_files(facts: PacketFacts, report: Report, replay: Replay) -> Iterato
     yield RUN_NAME, render_run(replay, facts.details, claims)
     yield COUNTERS_NAME, render_counters(replay)
     yield VERIFIER_NAME, render_text(report).encode()
+
+
+def _sign_statement(
+    facts: PacketFacts, replay: Replay, files: Mapping[str, bytes], evidence: Entry, key: Signer
+) -> dict[str, bytes]:
+    """The in-toto Statement about evidence and policy, in its envelope and as a bundle."""
+    digests = {
+        name: hashlib.sha256(files[name]).hexdigest() for name in (facts.policy_name, COMPILED_NAME)
+    } | {evidence.name: evidence.sha256}
+    server = facts.details.ci.get("GITHUB_SERVER_URL", "")
+    payload = render_statement(replay, facts.run, server, digests, COMPILED_NAME)
+    envelope = sign_envelope(PAYLOAD_TYPE, payload, key)
+    return {
+        STATEMENT_NAME: render_envelope(envelope),
+        BUNDLE_NAME: render_bundle(envelope, key.public_hex),
+    }
 
 
 def _render_packet(facts: PacketFacts, report: Report, replay: Replay) -> bytes:
@@ -184,10 +206,14 @@ _CLAIMS = {
 }
 
 
-def _put_signed(dir_fd: int, replay: Replay, files: Mapping[str, bytes], key: Signer) -> None:
-    """The manifest of these files and of all others that stand there (the evidence), and its signature."""
+def _put_signed(
+    dir_fd: int, replay: Replay, files: Mapping[str, bytes], evidence: Entry, key: Signer
+) -> None:
+    """The manifest of the evidence, of these files and of all others that stand there, and its signature."""
     listed = [Entry(name, hashlib.sha256(raw).hexdigest(), len(raw)) for name, raw in files.items()]
-    others = (name for name in os.listdir(dir_fd) if name not in files and name not in UNLISTED)
+    listed.append(evidence)
+    known = {*files, *UNLISTED, evidence.name}
+    others = (name for name in os.listdir(dir_fd) if name not in known)
     listed += [_measure(dir_fd, name) for name in others if PLAIN_NAME.fullmatch(name)]
     manifest = render_manifest(replay, listed)
     put_file(dir_fd, MANIFEST_NAME, manifest)

@@ -149,6 +149,11 @@ def render_public_key(key: PublicKey) -> bytes:
     return PUBLIC_HEADER + b"\n" + base64.b64encode(bytes.fromhex(key)) + b"\n"
 
 
+def render_spki(key: PublicKey) -> bytes:
+    """The DER of SubjectPublicKeyInfo (RFC 8410), which is what PEM holds."""
+    return _SPKI + bytes.fromhex(key)
+
+
 def _believe_point(public: bytes) -> PublicKey:
     # libsodium refuses points of small order here, under which one signature fits many messages.
     if not bindings.crypto_core_ed25519_is_valid_point(public):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from trio_egress.evidence.dials import Dials
 from trio_egress.evidence.receipt_form import VERDICTS
 
 HOSTS = 10_000
@@ -26,6 +27,7 @@ class Tally:
         self._layers: Counter[str] = Counter()
         self._hosts: set[str] = set()
         self._policies: set[str] = set()
+        self.dials = Dials()
 
     def feed(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
         """One receipt that fits its table."""
@@ -39,6 +41,8 @@ class Tally:
             _add(self._hosts, str(host))
         if verdict == "block" and "layer" in record and len(self._layers) <= HOSTS:
             self._layers[str(record["layer"])] += 1
+        if "dialled" in facts:
+            self.dials.feed(record, facts)
 
     @property
     def layers(self) -> dict[str, int] | None:

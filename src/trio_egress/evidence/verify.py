@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from trio_egress.errors import EvidenceError, UsageError
+from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.container import FilePath, Packet, measure_file, read_file, replay_evidence
@@ -51,6 +52,7 @@ from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counters, check_run
 from trio_egress.evidence.sign import PublicKey, parse_public_key
+from trio_egress.evidence.statement import BUNDLE_NAME, STATEMENT_NAME, check_bundle, check_statement
 
 _POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -123,7 +125,8 @@ def _check_expected(
 def _check_files(packet: Packet, replay: Replay, findings: Findings) -> bool:
     """Check all that stands beside the evidence; False where there is no packet.json."""
     if PACKET_NAME not in packet:
-        _check_manifest(packet, replay, findings, whole=False)
+        listed = _check_manifest(packet, replay, findings, whole=False)
+        _check_statement(packet, replay, listed, findings)
         return False
     raw = _read(packet, PACKET_NAME, findings)
     objects = None if raw is None else check_packet(raw, replay, findings)
@@ -133,27 +136,31 @@ def _check_files(packet: Packet, replay: Replay, findings: Findings) -> bool:
         _check_posture(packet, replay, findings)
         _check_key(packet, replay, findings)
         _check_run(packet, objects["run"], replay, findings)
-    _check_manifest(packet, replay, findings, whole=True)
+    listed = _check_manifest(packet, replay, findings, whole=True)
+    _check_statement(packet, replay, listed, findings)
     return True
 
 
-def _check_manifest(packet: Packet, replay: Replay, findings: Findings, *, whole: bool) -> None:
-    """The signed list of all files. Where packet.json was never put in place, there may be none yet."""
+def _check_manifest(
+    packet: Packet, replay: Replay, findings: Findings, *, whole: bool
+) -> Mapping[str, Entry]:
+    """The signed list of all files, given back. Where packet.json was never put in place, there may be none yet."""
     for name in (MANIFEST_NAME, SIGNATURE_NAME):
         if name not in packet:
             if whole:
                 findings.add("manifest.missing", name, 0, "nothing", "the manifest and its signature")
-            return
+            return {}
     raw, signature = _read(packet, MANIFEST_NAME, findings), _read(packet, SIGNATURE_NAME, findings)
     if raw is None or signature is None:
-        return
+        return {}
     listed = read_manifest(raw, findings)
     if listed is None:
-        return
+        return {}
     key = PublicKey(replay.signer_key) if replay.signer_key else None
     check_signature(raw, signature, replay, key, findings)
     names = set(packet.list_names()) - UNLISTED
     check_files(listed, _measure_all(packet, sorted(names | set(listed))), whole=whole, findings=findings)
+    return listed
 
 
 def _measure_all(packet: Packet, names: Sequence[str]) -> Iterator[Entry | Missing]:
@@ -251,6 +258,30 @@ def _check_checkpoint(packet: Packet, replay: Replay, findings: Findings, *, who
         lines = replay.lines - replay.torn
         evidence = partial(packet.open, EVIDENCE_NAME)
         check_landmarks([found], evidence, lines, findings, whole=whole)
+
+
+def _check_statement(packet: Packet, replay: Replay, listed: Mapping[str, Entry], findings: Findings) -> None:
+    """Where there is one: it is about the files that the manifest lists, and this log."""
+    if STATEMENT_NAME not in packet:
+        return
+    raw = _read(packet, STATEMENT_NAME, findings)
+    if raw is None:
+        return
+
+    def measure(name: str) -> str | None:
+        if name in listed:
+            return listed[name].sha256  # another file than that is found already
+        try:
+            return measure_file(packet, name).sha256 if PLAIN_NAME.fullmatch(name) else None
+        except EvidenceError:
+            return None
+
+    key = PublicKey(replay.signer_key) if replay.signer_key else None
+    check_statement(raw, replay, key, measure, findings)
+    if BUNDLE_NAME in packet:
+        bundle = _read(packet, BUNDLE_NAME, findings)
+        if bundle is not None:
+            check_bundle(bundle, raw, key, findings)
 
 
 def _read(packet: Packet, name: str, findings: Findings) -> bytes | None:

@@ -1,0 +1,51 @@
+"""What a log says was connected to: each host, address and port, with the sums of its outcomes.
+
+Rule 1: bounded: rows beyond ROWS are counted, not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+ROWS = 1_000
+"""Different rows kept: more than anybody reads, and some hundred KiB."""
+
+
+@attrs.define
+class Dialled:
+    """The sums of one row."""
+
+    attempts: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+class Dials:
+    """Fed the receipts that say `dialled`; an intent says nothing of it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str, int], Dialled] = {}
+        """By host, address and port; without a name the host is the address."""
+
+        self.left_out = 0
+
+    def feed(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
+        ip, colon, port = str(facts["dialled"]).rpartition(":")
+        sound = colon and port.isascii() and port.isdecimal() and len(port) <= 5
+        if not sound or record.get("decision_phase") != "outcome":
+            return
+        ip = ip.removeprefix("[").removesuffix("]")
+        row = str(facts.get("host", ip)), ip, int(port)
+        if row not in self.rows and len(self.rows) == ROWS:
+            self.left_out += 1
+            return
+        sums = self.rows.setdefault(row, Dialled())
+        sums.attempts += 1
+        sums.bytes_up += _count(facts.get("bytes_up"))
+        sums.bytes_down += _count(facts.get("bytes_down"))
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int else 0
