@@ -147,9 +147,11 @@ def test_bounds_hold_for_all_files_together(monkeypatch: pytest.MonkeyPatch) -> 
         )
     ]
     variables = ", ".join(f'V{place} = ""' for place in range(ITEMS_MAX))
+    assert len(load(f"[env]\nset = {{{variables}}}\n").env.set) == ITEMS_MAX
     (error,) = errors_of(f"[env]\nset = {{{variables}}}\n", b='[env]\nset = {MORE = ""}\n')
     assert error == f"agent.toml:4:2: error: set has at most {ITEMS_MAX} variables, with all includes"
     monkeypatch.setattr(join_module, "RULES_MAX", 1)
+    assert len(load('[[egress]]\ndestination = "a.example"\n', b="").rules) == 1
     (error,) = errors_of(
         '[[egress]]\ndestination = "a.example"\n', b='[[egress]]\ndestination = "b.example"\n'
     )
@@ -210,3 +212,30 @@ def test_the_order_of_includes_decides_nothing_and_an_include_only_adds_what_it_
                 expected.layer,
                 expected.upstream,
             )
+
+
+def test_what_the_rules_do_to_each_other_is_told_at_the_rule_or_at_its_key() -> None:
+    rules = [
+        '[[egress]]\ndestination = "a.example"\nname = "x"\n',
+        '[[egress]]\ndestination = "b.example"\nname = "x"\n',
+        '[[egress]]\ndestination = "c.example"\ndeny = true\n',
+        '[[egress]]\ndestination = "c.example"\n',
+    ]
+    assert errors_of("".join(rules)) == [
+        'agent.toml:9:8: error: egress[0] has the name "x" already',
+        "agent.toml:13:1: error: egress[2] denies all that this rule allows, so it can never match",
+    ]
+
+
+def test_warnings_are_told_as_such_up_to_what_people_read() -> None:
+    again = '[[egress]]\ndestination = "a.example"\n'
+    warnings = load(again * (PROBLEMS_MAX + 1)).warnings
+    assert len(warnings) == PROBLEMS_MAX
+    assert str(warnings[0]).startswith("agent.toml:6:1: warning: egress[0] allows all that this rule allows")
+    assert len(load(again * (PROBLEMS_MAX + 3)).warnings) == PROBLEMS_MAX
+
+
+def test_places_count_on_within_a_file_too() -> None:
+    three = "".join(f'[[egress]]\ndestination = "{name}.example"\n' for name in "xyz")
+    policy = load('[[egress]]\ndestination = "a.example"\n', b=three)
+    assert [rule.ref.index for rule in policy.rules] == [0, 1, 2, 3]
