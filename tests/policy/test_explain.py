@@ -69,6 +69,28 @@ def test_a_host_that_may_have_been_meant() -> None:
     assert ask("api.exmaple.com").near == "api.example.com"
     assert ask("elsewhere.test").near is None
     assert ask("api.example.com:22").near is None
+    assert ask("www.exmaple.com").near is None  # another label differs, and is no slip
+    assert ask("appi.exmaple.com").near == "api.example.com"
+    assert ask("appi.exmaple.como").near is None
+    assert ask("bda.example.com").near is None  # nobody means what is denied
+    assert ask("example.com").near is None
+    assert ask("exmaple.com").near == "example.com"
+    address = load(f'{HEAD}[[egress]]\ndestination = "10.0.0.0/8"\n')
+    assert ask("10.0.0.1:81", address).near is None
+    assert ask("100.0.0.1", address).near is None
+
+
+def test_a_pinned_host_is_told_as_one() -> None:
+    rules = (
+        '[[egress]]\ndestination = "10.0.0.1"\nmethods = ["GET"]\n'
+        '[[egress]]\ndestination = "10.0.0.0/8"\nports = [81]\nprotocol = "http"\n'
+        '[[egress]]\ndestination = "10.0.0.0/9"\nprotocol = "https"\n'
+    )
+    pin = '[resolve]\n"10.0.0.1" = "127.0.0.1"\n'
+    (pinned,) = ask("POST http://10.0.0.1/", load(HEAD + rules + pin)).steps
+    (plain,) = ask("POST http://10.0.0.1/", load(HEAD + rules)).steps
+    assert (pinned.decision.layer, plain.decision.layer) == (Layer.METHOD, Layer.ADDRESS)
+    assert not any("private" in miss for miss in pinned.misses)
 
 
 def test_many_rules_are_not_all_told() -> None:
@@ -77,8 +99,14 @@ def test_many_rules_are_not_all_told() -> None:
         for port in range(1000, 1000 + 2 * LISTED_MAX)
     )
     (step,) = ask("http://a.example", load(HEAD + rules)).steps
+    assert LISTED_MAX == 20
     assert len(step.misses) == LISTED_MAX + 1
-    assert step.misses[-1].startswith("and ")
+    assert step.misses[-1] == f"and {LISTED_MAX - 1} more rules for this host"
+    assert "ports 1001" in step.misses[0] or "1001" in step.misses[0]
+    few = rules.split("[[egress]]")[: LISTED_MAX + 2]
+    (step,) = ask("http://a.example", load(HEAD + "[[egress]]".join(few))).steps
+    assert len(step.misses) == LISTED_MAX
+    assert not step.misses[-1].startswith("and ")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +116,8 @@ def test_many_rules_are_not_all_told() -> None:
         ("POST http://api.example.com", "api.example.com", ("POST",), ()),
         ("https://api.example.com/x", "api.example.com", (), ()),
         ("other.example:22", "other.example:22", (), ()),
+        ("tls://other.example", "other.example", (), ()),
+        ("tls://other.example:444", "other.example:444", (), ()),
         ("tls://other.example:8443", "other.example:8443", (), ()),
         ("dns:other.example", "other.example", (), ()),
         ("10.0.0.1:5432", "10.0.0.1:5432", (), ()),
@@ -115,3 +145,10 @@ def test_a_path_that_no_rule_can_name_is_left_out_of_the_suggestion() -> None:
 
 def test_against_a_rule_that_denies_nothing_is_suggested() -> None:
     assert suggest(load(), parse_spelling("https://bad.example.com"), NOW) is None
+
+
+def test_what_is_suggested_opens_private_addresses_only_where_one_is_asked_for() -> None:
+    for text, private in (("10.0.0.1:5432", True), ("8.8.8.8:53", False), ("dns:other.example", False)):
+        rule = suggest(load(), parse_spelling(text), NOW)
+        assert rule is not None
+        assert rule.allow_private is private
