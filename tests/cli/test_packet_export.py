@@ -66,6 +66,19 @@ def test_the_exit_code_is_the_verifiers_and_the_export_is_there_all_the_same(pac
     assert json.loads(ran.stdout)["runs"][0]["invocations"][0]["executionSuccessful"] is False
 
 
+def test_what_is_expected_of_the_run_counts_as_for_verify(packet: Path) -> None:
+    expected = ["--format", "ocsf", "--public-key", KEY.public_hex]
+    for option, wrong in (
+        ("--expect-run", "x"),
+        ("--expect-head", "0" * 64),
+        ("--policy-hash", "sha256:" + "0" * 64),
+    ):
+        ran = export(packet, *expected, option, wrong, cwd=packet.parent)
+        assert ran.returncode == 1
+        assert "[expect." in ran.stderr
+    assert export(packet, *expected, "--expect-run", "run-1", cwd=packet.parent).returncode == 0
+
+
 def test_the_output_is_a_new_file_and_never_over_another(packet: Path) -> None:
     arguments = packet, "--format", "junit", "--public-key", KEY.public_hex, "--output", "out.xml"
     ran = export(*arguments, cwd=packet.parent)

@@ -124,3 +124,9 @@ def test_many_reasons_of_one_destination_are_bounded(tmp_path: Path) -> None:
     assert len(failure.text.splitlines()) == census.REASONS
     assert len(failure.text) < census.REASONS * (census.REASON_CHARS + 20)
     assert failure.message == f"denied {census.REASONS + 5} times"
+
+
+def test_what_the_verifier_notes_is_printed_by_its_case(tmp_path: Path) -> None:
+    suite = export(take(write_packet(tmp_path, Scribe().open().lines)))
+    (case,) = suite
+    assert case.system_out.startswith("the chain is not closed")

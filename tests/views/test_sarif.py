@@ -198,3 +198,11 @@ def test_the_longest_export_is_one_that_github_takes(tmp_path: Path) -> None:
     text = "".join(render_sarif(take(write_packet(tmp_path, scribe.lines))))
     assert len(json.loads(text)["runs"][0]["results"]) == RESULTS // share + 1
     assert len(gzip.compress(text.encode())) * share < GITHUB_BYTES
+
+
+def test_what_the_verifier_notes_is_a_notification(tmp_path: Path, schema: Draft202012Validator) -> None:
+    log = export(take(write_packet(tmp_path, Scribe(RULED).open().lines)))
+    assert list(schema.iter_errors(log)) == []
+    told = log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
+    assert [one["level"] for one in told] == ["warning", "note"]
+    assert told[1]["message"]["text"].startswith("the chain is not closed")

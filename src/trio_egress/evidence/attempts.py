@@ -18,7 +18,7 @@ import attrs
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.canonical import LINE_BYTES
-from trio_egress.evidence.container import open_plain
+from trio_egress.evidence.container import find_packet, open_plain
 from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
@@ -162,13 +162,13 @@ class Attempt:
 
 
 def read_receipts(path: Path) -> Iterator[Told]:
-    """Those of a packet's directory, or of an evidence file, in order. Raises EvidenceError where it can't be read."""
-    file = path / EVIDENCE_NAME if path.is_dir() else path
-    with open_plain(file, follow=file is path) as stream:
+    """Those of a packet, or of an evidence file, in order. Raises EvidenceError where it can't be read."""
+    packet = find_packet(path)
+    with open_plain(path, follow=True) if packet is None else packet.open(EVIDENCE_NAME) as stream:
         try:
             yield from read_stream(stream)
         except OSError as error:
-            raise EvidenceError(f"cannot read {file}: {error.strerror}") from None
+            raise EvidenceError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def read_stream(stream: BinaryIO) -> Iterator[Told]:

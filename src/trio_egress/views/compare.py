@@ -16,7 +16,7 @@ import attrs
 
 from trio_egress.evidence.attempts import Told, join_attempts, read_receipts
 from trio_egress.evidence.canonical import is_nested
-from trio_egress.evidence.container import Folder, Packet
+from trio_egress.evidence.container import Folder, Packet, find_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.packet import POSTURE_NAME
 from trio_egress.views.census import Visits, cut, take_census
@@ -72,7 +72,7 @@ def read_run(path: Path) -> Run:
             yield told
 
     places = take_census(join_attempts(pass_on()))
-    packet = Folder(path if path.is_dir() else path.parent)
+    packet = find_packet(path) or Folder(path.parent)
     first = own[0] if own else Told(0, {})
     closed = own[-1] if own and own[-1].step == "session_close" else None
     return Run(

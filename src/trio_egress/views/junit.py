@@ -17,7 +17,6 @@ from trio_egress.views.census import Visits, take_census
 from trio_egress.views.picture import Picture
 
 SUITE = "trio-egress"
-FAILED = (Verdict.INVALID, Verdict.UNREADABLE)
 
 
 def render_junit(picture: Picture) -> Iterator[str]:
@@ -60,15 +59,16 @@ def _count(root: Element, suite: Element, picture: Picture) -> None:
 def _add_verdict(suite: Element, picture: Picture) -> None:
     report = picture.report
     case = SubElement(suite, "testcase", classname=f"{SUITE}.evidence", name="the packet verifies", time="0")
-    if not picture.warning:
-        return
-    said = [report.error] if report.error else []
-    said += [f"[{finding.code}] {finding.message}" for finding in report.findings]
-    if report.finding_count > len(report.findings):
-        said.append(f"... and {report.finding_count - len(report.findings)} more")
-    kind = "skipped" if report.verdict is Verdict.SELF_CONSISTENT else "error"
-    told = SubElement(case, kind, message=picture.warning, type=report.verdict.value)
-    told.text = "\n".join(said) or None
+    if picture.warning:
+        said = [report.error] if report.error else []
+        said += [f"[{finding.code}] {finding.message}" for finding in report.findings]
+        if report.finding_count > len(report.findings):
+            said.append(f"... and {report.finding_count - len(report.findings)} more")
+        kind = "skipped" if report.verdict is Verdict.SELF_CONSISTENT else "error"
+        told = SubElement(case, kind, message=picture.warning, type=report.verdict.value)
+        told.text = "\n".join(said) or None
+    if report.notes:
+        SubElement(case, "system-out").text = "\n".join(report.notes)
 
 
 def _add_case(suite: Element, place: str, visits: Visits) -> None:

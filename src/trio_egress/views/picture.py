@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
-from trio_egress.evidence.container import Folder
+from trio_egress.evidence.container import Folder, find_packet
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.report import Report, Verdict
 from trio_egress.views.source import Place, Sources
@@ -59,10 +59,10 @@ class Picture:
 
 def take_picture(path: Path, report: Report, root: Path | None) -> Picture:
     """`root` is the repository that the policy may be in."""
-    directory = path if path.is_dir() else path.parent
-    place = directory.resolve()
+    packet = find_packet(path)
+    place = (path.parent if packet is None else path).resolve()
     if root is not None and place.is_relative_to(root.resolve()):
         shown = str(place.relative_to(root.resolve()))
     else:
         shown = place.name
-    return Picture(report, Sources(Folder(directory), root), path, shown)
+    return Picture(report, Sources(packet or Folder(path.parent), root), path, shown)

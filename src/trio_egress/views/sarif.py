@@ -96,14 +96,24 @@ def _render_run(picture: Picture) -> Json:
 
 def _render_invocation(picture: Picture) -> Json:
     report = picture.report
-    invocation: Json = {"executionSuccessful": report.verdict is not Verdict.UNREADABLE}
+    told: list[Json] = []
     if picture.warning:
         level = "error" if report.verdict in (Verdict.INVALID, Verdict.UNREADABLE) else "warning"
         text = f"{picture.warning}. {report.error}" if report.error else f"{picture.warning}."
-        invocation["toolExecutionNotifications"] = [
-            {"level": level, "descriptor": {"id": VERDICT_RULE}, "message": {"text": _plain(text)}}
-        ]
-    return invocation
+        told.append(_render_notification(level, text))
+    told += [_render_notification("note", f"{note}.") for note in report.notes]
+    return {
+        "executionSuccessful": report.verdict is not Verdict.UNREADABLE,
+        **({"toolExecutionNotifications": told} if told else {}),
+    }
+
+
+def _render_notification(level: str, text: str) -> Json:
+    return {
+        "level": level,
+        "descriptor": {"id": VERDICT_RULE},
+        "message": {"text": _plain(cut(text, FINDING_CHARS))},
+    }
 
 
 # results

@@ -23,7 +23,13 @@ def main(options: argparse.Namespace) -> int:
     """The verifier's exit code: 0 valid, 1 invalid, 2 could not run, 3 not proven, 64 usage."""
     path = Path(options.packet)
     try:
-        report = review(path, options.public_key)
+        report = review(
+            path,
+            options.public_key,
+            policy_hash=options.policy_hash,
+            expect_run=options.expect_run,
+            expect_head=options.expect_head,
+        )
         picture = take_picture(path, report, _find_root(options.source_root, os.environ))
         render: Render = getattr(
             import_module(f"trio_egress.views.{options.format}"), f"render_{options.format}"

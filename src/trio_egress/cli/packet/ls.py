@@ -13,7 +13,6 @@ import attrs
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.receipt import parse_timestamp
-from trio_egress.review import review
 from trio_egress.views.catalogue import Entry, find_packets, read_entry
 
 NOT_VERIFIED = "nothing was verified: the last column is what each packet says of itself; --verify looks"
@@ -41,6 +40,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _verify(entry: Entry, keys: Sequence[str]) -> str:
+    from trio_egress.review import review
+
     return review(entry.path, keys).verdict.value
 
 

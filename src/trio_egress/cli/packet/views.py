@@ -75,6 +75,11 @@ def _add_export(add_action: AddAction, actions: Any) -> None:
         default=[],
         help="a key that you trust; may be repeated",
     )
+    export.add_argument("--policy-hash", metavar="HASH", help="the policy that must have been in force")
+    export.add_argument("--expect-run", metavar="ID", help="the run that this must be")
+    export.add_argument(
+        "--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it"
+    )
     export.add_argument(
         "--source-root",
         metavar="DIR",
