@@ -42,11 +42,15 @@ def inside(directory: Path) -> Iterator[None]:
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return run_packet("prove", *arguments, cwd=cwd)
+
+
+def run_packet(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command within this process: its exit code, and what it prints."""
     out, err = io.StringIO(), io.StringIO()
     with inside(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = main(["packet", "prove", *map(str, arguments)])
+            code = main(["packet", *map(str, arguments)])
         except SystemExit as end:
             code = int(end.code or 0)
     return subprocess.CompletedProcess([], code, out.getvalue(), err.getvalue())
@@ -86,6 +90,12 @@ def test_every_line_can_be_proven_and_its_neighbour_is_another(index: int, log: 
     refused = run(*given, "--line", "other", cwd=tmp_path)
     assert refused.returncode == 1
     assert "NOT PROVEN: the hashes do not lead from the line" in refused.stderr
+
+
+def test_a_zip_of_a_packet_is_as_good(log: Path, tmp_path: Path) -> None:
+    assert run_packet("pack", "packet", cwd=tmp_path).returncode == 0
+    assert run("packet.zip", 3, cwd=tmp_path).stdout == run("packet", 3, cwd=tmp_path).stdout
+    assert run("packet.zip", "--since", "older.txt", cwd=tmp_path).returncode == 0
 
 
 def test_a_log_of_one_line_is_proven_too(tmp_path: Path) -> None:
@@ -144,7 +154,7 @@ def test_no_proof_is_made_of_lines_that_are_not_the_checkpoints(
         (["packet", "x"], 64, "not a line's number"),
         (["packet"], 64, "either SEQ or --since"),
         (["packet", 1, "--since", "older.txt"], 64, "either SEQ or --since"),
-        (["nowhere", 1], 2, "cannot open nowhere/checkpoint.txt"),
+        (["nowhere", 1], 2, "nowhere is no packet"),
         (["packet", "--since", "packet/evidence.jsonl"], 2, "is no checkpoint"),
         (["packet", 1, "-o", "older.txt"], 2, "nothing is written over"),
         (["--check", "older.txt"], 64, "needs --public-key"),

@@ -21,7 +21,7 @@ def add_packet(commands: Any) -> None:
     """The command with all its actions."""
     packet = commands.add_parser(
         "packet",
-        help="pack, prove, export, reveal, show and compare Audit Packets",
+        help="pack, prove, timestamp, export, reveal, show and compare Audit Packets",
         description="Work with Audit Packets, offline and without any privilege.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -29,6 +29,7 @@ def add_packet(commands: Any) -> None:
     actions = packet.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_pack(actions)
     _add_prove(actions)
+    _add_timestamp(actions)
     add_views(_add_action, actions)
     _add_report(actions)
     _add_reveal(actions)
@@ -75,7 +76,12 @@ def _add_prove(actions: Any) -> None:
         "log begins with what an older checkpoint said (as C2SP tlog-witness takes it). --check checks either.",
     )
     add = prove.add_argument
-    add("packet", metavar="PACKET", nargs="?", help="the packet's directory, also of a run that still lives")
+    add(
+        "packet",
+        metavar="PACKET",
+        nargs="?",
+        help="the packet's directory, also of a run that still lives, or its zip",
+    )
     add(
         "seq",
         metavar="SEQ",
@@ -88,6 +94,26 @@ def _add_prove(actions: Any) -> None:
     add("--check", metavar="PROOF", help="check this proof, with --public-key")
     add("--public-key", metavar="KEY|FILE", help="the key that you trust")
     add("--line", metavar="FILE", help="with --check: the stored line that must be the proven one")
+    add("--json", action="store_true", help="with --check: print what is proven as JSON")
+
+
+def _add_timestamp(actions: Any) -> None:
+    timestamp = _add_action(
+        actions,
+        "timestamp",
+        "ask for a timestamp of a packet's checkpoint, and check the answer",
+        "Write the request for an RFC 3161 timestamp of checkpoint.txt, or check a time-stamping authority's answer "
+        "(which needs the extra `timestamp`). Nothing is sent anywhere.",
+    )
+    add = timestamp.add_argument
+    add("packet", metavar="PACKET", help="the packet's directory, or its zip")
+    add("--output", "-o", metavar="FILE", help="where the request goes, never over anything")
+    add("--check", metavar="FILE", help="the authority's answer to that request")
+    add(
+        "--authority",
+        metavar="FILE",
+        help="with --check: certificates (PEM) of the authorities that you trust",
+    )
     add("--json", action="store_true", help="with --check: print what is proven as JSON")
 
 

@@ -11,12 +11,12 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from trio_egress.cli.packet.places import open_packet, read_bounded, write_new
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, SignedCheckpoint, parse_checkpoint
-from trio_egress.evidence.container import open_plain
+from trio_egress.evidence.container import Packet, read_file
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.landmarks import split_lines
 from trio_egress.evidence.line import Line, read_line
@@ -70,19 +70,22 @@ def _say(text: str, code: int) -> int:
 def _prove(options: argparse.Namespace) -> int:
     if options.packet is None or (options.seq is None) == (options.since is None):
         raise UsageError("name a PACKET, and either SEQ or --since CHECKPOINT; or --check PROOF")
-    directory = Path(options.packet)
-    raw = _read(directory / CHECKPOINT_NAME, NOTE_BYTES)
+    packet = open_packet(options.packet)
+    raw = read_file(packet, CHECKPOINT_NAME)
     state = _parse_checkpoint(raw, CHECKPOINT_NAME).checkpoint
     if options.seq is not None:
-        proof = _prove_inclusion(directory, options.seq, state, raw)
+        proof = _prove_inclusion(packet, options.seq, state, raw)
     else:
-        older = _parse_checkpoint(_read(options.since, NOTE_BYTES), options.since).checkpoint
-        proof = _prove_consistency(directory, older, state, raw)
-    _write(proof, options.output)
+        older = _parse_checkpoint(read_bounded(options.since, NOTE_BYTES), options.since).checkpoint
+        proof = _prove_consistency(packet, older, state, raw)
+    if options.output is None:
+        sys.stdout.write(proof.decode())
+    else:
+        write_new(options.output, proof)
     return 0
 
 
-def _prove_inclusion(directory: Path, index: int, state: Checkpoint, raw: bytes) -> bytes:
+def _prove_inclusion(packet: Packet, index: int, state: Checkpoint, raw: bytes) -> bytes:
     if index >= state.size:
         raise Unproven(
             f"the checkpoint is of {state.size} lines, and line {index} (from 0) is not among them"
@@ -95,49 +98,35 @@ def _prove_inclusion(directory: Path, index: int, state: Checkpoint, raw: bytes)
                 found.append(line)
             yield line
 
-    with _open_lines(directory) as lines:
+    with _open_lines(packet) as lines:
         path = hash_ranges(keep(lines), find_inclusion(index, state.size))
         line = found[0] if found else next(lines, None)  # a log of one line needs no hash to prove it
     if line is None or not is_included(hash_leaf(line), index, state.size, state.root, path):
-        raise Unproven(f"the lines of {directory} are not those of its checkpoint")
+        raise Unproven("the lines of the log are not those of its checkpoint")
     return render_inclusion(index, path, raw, line)
 
 
-def _prove_consistency(directory: Path, older: Checkpoint, state: Checkpoint, raw: bytes) -> bytes:
+def _prove_consistency(packet: Packet, older: Checkpoint, state: Checkpoint, raw: bytes) -> bytes:
     if older.origin != state.origin:
         raise Unproven(f"the checkpoints are of different logs: {older.origin!a} and {state.origin!a}")
     if older.size > state.size:
         raise Unproven(f"the older checkpoint is of {older.size} lines, and the log has {state.size}")
-    with _open_lines(directory) as lines:
+    with _open_lines(packet) as lines:
         path = hash_ranges(lines, find_consistency(older.size, state.size))
     if not is_consistent(older.size, older.root, state.size, state.root, path):
-        raise Unproven(f"the log in {directory} does not begin with the lines of the older checkpoint")
+        raise Unproven("the log does not begin with the lines of the older checkpoint")
     return render_consistency(older.size, path, raw)
 
 
 @contextmanager
-def _open_lines(directory: Path) -> Iterator[Iterator[bytes]]:
-    place = directory / EVIDENCE_NAME
-    with open_plain(place) as stream:
+def _open_lines(packet: Packet) -> Iterator[Iterator[bytes]]:
+    with packet.open(EVIDENCE_NAME) as stream:
         try:
             yield split_lines(stream)
         except ValueError:
-            raise Unproven(f"{place} has fewer lines than its checkpoint says") from None
+            raise Unproven(f"{EVIDENCE_NAME} has fewer lines than the checkpoint says") from None
         except OSError as error:
-            raise EvidenceError(f"cannot read {place}: {error.strerror}") from None
-
-
-def _write(proof: bytes, output: str | None) -> None:
-    if output is None:
-        sys.stdout.write(proof.decode())
-        return
-    try:
-        with Path(output).open("xb") as file:
-            file.write(proof)
-    except FileExistsError:
-        raise EvidenceError(f"{output} is already there; nothing is written over") from None
-    except OSError as error:
-        raise EvidenceError(f"cannot write {output}: {error.strerror}") from None
+            raise EvidenceError(f"cannot read {EVIDENCE_NAME}: {error.strerror or error}") from None
 
 
 # checking
@@ -150,7 +139,7 @@ def _check(options: argparse.Namespace) -> int:
         raise UsageError("--check takes a proof and no PACKET: nothing of the log is needed")
     key = read_public_key(options.public_key)
     try:
-        proof = parse_proof(_read(options.check, PROOF_BYTES))
+        proof = parse_proof(read_bounded(options.check, PROOF_BYTES))
     except ValueError as error:
         raise Unproven(f"{options.check}: {error}") from None
     match proof:
@@ -172,7 +161,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_inclusion(proof: Inclusion, place: str | None, key: PublicKey) -> dict[str, object]:
-    line = proof.extra if place is None else _read(place, LINE_BYTES).removesuffix(b"\n")
+    line = proof.extra if place is None else read_bounded(place, LINE_BYTES).removesuffix(b"\n")
     if line is None:
         raise UsageError("the proof does not tell the line: give it with --line FILE")
     if reason := check_inclusion(proof, line, key):
@@ -201,7 +190,7 @@ def _tell_receipt(line: bytes) -> dict[str, object]:
 def _check_consistency(proof: Consistency, place: str | None, key: PublicKey) -> dict[str, object]:
     if place is None:
         raise UsageError("a consistency proof is checked with the older checkpoint: --since CHECKPOINT")
-    older = _parse_checkpoint(_read(place, NOTE_BYTES), place)
+    older = _parse_checkpoint(read_bounded(place, NOTE_BYTES), place)
     if reason := check_consistency(proof, older, key):
         raise Unproven(reason)
     size = proof.signed.checkpoint.size
@@ -211,18 +200,7 @@ def _check_consistency(proof: Consistency, place: str | None, key: PublicKey) ->
     }
 
 
-def _read(place: str | Path, limit: int) -> bytes:
-    with open_plain(place, follow=True) as file:
-        try:
-            raw = file.read(limit + 1)
-        except OSError as error:
-            raise EvidenceError(f"cannot read {place}: {error.strerror}") from None
-    if len(raw) > limit:
-        raise EvidenceError(f"{place} is longer than {limit} bytes")
-    return raw
-
-
-def _parse_checkpoint(raw: bytes, place: str | Path) -> SignedCheckpoint:
+def _parse_checkpoint(raw: bytes, place: str) -> SignedCheckpoint:
     try:
         return parse_checkpoint(raw)
     except ValueError as error:
