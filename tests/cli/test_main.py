@@ -20,7 +20,9 @@ def test_without_a_command_the_help_goes_to_standard_error() -> None:
     assert "run a command in the sandbox" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "verify", "packet", "doctor", "demo", "init", "keygen"])
+@pytest.mark.parametrize(
+    "command", ["run", "verify", "packet", "doctor", "demo", "init", "keygen", "recover"]
+)
 def test_every_command_has_a_help(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
@@ -35,6 +37,7 @@ def test_every_command_has_a_help(command: str) -> None:
         (["run", "--proxy-port", "80", "true"], 125),
         (["verify"], 64),
         (["keygen"], 64),
+        (["recover"], 64),
         (["nonsense"], 64),
         (["verify", "x", "--public-key", ""], 64),
     ],

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.evidence.specimens import (
     KEY,
+    START_NS,
     STRANGER,
     Scribe,
     codes,
@@ -25,6 +26,7 @@ from tests.evidence.specimens import (
 )
 
 from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.recovery import Abandoned, write_recovery
 from trio_egress.evidence.redact import Redactor
 
 _BESIDE = os.path.join(os.path.dirname(sys.executable), "pipelock-verify")
@@ -84,6 +86,11 @@ def _write_redacted() -> Lines:
     return scribe.block(method="12345678").close().lines
 
 
+def _write_note() -> Lines:
+    abandoned = Abandoned("run-1", "sha256:" + "0" * 64, 3, "ab" * 32, b"torn")
+    return write_recovery(KEY, abandoned, "note-1", "cd" * 32, "someone", START_NS).splitlines(keepends=True)
+
+
 def _write_deep() -> Lines:
     value: object = 1
     for _ in range(125):
@@ -102,6 +109,7 @@ def _write_deep() -> Lines:
         _write_strange,
         _write_deep,
         _write_redacted,
+        _write_note,
         _write_long,
     ],
     ids=[
@@ -113,6 +121,7 @@ def _write_deep() -> Lines:
         "strange text",
         "deepest ext",
         "redacted",
+        "note of recovery",
         "5000 receipts",
     ],
 )

@@ -51,6 +51,15 @@ exit codes:
 """
 
 
+RECOVER_EPILOG = """\
+exit codes:
+  0  recovered
+  1  not one to be recovered: the run lives, its log is closed or does not hold together, or it was recovered before
+  2  something could not be read or written
+  64 usage
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Exits with 125 or 64 on a usage error, since 2 is an agent's code or a verdict here."""
 
@@ -278,6 +287,22 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo.add_argument(
         "--evidence", metavar="DIR", help="keep the packet here (default: a new temporary directory)"
     )
+
+    recover = commands.add_parser(
+        "recover",
+        help="close a log that its run has abandoned",
+        description="Close a log whose run was killed, with a signed note beside it that it was abandoned and where. "
+        "Its end stays unproven. The start of a line that was being written is set aside.",
+        epilog=RECOVER_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    recover.add_argument("evidence", metavar="DIR", help="the run's evidence directory")
+    recover.add_argument(
+        "--key",
+        metavar="FILE",
+        help="sign with this key (default: one for this note only, which vouches for nothing)",
+    )
+    recover.add_argument("--json", action="store_true", help="print what was found as JSON")
 
     init = commands.add_parser("init", help="write a commented starter policy")
     init.add_argument(

@@ -161,6 +161,8 @@ class Chain:
             "signer_key_epoch": fingerprint(self._key.public_hex),
             "heartbeat_seconds": session.heartbeat_seconds,
             "chain_open_seq": 0,
+            "genesis_anchor_head": session.anchor_head,
+            "genesis_anchor_log": session.anchor_log,
             "posture_capsule_sha256": session.posture_capsule_sha256,
             "containment_nonce": session.containment_nonce,
             "contained_uid": session.contained_uid,

@@ -64,6 +64,12 @@ FACTS: Mapping[str, Shape] = {
     "policy_includes_sha256": TEXT,
     "commitment_key_sha256": TEXT,
     "query_values": TEXTS,
+    "recovers": TEXT,
+    "abandoned_seq": UINT64,
+    "abandoned_head": TEXT,
+    "torn_bytes": UINT64,
+    "torn_sha256": TEXT,
+    "end": TEXT,
     "userinfo": TEXTS,
     "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
 }

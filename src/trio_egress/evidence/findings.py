@@ -91,6 +91,7 @@ CODES: Mapping[str, str] = {
     "statement.signature": "the in-toto Statement is not signed by the key that signed the receipts",
     "statement.claim": "the in-toto Statement, or its bundle, contradicts the packet",
     "decide.differs": "the packaged policy decides otherwise than the receipt says",
+    "recovery.differs": "the note that the log was abandoned is not about this log",
     "packet.key": "the packaged public key is not the one that signed",
 }
 

@@ -31,6 +31,7 @@ def open_journal(dir_fd: int) -> Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(EVIDENCE_NAME, flags, 0o644, dir_fd=kept_dir_fd)
         os.fsync(kept_dir_fd)
+        lock_log(fd)
     except OSError as error:
         for opened in (fd, kept_dir_fd):
             if opened >= 0:
@@ -41,6 +42,22 @@ def open_journal(dir_fd: int) -> Journal:
             ) from error
         raise RecorderError(f"cannot create {EVIDENCE_NAME}: {error.strerror}") from error
     return Journal(fd, kept_dir_fd)
+
+
+def lock_log(fd: int) -> bool:
+    """Keep everybody else from recovering this log; False where somebody keeps it already. It ends with the process.
+
+    A file system without locks has none: True.
+    """
+    import fcntl  # not everywhere that this file is loaded
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class Journal:

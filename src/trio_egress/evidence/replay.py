@@ -40,8 +40,11 @@ CHANGES_MAX = 10_000
 LINE_START = b'{"version":1,"action_record":{"version":1,"action_id":"'
 """How every stored receipt starts."""
 
-NEVER_STOOD = ("refused", "interrupted")
-"""Close reasons of a run whose sandbox was perhaps never there, so that nothing was counted either."""
+RECOVERED = "recovered"
+"""Close reason of a note that another log was abandoned."""
+
+NEVER_STOOD = ("refused", "interrupted", RECOVERED)
+"""Close reasons of a session whose sandbox was perhaps never there, so that nothing was counted either."""
 
 _NOTHING: Mapping[str, object] = {}
 

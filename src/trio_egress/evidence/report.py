@@ -89,6 +89,8 @@ class Report:
     totals: dict[str, int] = attrs.field(factory=dict)
     balance: Balance | None = None
     not_proven: tuple[str, ...] = ()
+    recovered_at: str = ""
+    recovered_by: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -110,7 +112,7 @@ def conclude(
     closed = replay.state is SessionState.CLOSED
     if findings.count:
         verdict = Verdict.INVALID
-    elif not (closed and whole):
+    elif not (closed and whole) or is_note(replay):
         verdict = Verdict.PREFIX
     elif replay.observed:
         verdict = Verdict.OBSERVED
@@ -154,9 +156,16 @@ def _note(replay: Replay, whole: bool) -> Sequence[str]:
         notes.append("the chain is not closed: the run was cut off, or the end of the file was")
         if len(replay.pairing):
             notes.append(f"intents whose outcome is not recorded: {len(replay.pairing)}")
+    if is_note(replay):
+        notes.append("this is the note that another log was abandoned: it is no record of a run")
     if not whole:
         notes.append("packet.json is missing: only the evidence file was checked")
     return notes
+
+
+def is_note(replay: Replay) -> bool:
+    """Whether it is a note of recovery (recovery.py) that is held out as the evidence itself."""
+    return "recovers" in replay.open_facts
 
 
 def _show(value: object) -> str:
@@ -174,9 +183,11 @@ def render_text(report: Report) -> str:
         ("head", report.head),
         ("time", f"{report.started_at} to {report.ended_at}" if report.started_at else ""),
         ("ended by", report.close_reason),
+        ("recovered", f"{report.recovered_at} by {report.recovered_by}" if report.recovered_by else ""),
         ("books", render_balance(report.balance) if report.close_reason else ""),
     ]
-    lines = [_SENTENCES[report.verdict]]
+    sentence = _SENTENCES[report.verdict]
+    lines = [sentence.replace("PREFIX:", "PREFIX, recovered:") if report.recovered_by else sentence]
     if report.error:
         lines.append(f"  {report.error}")
     lines += [f"  {name:<{_COLUMN}}{value}" for name, value in rows if value]

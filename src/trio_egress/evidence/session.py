@@ -61,7 +61,8 @@ _visible = attrs.validators.matches_re(r"[!-~]{1,256}")
 class Session:
     """What a run knows of itself before its first receipt. Ids, nonces and hashes are visible ASCII.
 
-    The last two are of the policy's text as it was given, and of what stands in the packet of the files it includes.
+    `policy_sha256` and `policy_includes_sha256` are of the policy's text as it was given, and of what stands in the
+    packet of the files it includes. `anchor_head`, `anchor_log`: the head of another log, and its name.
     """
 
     run_id: str = attrs.field(validator=_visible)
@@ -78,6 +79,8 @@ class Session:
     policy_includes_sha256: str = ""
     observing: bool = False
     able: tuple[str, ...] | None = None
+    anchor_head: str = ""
+    anchor_log: str = ""
 
 
 def render_genesis_hash(opening: Mapping[str, object]) -> str:

@@ -48,6 +48,7 @@ from trio_egress.evidence.packet import (
     read_public_key,
 )
 from trio_egress.evidence.receipt_form import HEX_64
+from trio_egress.evidence.recovery import add_recovery, check_recovery
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counters, check_run
@@ -82,9 +83,11 @@ def verify(
     whole = packet is None or _check_files(packet, replay, findings)
     if packet is not None:
         _check_checkpoint(packet, replay, findings, whole=whole)
+    recovery = None if packet is None else check_recovery(packet, replay, findings)
     _check_expected(replay, findings, policy_hash, expect_run, expect_head)
     expected = expect_run is not None or expect_head is not None
-    return conclude(str(path), replay, findings, pinned=bool(pinned), whole=whole, expected=expected)
+    report = conclude(str(path), replay, findings, pinned=bool(pinned), whole=whole, expected=expected)
+    return report if recovery is None else add_recovery(report, recovery, pinned)
 
 
 def _refuse_nonsense(

@@ -55,6 +55,15 @@ def send_signal(evidence: Path, number: signal.Signals) -> None:
         os.close(process)
 
 
+def is_kept(evidence: Path) -> bool:
+    """Whether the process that said so still keeps the run of this directory."""
+    try:
+        pid, start = (evidence / PRESENCE_NAME).read_text("ascii").split()
+    except (OSError, ValueError):
+        return False
+    return start == _find_start(int(pid)) if pid.isdecimal() else False
+
+
 def _find_start(pid: int) -> str:
     """When a process started, in ticks since the boot: with its number, its identity (`man 5 proc_pid_stat`)."""
     try:
