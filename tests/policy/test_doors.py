@@ -81,3 +81,14 @@ def test_the_same_ports_have_one_form(ports: list[Ports]) -> None:
     assert {port for part in merged for port in range(part.first, part.last + 1)} == meant
     assert merge_ports(ports[::-1]) == merged
     assert all(one.last + 1 < other.first for one, other in itertools.pairwise(merged))
+
+
+def test_each_scheme_has_the_port_of_its_registration() -> None:
+    assert {scheme.value: OWN_PORTS.get(scheme) for scheme in Scheme} == {
+        "http": 80,
+        "https": 443,
+        "ws": 80,  # RFC 6455 3
+        "wss": 443,
+        "ssh": 22,
+        "tcp": None,
+    }

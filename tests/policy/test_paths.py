@@ -121,3 +121,24 @@ def test_two_spellings_of_one_path_are_one(path: str) -> None:
 )
 def test_every_name_of_a_query_is_found(raw: str, names: set[str]) -> None:
     assert find_query_names(raw) == names
+
+
+def test_a_directory_has_its_slash_in_whatever_script() -> None:
+    assert parse_path("/%C3%A9/") == "/é/"
+    assert parse_path("/.well-known/") == "/.well-known/"
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("/a%5Cb", "the path has a backslash, which some servers take for a slash"),
+        ("/a;b", "the path has a semicolon, after which some servers drop the rest"),
+        ("/a%2525", "the path has an escape inside an escape"),
+        ("/a%3Fb", "the path has an encoded question mark"),
+        ("/a%23b", "the path has a number sign, after which some servers drop the rest"),
+    ],
+)
+def test_what_is_read_in_two_ways_is_told_in_words(raw: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_path(raw)
+    assert str(refused.value) == said

@@ -19,6 +19,7 @@ from trio_egress.policy.problems import (
     find_faults,
     find_nearest,
     hint_nearest,
+    key_of,
     show,
 )
 
@@ -151,3 +152,22 @@ def test_the_nearest_word_is_found_and_a_far_one_is_not() -> None:
     assert find_nearest("scan", ["methods", "destination"]) is None
     assert hint_nearest("PSOT", ["GET", "POST"]) == '; did you mean "POST"?'
     assert hint_nearest("scan", ["methods"]) == ""
+
+
+def test_what_is_long_is_shown_up_to_a_bound() -> None:
+    assert show("a" * SHOWN_CHARS) == f'"{"a" * 60}"'
+    assert show("a" * (SHOWN_CHARS + 1)) == f'"{"a" * 60}…"'
+
+
+def test_a_fault_is_of_a_value_unless_it_says_of_its_key() -> None:
+    assert not Fault(("a",), "m").on_key
+    assert Faults([Fault(("a",), "m")]).faults == (Fault(("a",), "m"),)
+
+
+def test_a_field_whose_key_is_a_word_of_python_is_named_as_the_key() -> None:
+    assert (key_of("pass_"), key_of("from_"), key_of("set")) == ("pass", "from", "set")
+
+
+def test_the_nearest_of_several_is_named() -> None:
+    assert find_nearest("methid", ["methods", "method", "path"]) == "method"
+    assert find_nearest("zzz", ["methods", "method"]) is None

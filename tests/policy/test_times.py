@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -76,3 +76,27 @@ def test_the_edges_of_a_window_are_in_it_and_what_is_beside_them_is_not(raw: str
     assert all(window.holds(at) for at in edges)
     assert not window.holds(edges[0] - 1)
     assert not window.holds(edges[-1] + 60_000_000)
+
+
+def test_the_days_are_those_of_the_calendar_in_whatever_week() -> None:
+    for days in range(0, 30_000, 101):
+        noon = datetime(1970, 1, 1, 12, tzinfo=timezone.utc) + timedelta(days=days)
+        now_us = int(noon.timestamp()) * 1_000_000
+        holding = [day for day in DAYS if parse_window(f"{day} 11:59-12:01 UTC").holds(now_us)]
+        assert holding == [DAYS[noon.weekday()]]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (
+            "noon",
+            ('a time is written as "Mon-Fri 08:00-18:00 UTC": a day or a range of days, hours, and UTC'),
+        ),
+        ("Som 08:00-18:00 UTC", "Som is not a day: the days are Mon, Tue, Wed, Thu, Fri, Sat, Sun"),
+    ],
+)
+def test_a_refusal_says_what_to_write(raw: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_window(raw)
+    assert str(refused.value) == said
