@@ -26,7 +26,8 @@ from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.journal import Journal
 from trio_egress.evidence.receipt import Draft, uuid7
-from trio_egress.evidence.session import POLICY_TRANSPORT
+from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
+from trio_egress.evidence.sign import Signer
 from trio_egress.model import Attempt, Decision, Endpoint, Layer, Protocol, Transport, render_authority
 
 if sys.version_info < (3, 11):
@@ -138,6 +139,18 @@ class Recorder:
             )  # nothing of the agent's was refused
             if self._watch is not None:
                 self._watch(draft)
+
+    def change_key(self, key: Signer) -> None:
+        """Record that another key signs from here on, endorsed by the one so far."""
+        draft = _draft_of_key("allow", "the key was changed")
+        if self._failure is None:
+            self._put(partial(self._chain.rotate, key, draft, time.time_ns()))
+            self._group.marked = True
+
+    def refuse_key(self, reason: str) -> None:
+        """Record that another key was asked for, and that there is none."""
+        if self._failure is None:
+            self._put(partial(self._chain.append, _draft_of_key("block", reason), time.time_ns()))
 
     def conclude(self, reason: str, facts: Facts | None = None) -> None:
         """What the close receipt will say; without this call it says `error`."""
@@ -320,6 +333,16 @@ def _is_cancelled(error: BaseException) -> bool:
 
 def _action_id() -> str:
     return uuid7(time.time_ns(), os.urandom(10))
+
+
+def _draft_of_key(verdict: str, reason: str) -> Draft:
+    return Draft(
+        action_id=_action_id(),
+        target="key:rotation",
+        verdict=verdict,
+        transport=KEY_TRANSPORT,
+        facts={"reason": reason},
+    )
 
 
 def _draft_of_policy(verdict: str, reason: str, facts: Facts) -> Draft:

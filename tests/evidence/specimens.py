@@ -112,6 +112,12 @@ class Scribe:
         self.lines.append(self.chain.change_policy(draft, to, self.tick()))
         return self
 
+    def rotate(self, key: Signer) -> Scribe:
+        """Another key signs from here on."""
+        draft = self.draft(target="key:rotation", transport="key", facts={"reason": "the key was changed"})
+        self.lines.append(self.chain.rotate(key, draft, self.tick()))
+        return self
+
     def heartbeat(self) -> Scribe:
         self.lines.append(self.chain.heartbeat(self.tick()))
         return self

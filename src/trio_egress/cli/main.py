@@ -184,6 +184,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         help="signing key made by `trio-egress keygen` (default: one for this run only)",
     )
     add(
+        "--rotate-key-to",
+        metavar="FILE",
+        help="a key to go on with when `trio-egress keys rotate` asks for it; --key endorses it in the log",
+    )
+    add(
         "--signer",
         metavar="SOCKET|COMMAND",
         help="sign by another process instead, which alone has the key: `trio-egress signer`, or one of yours",

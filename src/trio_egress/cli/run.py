@@ -149,6 +149,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         policy_path=path,
         evidence=evidence,
         key=key,
+        next_key=_find_next_key(options, key, identities),
         identities=identities,
         run_id=run_id,
         pinned=pinned,
@@ -175,8 +176,25 @@ def _find_key(options: argparse.Namespace, identities: Identities) -> Signer:
         return signer
     if options.key is None:
         return generate(os.urandom(32))
-    key = read_private_key(options.key)
-    check_owner(options.key, identities)
+    return _read_key(options.key, identities)
+
+
+def _find_next_key(options: argparse.Namespace, key: Signer, identities: Identities) -> Signer | None:
+    if options.rotate_key_to is None:
+        return None
+    if options.key is None:
+        raise UsageError(
+            "--rotate-key-to needs --key: a key of the run's own, or a signer's, endorses no other"
+        )
+    after = _read_key(options.rotate_key_to, identities)
+    if after.public_hex == key.public_hex:
+        raise UsageError(f"--rotate-key-to {options.rotate_key_to}: it is the same key as --key")
+    return after
+
+
+def _read_key(path: str, identities: Identities) -> Signer:
+    key = read_private_key(path)
+    check_owner(path, identities)
     return key
 
 
@@ -187,7 +205,7 @@ def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
 
 def _hidden(options: argparse.Namespace, evidence: Path, key: Signer) -> tuple[Path, ...]:
     """What the agent must not see besides this run's evidence: the keys, and the evidence of earlier runs."""
-    kept = [Path(options.key).absolute()] if options.key else []
+    kept = [Path(path).absolute() for path in (options.key, options.rotate_key_to) if path]
     if isinstance(key, RemoteKey):
         named = (*key.hide, os.path.abspath(options.signer))  # its socket; a command is no path
         kept = [Path(path) for path in dict.fromkeys(named) if os.path.exists(path)]

@@ -23,7 +23,7 @@ from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
 from trio_egress.evidence.pairing import OPEN_INTENTS
-from trio_egress.evidence.session import OBSERVING, POLICY_TRANSPORT
+from trio_egress.evidence.session import OBSERVING, OWN_TRANSPORTS
 
 _PLACE = re.compile(r"[a-z0-9]+://[^/]*")
 _NOTHING: Mapping[str, object] = {}
@@ -68,7 +68,7 @@ class Told:
 
     @property
     def is_attempt(self) -> bool:
-        return "session_control" not in self.record and self.record.get("transport") != POLICY_TRANSPORT
+        return "session_control" not in self.record and self.record.get("transport") not in OWN_TRANSPORTS
 
     @property
     def action_id(self) -> str:

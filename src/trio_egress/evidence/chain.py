@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+import attrs
+
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.canonical import LINE_BYTES, clean_text, render_canonical, render_stored
 from trio_egress.evidence.checkpoint import sign_checkpoint
@@ -36,6 +38,7 @@ from trio_egress.evidence.receipt_form import (
     SESSION_TRANSPORT,
 )
 from trio_egress.evidence.redact import Redactor
+from trio_egress.evidence.rotation import ROTATION_FACT, Tail, endorse
 from trio_egress.evidence.session import (
     NEXT_STATE,
     OBSERVING,
@@ -76,6 +79,11 @@ class Chain:
     def head(self) -> str:
         """The hash of the newest receipt; empty before the first."""
         return self._head
+
+    @property
+    def signer(self) -> Signer:
+        """Whoever signs now."""
+        return self._key
 
     @property
     def next_seq(self) -> int:
@@ -119,6 +127,16 @@ class Chain:
         line = self.append(draft, now_ns)
         self._every_receipt["policy_hash"] = policy_hash
         return line
+
+    def rotate(self, key: Signer, draft: Draft, now_ns: int) -> bytes:
+        """The first line under another key, which the key so far endorses; `draft` is of the transport `key`."""
+        now_ns = max(now_ns, self._last_ns)
+        self._take(Step.ACTION)
+        tail = Tail(self._session.run_id, self._key.public_hex, self._seq - 1, self._head)
+        endorsement = endorse(tail, self._key, key.public_hex, render_timestamp(now_ns))
+        self._key, self._seq = key, 0
+        draft = attrs.evolve(draft, facts={**draft.facts, ROTATION_FACT: endorsement})
+        return self._seal(draft, {"key_transition": tail.render_transition()}, now_ns)
 
     def heartbeat(self, now_ns: int) -> bytes:
         """A line that says only that the recorder lived, and what it had recorded."""

@@ -19,7 +19,6 @@ from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.replay import Replay
-from trio_egress.evidence.sign import PublicKey
 
 _CHUNK_BYTES = 1 << 20
 
@@ -60,10 +59,8 @@ def read_roots(stream: BinaryIO, sizes: Collection[int]) -> dict[int, bytes]:
     return roots
 
 
-def read_checkpoint(
-    raw: bytes, file: str, replay: Replay, key: PublicKey | None, findings: Findings
-) -> Landmark | None:
-    """The landmark of a checkpoint; what is wrong with its form or signature is found. No key, no receipt: nothing."""
+def read_checkpoint(raw: bytes, file: str, replay: Replay, findings: Findings) -> Landmark | None:
+    """The landmark of a checkpoint; what is wrong with its form or signature is found. No receipt, no key: nothing."""
     try:
         signed = parse_checkpoint(raw)
     except ValueError as error:
@@ -71,6 +68,7 @@ def read_checkpoint(
         return None
     origin = render_origin(str(replay.opening.get("recorder_session", "")))
     state = signed.checkpoint
+    key = replay.segments.find_key(state.size)
     if key is not None and not (state.origin == origin and signed.is_signed(key)):
         found = f"one of {escape_text(state.origin, 256)} without a signature of it by this key"
         if state.origin != origin:

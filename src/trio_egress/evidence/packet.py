@@ -29,6 +29,7 @@ from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude, render_text
+from trio_egress.evidence.rotation import render_rotations
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, RunDetails, render_counters, render_run
 from trio_egress.evidence.sign import (
     PublicKey,
@@ -126,6 +127,7 @@ def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
             replay_stream(evidence, replay)
         report = conclude(EVIDENCE_NAME, replay, findings, pinned=facts.pinned)
         files = dict(_render_files(facts, report, replay))
+        files |= render_rotations(replay.segments.rotations)
         packet = _render_packet(facts, report, replay)
         evidence_entry = _measure(dir_fd, EVIDENCE_NAME)
         if report.verdict is not Verdict.INVALID:

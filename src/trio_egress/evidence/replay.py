@@ -21,7 +21,9 @@ from trio_egress.evidence.members import Misfit, describe
 from trio_egress.evidence.pairing import Pairing
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import SESSION_TRANSPORT
+from trio_egress.evidence.rotation import Segments, Tail
 from trio_egress.evidence.session import (
+    KEY_TRANSPORT,
     NEXT_STATE,
     OBSERVING,
     POLICY_TRANSPORT,
@@ -78,6 +80,9 @@ class Replay:
         self.close_facts: Mapping[str, object] = _NOTHING
         self.actor = ""
         self.signer_key = ""
+        """The key of the first receipt: the one to pin."""
+
+        self.segments = Segments()
         self.lines = 0
         self.head = ""
         self.final_seq = -1
@@ -157,14 +162,30 @@ class Replay:
     def _check_signature(self, line: Line, signed: bool) -> None:
         if not self.signer_key:
             self.signer_key = line.signer_key
+            self.segments.begin(line.signer_key, self.lines)
             if self._keys is not None and line.signer_key not in self._keys:
                 self._find("key.not_trusted", line.signer_key, "a pinned key", "signer_key")
-        if line.signer_key != self.signer_key:
-            self._find("signature.key", line.signer_key, self.signer_key, "signer_key")
+        elif "key_transition" in line.record:
+            self._rotate(line)
+        if line.signer_key != self.segments.current_key:
+            self._find("signature.key", line.signer_key, self.segments.current_key, "signer_key")
         elif not signed:
             self._find(
                 "signature.wrong", "a signature that does not verify", "one by signer_key", "signature"
             )
+
+    def _rotate(self, line: Line) -> None:
+        """Believe in a new key, for what follows, if the one in force endorsed it for just this place."""
+        place = "action_record.key_transition"
+        if line.record.get("transport") != KEY_TRANSPORT or self.state is not SessionState.OPEN:
+            self._find("chain.rotation", f"one in a chain that is {self.state.value}", "none here", place)
+            return
+        run = str(self.opening.get("recorder_session"))
+        tail = Tail(run, self.segments.current_key, self.final_seq, self.head)
+        if fault := self.segments.rotate(tail, line.record, _facts(line), line.signer_key, self.lines):
+            self._find("chain.rotation", fault, "what the key before endorsed", place)
+        else:
+            self.final_seq = -1
 
     def _check_time(self, line: Line) -> None:
         text = line.record.get("timestamp")
@@ -193,10 +214,10 @@ class Replay:
         seq, self.final_seq = self.final_seq + 1, self.final_seq + 1
         self._expect("chain.seq", "action_record.chain_seq", record.get("chain_seq"), seq)
         before = record.get("chain_prev_hash")
-        if before != self.head and seq and self._readable:
+        if before != self.head and self.lines > 1 and self._readable:
             self._expect("chain.link", "action_record.chain_prev_hash", before, self.head)
-        if "key_transition" in record:
-            self._find("chain.rotation", "key_transition", "one key for the whole chain", "action_record")
+        if "key_transition" in record and self.lines == 1:
+            self._find("chain.rotation", "key_transition", "a log that begins here", "action_record")
 
     # within the session
 

@@ -64,6 +64,9 @@ _SENTENCES = {
     Verdict.OBSERVED: "OBSERVED ONLY: it holds together, but the run let through what its policy denies",
 }
 _COLUMN = 12
+MANY_KEYS = 20
+"""Keys of one log that are told."""
+
 _SHOWN_CHARS = 256
 
 
@@ -158,6 +161,10 @@ def _note(replay: Replay, whole: bool) -> Sequence[str]:
             notes.append(f"intents whose outcome is not recorded: {len(replay.pairing)}")
     if is_note(replay):
         notes.append("this is the note that another log was abandoned: it is no record of a run")
+    for segment in replay.segments.kept[1:MANY_KEYS]:
+        notes.append(
+            f"from line {segment.line} on another key signs, which the one before endorsed: {segment.key}"
+        )
     if not whole:
         notes.append("packet.json is missing: only the evidence file was checked")
     return notes

@@ -17,6 +17,12 @@ OBSERVING = "observe"
 POLICY_TRANSPORT = "policy"
 """Of a receipt that says that another policy came into force, or was refused."""
 
+KEY_TRANSPORT = "key"
+"""Of a receipt that says that another key signs from here on, or that none could be taken."""
+
+OWN_TRANSPORTS = frozenset({POLICY_TRANSPORT, KEY_TRANSPORT})
+"""Of receipts that are neither an attempt's nor of the session's own kinds."""
+
 GENESIS_LABEL = "pipelock.receipt.session_open.v1"
 _GENESIS_FRAMES = (
     *("run_nonce", "open_nonce", "recorder_session", "policy_hash", "signer_key_epoch", "heartbeat_seconds"),

@@ -52,7 +52,7 @@ from trio_egress.evidence.recovery import add_recovery, check_recovery
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counters, check_run
-from trio_egress.evidence.sign import PublicKey, parse_public_key
+from trio_egress.evidence.sign import parse_public_key
 from trio_egress.evidence.statement import BUNDLE_NAME, STATEMENT_NAME, check_bundle, check_statement
 
 _POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
@@ -159,7 +159,7 @@ def _check_manifest(
     listed = read_manifest(raw, findings)
     if listed is None:
         return {}
-    key = PublicKey(replay.signer_key) if replay.signer_key else None
+    key = replay.segments.find_key(replay.lines)
     check_signature(raw, signature, replay, key, findings)
     names = set(packet.list_names()) - UNLISTED
     check_files(listed, _measure_all(packet, sorted(names | set(listed))), whole=whole, findings=findings)
@@ -255,8 +255,7 @@ def _check_checkpoint(packet: Packet, replay: Replay, findings: Findings, *, who
     if CHECKPOINT_NAME not in packet:
         return
     raw = _read(packet, CHECKPOINT_NAME, findings)
-    key = PublicKey(replay.signer_key) if replay.signer_key else None
-    found = None if raw is None else read_checkpoint(raw, CHECKPOINT_NAME, replay, key, findings)
+    found = None if raw is None else read_checkpoint(raw, CHECKPOINT_NAME, replay, findings)
     if found is not None:
         lines = replay.lines - replay.torn
         evidence = partial(packet.open, EVIDENCE_NAME)
@@ -279,7 +278,7 @@ def _check_statement(packet: Packet, replay: Replay, listed: Mapping[str, Entry]
         except EvidenceError:
             return None
 
-    key = PublicKey(replay.signer_key) if replay.signer_key else None
+    key = replay.segments.find_key(replay.lines)
     check_statement(raw, replay, key, measure, findings)
     if BUNDLE_NAME in packet:
         bundle = _read(packet, BUNDLE_NAME, findings)

@@ -16,7 +16,7 @@ import attrs
 from trio_egress.evidence.canonical import LINE_BYTES, parse_json
 from trio_egress.evidence.facts import EXT_NAME, escape_text
 from trio_egress.evidence.receipt import parse_timestamp
-from trio_egress.evidence.session import OBSERVING, POLICY_TRANSPORT
+from trio_egress.evidence.session import KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
 
 Members = Mapping[str, object]
 
@@ -146,7 +146,7 @@ class Story:
         elif record.get("transport") == POLICY_TRANSPORT:
             if len(self.changes) < CHANGES:
                 self.changes.append(Change(at_ns, record.get("verdict") == "allow", facts))
-        else:
+        elif record.get("transport") != KEY_TRANSPORT:
             self._take_attempt(record, facts, at_ns)
 
     def _take_session(self, record: Members, facts: Members) -> None:

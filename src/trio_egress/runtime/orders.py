@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import trio
 
-from trio_egress.runtime.signals import ENDING, find_heeded
+from trio_egress.runtime.signals import ENDING, ROTATING, find_heeded
 
 
 @contextmanager
@@ -51,11 +51,16 @@ class Orders:
         self._phase = _Phase.SETUP
         self._send, self.for_agent = trio.open_memory_channel[int](math.inf)
         self._reload, self.for_policy = trio.open_memory_channel[None](1)
+        self._rotate, self.for_key = trio.open_memory_channel[None](1)
         self._terminal = _has_terminal()
 
     async def keep(self, arrivals: AsyncIterator[int]) -> None:
         """Take what arrives, for as long as the run lives."""
         async for number in arrivals:
+            if number == ROTATING:
+                with contextlib.suppress(trio.WouldBlock):  # one is waiting already
+                    self._rotate.send_nowait(None)
+                continue
             if number == signal.SIGHUP and self._phase is not _Phase.SETUP and not self._hung_up():
                 with contextlib.suppress(
                     trio.WouldBlock

@@ -31,6 +31,7 @@ from trio_egress.evidence.packet import (
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.report import Verdict
 from trio_egress.evidence.run_file import RunDetails
+from trio_egress.evidence.sign import Signer
 from trio_egress.kernel.attacks import DENIED
 from trio_egress.kernel.posture import REFUSED_CALLS, UNSUPPORTED, UNSUPPORTED_PATHS
 from trio_egress.pages.write import render_pages
@@ -66,6 +67,9 @@ class Record:
     posture: bytes = b""
     policies: list[Policy] = attrs.field(factory=list)
     """Those that came into force during the run, in order."""
+
+    signer: Signer | None = None
+    """Whoever signed last."""
 
     refused: int = 0
     head: str = ""
@@ -120,7 +124,7 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
         ended = attrs.evolve(ended, message=f"not recorded: {untold[0]}")
     try:
         facts = spec.redactor.redact_fields(_packet_facts(spec, evidence, record))
-        verdict = write_packet(evidence.directory, facts, spec.key)
+        verdict = write_packet(evidence.directory, facts, record.signer or spec.key)
         trouble = _find_trouble(spec, evidence, verdict)
     except RecorderError as error:
         trouble = str(error)

@@ -23,6 +23,9 @@ FORWARDED = (
 )
 """These are the agent's, as soon as there is one."""
 
+ROTATING = signal.SIGRTMIN
+"""Never the agent's: it asks for the run's next key (`trio-egress keys rotate`)."""
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Before that, these end the run."""
 
@@ -42,8 +45,10 @@ def describe_early_end(number: int) -> str:
 
 
 def find_heeded() -> tuple[signal.Signals, ...]:
-    """FORWARDED without those that the caller had ignored (rule 2)."""
-    return tuple(n for n in FORWARDED if n not in IGNORABLE or signal.getsignal(n) is not signal.SIG_IGN)
+    """ROTATING, and FORWARDED without those that the caller had ignored (rule 2)."""
+    return tuple(
+        n for n in (*FORWARDED, ROTATING) if n not in IGNORABLE or signal.getsignal(n) is not signal.SIG_IGN
+    )
 
 
 class Inbox:

@@ -44,6 +44,9 @@ class RunSpec:
     identities: Identities
     run_id: str
     pinned: bool = False
+    next_key: Signer | None = None
+    """The key that signs from when it is asked for (`trio-egress keys rotate`)."""
+
     provenance: Mapping[str, str] = attrs.field(factory=dict)
     ci: Mapping[str, str] = attrs.field(factory=dict)
     hidden: tuple[Path, ...] = ()

@@ -55,6 +55,7 @@ from trio_egress.runtime.policy_file import find_files
 from trio_egress.runtime.presence import show_presence
 from trio_egress.runtime.protected import add_message, read_report
 from trio_egress.runtime.reload import keep_policy
+from trio_egress.runtime.rotation import keep_key
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
 from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
@@ -155,7 +156,7 @@ async def _run_recorded(
 async def _open_reload(
     spec: RunSpec, record: Record, gate: Gate, recorder: Recorder, orders: Orders
 ) -> AsyncIterator[None]:
-    """The policy can be changed for as long as the body lasts, and whoever wants that finds this process."""
+    """Policy and key can be changed for as long as the body lasts, and whoever wants that finds this process."""
     places = find_places(spec.policy.files, str(spec.directory), spec.environment.get("HOME", "")).write
     with (
         show_presence(record.evidence.directory),
@@ -163,6 +164,7 @@ async def _open_reload(
     ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_policy, held, record, gate, recorder, orders.for_policy, spec.redactor)
+            nursery.start_soon(keep_key, spec.next_key, recorder, orders.for_key)
             yield
             nursery.cancel_scope.cancel()
 
@@ -177,7 +179,7 @@ async def _open_recorder(spec: RunSpec, record: Record) -> AsyncIterator[Recorde
             finally:
                 record.refused = recorder.refused
     finally:
-        record.head = chain.head
+        record.head, record.signer = chain.head, chain.signer
 
 
 async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[Counters]]) -> Counters:

@@ -15,17 +15,62 @@ exit codes:
 """
 
 
+EXIT_CODES = """\
+exit codes:
+  0  done, or as it must be
+  1  not so: refused, revoked, not valid now
+  2  a file, a key or a run could not be used
+  64 usage
+"""
+
+
 def add_keys(commands: Any) -> None:
     """The commands with all their actions."""
     keygen = commands.add_parser("keygen", help="make a signing key: PATH (secret) and PATH.pub")
     keygen.add_argument("path", metavar="PATH")
     _add_signer(commands)
+    keys = commands.add_parser(
+        "keys",
+        help="work with keys: change that of a run",
+        description="Work with keys.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_rotate(actions)
 
 
 def main(options: argparse.Namespace) -> int:
     module = import_module(f"trio_egress.cli.keys.{options.action}")
     status: int = module.main(options)
     return status
+
+
+def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=help_,
+        description=description or help_[:1].upper() + help_[1:] + ".",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return action
+
+
+def _add_rotate(actions: Any) -> None:
+    rotate = _add_action(
+        actions,
+        "rotate",
+        "have a run that lives sign with its next key",
+        "Have a run that lives sign with the key of its --rotate-key-to, which the key so far endorses in its log.",
+    )
+    rotate.add_argument(
+        "evidence",
+        nargs="?",
+        metavar="DIR",
+        help="evidence directory of the run (default: the only one below ./trio-egress-audit that lives)",
+    )
+    rotate.add_argument("--json", action="store_true", help="print what the run answered as JSON")
 
 
 def _add_signer(commands: Any) -> None:
