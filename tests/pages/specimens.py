@@ -66,7 +66,13 @@ def deny_method(scribe: Scribe) -> Scribe:
     reason = f"{DOCS_RULE} allows GET, HEAD, not POST"
     facts = {"host": "docs.example.com", "port": 80, "proto": "http", "rule": DOCS_RULE, "reason": reason}
     target = "http://docs.example.com:80/v1"
-    return deny(scribe, layer="method", method="POST", target=target, facts={**facts, "connection": 900})
+    return deny(
+        scribe,
+        layer="method",
+        method="POST",
+        target=target,
+        facts={**facts, "connection": 900 + scribe.redirected},
+    )
 
 
 def deny_packet(scribe: Scribe) -> Scribe:

@@ -122,7 +122,7 @@ def test_each_weak_verdict_is_in_the_first_words() -> None:
 
 def test_what_was_only_observed_is_loud() -> None:
     tree, text = read(make_dossier(begin().allow("x.example", layer="observe").close().lines))
-    assert heading(tree).startswith("Nothing was enforced. The agent reached 1 host")
+    assert heading(tree).startswith("Nothing was enforced: the agent reached 1 host")
     assert "OBSERVED, NOT ENFORCED" in text
     assert "1 × let through" in text
     assert "OBSERVED" not in read(make_dossier(write_usual()))[1]

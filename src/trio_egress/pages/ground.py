@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 
 from trio_egress.evidence.balance import COUNTERS
-from trio_egress.evidence.report import Report, render_balance
+from trio_egress.evidence.report import render_balance
 from trio_egress.pages.dossier import Dossier, Members
 from trio_egress.pages.markup import Content, Html, code, show, tag
 from trio_egress.pages.traffic import SOURCE_LINES, render_section
@@ -48,7 +48,8 @@ def render_points(points: list[str]) -> Html:
     return tag("ul", *shown, *more, class_="points")
 
 
-def render_findings(report: Report) -> Html:
+def render_findings(dossier: Dossier) -> Html:
+    report = dossier.report
     notes = render_points(list(report.notes)) if report.notes else None
     if not report.finding_count:
         empty = tag("p", "The verifier found nothing wrong.", class_="empty")
@@ -111,7 +112,7 @@ def _render_probes(measured: Members) -> Html | None:
     ]
     return tag(
         "details",
-        tag("summary", f"{count_of(len(probes), 'probe')} and what they were answered"),
+        tag("summary", f"Answers to {count_of(len(probes), 'probe')}"),
         tag("dl", *rows, class_="probes"),
     )
 
@@ -166,7 +167,7 @@ def render_books(dossier: Dossier) -> Html:
 
 
 def render_policy(dossier: Dossier) -> Html:
-    report, policy = dossier.report, dossier.part("policy")
+    report, policy, changed = dossier.report, dossier.part("policy"), len(dossier.story.changes)
     pairs: list[tuple[str, Content]] = [
         ("File", code(show(policy.get("config_path"))) if policy.get("config_path") else None),
         ("Compiled, in every receipt", code(show(report.policy_hash))),
@@ -175,7 +176,7 @@ def render_policy(dossier: Dossier) -> Html:
     return render_section(
         "policy",
         "Policy",
-        count_of(len(dossier.story.changes), "change during the run", "changes during the run"),
+        f"changed {count_of(changed, 'time')} during the run" if changed else "the same for the whole run",
         render_pairs(pairs),
         *_render_changes(dossier),
         _render_source(dossier),

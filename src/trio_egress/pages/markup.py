@@ -11,7 +11,7 @@ from typing import Union
 
 import attrs
 
-from trio_egress.evidence.facts import escape_text
+from trio_egress.evidence.facts import escape_text, is_portable
 
 SHOWN_CHARS = 240
 """Longest text of a packet on a page; a host name has 253 at most, and such a one is no host's."""
@@ -67,7 +67,7 @@ def show(text: object, limit: int = SHOWN_CHARS) -> str:
     """A text of a packet as printable ASCII, not much longer than `limit`; '' for what is no text."""
     if not isinstance(text, str):
         return ""
-    shown = escape_text(text, limit)
+    shown = text if is_portable(text) and len(text) <= limit else escape_text(text, limit)
     most = limit + _COUNT_CHARS  # one character beyond ASCII becomes up to ten
     return shown if len(shown) <= most else f"{shown[:most]}..."
 

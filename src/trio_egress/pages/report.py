@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable, Mapping
 
 from trio_egress import __version__
 from trio_egress.pages.commands import render_command
@@ -32,9 +33,6 @@ from trio_egress.pages.words import render_bytes, render_count, render_moment, r
 PAGE_BYTES = 1_000_000
 _STYLE_HASH = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
 CONTENT_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
-_SECTIONS = (
-    *("timeline", "contacted", "denied", "findings", "boundary", "books", "policy", "record", "verify"),
-)
 _SHAPES = {
     "check": "M3 10l5 5L17 4",
     "ring": "M10 3a7 7 0 1 0 .01 0",
@@ -51,18 +49,7 @@ def render_report(dossier: Dossier) -> bytes:
         tag(
             "div",
             _render_header(dossier),
-            tag(
-                "main",
-                render_times(dossier),
-                render_contacts(dossier),
-                render_denials(dossier),
-                render_findings(dossier.report),
-                render_boundary(dossier),
-                render_books(dossier),
-                render_policy(dossier),
-                render_record(dossier),
-                _render_verify(dossier),
-            ),
+            tag("main", *(_SECTIONS[name](dossier) for name in _order_sections(dossier))),
             tag(
                 "footer",
                 f"Made by trio-egress {__version__} from evidence.jsonl. It runs no script and loads nothing.",
@@ -100,14 +87,25 @@ def _render_header(dossier: Dossier) -> Html:
             class_="kicker",
         ),
         _render_alarm(dossier),
-        tag("p", _draw(standing), standing.word, class_=f"standing {standing.tone}"),
-        tag("h1", tell_run(dossier)),
-        tag("p", standing.worth, class_="worth"),
-        tag("p", _tell_whose(dossier), class_="claim"),
+        tag(
+            "div",
+            tag(
+                "div",
+                tag("p", _draw(standing), standing.word, class_=f"standing {standing.tone}"),
+                tag("h1", tell_run(dossier)),
+                tag("p", standing.worth, class_="worth"),
+                tag("p", _tell_whose(dossier), class_="claim"),
+            ),
+            _render_facts(dossier),
+            class_="hero",
+        ),
         _render_figures(dossier),
         tag(
             "nav",
-            tag("ul", *(tag("li", tag("a", name.title(), href=f"#{name}")) for name in _SECTIONS)),
+            tag(
+                "ul",
+                *(tag("li", tag("a", name.title(), href=f"#{name}")) for name in _order_sections(dossier)),
+            ),
             aria_label="Sections",
         ),
     )
@@ -148,17 +146,36 @@ def _render_figures(dossier: Dossier) -> Html:
     unexplained = report.balance.unexplained if report.balance else None
     figures = [
         ("hosts reached", render_count(len(story.reached)) + ("+" if story.others.allowed else "")),
-        ("allowed", render_count(story.allowed)),
-        ("denied", render_count(story.denied)),
+        ("attempts allowed", render_count(story.allowed)),
+        ("attempts denied", render_count(story.denied)),
         *([("let through, only observed", render_count(story.observed))] if dossier.observed else []),
         ("sent", render_bytes(story.bytes_up)),
         ("received", render_bytes(story.bytes_down)),
-        ("first to last receipt", render_seconds(story.ended_ns - story.started_ns)),
-        ("unexplained by receipts", "no books" if unexplained is None else render_count(unexplained)),
-        ("how the agent ended", tell_end(dossier)),
+        ("books kept", "none")
+        if unexplained is None
+        else ("not explained by receipts", render_count(unexplained)),
     ]
     return tag(
         "dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in figures), class_="figures"
+    )
+
+
+def _render_facts(dossier: Dossier) -> Html:
+    """Which run this is, in four lines."""
+    story, report = dossier.story, dossier.report
+    lasted = render_seconds(story.ended_ns - story.started_ns)
+    agent = show(story.actor or dossier.part("run").get("agent_identity"), 60)
+    path = show(dossier.part("policy").get("config_path"), 120)
+    pairs: list[tuple[str, Content]] = [
+        ("Agent", [code(agent), f", {tell_end(dossier)}"] if agent else tell_end(dossier)),
+        ("When", f"{render_moment(report.started_at)}, {lasted}" if report.started_at else None),
+        ("Policy", code(path.rpartition("/")[2]) if path else None),
+        ("Run", code(report.run_id) if report.run_id else None),
+    ]
+    return tag(
+        "dl",
+        *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs if value),
+        class_="facts",
     )
 
 
@@ -183,3 +200,22 @@ def _render_verify(dossier: Dossier) -> Html:
         ),
         [tag("h3", "Not proven"), render_points(list(report.not_proven))] if report.not_proven else None,
     )
+
+
+_SECTIONS: Mapping[str, Callable[[Dossier], Html]] = {
+    "timeline": render_times,
+    "contacted": render_contacts,
+    "denied": render_denials,
+    "findings": render_findings,
+    "boundary": render_boundary,
+    "books": render_books,
+    "policy": render_policy,
+    "record": render_record,
+    "verify": _render_verify,
+}
+
+
+def _order_sections(dossier: Dossier) -> list[str]:
+    """What the verifier found goes before what the record says."""
+    names = list(_SECTIONS)
+    return sorted(names, key=lambda name: name != "findings") if dossier.report.finding_count else names

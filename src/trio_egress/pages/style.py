@@ -25,7 +25,8 @@ CSS = """
 }
 * { box-sizing: border-box; }
 html { font: 100%/1.55 var(--sans); -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
-body { margin: 0; background: var(--paper); color: var(--ink); font-variant-numeric: tabular-nums; }
+body { margin: 0; background: var(--paper); color: var(--ink); font-variant-numeric: tabular-nums;
+  overflow-wrap: anywhere; }
 a { color: var(--link); text-underline-offset: .18em; text-decoration-thickness: .06em; }
 a:focus-visible, summary:focus-visible, [tabindex]:focus-visible { outline: 2px solid var(--link);
   outline-offset: 2px; }
@@ -37,7 +38,6 @@ h1 { font-size: clamp(1.55rem, 1.1rem + 2.3vw, 2.6rem); line-height: 1.16; lette
 h2 { font-size: 1.2rem; line-height: 1.3; letter-spacing: -.005em; font-weight: 650; }
 h3 { font-size: 1rem; line-height: 1.4; font-weight: 600; }
 code, pre, .mono { font-family: var(--mono); font-size: .875em; }
-code, .mono, h3, dd, td, th { overflow-wrap: anywhere; }
 small, .small { font-size: .8125rem; }
 .soft { color: var(--soft); }
 .sheet { max-width: 76rem; margin: 0 auto; padding: 1.25rem 1rem 3rem; }
@@ -60,6 +60,11 @@ small, .small { font-size: .8125rem; }
 .alarm.warn { background: var(--warn-wash); } .alarm.bad { background: var(--bad-wash); }
 .alarm strong { display: block; letter-spacing: .02em; }
 .alarm span { color: var(--ink); }
+.facts { margin-top: 1.25rem; font-size: .875rem; }
+.facts div { display: grid; grid-template-columns: 4rem minmax(0, 1fr); gap: .75rem; padding: .3rem 0;
+  border-bottom: 1px solid var(--line); }
+.facts div:first-child { border-top: 1px solid var(--line); }
+.facts dt { color: var(--soft); }
 .figures { display: grid; grid-template-columns: repeat(2, 1fr); margin: 1.75rem 0 0;
   border-top: 1px solid var(--line); }
 .figures div { padding: .7rem .75rem .7rem 0; border-bottom: 1px solid var(--line); display: flex;
@@ -69,19 +74,19 @@ small, .small { font-size: .8125rem; }
 .figures dd { font-size: 1.55rem; line-height: 1.2; font-weight: 600; letter-spacing: -.02em;
   overflow-wrap: normal; }
 section { border-top: 1px solid var(--rule); margin-top: 2.5rem; padding-top: 1rem; scroll-margin-top: 1rem; }
+section > div { margin-top: .9rem; }
 section > div > * + * { margin-top: 1rem; }
 .lede { margin-top: .35rem; color: var(--soft); font-size: .875rem; }
 .empty { color: var(--soft); padding: .9rem 1rem; border: 1px dashed var(--line); background: var(--sheet); }
 .more { color: var(--soft); font-size: .875rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin-top: 1.25rem; font-size: .875rem; }
 
-.lanes li { display: grid; grid-template-columns: 1fr auto; gap: 0 .75rem; align-items: baseline;
-  padding: .3rem 0; }
-.lanes svg { grid-column: 1 / -1; width: 100%; height: 1.1rem; display: block; }
+.lanes li { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 .75rem; padding: .3rem 0; }
+.lanes svg { width: 100%; height: 1.1rem; display: block; }
 .lanes .whole svg { height: 3.6rem; }
 .lanes .whole .lane-name { font-weight: 600; }
-.lane-name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; font-size: .8125rem; }
-.lane-count { color: var(--soft); font-size: .8125rem; white-space: nowrap; }
+.lane-name { min-width: 0; font-size: .8125rem; }
+.lane-count { color: var(--soft); font-size: .8125rem; }
 .line { fill: var(--line); } .yes { fill: var(--good); } .no { fill: var(--bad); } .share { fill: var(--soft); }
 .axis { display: flex; justify-content: space-between; font-size: .75rem; color: var(--soft);
   border-top: 1px solid var(--line);
@@ -101,14 +106,15 @@ tfoot td, tfoot th { font-weight: 600; border-bottom: 0; }
 .bar { display: block; width: 100%; min-width: 4rem; height: .25rem; margin-top: .35rem; }
 .ways { display: block; color: var(--soft); font-size: .8125rem; }
 
-.denials > li { border-bottom: 1px solid var(--line); padding: .9rem 0 1rem; display: grid; gap: .5rem 1.5rem; }
+.denials > li { border-bottom: 1px solid var(--line); padding: .9rem 0 1rem; display: grid;
+  grid-template-columns: minmax(0, 1fr); gap: .5rem 1.5rem; }
 .denials > li:first-child { border-top: 1px solid var(--line); }
 .denials h3 { font-family: var(--mono); font-size: .9375rem; }
 .times { display: inline-block; font-size: .8125rem; font-weight: 650; color: var(--bad);
   border: 1.5px solid currentColor; border-radius: .3rem;
          padding: 0 .4rem; margin-right: .5rem; }
 .times.warn { color: var(--warn); }
-.reason { margin-top: .15rem; }
+.reason { margin-top: .15rem; font-size: .9375rem; }
 .would { font-size: .8125rem; color: var(--soft); }
 pre { background: var(--faint); border-left: 3px solid var(--line); padding: .6rem .8rem; font-size: .8125rem;
   line-height: 1.5;
@@ -148,24 +154,29 @@ footer { margin-top: 3rem; border-top: 2px solid var(--rule); padding-top: .75re
   table.folds tr { display: grid; grid-template-columns: 1fr 1fr; gap: .1rem 1rem; padding: .65rem 0;
     border-bottom: 1px solid var(--line); }
   table.folds th { grid-column: 1 / -1; border: 0; padding: 0; }
-  table.folds td { border: 0; padding: 0; display: flex; flex-wrap: wrap; justify-content: space-between;
+  table.folds td { border: 0; padding: 0; display: flex; flex-wrap: wrap; align-items: baseline;
+    justify-content: space-between;
     gap: 0 .5rem; text-align: right; }
   table.folds td::before { content: attr(data-label); color: var(--soft); font-size: .8125rem; }
   table.folds td.number { padding: 0; }
 }
 @media (min-width: 40rem) {
   .sheet { padding: 2rem 2rem 4rem; }
-  .figures { grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); }
-  .lanes li { grid-template-columns: minmax(9rem, 15rem) 1fr 11rem; align-items: center; padding: .2rem 0; }
+  .figures { grid-template-columns: repeat(3, 1fr); }
+  .lanes li { display: grid; grid-template-columns: 15rem 1fr 12rem; align-items: center; padding: .2rem 0; }
   .lanes svg { grid-column: 2; grid-row: 1; }
   .lanes .lane-count { text-align: right; }
-  .axis { margin-left: calc(15rem + .75rem); margin-right: calc(11rem + .75rem); }
+  .axis { margin-left: calc(15rem + .75rem); margin-right: calc(12rem + .75rem); }
+  table.folds thead th:first-child { width: 45%; }
   .pairs div { display: grid; grid-template-columns: 11rem 1fr; gap: 1rem; }
   .pairs dt { font-size: .875rem; }
 }
 @media (min-width: 64rem) {
   section { display: grid; grid-template-columns: 11rem minmax(0, 1fr); column-gap: 2.5rem;
     padding-top: 1.25rem; margin-top: 3rem; }
+  section > div { margin-top: 0; }
+  .hero { display: grid; grid-template-columns: minmax(0, 1fr) 22rem; column-gap: 3rem; align-items: end; }
+  .figures { grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); }
   section > header { position: sticky; top: 1.25rem; align-self: start; }
   .denials > li { grid-template-columns: minmax(0, 1.25fr) minmax(0, 1fr); }
 }

@@ -13,6 +13,7 @@ from trio_egress.pages.story import BINS, Story, Strip
 from trio_egress.pages.words import count_of, render_seconds
 
 LANES = 12
+NAME_CHARS = 29
 TICKS = 4
 _STEP = 6
 _BAR = 5
@@ -25,7 +26,7 @@ def render_timeline(story: Story) -> Html:
         key=lambda host: (-host.attempts, host.name),
     )
     lanes = [_lane("All hosts", story.strip, story.allowed, story.denied, whole=True)]
-    lanes += [_lane(show(host.name, 80), host.strip, host.allowed, host.denied) for host in busiest[:LANES]]
+    lanes += [_lane(_cut(show(host.name)), host.strip, host.allowed, host.denied) for host in busiest[:LANES]]
     left = len(busiest) - LANES
     return tag(
         "div",
@@ -42,11 +43,16 @@ def _lane(name: str, strip: Strip, allowed: int, denied: int, *, whole: bool = F
     said = f"{allowed:,} allowed, {denied:,} denied"
     return tag(
         "li",
-        tag("span", name, class_="lane-name" if whole else "lane-name mono", title=None if whole else name),
+        tag("span", name, class_="lane-name" if whole else "lane-name mono"),
         tag("span", said, class_="lane-count"),
         draw_strip(strip, 28 if whole else 10),
         class_="whole" if whole else None,
     )
+
+
+def _cut(name: str) -> str:
+    """The end of a long name: there stands whose it is."""
+    return name if len(name) <= NAME_CHARS else f"…{name[1 - NAME_CHARS :]}"
 
 
 def draw_strip(strip: Strip, height: int) -> Html:
@@ -73,7 +79,7 @@ def _path(bars: Iterator[str], class_: str) -> Html | None:
 def _bars(row: bytearray, most: int, height: int, top: int) -> Iterator[str]:
     for place, count in enumerate(row):
         if count:
-            tall = max(height // 3, round(height * count / most))
+            tall = max(height * 2 // 5, round(height * count / most))
             start = height - tall if top == 0 else top
             yield f"M{place * _STEP} {start}h{_BAR}v{tall}h-{_BAR}z"
 

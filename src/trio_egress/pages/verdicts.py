@@ -74,11 +74,10 @@ def tell_run(dossier: Dossier) -> str:
     if report.verdict is Verdict.INVALID:
         findings = count_of(report.finding_count, "finding")
         return f"This record can’t be relied on: {findings}."
-    told = _tell_attempts(dossier)
     if dossier.observed:
-        denies = count_of(story.observed, "attempt")
-        return f"Nothing was enforced. {told} The policy would have denied {denies}."
-    return told
+        hosts, denies = count_of(len(story.reached), "host"), count_of(story.observed, "attempt")
+        return f"Nothing was enforced: the agent reached {hosts}; the policy would have denied {denies}."
+    return _tell_attempts(dossier)
 
 
 def _tell_attempts(dossier: Dossier) -> str:
