@@ -244,6 +244,12 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     add("--policy-hash", metavar="HASH", help="the policy that must have been in force")
     add("--no-decide", action="store_true", help="don't decide the attempts again by the packaged policy")
+    add(
+        "--jobs",
+        metavar="N",
+        type=_count,
+        help="check signatures by N processes (default: as many as there are cores)",
+    )
     add("--expect-run", metavar="ID", help="the run that this must be")
     add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
     add("--json", action="store_true", help="print the report as JSON")
@@ -313,6 +319,12 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     init.add_argument(
         "path", nargs="?", default="trio-egress.toml", metavar="FILE", help="default: trio-egress.toml"
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < len(text) < 4 or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from trio_egress.checkers import count_jobs, open_checkers
 from trio_egress.errors import UsageError
 from trio_egress.evidence.packet import POLICY_NAME, YAML_POLICY_NAME
 from trio_egress.evidence.report import Report, render_json, render_text
@@ -19,13 +20,15 @@ POLICIES = (POLICY_NAME, YAML_POLICY_NAME)
 def main(options: argparse.Namespace) -> int:
     """0 valid, 1 invalid, 2 could not run, 3 not proven, 64 usage."""
     try:
-        report = _find_verifier(options)(
-            options.packet,
-            options.public_key,
-            policy_hash=options.policy_hash,
-            expect_run=options.expect_run,
-            expect_head=options.expect_head,
-        )
+        with open_checkers(options.jobs or count_jobs()) as checker:
+            report = _find_verifier(options)(
+                options.packet,
+                options.public_key,
+                policy_hash=options.policy_hash,
+                expect_run=options.expect_run,
+                expect_head=options.expect_head,
+                checker=checker,
+            )
     except UsageError as error:
         print(f"trio-egress verify: {error}", file=sys.stderr)
         return 64

@@ -24,7 +24,7 @@ from trio_egress.evidence.array import ARRAY_START, ArrayReader
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.manifest import FILES_MAX, Entry
 from trio_egress.evidence.replay import Replay
-from trio_egress.evidence.stream import replay_stream
+from trio_egress.evidence.stream import Checker, replay_stream
 
 FilePath = Union[str, "os.PathLike[str]"]
 
@@ -175,7 +175,7 @@ def _read(file: BinaryIO, name: str, size: int) -> bytes:
         raise EvidenceError(f"cannot read {name}: {error.strerror or error}") from error
 
 
-def replay_evidence(path: FilePath, replay: Replay) -> Packet | None:
+def replay_evidence(path: FilePath, replay: Replay, checker: Checker | None = None) -> Packet | None:
     """Replay the evidence file at `path`, or in the packet there, which is then given back.
 
     Raises EvidenceError where it cannot be read.
@@ -183,7 +183,7 @@ def replay_evidence(path: FilePath, replay: Replay) -> Packet | None:
     packet = find_packet(path)
     with _open_bare(path) if packet is None else packet.open(EVIDENCE_NAME) as evidence:
         try:
-            replay_stream(evidence, replay)
+            replay_stream(evidence, replay, checker)
         except OSError as error:
             raise EvidenceError(f"cannot read {path}: {error.strerror or error}") from error
     return packet

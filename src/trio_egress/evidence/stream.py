@@ -4,7 +4,7 @@ In batches, because signatures can be checked elsewhere (a Checker with processe
 because one kind of work at a time is kinder to a processor's caches.
 
 Rule 1: what is found, and in what order, does not depend on who checks the signatures.
-Rule 2: bounded: BATCH_LINES or BATCH_BYTES or one line in a batch, and as many batches under way as the Checker says.
+Rule 2: bounded: BATCH_LINES or BATCH_BYTES or one line in a batch, and beside the last UNDER_WAY_BYTES.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from trio_egress.evidence.members import Misfit
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.sign import is_signed
 
-BATCH_LINES = 256
-BATCH_BYTES = 128 * 1024
+BATCH_LINES = 128
+BATCH_BYTES = 64 * 1024
+
+UNDER_WAY_BYTES = 512 * 1024
+"""Of lines that were read and not judged yet: parsed, hostile ones take thirty times as much."""
 
 Claim = tuple[bytes, bytes, bytes]
 """A public key, what was signed, and the signature."""
@@ -54,18 +57,18 @@ Item = Line | tuple[Misfit, ...] | None | bytes
 def replay_stream(stream: BinaryIO, replay: Replay, checker: Checker | None = None) -> None:
     """Feed a whole file in bounded memory. Raises OSError where it cannot be read."""
     checker = checker or CheckHere()
-    under_way: deque[tuple[list[Item], Answers]] = deque()
-    for batch in _read_batches(stream):
+    under_way: deque[tuple[int, list[Item], Answers]] = deque()
+    for size, batch in _read_batches(stream):
         claims = [
             (bytes.fromhex(item.signer_key), item.digest, item.signature)
             for item in batch
             if isinstance(item, Line)
         ]
-        under_way.append((batch, checker.start(claims)))
-        if len(under_way) >= checker.depth:
-            _take(replay, *under_way.popleft())
+        under_way.append((size, batch, checker.start(claims)))
+        while len(under_way) >= checker.depth or sum(size for size, _, _ in under_way) > UNDER_WAY_BYTES:
+            _take(replay, *under_way.popleft()[1:])
     while under_way:
-        _take(replay, *under_way.popleft())
+        _take(replay, *under_way.popleft()[1:])
 
 
 def _take(replay: Replay, batch: Sequence[Item], answers: Answers) -> None:
@@ -82,7 +85,7 @@ def _take(replay: Replay, batch: Sequence[Item], answers: Answers) -> None:
                 replay.take_misfits(misfits)
 
 
-def _read_batches(stream: BinaryIO) -> Iterator[list[Item]]:
+def _read_batches(stream: BinaryIO) -> Iterator[tuple[int, list[Item]]]:
     batch: list[Item] = []
     size = 0
     while raw := stream.readline(LINE_BYTES):
@@ -96,6 +99,6 @@ def _read_batches(stream: BinaryIO) -> Iterator[list[Item]]:
         else:
             batch.append(raw)
         if size >= BATCH_BYTES or len(batch) >= BATCH_LINES:
-            yield batch
+            yield size, batch
             batch, size = [], 0
-    yield batch
+    yield size, batch

@@ -49,11 +49,12 @@ from trio_egress.evidence.packet import (
 )
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.recovery import add_recovery, check_recovery
-from trio_egress.evidence.replay import Replay
+from trio_egress.evidence.replay import Judge, Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counters, check_run
 from trio_egress.evidence.sign import parse_public_key
 from trio_egress.evidence.statement import BUNDLE_NAME, STATEMENT_NAME, check_bundle, check_statement
+from trio_egress.evidence.stream import Checker
 
 _POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -65,19 +66,22 @@ def verify(
     policy_hash: str | None = None,
     expect_run: str | None = None,
     expect_head: str | None = None,
+    judge: Judge | None = None,
+    checker: Checker | None = None,
 ) -> Report:
     """Check the packet directory, or evidence file, at `path`.
 
     `keys` are pinned public keys, as 64 hex digits or paths of key files. `policy_hash` is `sha256:…`, `expect_run`
     a run id, `expect_head` the 64 hex digits of the last receipt's hash. Raises UsageError for arguments that
-    cannot be meant, and nothing else.
+    cannot be meant, and nothing else. `judge` decides each receipt again (review.py), `checker` checks signatures by
+    other means than here (checkers.py).
     """
     _refuse_nonsense(keys, policy_hash, expect_run, expect_head)
     findings = Findings()
     try:
         pinned = {read_public_key(key) for key in keys}
-        replay = Replay(findings, EVIDENCE_NAME, pinned or None)
-        packet = replay_evidence(path, replay)
+        replay = Replay(findings, EVIDENCE_NAME, pinned or None, judge)
+        packet = replay_evidence(path, replay, checker)
     except EvidenceError as error:
         return Report(path=escape_text(str(path)), verdict=Verdict.UNREADABLE, error=escape_text(str(error)))
     whole = packet is None or _check_files(packet, replay, findings)
