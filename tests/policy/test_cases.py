@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from trio_egress.errors import PolicyError
-from trio_egress.policy.cases import Case, PlacedCase
+from trio_egress.policy.cases import Case, PlacedCase, read_at, read_expect
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.part import read_cases
@@ -90,3 +90,22 @@ def test_too_many_tests_are_refused() -> None:
     )
     with pytest.raises(PolicyError, match="at most 10000 tests"):
         read_cases(f"{text}]", "x.tests.toml")
+
+
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2026-11-22T12:00:00Z", 12),
+        ("2026-11-22T12:00:00", 12),
+        ("2026-11-22T12:00:00+02:00", 10),
+        (datetime(2026, 11, 22, 12), 12),
+        (datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=-3))), 15),
+    ],
+)
+def test_a_time_is_utc_unless_it_says_otherwise(written: object, utc: int) -> None:
+    assert read_at(written) == int(datetime(2026, 11, 22, utc, tzinfo=timezone.utc).timestamp()) * 1_000_000
+
+
+def test_what_is_expected_is_told_word_for_word() -> None:
+    with pytest.raises(ValueError, match=r'^expect must be "allow" or "deny", not true$'):
+        read_expect(True)

@@ -57,3 +57,20 @@ def test_a_wrong_limit_is_told_at_its_line() -> None:
 def test_what_is_no_table_is_told() -> None:
     with pytest.raises(PolicyError, match=r'limits must be a table, not 3; did you mean "\[limits\]"\?'):
         load_policy(f"{HEAD}limits = 3\n", "f")
+
+
+@pytest.mark.parametrize(
+    ("field", "least"),
+    [
+        ("processes", 1),
+        ("open_files", 16),
+        ("cpu_seconds", 1),
+        ("wall_seconds", 1),
+        ("memory", 32 << 20),
+        ("file_size", 1),
+    ],
+)
+def test_the_least_value_is_accepted_and_no_lower_one(field: str, least: int) -> None:
+    assert read_limit(field)(least) == least
+    with pytest.raises(ValueError, match=f"^{field} must be at least "):
+        read_limit(field)(least - 1)

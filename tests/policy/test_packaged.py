@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -85,3 +86,12 @@ def test_any_bytes_are_a_policy_error_or_a_policy(raw: bytes) -> None:
 
 def test_the_packet_calls_it_by_the_same_name() -> None:
     assert INCLUDES_FILE == INCLUDES_NAME
+
+
+def test_the_file_is_canonical_json_of_one_include_or_more() -> None:
+    policy = load_policy(f'include = ["ü.toml"]\n{HEAD}', "ci/agent.toml", lambda _name: HEAD.encode())
+    digest = hashlib.sha256(HEAD.encode()).hexdigest()
+    text = json.dumps(HEAD)
+    assert render_includes(policy).decode() == (
+        f'{{"includes":[{{"name":"ü.toml","sha256":"{digest}","text":{text}}}],"policy":"agent.toml"}}'
+    )
