@@ -113,3 +113,9 @@ def test_any_size_is_in_its_bounds_or_refused_with_a_reason(value: object) -> No
 
 def test_units_are_powers_of_1024() -> None:
     assert list(UNITS.values()) == [1024**power for power in range(5)]
+
+
+def test_the_greatest_number_is_the_last_one_that_every_reader_of_json_keeps_apart() -> None:
+    assert float(NUMBER_MAX) == NUMBER_MAX
+    assert float(NUMBER_MAX - 1) != float(NUMBER_MAX) != float(NUMBER_MAX + 1)
+    assert float(NUMBER_MAX + 1) == float(NUMBER_MAX + 2)

@@ -427,3 +427,32 @@ def test_any_text_is_read_or_unreadable_at_a_place_in_it(text: str) -> None:
 def test_yaml_can_be_read_once_it_has_been_read() -> None:
     parse_yaml("a: 1\n")
     assert has_library()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *((word, "true") for word in ("yes", "Yes", "on", "ON", "y", "TRUE", "True")),
+        *((word, "false") for word in ("no", "off", "n", "N", "FALSE", "False")),
+    ],
+)
+def test_what_is_nearly_true_or_false_is_told_how_it_is_written(written: str, meant: str) -> None:
+    _, _, message = problem_in(f"a: {written}\n")
+    assert message == f"readers of YAML don't agree on what {written} is: write {meant}, or quote the text"
+
+
+def test_a_number_has_as_many_digits_as_every_reader_keeps() -> None:
+    assert parse_yaml(f"a: {'9' * 18}\n").data == {"a": 10**18 - 1}
+    assert problem_in(f"a: {'9' * 19}\n")[2] == "a number has too many digits"
+    assert parse_yaml(f"a: 0.{'1' * 16}\n").data == {"a": float(f"0.{'1' * 16}")}
+    assert problem_in(f"a: 0.{'1' * 17}\n")[2].startswith("readers of YAML don't agree")
+
+
+def test_levels_are_as_many_as_the_page_says() -> None:
+    assert DEPTH_MAX == 16
+
+
+def test_a_quote_that_is_never_closed_is_told_where_it_was_opened_and_another_fault_where_it_is() -> None:
+    assert problem_in('a: "b\n')[:2] == (1, 4)
+    assert problem_in('a: "b\\q"\n')[:2] == (1, 7)
+    assert problem_in("a: [b\n")[:2] == (2, 1)
