@@ -71,6 +71,21 @@ def test_no_packet_and_one_that_cannot_be_read_have_codes_of_their_own(audit: Pa
     assert "not a plain file" in ran.stderr
 
 
+def test_a_name_cannot_steer_the_terminal(audit: Path) -> None:
+    for kind in ("readable", "unreadable"):
+        (audit / f"\x1b[31m{kind}\udc80").mkdir()
+        (audit / f"\x1b[31m{kind}\udc80" / "evidence.jsonl").touch()
+    (audit / "\x1b[31munreadable\udc80" / "evidence.jsonl").unlink()
+    (audit / "\x1b[31munreadable\udc80" / "evidence.jsonl").symlink_to("nowhere")
+    for arguments in (["ls"], ["ls", "--json"], ["show", "\x1b[31m"], ["diff", "\x1b[31m", "z"]):
+        ran = run(*arguments, cwd=audit)
+        assert "\x1b" not in ran.stdout + ran.stderr
+        assert "\\x1b[31m" in ran.stderr
+    assert "\\x1b[31mreadable\\udc80" in run("ls", cwd=audit).stdout
+    ran = run("export", "\x1b[31mreadable\udc80", "--format", "sarif", cwd=audit)
+    assert "%5Cx1b" in ran.stdout
+
+
 def test_attempts_are_shown_and_selected(audit: Path) -> None:
     ran = run("show", "z", cwd=audit)
     assert ran.returncode == 0
@@ -101,6 +116,18 @@ def test_a_receipt_is_shown_by_its_number_and_an_action_with_both(audit: Path) -
     assert ran.returncode == 1
     assert "there is no receipt 99" in ran.stderr
     assert run("show", "nowhere", cwd=audit).returncode == 2
+
+
+def test_a_zip_is_read_as_the_packet_that_it_is(audit: Path) -> None:
+    assert run("pack", "z", cwd=audit).returncode == 0
+    rows = [line.split() for line in run("ls", cwd=audit).stdout.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["z", "z.zip", "a"]
+    assert rows[0][1:] == rows[1][1:]
+    assert run("ls", "z.zip", cwd=audit).stdout.splitlines()[1].split() == rows[1]
+    assert run("show", "z.zip", cwd=audit).stdout == run("show", "z", cwd=audit).stdout
+    assert run("diff", "z", "z.zip", cwd=audit).returncode == 0
+    pinned = ["--format", "junit", "--public-key", KEY.public_hex]
+    assert run("export", "z.zip", *pinned, cwd=audit).stdout == run("export", "z", *pinned, cwd=audit).stdout
 
 
 def test_a_difference_is_1_and_none_is_0(audit: Path) -> None:

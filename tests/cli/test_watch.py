@@ -128,6 +128,16 @@ def test_evidence_that_is_taken_away_ends_with_2(tmp_path: Path, start: Any) -> 
     assert start("run", "--public-key", "nowhere").wait() == 2
 
 
+@pytest.mark.ordinary  # root may look everywhere
+def test_where_nobody_may_look_ends_with_2(tmp_path: Path, start: Any) -> None:
+    append(tmp_path / "run", b"".join(write_run("one")))
+    (tmp_path / "run").chmod(0)
+    watch = start("run")
+    assert watch.wait() == 2
+    assert "cannot read run: Permission denied" in watch.err.read_text()
+    (tmp_path / "run").chmod(0o700)
+
+
 def test_an_interrupt_ends_it_quietly(tmp_path: Path, start: Any) -> None:
     # Whoever runs the tests in the background may have it ignored.
     watch = start("run", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))

@@ -128,6 +128,7 @@ def take_hostile(directory: Path) -> Picture:
             if name != "action_id" or index > 4:
                 lines = rewrite(lines, {index: setting(name, HOSTILE.replace("\ud800", ""))})
         for name in ("host", "reason", "rule", "call", "detail", "sni", "rdtype", "proto", "dialled"):
+            lines = rewrite(lines, {index: setting_fact("port", 65_536 + index)})
             lines = rewrite(lines, {index: setting_fact(name, HOSTILE.replace("\ud800", ""))})
     lines.insert(3, lines[3].replace(b'"target":"', b'"target":"\\ud800'))
     return take(write_packet(directory, lines, config_path=HOSTILE.replace("\ud800", "")))

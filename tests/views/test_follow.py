@@ -104,6 +104,9 @@ def test_a_run_itself_is_its_own_newest(tmp_path: Path) -> None:
     newest = Newest(tmp_path / "run")
     assert newest.find() == file
     assert not newest.is_one_of_many(file)
+    newest = Newest(file)
+    assert newest.find() == file
+    assert not newest.is_one_of_many(file)
 
 
 def test_a_chain_is_closed_when_its_last_line_closes_it(file: Path) -> None:

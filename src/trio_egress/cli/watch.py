@@ -37,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
         keys = {read_public_key(key) for key in options.public_key} or None
         return _follow(directory, choose_paint(sys.stdout, os.environ), keys, as_json=options.json)
     except EvidenceError as error:
-        print(f"trio-egress watch: {error}", file=sys.stderr)
+        _say(escape_text(str(error)))
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -25,6 +25,8 @@ from trio_egress.evidence.line import Line, read_line
 from trio_egress.evidence.pairing import OPEN_INTENTS
 from trio_egress.evidence.session import OBSERVING, OWN_TRANSPORTS
 
+PORT_MAX = 65_535
+
 _PLACE = re.compile(r"[a-z0-9]+://[^/]*")
 _NOTHING: Mapping[str, object] = {}
 
@@ -113,7 +115,8 @@ class Told:
 
     @property
     def port(self) -> int:
-        return self.number("port") or 0
+        port = self.number("port") or 0
+        return port if port <= PORT_MAX else 0
 
     @property
     def protocol(self) -> str:

@@ -16,7 +16,7 @@ import attrs
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.attempts import Told, tell
 from trio_egress.evidence.canonical import LINE_BYTES
-from trio_egress.evidence.container import Folder, open_plain
+from trio_egress.evidence.container import Folder, Packet, find_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.views.source import read_claim, read_claims
@@ -42,25 +42,31 @@ class Entry:
 
 
 def find_packets(path: Path) -> list[Path]:
-    """The packet at `path`, or those in the directory, by name. Raises EvidenceError where there is no directory."""
-    if (path / EVIDENCE_NAME).exists():
+    """The packet at `path`, zips too, or those in the directory, by name. Raises EvidenceError where it is neither."""
+    if _is_packet(path):
         return [path]
     try:
-        return [path / name for name in sorted(os.listdir(path)) if (path / name / EVIDENCE_NAME).exists()]
+        return [path / name for name in sorted(os.listdir(path)) if _is_packet(path / name)]
     except OSError as error:
         raise EvidenceError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _is_packet(path: Path) -> bool:
+    packet = find_packet(path)
+    return packet is not None and EVIDENCE_NAME in packet
 
 
 def read_entry(path: Path) -> Entry:
     """Raises EvidenceError where the evidence can't be read."""
     first = last = b""
     allowed = denied = 0
-    for raw in _read_lines(path / EVIDENCE_NAME):
+    packet = find_packet(path) or Folder(path)
+    for raw in _read_lines(packet, path):
         first, last = first or raw, raw
         allowed += _INTENT in raw
         denied += _BLOCK in raw
     opened, ended = tell(first, 1), tell(last, 1)
-    claims = read_claims(Folder(path))
+    claims = read_claims(packet)
     verdict, code = read_claim(claims, "verifier", "verdict"), read_claim(claims, "run", "agent_exit_code")
     return Entry(
         path=path,
@@ -80,12 +86,12 @@ def _say_how_far(ended: Told | None) -> str:
     return "closed, no packet.json" if ended.step == "session_close" else "not closed"
 
 
-def _read_lines(file: Path) -> Iterator[bytes]:
+def _read_lines(packet: Packet, path: Path) -> Iterator[bytes]:
     """Whole lines without their LF; a torn one and one that is too long are left out."""
-    with open_plain(file) as stream:
+    with packet.open(EVIDENCE_NAME) as stream:
         try:
             while raw := stream.readline(LINE_BYTES):
                 if raw.endswith(b"\n"):
                     yield raw[:-1]
         except OSError as error:
-            raise EvidenceError(f"cannot read {file}: {error.strerror}") from None
+            raise EvidenceError(f"cannot read {path}: {error.strerror or error}") from None

@@ -86,16 +86,24 @@ def is_closed(file: Path) -> bool:
 
 
 class Newest:
-    """Finds the newest run below a directory, or the one run that the directory is of."""
+    """Finds the newest run below a directory, or the one run that the directory is of; or it is the file itself."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._started: dict[str, int] = {}
 
     def find(self) -> Path | None:
-        """Its evidence file; None where there is none yet."""
+        """Its evidence file; None where there is none yet. Raises EvidenceError where nobody may look."""
         own = self._directory / EVIDENCE_NAME
-        if own.exists():
+        if os.path.isfile(self._directory):
+            return self._directory
+        try:
+            os.lstat(own)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise EvidenceError(f"cannot read {self._directory}: {error.strerror}") from None
+        else:
             return own
         runs = {name: self._read_start(name) for name in self._list()}
         newest = max(runs, key=lambda name: (runs[name], name), default=None)
@@ -103,7 +111,7 @@ class Newest:
 
     def is_one_of_many(self, file: Path) -> bool:
         """Whether the directory is one of several runs."""
-        return file.parent != self._directory
+        return self._directory not in (file, file.parent)
 
     def _list(self) -> list[str]:
         try:
@@ -113,7 +121,7 @@ class Newest:
         return [
             name
             for name in names
-            if name in self._started or (self._directory / name / EVIDENCE_NAME).exists()
+            if name in self._started or os.path.lexists(self._directory / name / EVIDENCE_NAME)
         ]
 
     def _read_start(self, name: str) -> int:

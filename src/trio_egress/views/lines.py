@@ -73,7 +73,7 @@ def describe_attempt(attempt: Attempt) -> dict[str, object]:
         "method": first.method,
         "target": first.target,
         "host": first.host,
-        "port": first.number("port"),
+        "port": first.port,
         "protocol": first.protocol,
         "rule": first.rule,
         "reason": last.reason,

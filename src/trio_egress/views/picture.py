@@ -9,6 +9,7 @@ import attrs
 
 from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
 from trio_egress.evidence.container import Folder, find_packet
+from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.report import Report, Verdict
 from trio_egress.views.source import Place, Sources
@@ -65,4 +66,5 @@ def take_picture(path: Path, report: Report, root: Path | None) -> Picture:
         shown = str(place.relative_to(root.resolve()))
     else:
         shown = place.name
+    shown = shown if shown.isprintable() else escape_text(shown)
     return Picture(report, Sources(packet or Folder(path.parent), root), path, shown)

@@ -20,7 +20,6 @@ from trio_egress.errors import EvidenceError
 from trio_egress.evidence.attempts import Told
 from trio_egress.evidence.audit_packet import PACKET_NAME
 from trio_egress.evidence.container import Packet, read_file
-from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
     FIRST_CHANGE,
@@ -114,7 +113,7 @@ def _read_config_path(packet: Packet) -> str:
 
 def _find_in_repository(config_path: str, root: Path | None) -> str | None:
     """The path relative to `root`; a relative one is taken for one from there already."""
-    if root is None or not config_path or escape_text(config_path) != config_path:
+    if root is None or not config_path or not config_path.isprintable():
         return None
     path = posixpath.normpath(config_path)
     if posixpath.isabs(path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from trio_egress.errors import EvidenceError
+from trio_egress.evidence.facts import escape_text
 from trio_egress.views.compare import Change, Run, Subject, compare, read_run
 
 NOT_VERIFIED = "compared, not verified: `trio-egress verify` says what each is worth"
@@ -23,7 +24,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         old, new = read_run(Path(options.old)), read_run(Path(options.new))
     except EvidenceError as error:
-        print(f"trio-egress packet diff: {error}", file=sys.stderr)
+        print(f"trio-egress packet diff: {escape_text(str(error))}", file=sys.stderr)
         return 2
     changes = [change for change in compare(old, new) if change.subject.value not in options.ignore]
     if options.json:

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from trio_egress.errors import EvidenceError, UsageError
+from trio_egress.evidence.facts import escape_text
 from trio_egress.review import review
 from trio_egress.views.picture import Picture, take_picture
 
@@ -39,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"trio-egress packet export: {error}", file=sys.stderr)
         return 64
     except EvidenceError as error:
-        print(f"trio-egress packet export: {error}", file=sys.stderr)
+        print(f"trio-egress packet export: {escape_text(str(error))}", file=sys.stderr)
         return 2
     if picture.warning:
         print(f"trio-egress packet export: {picture.warning}", file=sys.stderr)

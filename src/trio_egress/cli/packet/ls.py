@@ -31,7 +31,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"trio-egress packet ls: {error}", file=sys.stderr)
         return 64
     except EvidenceError as error:
-        print(f"trio-egress packet ls: {error}", file=sys.stderr)
+        print(f"trio-egress packet ls: {escape_text(str(error))}", file=sys.stderr)
         return 2
     _print(entries, verdicts, as_json=options.json)
     if failed:
@@ -52,7 +52,7 @@ def _read_all(paths: Sequence[Path]) -> tuple[list[Entry], bool]:
         try:
             entries.append(read_entry(path))
         except EvidenceError as error:
-            print(f"trio-egress packet ls: {error}", file=sys.stderr)
+            print(f"trio-egress packet ls: {escape_text(str(error))}", file=sys.stderr)
             failed = True
     return sorted(
         entries, key=lambda entry: (parse_timestamp(entry.started_at) or 0, str(entry.path))

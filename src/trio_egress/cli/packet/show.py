@@ -12,6 +12,7 @@ from pathlib import Path
 from trio_egress.cli.paint import choose_paint
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
+from trio_egress.evidence.facts import escape_text
 from trio_egress.views.lines import describe_attempt, render_attempt, render_receipt
 
 NOT_VERIFIED = "read, not verified: `trio-egress verify` says what it is worth"
@@ -23,7 +24,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         shown = _show_receipts(path, options) if options.which else _show_attempts(path, options)
     except EvidenceError as error:
-        print(f"trio-egress packet show: {error}", file=sys.stderr)
+        print(f"trio-egress packet show: {escape_text(str(error))}", file=sys.stderr)
         return 2
     if not shown:
         print(f"trio-egress packet show: {_explain_nothing(options)}", file=sys.stderr)

@@ -63,7 +63,9 @@ def _add_export(add_action: AddAction, actions: Any) -> None:
         "tests). A packet that does not verify is exported, too, and says so.",
     )
     export.epilog = VERIFIED
-    export.add_argument("packet", metavar="PACKET", help="the packet's directory, or its evidence.jsonl")
+    export.add_argument(
+        "packet", metavar="PACKET", help="the packet's directory or zip, or its evidence.jsonl"
+    )
     export.add_argument("--format", choices=FORMATS, required=True, help="what to write")
     export.add_argument(
         "--output", "-o", metavar="FILE", help="where, never over anything (default: standard output)"
@@ -116,7 +118,7 @@ def _add_show(add_action: AddAction, actions: Any) -> None:
         "Show the attempts that a packet tells of, a line each; or a receipt with all its members and facts.",
     )
     show.epilog = SHOWN
-    show.add_argument("packet", metavar="PACKET", help="the packet's directory, or its evidence.jsonl")
+    show.add_argument("packet", metavar="PACKET", help="the packet's directory or zip, or its evidence.jsonl")
     show.add_argument(
         "which", nargs="?", metavar="SEQ|ACTION_ID", help="the number of a receipt, or its action_id"
     )
