@@ -36,6 +36,7 @@ FLOORS = {
     "views": 2,
     "signer": 2,
     "recorder": 3,
+    "verification": 3,
     "proxy": 4,
     "runtime": 5,
     "demo": 5,
@@ -65,6 +66,9 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     # Of the standard library, where a floor's promise hangs on it.
     "ctypes": ["kernel/syscalls.py"],
 }
+
+PUBLIC = {"__init__", "verification"}
+"""Where the package's public names come from, each on first use: a test below holds that nothing is loaded before."""
 
 LAUNCHER = [
     *("kernel/launcher.py", "kernel/init.py", "kernel/syscalls.py", "kernel/view.py", "kernel/landlock.py"),
@@ -223,7 +227,7 @@ def judge_floor(path: str, target: str) -> str:
     if here not in FLOORS or target not in FLOORS:
         return f"{here if here not in FLOORS else target!r} stands on no floor (FLOORS)"
     if here == "__init__":
-        return "" if target == "__init__" else "the package itself looks its public names up lazily"
+        return "" if target in PUBLIC else "the package itself looks its public names up lazily"
     if here == target:
         return ""
     if here == "evidence" and target not in ("errors", "__init__"):
@@ -402,6 +406,13 @@ def test_launcher_programs_load_without_site_packages() -> None:
     loaded = {name.partition(".")[0] for name in json.loads(ran.stdout)}
     assert "trio_egress" in loaded
     assert loaded - {"trio_egress", "__main__"} <= sys.stdlib_module_names | set(sys.builtin_module_names)
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    program = "import sys; before = set(sys.modules); import trio_egress; print(*set(sys.modules) - before)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name for name in ran.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert loaded == {"trio_egress"}
 
 
 def test_a_third_party_import_fails_without_site_packages() -> None:

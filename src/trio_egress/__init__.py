@@ -4,4 +4,19 @@ Public names are looked up on first use, so that importing one part (the verifie
 (trio, sockets, TLS).
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trio_egress.verification import verify
+
 __version__ = "0.1.0"
+
+__all__ = ["__version__", "verify"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "verify":
+        from trio_egress.verification import verify
+
+        return verify
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

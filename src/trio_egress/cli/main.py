@@ -229,12 +229,17 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
     verify = commands.add_parser(
         "verify",
         help="check an Audit Packet, offline",
-        description="Check an Audit Packet, or a bare evidence.jsonl, without any network or privilege.",
+        description="Check an Audit Packet, or a bare chain of receipts, without any network or privilege.",
         epilog=VERIFY_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = verify.add_argument
-    add("packet", metavar="PACKET", help="the packet's directory, or its evidence.jsonl")
+    add(
+        "packet",
+        nargs="?",
+        metavar="PACKET",
+        help="the packet's directory, its zip (`packet pack`), or its evidence.jsonl",
+    )
     add(
         "--public-key",
         metavar="KEY|FILE",
@@ -242,7 +247,12 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
         default=[],
         help="a key that you trust; may be repeated",
     )
-    add("--policy-hash", metavar="HASH", help="the policy that must have been in force")
+    add(
+        "--receipt-chain",
+        metavar="FILE",
+        help="a bare chain instead of PACKET: lines, or a JSON array of receipts",
+    )
+    add("--policy-hash", metavar="HASH|FILE", help="the policy that must have been in force")
     add("--no-decide", action="store_true", help="don't decide the attempts again by the packaged policy")
     add(
         "--jobs",
@@ -252,6 +262,7 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     add("--expect-run", metavar="ID", help="the run that this must be")
     add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
+    add("--output", "-o", metavar="FILE", help="write the report to FILE as well, as JSON")
     add("--json", action="store_true", help="print the report as JSON")
 
 

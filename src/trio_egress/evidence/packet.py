@@ -27,7 +27,7 @@ from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
 from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTED, Entry, render_manifest
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.receipt_form import HEX_64
-from trio_egress.evidence.replay import Replay
+from trio_egress.evidence.replay import POLICY_HASH, Replay
 from trio_egress.evidence.report import Report, Verdict, conclude, render_text
 from trio_egress.evidence.rotation import render_rotations
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, RunDetails, render_counters, render_run
@@ -271,6 +271,24 @@ def read_public_key(text: str) -> PublicKey:
         return parse_public_key(raw)
     except EvidenceError as error:
         raise EvidenceError(f"{text}: {error}") from None
+
+
+def is_policy_hash(text: str) -> bool:
+    """Whether this is a policy's hash, or at least the path of something that may hold one."""
+    return POLICY_HASH.fullmatch(text) is not None or os.path.lexists(text)
+
+
+def read_policy_hash(text: str) -> str:
+    """A policy's hash given as such, or as the path of a file with it alone. Raises EvidenceError."""
+    if POLICY_HASH.fullmatch(text):
+        return text
+    with open_plain(text, follow=True) as file:
+        found = file.read(KEY_BYTES).decode("ascii", "replace").strip()
+    if POLICY_HASH.fullmatch(found) is None:
+        raise EvidenceError(
+            f"{text} is no policy hash: expected one line, sha256: and 64 lower-case hex digits"
+        )
+    return found
 
 
 def write_key_pair(path: FilePath, seed: bytes) -> SigningKey:

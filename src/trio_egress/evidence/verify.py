@@ -10,7 +10,6 @@ Rule 2: whatever the caller expects (run, head, policy) and the evidence does no
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
@@ -45,6 +44,8 @@ from trio_egress.evidence.packet import (
     PUBLIC_KEY_NAME,
     YAML_POLICY_NAME,
     change_names,
+    is_policy_hash,
+    read_policy_hash,
     read_public_key,
 )
 from trio_egress.evidence.receipt_form import HEX_64
@@ -55,8 +56,6 @@ from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counter
 from trio_egress.evidence.sign import parse_public_key
 from trio_egress.evidence.statement import BUNDLE_NAME, STATEMENT_NAME, check_bundle, check_statement
 from trio_egress.evidence.stream import Checker
-
-_POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def verify(
@@ -71,15 +70,16 @@ def verify(
 ) -> Report:
     """Check the packet directory, or evidence file, at `path`.
 
-    `keys` are pinned public keys, as 64 hex digits or paths of key files. `policy_hash` is `sha256:…`, `expect_run`
-    a run id, `expect_head` the 64 hex digits of the last receipt's hash. Raises UsageError for arguments that
-    cannot be meant, and nothing else. `judge` decides each receipt again (review.py), `checker` checks signatures by
-    other means than here (checkers.py).
+    `keys` are pinned public keys, as 64 hex digits or paths of key files. `policy_hash` is `sha256:…` or the path of a
+    file with that, `expect_run` a run id, `expect_head` the 64 hex digits of the last receipt's hash. Raises UsageError
+    for arguments that cannot be meant, and nothing else. `judge` decides each receipt again (review.py), `checker`
+    checks signatures by other means than here (checkers.py).
     """
     _refuse_nonsense(keys, policy_hash, expect_run, expect_head)
     findings = Findings()
     try:
         pinned = {read_public_key(key) for key in keys}
+        policy_hash = None if policy_hash is None else read_policy_hash(policy_hash)
         replay = Replay(findings, EVIDENCE_NAME, pinned or None, judge)
         packet = replay_evidence(path, replay, checker)
     except EvidenceError as error:
@@ -101,8 +101,10 @@ def _refuse_nonsense(
         raise UsageError("keys must be a list of public keys, not one text")
     if not all(key.strip() for key in keys):
         raise UsageError("the public key is empty: leave it out to check without one")
-    if policy_hash is not None and _POLICY_HASH.fullmatch(policy_hash) is None:
-        raise UsageError("the policy hash must be 'sha256:' and 64 lower-case hex digits")
+    if policy_hash is not None and not is_policy_hash(policy_hash):
+        raise UsageError(
+            "the policy hash must be 'sha256:' and 64 lower-case hex digits, or a file with that"
+        )
     if expect_run is not None and not expect_run:
         raise UsageError("the expected run is empty")
     if expect_head is not None and HEX_64.fullmatch(expect_head) is None:
