@@ -50,6 +50,11 @@ POSTURE = {
     "agent_user": "agent",
     "host_uid": 0,
 }
+RUN = {
+    "command": {"program": "agent.sh", "arguments": 2, "sha256": "ab" * 32},
+    "versions": {"python": "3.11.2", "trio_egress": "0.1.0"},
+    "environment": ["HOME", "PATH"],
+}
 
 
 def begin() -> Scribe:
@@ -144,6 +149,7 @@ def make_dossier(
         "policy.toml": policy.encode("utf-8", "surrogateescape"),
         "packet.json": json.dumps(packet).encode(),
         "posture.json": json.dumps({"kernel": "6.18", "probes": {"raw_socket": "denied:EPERM"}}).encode(),
+        "run.json": json.dumps(RUN).encode(),
         **(files or {}),
     }
     policies = {policy_hash(LOADED): LOADED}

@@ -67,6 +67,9 @@ def test_a_page_says_the_verdict_who_was_contacted_what_was_denied_and_how_to_ve
         "raw socket denied:EPERM",
         "sibling steps: they run outside",
         "TCP connections to the outside",
+        "agent.sh and 2 arguments",
+        "python 3.11.2, trio_egress 0.1.0",
+        "HOME, PATH",
         "unexplained 0",
         dossier.report.policy_hash,
         dossier.report.signer_key,
@@ -217,9 +220,11 @@ def test_the_longest_page_is_short_enough(character: str) -> None:
         scribe.block(target=f"{number}{text}", facts=facts).allow(target=text, facts=facts)
         scribe.change_policy(reason=text)
     policy = f"{POLICY}{('#' + text + chr(10)) * 600}"
-    posture = {"probes": {f"{n}{text}": text for n in range(500)}, "kernel": text}
+    everything = {f"{n}{text}": text for n in range(500)}
+    posture = {"probes": everything, "kernel": text, "versions": everything, "environment": list(everything)}
+    posture["command"] = {"program": text, "sha256": text}
     assert len(
-        render_report(make_dossier(scribe.lines, policy=policy, files={"posture.json": _dump(posture)}))
+        render_report(make_dossier(scribe.lines, policy=policy, files=dict.fromkeys(NAMED, _dump(posture))))
     ) < (PAGE_BYTES)
 
 
@@ -233,6 +238,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=6,
 )
+NAMED = ("posture.json", "run.json")
+DETAILS = ("probes", "kernel", "command", "versions", "environment")
+POSTURES = VALUES | st.fixed_dictionaries({}, optional=dict.fromkeys(DETAILS, VALUES))
 PACKET = st.fixed_dictionaries(
     {},
     optional={
@@ -248,8 +256,8 @@ PACKET = st.fixed_dictionaries(
 
 
 @settings(max_examples=40, deadline=None)
-@given(PACKET, VALUES, st.text(max_size=80))
+@given(PACKET, POSTURES, st.text(max_size=80))
 def test_no_file_of_a_packet_raises(packet: object, posture: object, policy: str) -> None:
-    files = {"packet.json": _dump(packet), "posture.json": _dump(posture)}
+    files = {"packet.json": _dump(packet), "posture.json": _dump(posture), "run.json": _dump(posture)}
     page = render_report(make_dossier(USUAL, files=files, policy=policy))
     parse(page)

@@ -18,6 +18,8 @@ from trio_egress.pages.words import count_of, render_moment, render_seconds
 CHANGES_SHOWN = 30
 FINDINGS_SHOWN = 50
 PROBES_SHOWN = 120
+VERSIONS_SHOWN = 12
+NAMES_SHOWN = 100
 LINE_CHARS = 160
 """Of a line of the policy."""
 
@@ -232,7 +234,7 @@ def show_source(line: str) -> str:
 
 def render_record(dossier: Dossier) -> Html:
     report, run = dossier.report, dossier.part("run")
-    claimed = [show(run.get(name), 120) for name in ("repository", "workflow", "ref", "sha")]
+    claimed = [show(run.get(name), 120) for name in ("provider", "repository", "workflow", "ref", "sha")]
     lasted = dossier.story.ended_ns - dossier.story.started_ns
     pairs: list[tuple[str, Content]] = [
         ("Run", code(report.run_id)),
@@ -250,9 +252,43 @@ def render_record(dossier: Dossier) -> Html:
         ("Signed by", code(report.signer_key)),
         ("Fingerprint", code(_fingerprint(report.signer_key))),
         ("Head", code(report.head)),
-        ("Where, as the machine claims", ", ".join(filter(None, (show(run.get("provider"), 40), *claimed)))),
     ]
-    return render_section("record", "Record", "the chain of receipts, and who signed it", render_pairs(pairs))
+    machine: list[tuple[str, Content]] = [
+        ("Where", ", ".join(filter(None, claimed))),
+        *_list_details(dossier.run),
+    ]
+    return render_section(
+        "record",
+        "Record",
+        "the chain of receipts, and who signed it",
+        render_pairs(pairs),
+        [tag("h3", "As the machine says, and no receipt"), render_pairs(machine)]
+        if any(value for _, value in machine)
+        else None,
+    )
+
+
+def _list_details(run: Members) -> Iterator[tuple[str, Content]]:
+    """Of run.json: what was run, with what, and the names of what it saw of the environment."""
+    command, versions, names = run.get("command"), run.get("versions"), run.get("environment")
+    if isinstance(command, dict):
+        arguments, digest = command.get("arguments"), show(command.get("sha256"), 64)
+        count = (
+            f" and {count_of(arguments, 'argument')}"
+            if type(arguments) is int and 0 <= arguments < 1 << 32
+            else ""
+        )
+        yield "Command", [code(show(command.get("program"), 120)), count]
+        yield "Its SHA-256", code(digest) if digest else None
+    if isinstance(versions, dict):
+        told = (
+            f"{show(name, 40)} {show(value, 60)}" for name, value in sorted(versions.items())[:VERSIONS_SHOWN]
+        )
+        yield "Versions", ", ".join(told)
+    if isinstance(names, list):
+        shown = [show(name, 60) for name in names[:NAMES_SHOWN] if isinstance(name, str)]
+        more = f" … and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        yield "Names of its environment", f"{', '.join(shown)}{more}"
 
 
 def _fingerprint(key: str) -> str:
