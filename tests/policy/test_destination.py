@@ -14,6 +14,7 @@ from trio_egress.policy.destination import (
     Destination,
     Exact,
     Within,
+    find_network,
     parse_destination,
     parse_written_host,
     split_port,
@@ -176,3 +177,27 @@ def test_a_suggested_network_is_always_accepted(address: object, prefix: int) ->
             assert "prefix length of at most" in reason or "did you mean" in reason
         case destination:
             assert str(destination) == f"{address}/{prefix}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "network"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("192.0.2.1", "192.0.2.1/32"),
+        ("[2001:db8::1]:443", "2001:db8::1/128"),
+        ("a.example", None),
+        ("*.example", None),
+    ],
+)
+def test_a_pattern_of_addresses_is_a_network(raw: str, network: str | None) -> None:
+    found = find_network(parse_destination(raw).pattern)
+    assert found == (None if network is None else ip_network(network))
+
+
+def test_a_network_has_no_more_bits_than_its_version() -> None:
+    for raw, said in (
+        ("10.0.0.0/33", "IPv4 has a prefix length of at most 32"),
+        ("::/129", "IPv6 has a prefix"),
+    ):
+        with pytest.raises(ValueError, match=f"^a network of {said}"):
+            parse_destination(raw)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_egress.model import Host
-from trio_egress.policy.hosts import NAME_CHARS, RAW_CHARS, parse_host
+from trio_egress.policy.hosts import LABEL_CHARS, NAME_CHARS, RAW_CHARS, parse_host
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
@@ -231,3 +231,27 @@ def test_every_base_and_number_of_parts_spells_the_same_address(number: int) -> 
 def test_every_ipv6_address_is_read_back(number: int) -> None:
     address = IPv6Address(number)
     assert parse_host(f"[{address.exploded}]") == (address.ipv4_mapped or address)
+
+
+@pytest.mark.parametrize("raw", ["255.255.255.255", "255.0.0.0", "0xff.255.255.0377"])
+def test_a_byte_of_an_address_goes_up_to_255(raw: str) -> None:
+    assert isinstance(parse_host(raw), IPv4Address)
+    with pytest.raises(ValueError, match="a part of this is too large"):
+        parse_host(raw.replace("255", "256", 1))
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("a" * (RAW_CHARS + 1), f"the host is longer than {RAW_CHARS} characters"),
+        (".".join(["a" * 63] * 4), f"the name is longer than {NAME_CHARS} characters"),
+        ("a" * 64 + ".example", f"a label is longer than {LABEL_CHARS} characters"),
+        ("a!b", "the character '!' is not allowed in a host name"),
+        ("1.2.3.x.4", "a name that ends in a number must be an IPv4 address, and this has over four parts"),
+        ("a.1", "a name that ends in a number must be an IPv4 address, and 'a' is not a number"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(raw: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_host(raw)
+    assert str(refused.value) == said
