@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tests.cli.inside import Called, call
 from tests.evidence.specimens import KEY
 from tests.evidence.test_packet import make_packet
 
@@ -22,16 +20,8 @@ def packet(tmp_path: Path) -> Path:
     return directory
 
 
-def export(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "trio_egress", "packet", "export", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def export(*arguments: object, cwd: Path, **environment: str) -> Called:
+    return call("packet", "export", *arguments, cwd=cwd, **environment)
 
 
 @pytest.mark.parametrize("format_", ["sarif", "ocsf", "junit"])

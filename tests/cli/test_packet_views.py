@@ -9,19 +9,16 @@ from pathlib import Path
 
 import attrs
 import pytest
+from tests.cli.inside import Called, call
 from tests.evidence.specimens import KEY, SESSION, Scribe
 from tests.evidence.test_packet import make_packet
 
+from trio_egress.cli.packet.views import SUBJECTS
+from trio_egress.views.compare import Subject
 
-def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "trio_egress", "packet", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+
+def run(*arguments: object, cwd: Path) -> Called:
+    return call("packet", *arguments, cwd=cwd)
 
 
 @pytest.fixture
@@ -78,9 +75,10 @@ def test_a_name_cannot_steer_the_terminal(audit: Path) -> None:
     (audit / "\x1b[31munreadable\udc80" / "evidence.jsonl").unlink()
     (audit / "\x1b[31munreadable\udc80" / "evidence.jsonl").symlink_to("nowhere")
     for arguments in (["ls"], ["ls", "--json"], ["show", "\x1b[31m"], ["diff", "\x1b[31m", "z"]):
-        ran = run(*arguments, cwd=audit)
-        assert "\x1b" not in ran.stdout + ran.stderr
-        assert "\\x1b[31m" in ran.stderr
+        command = [sys.executable, "-m", "trio_egress", "packet", *arguments]
+        said = subprocess.run(command, cwd=audit, capture_output=True, text=True, timeout=120, check=False)
+        assert "\x1b" not in said.stdout + said.stderr
+        assert "\\x1b[31m" in said.stderr
     assert "\\x1b[31mreadable\\udc80" in run("ls", cwd=audit).stdout
     ran = run("export", "\x1b[31mreadable\udc80", "--format", "sarif", cwd=audit)
     assert "%5Cx1b" in ran.stdout
@@ -128,6 +126,17 @@ def test_a_zip_is_read_as_the_packet_that_it_is(audit: Path) -> None:
     assert run("diff", "z", "z.zip", cwd=audit).returncode == 0
     pinned = ["--format", "junit", "--public-key", KEY.public_hex]
     assert run("export", "z.zip", *pinned, cwd=audit).stdout == run("export", "z", *pinned, cwd=audit).stdout
+
+
+def test_every_subject_of_a_difference_is_offered() -> None:
+    assert set(SUBJECTS) == {subject.value for subject in Subject}
+
+
+def test_another_environment_is_told_by_names(audit: Path) -> None:
+    ran = json.loads((audit / "z" / "run.json").read_text())
+    (audit / "a" / "run.json").write_text(json.dumps({**ran, "environment": ["PATH", "TOKEN"]}))
+    shown = run("diff", "z", "a", "--ignore", "places", cwd=audit)
+    assert shown.stdout.splitlines()[2:] == ["~ environment  -HOME +TOKEN"]
 
 
 def test_a_difference_is_1_and_none_is_0(audit: Path) -> None:

@@ -99,6 +99,23 @@ def test_another_boundary_is_told_as_it_was_measured_and_claimed(tmp_path: Path)
     ]
 
 
+def test_another_command_is_told_and_what_it_found_in_its_environment(tmp_path: Path) -> None:
+    runs = []
+    for name, digest, names in (("old", "aa", ["PATH", "HOME"]), ("new", "bb", ["PATH", "TOKEN", 5])):
+        packet = write_packet(tmp_path / name, write_lines())
+        ran = {
+            "command": {"program": "agent.sh", "sha256": digest},
+            "environment": names,
+            "started_at": name,
+        }
+        (packet / "run.json").write_text(json.dumps(ran))
+        runs.append(read_run(packet))
+    assert compare(*runs) == [
+        Change(Subject.COMMAND, "command.sha256", "aa", "bb"),
+        Change(Subject.COMMAND, "environment", ["HOME"], ["TOKEN"]),
+    ]
+
+
 @pytest.mark.parametrize(
     "raw", [b"", b"[]", b"\xff", b'{"a":' * 50_000 + b"1" + b"}" * 50_000, b'{"a":' * 500 + b"1" + b"}" * 500]
 )
@@ -106,7 +123,9 @@ def test_a_posture_that_is_none_says_nothing(tmp_path: Path, raw: bytes) -> None
     packet = write_packet(tmp_path, write_lines())
     (packet / "posture.json").write_bytes(raw)
     (packet / "packet.json").write_bytes(raw)
-    assert read_run(packet).posture == {}
+    (packet / "run.json").write_bytes(raw)
+    run = read_run(packet)
+    assert (run.posture, run.command, run.environment) == ({}, {}, frozenset())
 
 
 def test_whatever_stands_in_a_packet_is_told_as_printable_ascii(tmp_path: Path) -> None:

@@ -19,18 +19,20 @@ from trio_egress.evidence.canonical import is_nested
 from trio_egress.evidence.container import Folder, Packet, find_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.packet import POSTURE_NAME
+from trio_egress.evidence.run_file import RUN_NAME
 from trio_egress.views.census import Visits, cut, take_census
 from trio_egress.views.source import read_claim, read_claims, read_object
 
 VALUE_CHARS = 200
-POSTURE_DEPTH = 8
-"""Ours is two deep; what is deeper is not a posture."""
+DEPTH = 8
+"""A posture of ours is two deep; what is deeper is none."""
 
 
 class Subject(enum.Enum):
     """What a difference is about."""
 
     END = "end"
+    COMMAND = "command"
     POLICY = "policy"
     POSTURE = "posture"
     PLACES = "places"
@@ -41,11 +43,13 @@ class Subject(enum.Enum):
 
 @attrs.frozen
 class Run:
-    """What is compared of one packet. `end`: how its agent and its chain ended."""
+    """What is compared of one packet. `end`: how its agent and its chain ended. `command`: what was run, on what."""
 
     run_id: str
     started_at: str
     end: Mapping[str, object]
+    command: Mapping[str, object]
+    environment: frozenset[str]
     policies: tuple[str, ...]
     posture: Mapping[str, object]
     places: Mapping[str, Visits]
@@ -75,10 +79,18 @@ def read_run(path: Path) -> Run:
     packet = find_packet(path) or Folder(path.parent)
     first = own[0] if own else Told(0, {})
     closed = own[-1] if own and own[-1].step == "session_close" else None
+    ran = read_object(packet, RUN_NAME)
+    environment = read_claim(ran, "environment")
     return Run(
         run_id=first.word("session_id"),
         started_at=first.time,
         end={"agent_exit_code": None, "closed_by": None} if closed is None else _read_end(closed),
+        command=dict(_read_members(ran, "command", "versions")),
+        environment=frozenset(
+            escape_text(name, VALUE_CHARS)
+            for name in (environment if isinstance(environment, list) else ())
+            if isinstance(name, str)
+        ),
         policies=tuple(dict.fromkeys(policy for told in own for policy in _read_policies(told))),
         posture=dict(_read_posture(packet)),
         places=places,
@@ -94,6 +106,8 @@ def compare(old: Run, new: Run) -> list[Change]:
             if old.policies != new.policies
             else []
         ),
+        *_compare_members(Subject.COMMAND, old.command, new.command),
+        *_compare_environments(old.environment, new.environment),
         *_compare_members(Subject.POSTURE, old.posture, new.posture),
         *_compare_places(old.places, new.places),
     ]
@@ -119,9 +133,18 @@ def _read_policies(told: Told) -> Iterator[str]:
 
 def _read_posture(packet: Packet) -> Iterator[tuple[str, object]]:
     """Every member of posture.json, and what packet.json claims of the boundary, as texts."""
-    claimed = read_claim(read_claims(packet), "posture")
-    for name, members in (("packet", claimed), ("measured", read_object(packet, POSTURE_NAME))):
-        if isinstance(members, dict) and not is_nested(members, POSTURE_DEPTH):
+    told = {
+        "measured": read_object(packet, POSTURE_NAME),
+        "packet": read_claim(read_claims(packet), "posture"),
+    }
+    yield from _read_members(told, *told)
+
+
+def _read_members(told: Mapping[str, object], *names: str) -> Iterator[tuple[str, object]]:
+    """Every member of these objects, by the way there."""
+    for name in names:
+        members = told.get(name)
+        if isinstance(members, dict) and not is_nested(members, DEPTH):
             yield from _flatten(name, members)
 
 
@@ -140,6 +163,12 @@ def _compare_members(
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             yield Change(subject, name, old.get(name), new.get(name))
+
+
+def _compare_environments(old: frozenset[str], new: frozenset[str]) -> Iterator[Change]:
+    """By names; a packet has no values."""
+    if old != new:
+        yield Change(Subject.COMMAND, "environment", sorted(old - new), sorted(new - old))
 
 
 def _compare_places(old: Mapping[str, Visits], new: Mapping[str, Visits]) -> Iterator[Change]:

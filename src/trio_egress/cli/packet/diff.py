@@ -57,6 +57,9 @@ def _render_change(change: Change) -> str:
             return f"+ {change.what}  {_say_counts(counts)}"
         case Subject.PLACES, counts, _:
             return f"- {change.what}  {_say_counts(counts)}"
+        case Subject.COMMAND, list() as gone, list() as come:
+            said = [*(f"-{name}" for name in gone), *(f"+{name}" for name in come)]
+            return f"~ {change.what}  {' '.join(said)}"
         case Subject.DENIALS, list() as gone, list() as come:
             said = [
                 *(f"no longer denied: {what}" for what in gone),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 FORMATS = ("sarif", "ocsf", "junit")
-SUBJECTS = ("end", "policy", "posture", "places", "denials", "counts", "bytes")
+SUBJECTS = ("end", "policy", "command", "posture", "places", "denials", "counts", "bytes")
 """Of a difference, as `views.compare` has them, which a help must not load."""
 
 AddAction = Callable[..., argparse.ArgumentParser]
