@@ -23,19 +23,27 @@ def verify(
     expect_run: str | None = None,
     expect_head: str | None = None,
     decide: bool = True,
+    quick: bool = False,
     checker: Checker | None = None,
 ) -> Report:
     """Check a packet (a directory, or the zip of `packet pack`) or a bare chain of receipts.
 
     `keys` are public keys that you trust, each as 64 hex digits or as the path of a file; without one nothing is ever
     `valid`. `policy_hash` is `sha256:…` or the path of a file with that. `decide`: decide each attempt again by the
-    packaged policy. `checker` checks signatures by other means than one core (checkers.py); it changes no verdict.
+    packaged policy. `quick`: follow manifest, hashes and links alone, which is never `valid`. `checker` checks
+    signatures by other means than one core (checkers.py); it changes no verdict.
 
     Gives a Report: `verdict`, `exit_code`, `findings`, `not_proven`. Raises UsageError for arguments that cannot be
     meant, and nothing else: a packet that is bad or can't be read is a Report too.
     """
-    return _find_verifier(path, decide)(
-        path, keys, policy_hash=policy_hash, expect_run=expect_run, expect_head=expect_head, checker=checker
+    return _find_verifier(path, decide and not quick)(
+        path,
+        keys,
+        policy_hash=policy_hash,
+        expect_run=expect_run,
+        expect_head=expect_head,
+        checker=checker,
+        quick=quick,
     )
 
 

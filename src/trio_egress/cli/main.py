@@ -37,7 +37,7 @@ exit codes:
   0  valid, and signed by a key given with --public-key
   1  invalid: at least one finding
   2  the packet could not be read
-  3  nothing wrong so far, but not proven: no key pinned, or the end of the chain is missing
+  3  nothing wrong so far, but not proven: no key pinned, the end of the chain is missing, or --quick
   64 usage
 """
 
@@ -253,6 +253,11 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="a bare chain instead of PACKET: lines, or a JSON array of receipts",
     )
     add("--policy-hash", metavar="HASH|FILE", help="the policy that must have been in force")
+    add(
+        "--quick",
+        action="store_true",
+        help="follow hashes and links alone; the receipts' signatures are NOT checked, so never valid (exit 3)",
+    )
     add("--no-decide", action="store_true", help="don't decide the attempts again by the packaged policy")
     add(
         "--jobs",

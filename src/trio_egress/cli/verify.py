@@ -31,6 +31,7 @@ def main(options: argparse.Namespace) -> int:
                 expect_head=options.expect_head,
                 decide=not options.no_decide,
                 checker=checker,
+                quick=options.quick,
             )
     except UsageError as error:
         print(f"trio-egress verify: {error}", file=sys.stderr)

@@ -33,6 +33,10 @@ NOT_EXPECTED = (
     "that this is the run you mean: an older, complete run of the same key looks the same (--expect-run)"
 )
 NOT_ENFORCED = "that anything was enforced: the run only observed, and let through what its policy denies"
+NOT_CHECKED = (
+    "that each receipt is signed, is well formed, and agrees with the others and with packet.json: --quick followed "
+    "hashes and links alone; the last receipt names all before it by hash, so who signed it answers for all of it"
+)
 NOT_CLOSED = "what happened after the last receipt: the chain has no close receipt, so its end is not proven"
 
 
@@ -43,6 +47,7 @@ class Verdict(enum.Enum):
     PREFIX = "valid_prefix"
     SELF_CONSISTENT = "self_consistent_only"
     OBSERVED = "observed_only"
+    LINKED = "links_only"
 
 
 EXIT_CODES = {
@@ -52,6 +57,7 @@ EXIT_CODES = {
     Verdict.PREFIX: 3,
     Verdict.SELF_CONSISTENT: 3,
     Verdict.OBSERVED: 3,
+    Verdict.LINKED: 3,
 }
 USAGE_EXIT_CODE = 64
 
@@ -61,6 +67,7 @@ _SENTENCES = {
     Verdict.UNREADABLE: "ERROR: the evidence could not be read",
     Verdict.PREFIX: "VALID PREFIX: what is there holds together, but its end is not proven",
     Verdict.SELF_CONSISTENT: "SELF-CONSISTENT ONLY: it holds together, but no key was pinned",
+    Verdict.LINKED: "LINKS ONLY: hashes and links hold; the receipts' signatures were NOT checked",
     Verdict.OBSERVED: "OBSERVED ONLY: it holds together, but the run let through what its policy denies",
 }
 _COLUMN = 12
@@ -115,6 +122,8 @@ def conclude(
     closed = replay.state is SessionState.CLOSED
     if findings.count:
         verdict = Verdict.INVALID
+    elif replay.skipped:
+        verdict = Verdict.LINKED
     elif not (closed and whole) or is_note(replay):
         verdict = Verdict.PREFIX
     elif replay.observed:
@@ -122,6 +131,7 @@ def conclude(
     else:
         verdict = Verdict.VALID if pinned else Verdict.SELF_CONSISTENT
     unproven = [
+        *([NOT_CHECKED] if replay.skipped else []),
         *([] if closed else [NOT_CLOSED]),
         *([] if pinned else [NOT_PINNED]),
         *([NOT_ENFORCED] if replay.observed else []),
@@ -137,14 +147,14 @@ def conclude(
         run_id=_show(replay.opening.get("recorder_session")),
         signer_key=replay.signer_key,
         policy_hash=_show(replay.opening.get("policy_hash")),
-        receipt_count=replay.tally.receipt_count,
+        receipt_count=replay.lines - replay.torn if replay.skipped else replay.tally.receipt_count,
         final_seq=replay.final_seq,
         head=replay.head,
         started_at=replay.started_at,
         ended_at=replay.ended_at,
         close_reason=_show(replay.closing.get("close_reason")),
         balance=replay.balance,
-        totals={name: replay.tally.totals[name] for name in (*VERDICTS, "other")},
+        totals={name: 0 if replay.skipped else replay.tally.totals[name] for name in (*VERDICTS, "other")},
         not_proven=tuple(unproven),
     )
 
@@ -157,7 +167,7 @@ def _note(replay: Replay, whole: bool) -> Sequence[str]:
         notes.append("there is no receipt at all")
     elif replay.state is SessionState.OPEN:
         notes.append("the chain is not closed: the run was cut off, or the end of the file was")
-        if len(replay.pairing):
+        if len(replay.pairing) and not replay.skipped:
             notes.append(f"intents whose outcome is not recorded: {len(replay.pairing)}")
     if is_note(replay):
         notes.append("this is the note that another log was abandoned: it is no record of a run")
@@ -165,7 +175,10 @@ def _note(replay: Replay, whole: bool) -> Sequence[str]:
         notes.append(
             f"from line {segment.line} on another key signs, which the one before endorsed: {segment.key}"
         )
-    if not whole:
+    if replay.skipped:
+        manifest = ", and the manifest's" if whole else "; there is no manifest"
+        notes.append(f"quick: the signatures of the first and the last receipt were checked{manifest}")
+    elif not whole:
         notes.append("packet.json is missing: only the evidence file was checked")
     return notes
 
@@ -191,7 +204,7 @@ def render_text(report: Report) -> str:
         ("time", f"{report.started_at} to {report.ended_at}" if report.started_at else ""),
         ("ended by", report.close_reason),
         ("recovered", f"{report.recovered_at} by {report.recovered_by}" if report.recovered_by else ""),
-        ("books", render_balance(report.balance) if report.close_reason else ""),
+        ("books", _render_books(report)),
     ]
     sentence = _SENTENCES[report.verdict]
     lines = [sentence.replace("PREFIX:", "PREFIX, recovered:") if report.recovered_by else sentence]
@@ -253,8 +266,13 @@ def list_balance(balance: Balance | None) -> dict[str, object] | None:
     }
 
 
+def _render_books(report: Report) -> str:
+    # Of a quick look nothing was counted, and no counts stand in its report.
+    return render_balance(report.balance) if report.close_reason and any(report.totals.values()) else ""
+
+
 def _render_counts(report: Report) -> str:
     if not report.receipt_count:
         return ""
     totals = ", ".join(f"{count} {verdict}" for verdict, count in report.totals.items() if count)
-    return f"{report.receipt_count} ({totals})"
+    return f"{report.receipt_count} ({totals})" if totals else f"{report.receipt_count}"

@@ -48,6 +48,12 @@ _STANDINGS = {
         "warn",
         "What is recorded holds together, but the record has no proven end: what came after is not known.",
     ),
+    Verdict.LINKED: Standing(
+        "Links only",
+        "ring",
+        "warn",
+        "Hashes and links hold; the receipts' signatures were not checked.",
+    ),
     Verdict.INVALID: Standing(
         "Invalid",
         "cross",

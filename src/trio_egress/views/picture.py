@@ -17,6 +17,7 @@ from trio_egress.views.source import Place, Sources
 NOT_VERIFIED = {
     Verdict.INVALID: "THE PACKET DOES NOT VERIFY: nothing that is told of it here can be relied on",
     Verdict.UNREADABLE: "THE PACKET COULD NOT BE READ: what is told of it here is not the whole",
+    Verdict.LINKED: "SIGNATURES WERE NOT CHECKED: only hashes and links were followed",
     Verdict.PREFIX: "THE RECORD HAS NO END: what came after its last receipt is not known",
     Verdict.OBSERVED: "NOTHING WAS ENFORCED: the run only observed, and let through what its policy denies",
     Verdict.SELF_CONSISTENT: "WHO SIGNED IS NOT PROVEN: the record holds together, but no public key was pinned",
