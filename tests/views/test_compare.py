@@ -114,6 +114,10 @@ def test_another_command_is_told_and_what_it_found_in_its_environment(tmp_path: 
         Change(Subject.COMMAND, "command.sha256", "aa", "bb"),
         Change(Subject.COMMAND, "environment", ["HOME"], ["TOKEN"]),
     ]
+    (tmp_path / "new" / "run.json").unlink()
+    assert compare(runs[0], read_run(tmp_path / "new")) == [
+        Change(Subject.COMMAND, "run.json", "a file", None)
+    ]
 
 
 @pytest.mark.parametrize(

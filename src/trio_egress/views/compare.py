@@ -106,8 +106,7 @@ def compare(old: Run, new: Run) -> list[Change]:
             if old.policies != new.policies
             else []
         ),
-        *_compare_members(Subject.COMMAND, old.command, new.command),
-        *_compare_environments(old.environment, new.environment),
+        *_compare_commands(old, new),
         *_compare_members(Subject.POSTURE, old.posture, new.posture),
         *_compare_places(old.places, new.places),
     ]
@@ -165,10 +164,19 @@ def _compare_members(
             yield Change(subject, name, old.get(name), new.get(name))
 
 
-def _compare_environments(old: frozenset[str], new: frozenset[str]) -> Iterator[Change]:
-    """By names; a packet has no values."""
-    if old != new:
-        yield Change(Subject.COMMAND, "environment", sorted(old - new), sorted(new - old))
+def _compare_commands(old: Run, new: Run) -> Iterator[Change]:
+    """The environments by names; a packet has no values."""
+    if bool(old.command) != bool(new.command):
+        yield Change(Subject.COMMAND, RUN_NAME, _say_there(old), _say_there(new))
+        return
+    yield from _compare_members(Subject.COMMAND, old.command, new.command)
+    if old.environment != new.environment:
+        gone, come = old.environment - new.environment, new.environment - old.environment
+        yield Change(Subject.COMMAND, "environment", sorted(gone), sorted(come))
+
+
+def _say_there(run: Run) -> str | None:
+    return "a file" if run.command else None
 
 
 def _compare_places(old: Mapping[str, Visits], new: Mapping[str, Visits]) -> Iterator[Change]:

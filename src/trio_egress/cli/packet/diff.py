@@ -72,7 +72,8 @@ def _render_change(change: Change) -> str:
             ]
             bytes_ = "bytes " if change.subject is Subject.BYTES else ""
             return f"~ {change.what}  {bytes_}{', '.join(said)}"
-    what = change.what if change.what == change.subject.value else f"{change.subject.value}: {change.what}"
+    subject = change.subject.value
+    what = change.what if change.what.startswith(subject) else f"{subject}: {change.what}"
     return f"~ {what}  {_say(change.old)} -> {_say(change.new)}"
 
 
