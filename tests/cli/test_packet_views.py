@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import attrs
 import pytest
 from tests.cli.inside import Called, call
 from tests.evidence.specimens import KEY, SESSION, Scribe
-from tests.evidence.test_packet import make_packet
+from tests.evidence.test_packet import FACTS, make_packet
+from tests.views.pictures import POLICY
 
 from trio_egress.cli.packet.views import SUBJECTS
+from trio_egress.policy.compiled import render_compiled
+from trio_egress.policy.load import load_policy
 from trio_egress.views.compare import Subject
 
 
@@ -126,6 +130,33 @@ def test_a_zip_is_read_as_the_packet_that_it_is(audit: Path) -> None:
     assert run("diff", "z", "z.zip", cwd=audit).returncode == 0
     pinned = ["--format", "junit", "--public-key", KEY.public_hex]
     assert run("export", "z.zip", *pinned, cwd=audit).stdout == run("export", "z", *pinned, cwd=audit).stdout
+
+
+def test_a_denial_in_full_says_what_would_allow_it(tmp_path: Path) -> None:
+    text = POLICY.decode()
+    compiled = render_compiled(load_policy(text, "policy.toml"))
+    digest = f"sha256:{sha256(compiled).hexdigest()}"
+    scribe = Scribe(attrs.evolve(SESSION, policy_hash=digest, able=())).open().allow().block()
+    call = {"call": "bpf", "detail": "", "errno": "EPERM", "reason": "refused"}
+    refused = scribe.draft(
+        verdict="block", transport="syscall", layer="kernel", target="syscall:bpf", facts=call
+    )
+    (tmp_path / "z").mkdir()
+    make_packet(
+        tmp_path / "z",
+        scribe.append(refused).close().lines,
+        attrs.evolve(FACTS, policy_text=text, policy_compiled=compiled),
+    )
+
+    def advice(seq: int) -> list[str]:
+        shown = run("show", "z", seq, cwd=tmp_path).stdout.splitlines()
+        return shown[shown.index("what would allow it") + 1 :] if "what would allow it" in shown else []
+
+    assert advice(1) == advice(2) == []
+    assert advice(3) == ["  [[egress]]", '  destination = "evil.example"']
+    assert advice(4) == ["  No rule can allow this: the kernel refuses this system call to every agent."]
+    (tmp_path / "z" / "policy.toml").write_text("no policy")
+    assert advice(3) == []
 
 
 def test_every_subject_of_a_difference_is_offered() -> None:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trio_egress.cli.paint import choose_paint
-from trio_egress.errors import EvidenceError
+from trio_egress.errors import EvidenceError, PolicyError
 from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
-from trio_egress.evidence.facts import escape_text
+from trio_egress.evidence.container import find_packet
+from trio_egress.evidence.facts import escape_text, is_portable
 from trio_egress.views.lines import describe_attempt, render_attempt, render_receipt
 
 NOT_VERIFIED = "read, not verified: `trio-egress verify` says what it is worth"
@@ -35,16 +36,39 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _show_receipts(path: Path, options: argparse.Namespace) -> int:
-    """Those of this number or action, in full."""
-    shown = 0
+    """Those of this number or action, in full; of a denial also what would let it through."""
+    shown, opening = 0, Told(0, {})
     for told in read_receipts(path):
+        opening = told if told.step == "session_open" else opening
         if _is_meant(told, options.which):
             if options.json:
                 print(json.dumps({"line": told.line, "action_record": told.record, "facts": told.facts}))
             else:
-                print(*([""] if shown else []), *render_receipt(told), sep="\n")
+                print(
+                    *([""] if shown else []), *render_receipt(told), *_advise(path, told, opening), sep="\n"
+                )
             shown += 1
     return shown
+
+
+def _advise(path: Path, told: Told, opening: Told) -> Iterator[str]:
+    """The smallest rule that would have allowed it, or why there is none; nothing where the policy isn't at hand."""
+    packet = find_packet(path)
+    if told.allowed or not told.is_attempt or packet is None:
+        return
+    from trio_egress.pages.advice import advise
+    from trio_egress.pages.story import Denial
+    from trio_egress.review import read_policies
+
+    try:
+        policies = dict(read_policies(packet))
+    except (EvidenceError, PolicyError):
+        policies = {}
+    advice = advise(Denial(told.record, told.facts, 0, told.observed), policies, opening.facts)
+    said = [*advice.rule.splitlines(), *advice.words.splitlines()]
+    if said:
+        yield "what would allow it"
+        yield from (f"  {line if is_portable(line) else escape_text(line)}" for line in said)
 
 
 def _is_meant(told: Told, which: str) -> bool:
