@@ -59,7 +59,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "pyroute2": ["kernel/netlink.py", "kernel/nft.py"],
     "ruamel": ["policy/format_yaml.py"],
     "rfc3161_client": ["evidence/timestamp.py"],
-    "tomli": ["policy/toml_text.py", "policy/positions.py"],
+    "tomli": ["policy/toml_text.py", "policy/positions.py", "evidence/roster.py"],
     "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "tomlkit": ["policy/format.py"],
     "yaml": ["policy/yaml_text.py", "policy/foreign/documents.py"],

@@ -245,7 +245,7 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="KEY|FILE",
         action="append",
         default=[],
-        help="a key that you trust; may be repeated",
+        help="a key that you trust, or a roster of them (docs/keys.md); may be repeated",
     )
     add(
         "--receipt-chain",

@@ -14,8 +14,8 @@ from pathlib import Path
 from trio_egress.cli.paint import choose_paint
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.facts import escape_text
-from trio_egress.evidence.packet import read_public_key
 from trio_egress.evidence.report import Report, Verdict
+from trio_egress.evidence.trust import read_trust
 from trio_egress.views.follow import Newest, Tail, is_closed
 from trio_egress.views.lines import Paint
 from trio_egress.views.picture import NOT_VERIFIED
@@ -34,13 +34,21 @@ def main(options: argparse.Namespace) -> int:
     """0 the chain was closed, and holds together; 1 it does not; 2 it can't be read; 130 interrupted."""
     directory = Path(options.directory)
     try:
-        keys = {read_public_key(key) for key in options.public_key} or None
+        keys = _find_trusted(options.public_key) if options.public_key else None
         return _follow(directory, choose_paint(sys.stdout, os.environ), keys, as_json=options.json)
     except EvidenceError as error:
         _say(escape_text(str(error)))
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _find_trusted(given: Iterable[str]) -> set[str]:
+    """The keys that sign what is believed now: of a roster those that are valid."""
+    now_ns = time.time_ns()
+    return {
+        public for public, key in read_trust(given).items() if key is None or key.judge(now_ns) == "valid"
+    }
 
 
 def _follow(directory: Path, paint: Paint, keys: Container[str] | None, *, as_json: bool) -> int:

@@ -252,11 +252,17 @@ def read_private_key(path: FilePath) -> SigningKey:
                 f"{path} has {status.st_nlink} names (hard links), and hiding one hides no other: remove the others; "
                 f"find MOUNTPOINT -xdev -samefile {path} lists them"
             )
-        raw = file.read(KEY_BYTES)
+        raw = file.read(KEY_BYTES + 1)
     try:
-        return parse_private_key(raw)
+        return parse_private_key(_check_length(raw))
     except EvidenceError as error:
         raise EvidenceError(f"{path}: {error}") from None
+
+
+def _check_length(raw: bytes) -> bytes:
+    if len(raw) > KEY_BYTES:
+        raise EvidenceError(f"longer than {KEY_BYTES} bytes, which no key is")
+    return raw
 
 
 def read_public_key(text: str) -> PublicKey:
@@ -266,9 +272,9 @@ def read_public_key(text: str) -> PublicKey:
     if HEX_64.fullmatch(text.strip().lower()):
         return parse_public_key(text.encode())
     with open_plain(text, follow=True) as file:
-        raw = file.read(KEY_BYTES)
+        raw = file.read(KEY_BYTES + 1)
     try:
-        return parse_public_key(raw)
+        return parse_public_key(_check_length(raw))
     except EvidenceError as error:
         raise EvidenceError(f"{text}: {error}") from None
 

@@ -46,16 +46,17 @@ from trio_egress.evidence.packet import (
     change_names,
     is_policy_hash,
     read_policy_hash,
-    read_public_key,
 )
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.recovery import add_recovery, check_recovery
 from trio_egress.evidence.replay import Judge, Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
+from trio_egress.evidence.roster import check_roster
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counters, check_run
 from trio_egress.evidence.sign import parse_public_key
 from trio_egress.evidence.statement import BUNDLE_NAME, STATEMENT_NAME, check_bundle, check_statement
 from trio_egress.evidence.stream import Checker
+from trio_egress.evidence.trust import read_trust
 
 
 def verify(
@@ -71,16 +72,17 @@ def verify(
 ) -> Report:
     """Check the packet directory, or evidence file, at `path`.
 
-    `keys` are pinned public keys, as 64 hex digits or paths of key files. `policy_hash` is `sha256:…` or the path of a
-    file with that, `expect_run` a run id, `expect_head` the 64 hex digits of the last receipt's hash. Raises UsageError
-    for arguments that cannot be meant, and nothing else. `judge` decides each receipt again (review.py), `checker`
-    checks signatures by other means than here (checkers.py). `quick` follows manifest, hashes and links alone, and is
-    never `valid`.
+    `keys` are pinned public keys, as 64 hex digits or paths of key files or rosters. `policy_hash` is `sha256:…` or the
+    path of a file with that, `expect_run` a run id, `expect_head` the 64 hex digits of the last receipt's hash. Raises
+    UsageError for arguments that cannot be meant, and nothing else. `judge` decides each receipt again (review.py),
+    `checker` checks signatures by other means than here (checkers.py). `quick` follows manifest, hashes and links
+    alone, and is never `valid`.
     """
     _refuse_nonsense(keys, policy_hash, expect_run, expect_head)
     findings = Findings()
     try:
-        pinned = {read_public_key(key) for key in keys}
+        trusted = read_trust(keys)
+        pinned = set(trusted)
         policy_hash = None if policy_hash is None else read_policy_hash(policy_hash)
         replay = Replay(findings, EVIDENCE_NAME, pinned or None, judge)
         packet = replay_evidence(path, replay, checker, quick=quick)
@@ -95,6 +97,7 @@ def verify(
     if packet is not None and not quick:
         _check_checkpoint(packet, replay, findings, whole=whole)
     recovery = None if packet is None else check_recovery(packet, replay, findings)
+    check_roster(replay, trusted, EVIDENCE_NAME, findings)
     _check_expected(replay, findings, policy_hash, expect_run, expect_head)
     expected = expect_run is not None or expect_head is not None
     report = conclude(str(path), replay, findings, pinned=bool(pinned), whole=whole, expected=expected)

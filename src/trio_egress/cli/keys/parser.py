@@ -31,19 +31,24 @@ def add_keys(commands: Any) -> None:
     _add_signer(commands)
     keys = commands.add_parser(
         "keys",
-        help="work with keys: change that of a run",
+        help="work with keys: a roster of trusted ones, and that of a run",
         description="Work with keys.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_rotate(actions)
+    _add_rosters(actions)
 
 
 def main(options: argparse.Namespace) -> int:
-    module = import_module(f"trio_egress.cli.keys.{options.action}")
+    module = import_module(f"trio_egress.cli.keys.{_MODULES.get(options.action, options.action)}")
     status: int = module.main(options)
     return status
+
+
+_MODULES = {"check": "ls"}
+"""Actions that share a module."""
 
 
 def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
@@ -71,6 +76,38 @@ def _add_rotate(actions: Any) -> None:
         help="evidence directory of the run (default: the only one below ./trio-egress-audit that lives)",
     )
     rotate.add_argument("--json", action="store_true", help="print what the run answered as JSON")
+
+
+def _add_rosters(actions: Any) -> None:
+    add = _add_action(actions, "add", "trust one more key, in a roster that is made if need be")
+    add.add_argument("roster", metavar="ROSTER")
+    add.add_argument("key", metavar="KEY|FILE", help="the public key")
+    add.add_argument("--name", required=True, help="what to call it")
+    add.add_argument(
+        "--valid-from", metavar="TIME", help="believe no receipt of an earlier time (2026-01-31)"
+    )
+    add.add_argument("--valid-until", metavar="TIME", help="believe no receipt of this time or a later one")
+    add.add_argument("--note", default="", metavar="TEXT", help="whose it is, say")
+    for name, help_ in (
+        ("ls", "list the keys of a roster, and what each is worth"),
+        ("check", "the same; and fail unless every key is valid"),
+    ):
+        action = _add_action(actions, name, help_)
+        action.add_argument("roster", metavar="ROSTER")
+        action.add_argument("--at", metavar="TIME", help="what they are worth then (default: now)")
+        action.add_argument("--json", action="store_true", help="print the keys as JSON")
+    revoke = _add_action(
+        actions,
+        "revoke",
+        "believe a key no longer",
+        "Say in a roster that a key is revoked. What a compromised key signed is not believed at all, whatever time it "
+        "says; what a retired or superseded one signed stays believed up to then.",
+    )
+    revoke.add_argument("roster", metavar="ROSTER")
+    revoke.add_argument("key", metavar="NAME", help="the key's name, or its 64 hex digits")
+    revoke.add_argument("--reason", required=True, choices=["compromised", "retired", "superseded"])
+    revoke.add_argument("--at", metavar="TIME", help="from when on (default: now)")
+    revoke.add_argument("--note", default="", metavar="TEXT", help="what happened")
 
 
 def _add_signer(commands: Any) -> None:
