@@ -13,7 +13,7 @@ import html5lib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.evidence.specimens import Scribe, rewrite, setting, setting_fact
+from tests.evidence.specimens import STRANGER, Scribe, rewrite, setting, setting_fact
 from tests.pages.specimens import (
     HOSTILE,
     POLICY,
@@ -150,6 +150,12 @@ def test_a_change_of_the_policy_is_told() -> None:
     _, text = read(make_dossier(scribe.close().lines))
     assert "another policy came into force" in text
     assert "2 open connections ended" in text
+
+
+def test_another_key_is_told() -> None:
+    _, text = read(make_dossier(begin().rotate(STRANGER).close().lines))
+    assert f"on{STRANGER.public_hex}" in text.replace(" ", "")
+    assert "Valid" in text
 
 
 def test_the_page_lets_itself_load_nothing_but_its_own_style() -> None:

@@ -8,7 +8,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evidence.specimens import START_NS, Scribe
+from tests.evidence.specimens import START_NS, STRANGER, Scribe
 from tests.pages.specimens import begin, look_up, make_dossier, write_usual
 
 from trio_egress.pages import story as story_module
@@ -71,6 +71,13 @@ def test_time_goes_from_the_first_place_to_the_last() -> None:
     assert sum(story.strip.allowed) == 1
     early = read_story(io.BytesIO(b"".join(scribe.lines)), END_NS + 1, END_NS + 2)
     assert early.strip.allowed[0] == 1
+
+
+def test_what_the_run_did_itself_is_no_attempt() -> None:
+    lines = begin().rotate(STRANGER).change_policy().heartbeat().close().lines
+    story = tell(lines)
+    assert (story.hosts, story.allowed, story.denied) == ({}, 0, 0)
+    assert [len(story.rotations), len(story.changes)] == [1, 1]
 
 
 def test_a_flood_is_bounded_and_its_sums_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:

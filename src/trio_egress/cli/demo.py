@@ -30,6 +30,7 @@ from trio_egress.evidence.report import Report
 from trio_egress.evidence.sign import SigningKey, generate, render_private_key
 from trio_egress.evidence.verify import verify
 from trio_egress.kernel.identity import Identities, find_identities
+from trio_egress.pages.write import REPORT_NAME
 
 NOT_AS_EXPECTED = 1
 INTERRUPTED = 130
@@ -192,6 +193,7 @@ def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
     print(render_verdict(summary, good=outcome.as_expected, colour=colour))
     print(f"""
 The Audit Packet: {evidence}
+Look at it:       {(evidence / REPORT_NAME).as_uri()}
 Verify it again:  trio-egress verify {shlex.quote(str(evidence))} \\
                       --public-key {key.public_hex}
 Next:             trio-egress init

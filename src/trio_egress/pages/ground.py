@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.report import render_balance
+from trio_egress.evidence.rotation import ROTATION_FACT
 from trio_egress.pages.dossier import Dossier, Members
 from trio_egress.pages.markup import Content, Html, code, show, tag
 from trio_egress.pages.traffic import SOURCE_LINES, render_section
@@ -18,6 +19,7 @@ from trio_egress.pages.words import count_of, render_moment, render_seconds
 CHANGES_SHOWN = 30
 FINDINGS_SHOWN = 50
 PROBES_SHOWN = 120
+KEYS_SHOWN = 20
 VERSIONS_SHOWN = 12
 NAMES_SHOWN = 100
 LINE_CHARS = 160
@@ -250,6 +252,7 @@ def render_record(dossier: Dossier) -> Html:
         ),
         ("Receipts", f"{report.receipt_count:,}"),
         ("Signed by", code(report.signer_key)),
+        *_list_keys(dossier),
         ("Fingerprint", code(_fingerprint(report.signer_key))),
         ("Head", code(report.head)),
     ]
@@ -266,6 +269,17 @@ def render_record(dossier: Dossier) -> Html:
         if any(value for _, value in machine)
         else None,
     )
+
+
+def _list_keys(dossier: Dossier) -> Iterator[tuple[str, Content]]:
+    """Keys that signed later; whether the one before endorsed each, the verifier says."""
+    for change in dossier.story.rotations[:KEYS_SHOWN]:
+        endorsement = change.facts.get(ROTATION_FACT)
+        key = show(endorsement.get("new_signer_key"), 64) if isinstance(endorsement, dict) else ""
+        if change.taken and key:
+            yield f"From {render_seconds(change.at_ns - dossier.story.started_ns)} on", code(key)
+    if len(dossier.story.rotations) > KEYS_SHOWN:
+        yield "Later", f"{len(dossier.story.rotations) - KEYS_SHOWN} more"
 
 
 def _list_details(run: Members) -> Iterator[tuple[str, Content]]:
@@ -288,7 +302,7 @@ def _list_details(run: Members) -> Iterator[tuple[str, Content]]:
     if isinstance(names, list):
         shown = [show(name, 60) for name in names[:NAMES_SHOWN] if isinstance(name, str)]
         more = f" … and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-        yield "Names of its environment", f"{', '.join(shown)}{more}"
+        yield "Names of its environment", tag("span", f"{', '.join(shown)}{more}", class_="small")
 
 
 def _fingerprint(key: str) -> str:

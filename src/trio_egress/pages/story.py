@@ -30,7 +30,10 @@ KINDS = 1_000
 """Kinds of denials that are told apart; of each a receipt is kept."""
 
 CHANGES = 1_000
-"""Changes of the policy that are kept."""
+"""Changes of the policy, and of the key, that are kept."""
+
+ATTEMPTS = frozenset({"transparent", "forward", "connect", "dns", "packet", "syscall"})
+"""Transports of what an agent tried; all else is the run's own."""
 
 _NAME_CHARS = 300
 _HEIGHT = 255
@@ -84,7 +87,7 @@ class Denial:
 
 @attrs.frozen
 class Change:
-    """The policy was changed, or was not: `taken`."""
+    """Policy or key was changed, or was not: `taken`."""
 
     at_ns: int
     taken: bool
@@ -102,6 +105,9 @@ class Story:
     denials: dict[tuple[object, ...], Denial] = attrs.field(factory=dict)
     denials_left_out: int = 0
     changes: list[Change] = attrs.field(factory=list)
+    rotations: list[Change] = attrs.field(factory=list)
+    """Another key began to sign, or was refused."""
+
     strip: Strip = attrs.field(factory=Strip)
     open_facts: Members = attrs.field(default=_NOTHING)
     close_facts: Members = attrs.field(default=_NOTHING)
@@ -140,13 +146,15 @@ class Story:
 
     def feed(self, record: Members, facts: Members) -> None:
         """One receipt."""
+        kept = {POLICY_TRANSPORT: self.changes, KEY_TRANSPORT: self.rotations}
+        transport = _text(record, "transport")
         at_ns = parse_timestamp(_text(record, "timestamp")) or self.started_ns
         if "session_control" in record:
             self._take_session(record, facts)
-        elif record.get("transport") == POLICY_TRANSPORT:
-            if len(self.changes) < CHANGES:
-                self.changes.append(Change(at_ns, record.get("verdict") == "allow", facts))
-        elif record.get("transport") != KEY_TRANSPORT:
+        elif transport in kept:
+            if len(kept[transport]) < CHANGES:
+                kept[transport].append(Change(at_ns, record.get("verdict") == "allow", facts))
+        elif transport in ATTEMPTS:
             self._take_attempt(record, facts, at_ns)
 
     def _take_session(self, record: Members, facts: Members) -> None:

@@ -194,6 +194,7 @@ footer { margin-top: 3rem; border-top: 2px solid var(--rule); padding-top: .75re
   section { break-inside: auto; margin-top: 1.6rem; }
   section > header { position: static; break-after: avoid; }
   h2, h3, caption { break-after: avoid; }
+  .denials > li { grid-template-columns: minmax(0, 1.25fr) minmax(0, 1fr); }
   tr, .denials > li, .lanes li, .pairs div, .figures div, .alarm, pre { break-inside: avoid; }
   thead { display: table-header-group; }
   svg path, svg rect, .alarm, .standing, pre { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
