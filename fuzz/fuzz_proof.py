@@ -30,10 +30,10 @@ def check(raw: bytes) -> None:
             made = render_inclusion(index, path, checkpoint, extra or b"")
             if extra is None:
                 made = made.replace(b"extra \n", b"", 1)
-            assert check_inclusion(proof, b"\x00 never a line", KEY)
+            assert check_inclusion(proof, b"\x00 never a line", [KEY])
         case Consistency(old=old, path=path, signed=signed):
             made = render_consistency(old, path, checkpoint)
-            check_consistency(proof, signed, KEY)
+            check_consistency(proof, signed, [KEY])
     assert made == raw
 
 

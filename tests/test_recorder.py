@@ -16,6 +16,7 @@ import trio
 import trio.testing
 
 from trio_egress.errors import RecorderError
+from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, parse_checkpoint
 from trio_egress.evidence.journal import EVIDENCE_NAME, Journal, open_journal
@@ -35,7 +36,7 @@ from trio_egress.model import (
     Upstream,
 )
 from trio_egress.policy.hosts import parse_host
-from trio_egress.recorder import Recorder, open_recorder, render_target
+from trio_egress.recorder import Recorder, Tell, open_recorder, render_target
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -83,7 +84,7 @@ class FailingSigner:
 
 @asynccontextmanager
 async def opened(
-    directory: Path, shown: list[Draft] | None = None, signer: Signer = KEY
+    directory: Path, shown: list[Draft] | None = None, signer: Signer = KEY, tell: Tell | None = None
 ) -> AsyncIterator[tuple[Recorder, Journal]]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     journal = open_journal(descriptor)
@@ -94,6 +95,7 @@ async def opened(
             Chain(signer, session),
             journal,
             None if shown is None else shown.append,
+            tell,
         ) as recorder:
             yield recorder, journal
     finally:
@@ -307,6 +309,30 @@ async def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path: Path) 
         async with opened(tmp_path):
             raise AssertionError("never reached")
     assert caught.group_contains(RecorderError, match=r"cannot write checkpoint\.txt")
+    assert not caught.group_contains(AssertionError)
+
+
+async def test_states_are_told_when_they_are_on_disk(tmp_path: Path) -> None:
+    told: list[Anchor] = []
+
+    def tell(anchor: Anchor) -> None:
+        assert checkpoint(tmp_path) == anchor.state == state(tmp_path, anchor.state.size)
+        told.append(anchor)
+
+    async with opened(tmp_path, tell=tell) as (recorder, _):
+        assert [anchor.head for anchor in told] == [recorder.head]
+        await recorder.refuse(ATTEMPT, DENIED)
+    assert [anchor.state.size for anchor in told] == [1, 3]
+
+
+async def test_a_run_ends_when_nobody_can_be_told(tmp_path: Path) -> None:
+    def tell(anchor: Anchor) -> None:
+        raise RecorderError("nobody listens")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with opened(tmp_path, tell=tell):
+            raise AssertionError("never reached")
+    assert caught.group_contains(RecorderError, match="nobody listens")
     assert not caught.group_contains(AssertionError)
 
 

@@ -22,6 +22,7 @@ import attrs
 import trio
 
 from trio_egress.errors import RecorderError
+from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.journal import Journal
@@ -38,6 +39,8 @@ DRAIN_SECONDS = 30.0
 
 Facts = Mapping[str, object]
 Watch = Callable[[Draft], None]
+Tell = Callable[[Anchor], None]
+"""Told each state that has a checkpoint, in a thread; what it raises of RecorderError ends the run."""
 
 
 @attrs.define
@@ -57,7 +60,8 @@ class _Group:
 class Recorder:
     """Receipts of one run. Made by `open_recorder`; used from the run's Trio thread only."""
 
-    def __init__(self, chain: Chain, journal: Journal, watch: Watch | None = None) -> None:
+    def __init__(self, chain: Chain, journal: Journal, watch: Watch | None, tell: Tell | None) -> None:
+        self._tell = tell
         self._chain = chain
         self._journal = journal
         self._watch = watch
@@ -232,18 +236,20 @@ class Recorder:
         self._journal.sync()
         if group.marked:  # never of more than is on disk
             self._journal.put(CHECKPOINT_NAME, self._chain.sign_checkpoint())
+            if self._tell is not None:
+                self._tell(self._chain.anchor)
 
 
 @asynccontextmanager
 async def open_recorder(
-    chain: Chain, journal: Journal, watch: Watch | None = None
+    chain: Chain, journal: Journal, watch: Watch | None = None, tell: Tell | None = None
 ) -> AsyncIterator[Recorder]:
     """A recorder for the body's lifetime: its open receipt is on disk before the body starts, its close after.
 
     Raises RecorderError (possibly in a group) when a receipt could not be written, and when the drain at the end took
     longer than DRAIN_SECONDS. The journal stays the caller's to close.
     """
-    recorder = Recorder(chain, journal, watch)
+    recorder = Recorder(chain, journal, watch, tell)
     drain = trio.CancelScope(shield=True)
 
     async def keep(task_status: trio.TaskStatus[None]) -> None:

@@ -22,6 +22,7 @@ def verify(
     policy_hash: str | None = None,
     expect_run: str | None = None,
     expect_head: str | None = None,
+    anchors: Sequence[FilePath] = (),
     decide: bool = True,
     quick: bool = False,
     checker: Checker | None = None,
@@ -29,9 +30,10 @@ def verify(
     """Check a packet (a directory, or the zip of `packet pack`) or a bare chain of receipts.
 
     `keys` are public keys that you trust, each as 64 hex digits or as the path of a file; without one nothing is ever
-    `valid`. `policy_hash` is `sha256:…` or the path of a file with that. `decide`: decide each attempt again by the
-    packaged policy. `quick`: follow manifest, hashes and links alone, which is never `valid`. `checker` checks
-    signatures by other means than one core (checkers.py); it changes no verdict.
+    `valid`. `policy_hash` is `sha256:…` or the path of a file with that. `anchors`: files that the run wrote outside,
+    or checkpoints kept of it, that the log must agree with. `decide`: decide each attempt again by the packaged policy.
+    `quick`: follow manifest, hashes and links alone, which is never `valid`. `checker` checks signatures by other means
+    than one core (checkers.py); it changes no verdict.
 
     Gives a Report: `verdict`, `exit_code`, `findings`, `not_proven`. Raises UsageError for arguments that cannot be
     meant, and nothing else: a packet that is bad or can't be read is a Report too.
@@ -42,6 +44,7 @@ def verify(
         policy_hash=policy_hash,
         expect_run=expect_run,
         expect_head=expect_head,
+        anchors=anchors,
         checker=checker,
         quick=quick,
     )

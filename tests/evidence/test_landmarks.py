@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tests.evidence.specimens import KEY, SESSION, STRANGER, Scribe, replay, write_chain
 
+from trio_egress.evidence.anchor import Anchor, render_anchor
 from trio_egress.evidence.canonical import LINE_BYTES
-from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, sign_checkpoint
+from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, render_origin, sign_checkpoint
 from trio_egress.evidence.landmarks import read_roots, split_lines
 from trio_egress.evidence.merkle import EMPTY_ROOT, Tree
 from trio_egress.evidence.report import Report, Verdict
@@ -110,3 +111,53 @@ def test_another_history_by_the_same_key_is_found(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_not_of_this_log_is_found(checkpoint: bytes, code: str, tmp_path: Path) -> None:
     report = check(tmp_path, LINES, checkpoint)
     assert (codes(report), report.verdict) == ([code], Verdict.INVALID)
+
+
+# anchors
+
+
+def anchor(lines: list[bytes], run_id: str = SESSION.run_id) -> bytes:
+    state = Checkpoint(render_origin(run_id), len(lines), find_root(lines))
+    return render_anchor(Anchor(state, "", 0))
+
+
+def check_anchored(directory: Path, lines: list[bytes], kept: bytes, name: str = "anchors") -> Report:
+    """The bare evidence, against what was kept outside."""
+    evidence, outside = directory / "evidence.jsonl", directory / name
+    evidence.write_bytes(b"".join(lines))
+    outside.write_bytes(kept)
+    return verify(evidence, [KEY.public_hex], anchors=[outside])
+
+
+def test_a_log_that_agrees_with_what_was_kept_outside_is_sound(tmp_path: Path) -> None:
+    kept = anchor(LINES[:1]) + anchor(LINES[:2], "run-2") + b"torn\n" + anchor(LINES[:6]) + anchor(LINES)
+    assert codes(check_anchored(tmp_path, LINES, kept)) == []
+    assert codes(check_anchored(tmp_path, LINES, anchor(LINES[:6]))) == []
+    older = sign_checkpoint(SESSION.run_id, 6, find_root(LINES[:6]), KEY)
+    assert codes(check_anchored(tmp_path, LINES, older, CHECKPOINT_NAME)) == []
+
+
+def test_a_log_that_was_written_anew_or_cut_contradicts_it(tmp_path: Path) -> None:
+    kept = anchor(LINES[:1]) + anchor(LINES[:6])
+    other = Scribe().open().block().close().lines
+    assert codes(check_anchored(tmp_path, other, kept)) == ["checkpoint.lines"]
+    report = check_anchored(tmp_path, LINES[:5], kept)
+    assert codes(report) == ["checkpoint.lines"]
+    assert report.findings[0].line == 2
+    older = sign_checkpoint(SESSION.run_id, 6, find_root(LINES[:6]), KEY)
+    assert codes(check_anchored(tmp_path, LINES[:5], older)) == ["checkpoint.lines"]
+
+
+def test_what_says_nothing_of_the_log_is_told(tmp_path: Path) -> None:
+    assert codes(check_anchored(tmp_path, LINES, anchor(LINES, "run-2"))) == ["anchor.none"]
+    assert codes(check_anchored(tmp_path, LINES, b"{}\n")) == ["anchor.none"]
+    assert codes(check_anchored(tmp_path, LINES, b"")) == ["checkpoint.form"]
+    stranger = sign_checkpoint(SESSION.run_id, 6, find_root(LINES[:6]), STRANGER)
+    assert codes(check_anchored(tmp_path, LINES, stranger)) == ["checkpoint.key"]
+
+
+def test_a_file_of_anchors_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    report = check(tmp_path, LINES, WHOLE)
+    assert report.exit_code == 3
+    report = verify(tmp_path, [KEY.public_hex], anchors=[tmp_path / "nowhere"])
+    assert (report.verdict, report.exit_code) == (Verdict.UNREADABLE, 2)

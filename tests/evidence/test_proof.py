@@ -55,16 +55,16 @@ def read_consistency(raw: bytes) -> Consistency:
 def test_a_line_is_proven_by_the_proof_and_the_key_alone() -> None:
     proof = read_inclusion(INCLUSION)
     assert (proof.index, proof.extra) == (ENTRY, LINES[ENTRY])
-    assert check_inclusion(proof, LINES[ENTRY], KEY.public_hex) == ""
+    assert check_inclusion(proof, LINES[ENTRY], [KEY.public_hex]) == ""
 
 
 def test_no_other_line_key_or_place_is() -> None:
     proof = read_inclusion(INCLUSION)
-    assert "do not lead" in check_inclusion(proof, LINES[ENTRY] + b" ", KEY.public_hex)
-    assert "do not lead" in check_inclusion(proof, LINES[ENTRY + 1], KEY.public_hex)
-    assert "not signed by" in check_inclusion(proof, LINES[ENTRY], STRANGER.public_hex)
+    assert "do not lead" in check_inclusion(proof, LINES[ENTRY] + b" ", [KEY.public_hex])
+    assert "do not lead" in check_inclusion(proof, LINES[ENTRY + 1], [KEY.public_hex])
+    assert "not signed by" in check_inclusion(proof, LINES[ENTRY], [STRANGER.public_hex])
     moved = read_inclusion(INCLUSION.replace(b"index 3", b"index 2"))
-    assert "do not lead" in check_inclusion(moved, LINES[ENTRY], KEY.public_hex)
+    assert "do not lead" in check_inclusion(moved, LINES[ENTRY], [KEY.public_hex])
 
 
 @pytest.mark.parametrize("raw", [INCLUSION, CONSISTENCY], ids=["inclusion", "consistency"])
@@ -74,16 +74,16 @@ def test_no_bit_of_a_proof_can_be_flipped(raw: bytes) -> None:
         try:
             match parse_proof(flipped):
                 case Inclusion() as proof:
-                    assert check_inclusion(proof, proof.extra or b"", KEY.public_hex)
+                    assert check_inclusion(proof, proof.extra or b"", [KEY.public_hex])
                 case Consistency() as proof:
-                    assert check_consistency(proof, parse_checkpoint(sign(OLD)), KEY.public_hex)
+                    assert check_consistency(proof, parse_checkpoint(sign(OLD)), [KEY.public_hex])
         except ValueError:
             continue
 
 
 def test_an_older_state_is_proven() -> None:
     proof = read_consistency(CONSISTENCY)
-    assert check_consistency(proof, parse_checkpoint(sign(OLD)), KEY.public_hex) == ""
+    assert check_consistency(proof, parse_checkpoint(sign(OLD)), [KEY.public_hex]) == ""
 
 
 @pytest.mark.parametrize(
@@ -97,20 +97,31 @@ def test_an_older_state_is_proven() -> None:
     ids=["stranger", "another run", "another size", "another history"],
 )
 def test_another_older_state_is_not(older: bytes, reason: str) -> None:
-    assert reason in check_consistency(read_consistency(CONSISTENCY), parse_checkpoint(older), KEY.public_hex)
+    assert reason in check_consistency(
+        read_consistency(CONSISTENCY), parse_checkpoint(older), [KEY.public_hex]
+    )
+
+
+def test_a_log_whose_key_was_rotated_is_proven_with_both_keys() -> None:
+    path = hash_ranges(LINES, find_consistency(OLD, len(LINES)))
+    proof = read_consistency(render_consistency(OLD, path, sign(len(LINES), key=STRANGER)))
+    older = parse_checkpoint(sign(OLD))
+    assert check_consistency(proof, older, [KEY.public_hex, STRANGER.public_hex]) == ""
+    assert "not signed by" in check_consistency(proof, older, [STRANGER.public_hex])
+    assert "not signed by" in check_consistency(proof, older, [])
 
 
 def test_the_newer_state_must_be_signed_too() -> None:
     path = hash_ranges(LINES, find_consistency(OLD, len(LINES)))
     proof = read_consistency(render_consistency(OLD, path, sign(len(LINES), key=STRANGER)))
-    assert "not signed by" in check_consistency(proof, parse_checkpoint(sign(OLD)), KEY.public_hex)
+    assert "not signed by" in check_consistency(proof, parse_checkpoint(sign(OLD)), [KEY.public_hex])
 
 
 def test_a_proof_of_others_need_not_tell_the_line() -> None:
     bare = b"\n".join(line for line in INCLUSION.split(b"\n") if not line.startswith(b"extra "))
     proof = read_inclusion(bare)
     assert proof.extra is None
-    assert check_inclusion(proof, LINES[ENTRY], KEY.public_hex) == ""
+    assert check_inclusion(proof, LINES[ENTRY], [KEY.public_hex]) == ""
 
 
 HASH = base64.b64encode(bytes(32))

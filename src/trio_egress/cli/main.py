@@ -173,6 +173,35 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="policy (default: $TRIO_EGRESS_POLICY, else ./trio-egress.toml or .yaml)",
     )
+    _add_evidence_options(parser)
+    add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
+    add(
+        "--user",
+        metavar="USER",
+        help="as root: the user that the agent runs as (default: the one behind sudo, else nobody); else: "
+        "`subordinate`, an id that /etc/subuid lends you (default: you)",
+    )
+    add(
+        "--proxy-user",
+        metavar="USER",
+        help="as root: the user that the proxy becomes, and that the evidence belongs to (default: an unused id)",
+    )
+    add(
+        "--proxy-port",
+        metavar="PORT",
+        type=_port,
+        default=8888,
+        help="port of the HTTP proxy inside (default: 8888)",
+    )
+    add("--proxy-variables", action="store_true", help="also set http_proxy and its like; nothing needs them")
+    add("--status-file", metavar="FILE", help="write how the run ended to FILE, as JSON")
+    add("--json", action="store_true", help="print how the run ended to standard output, as JSON")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
+
+
+def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--evidence",
         metavar="DIR",
@@ -199,30 +228,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         help="write here, with mode 0600, the key by which `trio-egress packet reveal` can show later that a value was "
         "the secret behind a commitment (default: nobody ever can)",
     )
-    add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
     add(
-        "--user",
-        metavar="USER",
-        help="as root: the user that the agent runs as (default: the one behind sudo, else nobody); else: "
-        "`subordinate`, an id that /etc/subuid lends you (default: you)",
+        "--anchor-file",
+        metavar="FILE",
+        help="append the state of the log to FILE, at its start and end and with each heartbeat",
     )
-    add(
-        "--proxy-user",
-        metavar="USER",
-        help="as root: the user that the proxy becomes, and that the evidence belongs to (default: an unused id)",
-    )
-    add(
-        "--proxy-port",
-        metavar="PORT",
-        type=_port,
-        default=8888,
-        help="port of the HTTP proxy inside (default: 8888)",
-    )
-    add("--proxy-variables", action="store_true", help="also set http_proxy and its like; nothing needs them")
-    add("--status-file", metavar="FILE", help="write how the run ended to FILE, as JSON")
-    add("--json", action="store_true", help="print how the run ended to standard output, as JSON")
-    add("--quiet", action="store_true", help="print nothing but errors")
-    add("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
 
 
 def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -267,6 +277,14 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     add("--expect-run", metavar="ID", help="the run that this must be")
     add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
+    add(
+        "--anchor",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="what `run --anchor-file` wrote, or a checkpoint.txt kept earlier, that the log must agree with; may be "
+        "repeated",
+    )
     add("--output", "-o", metavar="FILE", help="write the report to FILE as well, as JSON")
     add("--json", action="store_true", help="print the report as JSON")
 

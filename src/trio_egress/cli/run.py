@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 
+from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.status import Status, print_status, write_status
 from trio_egress.cli.voice import Say, open_voice
@@ -162,6 +163,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         observing=options.observing,
         watch=None if options.quiet else Denials(redactor.hush(say)).show,
         redactor=redactor,
+        tell=Anchors(None if options.quiet else say, options.anchor_file).tell,
     )
 
 
@@ -209,8 +211,7 @@ def _hidden(options: argparse.Namespace, evidence: Path, key: Signer) -> tuple[P
     if isinstance(key, RemoteKey):
         named = (*key.hide, os.path.abspath(options.signer))  # its socket; a command is no path
         kept = [Path(path) for path in dict.fromkeys(named) if os.path.exists(path)]
-    if options.commitment_key:
-        kept.append(Path(options.commitment_key).absolute())
+    kept += [Path(path).absolute() for path in (options.commitment_key, options.anchor_file) if path]
     return tuple(kept) if options.evidence else (evidence.parent, *kept)
 
 

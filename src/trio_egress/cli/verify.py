@@ -29,6 +29,7 @@ def main(options: argparse.Namespace) -> int:
                 policy_hash=options.policy_hash,
                 expect_run=options.expect_run,
                 expect_head=options.expect_head,
+                anchors=options.anchor,
                 decide=not options.no_decide,
                 checker=checker,
                 quick=options.quick,
@@ -64,7 +65,7 @@ def _refuse_output(options: argparse.Namespace, path: str) -> None:
         raise UsageError(
             f"--output {options.output} would be in the packet, which it would no longer be: name a place outside it"
         )
-    for source in (path, options.policy_hash, *options.public_key):
+    for source in (path, options.policy_hash, *options.public_key, *options.anchor):
         if source and _is_same(source, options.output):
             raise UsageError(f"--output {options.output} would be written over what is checked")
 

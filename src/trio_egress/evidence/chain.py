@@ -16,8 +16,9 @@ from collections.abc import Mapping
 import attrs
 
 from trio_egress.errors import RecorderError
+from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.canonical import LINE_BYTES, clean_text, render_canonical, render_stored
-from trio_egress.evidence.checkpoint import sign_checkpoint
+from trio_egress.evidence.checkpoint import Checkpoint, render_origin, sign_checkpoint
 from trio_egress.evidence.facts import render_ext
 from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.receipt import (
@@ -97,6 +98,12 @@ class Chain:
     def sign_checkpoint(self) -> bytes:
         """checkpoint.txt of the log as it is now."""
         return sign_checkpoint(self._session.run_id, self._tree.size, self._tree.root, self._key)
+
+    @property
+    def anchor(self) -> Anchor:
+        """The log as it is now."""
+        state = Checkpoint(render_origin(self._session.run_id), self._tree.size, self._tree.root)
+        return Anchor(state, self._head, self._last_ns)
 
     @property
     def heartbeat_seconds(self) -> int:

@@ -54,6 +54,18 @@ def open_plain(path: FilePath, *, follow: bool = False) -> BinaryIO:
     return os.fdopen(fd, "rb")
 
 
+def read_plain(path: FilePath, limit: int) -> bytes:
+    """All of a plain file, which may be reached by a link and is no longer than that. Raises EvidenceError."""
+    with open_plain(path, follow=True) as file:
+        try:
+            raw = file.read(limit + 1)
+        except OSError as error:
+            raise EvidenceError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
+    if len(raw) > limit:
+        raise EvidenceError(f"{os.fspath(path)} is longer than {limit} bytes")
+    return raw
+
+
 def list_packet(directory: FilePath) -> list[str]:
     """The names of a packet's files, sorted. Raises EvidenceError where anything else is in its directory."""
     try:
@@ -184,7 +196,7 @@ def replay_evidence(
     Raises EvidenceError where it cannot be read.
     """
     packet = find_packet(path)
-    with _open_bare(path) if packet is None else packet.open(EVIDENCE_NAME) as evidence:
+    with open_bare(path) if packet is None else packet.open(EVIDENCE_NAME) as evidence:
         try:
             if quick:
                 follow_links(evidence, replay)
@@ -195,7 +207,7 @@ def replay_evidence(
     return packet
 
 
-def _open_bare(path: FilePath) -> BinaryIO:
+def open_bare(path: FilePath) -> BinaryIO:
     """Receipts outside of any packet: lines, or a JSON array, which is read as if it were lines."""
     file = open_plain(path, follow=True)
     try:

@@ -90,6 +90,7 @@ CODES: Mapping[str, str] = {
     "manifest.file": "a file that the manifest lists is missing or is not a plain file",
     "manifest.changed": "a file is not the one that the manifest lists",
     "manifest.extra": "a file that the manifest does not list",
+    "anchor.none": "a file of anchors says nothing of this log",
     "statement.form": "the in-toto Statement or its envelope does not have its form",
     "statement.signature": "the in-toto Statement is not signed by the key that signed the receipts",
     "statement.claim": "the in-toto Statement, or its bundle, contradicts the packet",

@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 import attrs
 
+from trio_egress.evidence.anchor import parse_anchors
 from trio_egress.evidence.canonical import LINE_BYTES
-from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, parse_checkpoint, render_origin
+from trio_egress.evidence.checkpoint import Checkpoint, parse_checkpoint, render_origin
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.merkle import Tree
@@ -25,11 +26,12 @@ _CHUNK_BYTES = 1 << 20
 
 @attrs.frozen
 class Landmark:
-    """What a file says of the log: `origin`, size and root. `line`: where in it, 0 where it says nothing else."""
+    """What a file says of the log. `line`: where in it, 0 where it says nothing else. `own`: the packet says it."""
 
     file: str
     line: int
     state: Checkpoint
+    own: bool = False
 
 
 def split_lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -78,6 +80,18 @@ def read_checkpoint(raw: bytes, file: str, replay: Replay, findings: Findings) -
     return Landmark(file, 0, state)
 
 
+def read_landmarks(raw: bytes, file: str, replay: Replay, findings: Findings) -> list[Landmark]:
+    """Those of this log in a file of anchors, or of one checkpoint; that there is none is found."""
+    if not raw.startswith(b"{"):
+        found = read_checkpoint(raw, file, replay, findings)
+        return [] if found is None else [found]
+    origin = render_origin(str(replay.opening.get("recorder_session", "")))
+    own = [Landmark(file, number, state) for number, state in parse_anchors(raw) if state.origin == origin]
+    if not own:
+        findings.add("anchor.none", file, 0, "anchors of other logs, or none", f"one of {origin} at least")
+    return own
+
+
 def check_landmarks(
     landmarks: Collection[Landmark],
     open_evidence: Callable[[], BinaryIO],
@@ -102,7 +116,7 @@ def check_landmarks(
             found = f"{lines} lines"
         elif root != state.root:
             found = f"the root {root.hex()} over the first {state.size} lines"
-        elif whole and landmark.file == CHECKPOINT_NAME and state.size != lines:
+        elif whole and landmark.own and state.size != lines:
             found = f"{lines} lines"
         else:
             continue

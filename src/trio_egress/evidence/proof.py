@@ -10,7 +10,7 @@ Rule 2: `check_…` says what is wrong, or nothing; it hashes the line itself an
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -80,9 +80,9 @@ def parse_proof(raw: bytes) -> Inclusion | Consistency:
     return Inclusion(index, _parse_path(lines[1:]), parse_checkpoint(checkpoint), extra)
 
 
-def check_inclusion(proof: Inclusion, line: bytes, key: PublicKey) -> str:
-    """Why the proof does not prove that this line (without LF) is in the log signed by this key; else nothing."""
-    if reason := _check_signature(proof.signed, key):
+def check_inclusion(proof: Inclusion, line: bytes, keys: Collection[PublicKey]) -> str:
+    """Why the proof does not prove that this line (without LF) is in the log, which one of these keys signed."""
+    if reason := _check_signature(proof.signed, keys):
         return reason
     log = proof.signed.checkpoint
     if not is_included(hash_leaf(line), proof.index, log.size, log.root, proof.path):
@@ -90,10 +90,10 @@ def check_inclusion(proof: Inclusion, line: bytes, key: PublicKey) -> str:
     return ""
 
 
-def check_consistency(proof: Consistency, older: SignedCheckpoint, key: PublicKey) -> str:
-    """Why the proof does not prove that the log begins with the older one, both signed by this key; else nothing."""
+def check_consistency(proof: Consistency, older: SignedCheckpoint, keys: Collection[PublicKey]) -> str:
+    """Why the proof does not prove that the log begins with the older one, both signed by these keys; else nothing."""
     for signed in (older, proof.signed):
-        if reason := _check_signature(signed, key):
+        if reason := _check_signature(signed, keys):
             return reason
     old, new = older.checkpoint, proof.signed.checkpoint
     if old.origin != new.origin:
@@ -105,10 +105,10 @@ def check_consistency(proof: Consistency, older: SignedCheckpoint, key: PublicKe
     return ""
 
 
-def _check_signature(signed: SignedCheckpoint, key: PublicKey) -> str:
-    if signed.is_signed(key):
+def _check_signature(signed: SignedCheckpoint, keys: Collection[PublicKey]) -> str:
+    if any(map(signed.is_signed, keys)):
         return ""
-    return f"the checkpoint of {signed.checkpoint.origin!a} is not signed by the key {key}"
+    return f"the checkpoint of {signed.checkpoint.origin!a} is not signed by the key {' or '.join(keys)}"
 
 
 def _parse_path(lines: Sequence[str]) -> tuple[bytes, ...]:

@@ -10,18 +10,30 @@ Rule 2: whatever the caller expects (run, head, policy) and the evidence does no
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+
+import attrs
 
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
-from trio_egress.evidence.container import FilePath, Packet, measure_file, read_file, replay_evidence
+from trio_egress.evidence.container import (
+    FILE_BYTES,
+    FilePath,
+    Packet,
+    measure_file,
+    open_bare,
+    read_file,
+    read_plain,
+    replay_evidence,
+)
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
-from trio_egress.evidence.landmarks import check_landmarks, read_checkpoint
+from trio_egress.evidence.landmarks import Landmark, check_landmarks, read_checkpoint, read_landmarks
 from trio_egress.evidence.manifest import (
     FILES_MAX,
     MANIFEST_NAME,
@@ -67,6 +79,7 @@ def verify(
     policy_hash: str | None = None,
     expect_run: str | None = None,
     expect_head: str | None = None,
+    anchors: Sequence[FilePath] = (),
     judge: Judge | None = None,
     checker: Checker | None = None,
     quick: bool = False,
@@ -74,10 +87,10 @@ def verify(
     """Check the packet directory, or evidence file, at `path`.
 
     `keys` are pinned public keys, as 64 hex digits or paths of key files or rosters. `policy_hash` is `sha256:…` or the
-    path of a file with that, `expect_run` a run id, `expect_head` the 64 hex digits of the last receipt's hash. Raises
-    UsageError for arguments that cannot be meant, and nothing else. `judge` decides each receipt again (review.py),
-    `checker` checks signatures by other means than here (checkers.py). `quick` follows manifest, hashes and links
-    alone, and is never `valid`.
+    path of a file with that, `expect_run` a run id, `expect_head` the 64 hex digits of the last receipt's hash,
+    `anchors` files that a run wrote outside (or checkpoints kept of it). Raises UsageError for arguments that cannot be
+    meant, and nothing else. `judge` decides each receipt again (review.py), `checker` checks signatures by other means
+    than here (checkers.py). `quick` follows manifest, hashes and links alone, and is never `valid`.
     """
     _refuse_nonsense(keys, policy_hash, expect_run, expect_head)
     findings = Findings()
@@ -85,6 +98,7 @@ def verify(
         trusted = read_trust(keys)
         pinned = set(trusted)
         policy_hash = None if policy_hash is None else read_policy_hash(policy_hash)
+        kept = {escape_text(os.fspath(place)): read_plain(place, FILE_BYTES) for place in anchors}
         replay = Replay(findings, EVIDENCE_NAME, pinned or None, judge)
         packet = replay_evidence(path, replay, checker, quick=quick)
     except EvidenceError as error:
@@ -95,10 +109,12 @@ def verify(
             _check_manifest(packet, replay, findings, whole=PACKET_NAME in packet)
     else:
         whole = packet is None or _check_files(packet, replay, findings)
-    if packet is not None and not quick:
-        # The last checkpoint of a log that was cut off is one that it once had.
-        ended = whole and replay.state is SessionState.CLOSED
-        _check_checkpoint(packet, replay, findings, whole=ended)
+    marks = [] if quick else _read_checkpoint(packet, replay, findings)
+    for name, raw in kept.items():
+        marks += read_landmarks(raw, name, replay, findings)
+    # The last checkpoint of a log that was cut off is one that it once had.
+    ended = whole and replay.state is SessionState.CLOSED
+    _check_landmarks(path, packet, marks, replay, findings, whole=ended)
     recovery = None if packet is None else check_recovery(packet, replay, findings)
     check_roster(replay, trusted, EVIDENCE_NAME, findings)
     _check_expected(replay, findings, policy_hash, expect_run, expect_head)
@@ -269,16 +285,32 @@ def _check_key(packet: Packet, replay: Replay, findings: Findings) -> None:
         findings.add("packet.key", PUBLIC_KEY_NAME, 0, found, replay.signer_key or "a key that signed")
 
 
-def _check_checkpoint(packet: Packet, replay: Replay, findings: Findings, *, whole: bool) -> None:
-    """The log is in the state that its checkpoint says, or was. Of older releases there is none."""
-    if CHECKPOINT_NAME not in packet:
-        return
+def _read_checkpoint(packet: Packet | None, replay: Replay, findings: Findings) -> list[Landmark]:
+    """The packet's own; of older releases there is none."""
+    if packet is None or CHECKPOINT_NAME not in packet:
+        return []
     raw = _read(packet, CHECKPOINT_NAME, findings)
     found = None if raw is None else read_checkpoint(raw, CHECKPOINT_NAME, replay, findings)
-    if found is not None:
-        lines = replay.lines - replay.torn
-        evidence = partial(packet.open, EVIDENCE_NAME)
-        check_landmarks([found], evidence, lines, findings, whole=whole)
+    return [] if found is None else [attrs.evolve(found, own=True)]
+
+
+def _check_landmarks(
+    path: FilePath,
+    packet: Packet | None,
+    marks: Sequence[Landmark],
+    replay: Replay,
+    findings: Findings,
+    *,
+    whole: bool,
+) -> None:
+    """The log is in the state that each says, or was."""
+    evidence = partial(open_bare, path) if packet is None else partial(packet.open, EVIDENCE_NAME)
+    try:
+        check_landmarks(marks, evidence, replay.lines - replay.torn, findings, whole=whole)
+    except (OSError, EvidenceError) as error:  # it could be read a moment ago
+        findings.add(
+            "packet.file", EVIDENCE_NAME, 0, escape_text(str(error)), "a file that can be read twice"
+        )
 
 
 def _check_statement(packet: Packet, replay: Replay, listed: Mapping[str, Entry], findings: Findings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.sign import Signer
@@ -57,6 +58,9 @@ class RunSpec:
 
     proxy_port: int = PROXY_PORT
     watch: Callable[[Draft], None] | None = None
+    tell: Callable[[Anchor], None] | None = None
+    """Of each state of the log that has a checkpoint: see recorder.py."""
+
     redactor: Redactor = attrs.field(factory=lambda: Redactor(make_commitment_key()))
     """What keeps the policy's secrets out of everything that is recorded or said."""
 

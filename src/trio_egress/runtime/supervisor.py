@@ -173,7 +173,7 @@ async def _open_reload(
 async def _open_recorder(spec: RunSpec, record: Record) -> AsyncIterator[Recorder]:
     chain = Chain(spec.key, _session(spec, record.posture), spec.redactor)
     try:
-        async with open_recorder(chain, record.evidence.journal, spec.watch) as recorder:
+        async with open_recorder(chain, record.evidence.journal, spec.watch, spec.tell) as recorder:
             try:
                 yield recorder
             finally:

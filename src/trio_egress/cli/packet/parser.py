@@ -92,7 +92,7 @@ def _add_prove(actions: Any) -> None:
     add("--since", metavar="CHECKPOINT", help="a checkpoint.txt of the same log that was kept earlier")
     add("--output", "-o", metavar="FILE", help="where the proof goes, never over anything (default: printed)")
     add("--check", metavar="PROOF", help="check this proof, with --public-key")
-    add("--public-key", metavar="KEY|FILE", help="the key that you trust")
+    add("--public-key", metavar="KEY|FILE", action="append", help="a key that you trust; may be repeated")
     add("--line", metavar="FILE", help="with --check: the stored line that must be the proven one")
     add("--json", action="store_true", help="with --check: print what is proven as JSON")
 

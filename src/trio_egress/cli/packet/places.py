@@ -1,4 +1,4 @@
-"""Files that are named on the command line of `trio-egress packet`: read up to a bound, made and never written over."""
+"""Files that are named on the command line of `trio-egress packet`: packets read, files made and never written over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from trio_egress.errors import EvidenceError
-from trio_egress.evidence.container import Packet, find_packet, open_plain
+from trio_egress.evidence.container import Packet, find_packet
 
 
 def open_packet(path: str) -> Packet:
@@ -15,18 +15,6 @@ def open_packet(path: str) -> Packet:
     if packet is None:
         raise EvidenceError(f"{path} is no packet: neither a directory nor a zip that `packet pack` made")
     return packet
-
-
-def read_bounded(path: str, limit: int) -> bytes:
-    """All of a file that is no longer than that. Raises EvidenceError."""
-    with open_plain(path, follow=True) as file:
-        try:
-            raw = file.read(limit + 1)
-        except OSError as error:
-            raise EvidenceError(f"cannot read {path}: {error.strerror}") from None
-    if len(raw) > limit:
-        raise EvidenceError(f"{path} is longer than {limit} bytes")
-    return raw
 
 
 def write_new(path: str, raw: bytes) -> None:

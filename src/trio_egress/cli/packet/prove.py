@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trio_egress.cli.packet.places import open_packet, read_bounded, write_new
+from trio_egress.cli.packet.places import open_packet, write_new
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, SignedCheckpoint, parse_checkpoint
-from trio_egress.evidence.container import Packet, read_file
+from trio_egress.evidence.container import Packet, read_file, read_plain
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.landmarks import split_lines
 from trio_egress.evidence.line import Line, read_line
@@ -76,7 +76,7 @@ def _prove(options: argparse.Namespace) -> int:
     if options.seq is not None:
         proof = _prove_inclusion(packet, options.seq, state, raw)
     else:
-        older = _parse_checkpoint(read_bounded(options.since, NOTE_BYTES), options.since).checkpoint
+        older = _parse_checkpoint(read_plain(options.since, NOTE_BYTES), options.since).checkpoint
         proof = _prove_consistency(packet, older, state, raw)
     if options.output is None:
         sys.stdout.write(proof.decode())
@@ -137,17 +137,18 @@ def _check(options: argparse.Namespace) -> int:
         raise UsageError("--check needs --public-key: a proof is worth what its key is worth")
     if options.packet is not None:
         raise UsageError("--check takes a proof and no PACKET: nothing of the log is needed")
-    key = read_public_key(options.public_key)
+    keys = [read_public_key(key) for key in options.public_key]
     try:
-        proof = parse_proof(read_bounded(options.check, PROOF_BYTES))
+        proof = parse_proof(read_plain(options.check, PROOF_BYTES))
     except ValueError as error:
         raise Unproven(f"{options.check}: {error}") from None
     match proof:
         case Inclusion():
-            facts = _check_inclusion(proof, options.line, key)
+            facts = _check_inclusion(proof, options.line, keys)
         case Consistency():
-            facts = _check_consistency(proof, options.since, key)
+            facts = _check_consistency(proof, options.since, keys)
     log = proof.signed.checkpoint
+    key = next(filter(proof.signed.is_signed, keys))
     facts |= {"log": log.origin, "size": log.size, "root": log.root.hex()}
     facts |= {"verifier_key": render_verifier_key(log.origin, key)}
     if options.json:
@@ -160,11 +161,11 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_inclusion(proof: Inclusion, place: str | None, key: PublicKey) -> dict[str, object]:
-    line = proof.extra if place is None else read_bounded(place, LINE_BYTES).removesuffix(b"\n")
+def _check_inclusion(proof: Inclusion, place: str | None, keys: list[PublicKey]) -> dict[str, object]:
+    line = proof.extra if place is None else read_plain(place, LINE_BYTES).removesuffix(b"\n")
     if line is None:
         raise UsageError("the proof does not tell the line: give it with --line FILE")
-    if reason := check_inclusion(proof, line, key):
+    if reason := check_inclusion(proof, line, keys):
         raise Unproven(reason)
     if place is not None and proof.extra not in (None, line):
         raise Unproven("the proof tells another line than the one given")
@@ -187,11 +188,11 @@ def _tell_receipt(line: bytes) -> dict[str, object]:
     return {**told, "receipt_hash": receipt.hash}
 
 
-def _check_consistency(proof: Consistency, place: str | None, key: PublicKey) -> dict[str, object]:
+def _check_consistency(proof: Consistency, place: str | None, keys: list[PublicKey]) -> dict[str, object]:
     if place is None:
         raise UsageError("a consistency proof is checked with the older checkpoint: --since CHECKPOINT")
-    older = _parse_checkpoint(read_bounded(place, NOTE_BYTES), place)
-    if reason := check_consistency(proof, older, key):
+    older = _parse_checkpoint(read_plain(place, NOTE_BYTES), place)
+    if reason := check_consistency(proof, older, keys):
         raise Unproven(reason)
     size = proof.signed.checkpoint.size
     return {

@@ -12,10 +12,10 @@ import sys
 
 import attrs
 
-from trio_egress.cli.packet.places import open_packet, read_bounded, write_new
+from trio_egress.cli.packet.places import open_packet, write_new
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, parse_checkpoint
-from trio_egress.evidence.container import read_file
+from trio_egress.evidence.container import read_file, read_plain
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.timestamp import TOKEN_BYTES, Stamped, check_timestamp, render_request
 
@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> int:
         if options.check is None:
             write_new(options.output, render_request(raw))
             return 0
-        answer = read_bounded(options.check, TOKEN_BYTES)
+        answer = read_plain(options.check, TOKEN_BYTES)
         return _tell(options, check_timestamp(answer, raw, _read_authority(options.authority)), state)
     except UsageError as error:
         return _say(str(error), 64)
@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _read_authority(path: str) -> bytes:
-    return read_bounded(path, CERTIFICATES_BYTES)
+    return read_plain(path, CERTIFICATES_BYTES)
 
 
 def _tell(options: argparse.Namespace, found: Stamped | str, state: Checkpoint) -> int:
