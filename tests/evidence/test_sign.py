@@ -141,7 +141,7 @@ def test_a_public_key_that_cannot_be_used_is_refused_with_the_reason(raw: bytes,
         (_two_lines("pipelock-ed25519-private-v1", SEED + bytes(32)), "does not belong to it"),
         (_pem("PRIVATE KEY", PKCS8_V2[:-1] + b"\x00"), "does not belong to it"),
         (_EC_PRIVATE, "not an unencrypted Ed25519 key"),
-        (_LOCKED, "must be one block"),
+        (_LOCKED, "is encrypted: openssl pkey"),
         (PUBLIC_PEM, "must be one block"),
     ],
 )

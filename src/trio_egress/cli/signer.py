@@ -28,10 +28,10 @@ STDIN = 0
 
 def main(options: argparse.Namespace) -> int:
     """0 the run ended with its close receipt; 1 it did not, or something was refused; 2 there was nothing to serve."""
-    signal.signal(signal.SIGTERM, _end)
     try:
         users = {0, os.geteuid(), *map(_find_user, options.peer)}
         key = read_private_key(options.key)
+        signal.signal(signal.SIGTERM, _end)
         hide = [os.path.abspath(path) for path in (options.key, options.socket) if path]
         with _open_connection(options, users) as sock:
             return _serve(sock, key, hide, quiet=options.quiet)

@@ -24,6 +24,7 @@ from trio_egress.evidence.container import FilePath, open_plain
 from trio_egress.evidence.dsse import render_bundle, render_envelope, sign_envelope
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
+from trio_egress.evidence.key_forms import KEY_FORMS
 from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTED, Entry, render_manifest
 from trio_egress.evidence.packet_form import Posture, RunFacts
 from trio_egress.evidence.receipt_form import HEX_64
@@ -38,8 +39,6 @@ from trio_egress.evidence.sign import (
     generate,
     parse_private_key,
     parse_public_key,
-    render_private_key,
-    render_public_key,
 )
 from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
 from trio_egress.evidence.statement import BUNDLE_NAME, PAYLOAD_TYPE, STATEMENT_NAME, render_statement
@@ -297,15 +296,19 @@ def read_policy_hash(text: str) -> str:
     return found
 
 
-def write_key_pair(path: FilePath, seed: bytes) -> SigningKey:
-    """Make PATH (mode 0600) and PATH.pub from 32 random bytes. Raises EvidenceError; never overwrites."""
+def write_key_pair(path: FilePath, seed: bytes, form: str = "pipelock") -> SigningKey:
+    """Make PATH (mode 0600) and PATH.pub from 32 random bytes, in a form of KEY_FORMS. Never overwrites.
+
+    Raises EvidenceError.
+    """
     key = generate(seed)
+    private, public = KEY_FORMS[form](key)
     public_path = f"{os.fspath(path)}.pub"
     if os.path.lexists(public_path):
         raise EvidenceError(f"{public_path} is already there; keygen never overwrites a key")
-    _create(path, render_private_key(key), 0o600)
+    _create(path, private, 0o600)
     try:
-        _create(public_path, render_public_key(key.public_hex), 0o644)
+        _create(public_path, public, 0o644)
     except EvidenceError:
         os.unlink(path)
         raise
@@ -313,6 +316,8 @@ def write_key_pair(path: FilePath, seed: bytes) -> SigningKey:
 
 
 def _create(path: FilePath, raw: bytes, mode: int) -> None:
+    if not os.fspath(path):
+        raise EvidenceError("the path of the key is empty")
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | _NO_FOLLOW, mode)
         with os.fdopen(fd, "wb") as file:

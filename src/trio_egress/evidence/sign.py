@@ -20,6 +20,7 @@ from nacl import bindings
 from nacl.exceptions import CryptoError
 
 from trio_egress.errors import EvidenceError
+from trio_egress.evidence import openssh
 
 PublicKey = NewType("PublicKey", str)
 """64 lower-case hex digits of a point that may sign."""
@@ -35,6 +36,7 @@ _PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
 _PKCS8_V2 = bytes.fromhex("3051020101300506032b657004220420")
 _PKCS8_V2_PUBLIC = bytes.fromhex("812100")
 _PEM = re.compile(rb"\A-----BEGIN ([A-Z0-9 ]+)-----\s([^-]*)-----END \1-----\s*\Z", re.DOTALL)
+_PRIVATE_PEMS = (b"-----BEGIN PRIVATE", b"-----BEGIN ENCRYPTED", b"-----BEGIN OPENSSH")
 _HEX = re.compile(rb"\A[0-9A-Fa-f]{64}\Z")
 
 
@@ -98,11 +100,11 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def parse_public_key(raw: bytes) -> PublicKey:
-    """Hex digits, the two-line form, or PEM. Raises EvidenceError."""
+    """Hex digits, the two-line form, PEM, or OpenSSH's line. Raises EvidenceError."""
     text = raw.strip()
     if not text:
         raise EvidenceError("the public key is empty")
-    if text.startswith((PRIVATE_HEADER, b"-----BEGIN PRIVATE KEY")):
+    if text.startswith((PRIVATE_HEADER, *_PRIVATE_PEMS)):
         raise EvidenceError("this is a private key; a public key is needed here")
     if _HEX.match(text):
         return _believe_point(bytes.fromhex(text.decode()))
@@ -113,19 +115,36 @@ def parse_public_key(raw: bytes) -> PublicKey:
         if not der.startswith(_SPKI) or len(der) != len(_SPKI) + 32:
             raise EvidenceError("the PEM public key is not an Ed25519 key")
         return _believe_point(der[len(_SPKI) :])
+    if text.startswith(b"ssh-"):
+        try:
+            return _believe_point(openssh.parse_line(text))
+        except ValueError as error:
+            raise EvidenceError(str(error)) from None
     raise EvidenceError(
-        "not a public key: expected 64 hex digits, a pipelock-ed25519-public-v1 file, or a PEM public key"
+        "not a public key: expected 64 hex digits, a pipelock-ed25519-public-v1 file, a PEM public key, or a line "
+        "that begins with ssh-ed25519"
     )
 
 
 def parse_private_key(raw: bytes) -> SigningKey:
-    """The two-line form, or PKCS#8 PEM. Raises EvidenceError."""
+    """The two-line form, PKCS#8 PEM, or OpenSSH's file. Raises EvidenceError."""
     text = raw.strip()
     if not text:
         raise EvidenceError("the private key is empty")
     if text.startswith(PRIVATE_HEADER):
         both = _parse_two_lines(text, PRIVATE_HEADER, 64, "private key")
         return _believe_pair(both[:32], both[32:])
+    if text.startswith(b"-----BEGIN ENCRYPTED"):
+        raise EvidenceError(
+            "the private key is encrypted: openssl pkey -in FILE -out NEW takes the passphrase off"
+        )
+    if text.startswith(b"-----BEGIN OPENSSH"):
+        try:
+            return _believe_pair(
+                *openssh.parse_private(_parse_pem(text, openssh.PRIVATE_LABEL, "private key"))
+            )
+        except ValueError as error:
+            raise EvidenceError(f"the OpenSSH private key can't be used: {error}") from None
     if text.startswith(b"-----BEGIN "):
         der = _parse_pem(text, b"PRIVATE KEY", "private key")
         if der.startswith(_PKCS8) and len(der) == len(_PKCS8) + 32:
@@ -135,7 +154,7 @@ def parse_private_key(raw: bytes) -> SigningKey:
             return _believe_pair(seed, public)
         raise EvidenceError("the PEM private key is not an unencrypted Ed25519 key in PKCS#8")
     raise EvidenceError(
-        "not a private key: expected a pipelock-ed25519-private-v1 file or a PEM private key (PKCS#8)"
+        "not a private key: expected a pipelock-ed25519-private-v1 file, a PEM private key (PKCS#8), or OpenSSH's"
     )
 
 
@@ -152,6 +171,25 @@ def render_public_key(key: PublicKey) -> bytes:
 def render_spki(key: PublicKey) -> bytes:
     """The DER of SubjectPublicKeyInfo (RFC 8410), which is what PEM holds."""
     return _SPKI + bytes.fromhex(key)
+
+
+def render_private_pem(key: SigningKey) -> bytes:
+    """PKCS#8, as `openssl genpkey` writes it. Store it with mode 0600."""
+    return _render_pem(b"PRIVATE KEY", _PKCS8 + key._secret[:32])
+
+
+def render_private_openssh(key: SigningKey) -> bytes:
+    """As `ssh-keygen -t ed25519` writes it. Store it with mode 0600."""
+    return openssh.render_private(key._secret[:32], bytes.fromhex(key.public_hex))
+
+
+def render_public_pem(key: PublicKey) -> bytes:
+    """SubjectPublicKeyInfo, as `openssl pkey -pubout` writes it."""
+    return _render_pem(b"PUBLIC KEY", _SPKI + bytes.fromhex(key))
+
+
+def _render_pem(label: bytes, der: bytes) -> bytes:
+    return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (label, base64.b64encode(der), label)
 
 
 def _believe_point(public: bytes) -> PublicKey:

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.container import open_plain
-from trio_egress.evidence.packet import read_public_key
+from trio_egress.evidence.packet import read_private_key, read_public_key
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.roster import ROSTER_BYTES, TrustedKey, is_roster, parse_roster
-from trio_egress.evidence.sign import PublicKey
+from trio_egress.evidence.sign import PublicKey, parse_private_key
 
 
 def read_trust(given: Iterable[str]) -> dict[PublicKey, TrustedKey | None]:
@@ -24,6 +24,24 @@ def read_trust(given: Iterable[str]) -> dict[PublicKey, TrustedKey | None]:
         if not _names_roster(text):
             trusted.setdefault(read_public_key(text), None)
     return trusted
+
+
+def read_public_half(text: str) -> PublicKey:
+    """Of 64 hex digits, of a public key's file, or of a private key's. Raises EvidenceError."""
+    try:
+        return read_public_key(text)
+    except EvidenceError:
+        if not _is_private(text):
+            raise
+    return read_private_key(text).public_hex
+
+
+def _is_private(path: str) -> bool:
+    try:
+        parse_private_key(_read(path).strip())
+    except EvidenceError:
+        return False
+    return True
 
 
 def read_roster(path: str) -> tuple[TrustedKey, ...]:

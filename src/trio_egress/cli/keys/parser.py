@@ -28,6 +28,13 @@ def add_keys(commands: Any) -> None:
     """The commands with all their actions."""
     keygen = commands.add_parser("keygen", help="make a signing key: PATH (secret) and PATH.pub")
     keygen.add_argument("path", metavar="PATH")
+    keygen.add_argument(
+        "--format",
+        choices=["pipelock", "pem", "openssh"],
+        default="pipelock",
+        help="of both files: two lines (default), what openssl reads, or what ssh-keygen reads",
+    )
+    keygen.add_argument("--json", action="store_true", help="print paths, public key and fingerprint as JSON")
     _add_signer(commands)
     keys = commands.add_parser(
         "keys",
@@ -39,6 +46,7 @@ def add_keys(commands: Any) -> None:
     actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_rotate(actions)
     _add_rosters(actions)
+    _add_shows(actions)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -47,7 +55,7 @@ def main(options: argparse.Namespace) -> int:
     return status
 
 
-_MODULES = {"check": "ls"}
+_MODULES = {"check": "ls", "fingerprint": "show"}
 """Actions that share a module."""
 
 
@@ -108,6 +116,26 @@ def _add_rosters(actions: Any) -> None:
     revoke.add_argument("--reason", required=True, choices=["compromised", "retired", "superseded"])
     revoke.add_argument("--at", metavar="TIME", help="from when on (default: now)")
     revoke.add_argument("--note", default="", metavar="TEXT", help="what happened")
+
+
+def _add_shows(actions: Any) -> None:
+    for name, help_ in (
+        ("fingerprint", "say the fingerprints of a key, ours and OpenSSH's"),
+        ("show", "show a public key in another form"),
+    ):
+        action = _add_action(actions, name, help_)
+        action.add_argument(
+            "key", metavar="KEY|FILE", help="64 hex digits, or the file of a public or a private key"
+        )
+        if name == "show":
+            action.add_argument(
+                "--format",
+                choices=["hex", "pipelock", "pem", "ssh", "allowed-signers"],
+                default="hex",
+                help="the form (default: hex); allowed-signers is for `ssh-keygen -Y verify` of a manifest",
+            )
+        else:
+            action.add_argument("--json", action="store_true", help="print key and fingerprints as JSON")
 
 
 def _add_signer(commands: Any) -> None:
