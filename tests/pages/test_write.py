@@ -84,6 +84,30 @@ def test_a_bare_evidence_file_has_a_page_too(packet: Path) -> None:
     assert b"The agent reached 2 hosts" in ran.stdout
 
 
+def test_the_page_of_a_zip_is_that_of_its_directory(packet: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packet.zip"
+    command = [sys.executable, "-m", "trio_egress", "packet", "pack", str(packet), "--output", str(packed)]
+    subprocess.run(command, capture_output=True, check=True, timeout=60)
+    pages = [run(path, "--public-key", KEY.public_hex) for path in (packet, packed)]
+    assert [page.returncode for page in pages] == [0, 0]
+    assert pages[0].stdout == pages[1].stdout
+
+
+def test_an_array_of_receipts_has_the_page_of_its_lines(packet: Path, tmp_path: Path) -> None:
+    lines = (packet / "evidence.jsonl").read_bytes().splitlines()
+    array = tmp_path / "receipts.json"
+    array.write_bytes(b"[" + b", ".join(lines) + b"]")
+    pages = [run(path, "--public-key", KEY.public_hex) for path in (packet / "evidence.jsonl", array)]
+    assert pages[0].stdout == pages[1].stdout
+    assert b"The agent reached 2 hosts" in pages[0].stdout
+
+
+def test_what_was_expected_and_is_not_so_is_on_the_page(packet: Path) -> None:
+    ran = run(packet, "--public-key", KEY.public_hex, "--expect-run", "another")
+    assert ran.returncode == 1
+    assert b"expect.run" in ran.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -92,6 +116,7 @@ def test_a_bare_evidence_file_has_a_page_too(packet: Path) -> None:
         (["PACKET", "--output", "PACKET/../no/where"], 2, b"cannot write"),
         (["PACKET/nothing"], 2, b"cannot open"),
         (["PACKET", "--public-key", ""], 64, b"key"),
+        (["PACKET", "--expect-head", "x"], 64, b"head"),
         (["PACKET", "--public-key", "PACKET/nothing"], 2, b"nothing"),
     ],
 )

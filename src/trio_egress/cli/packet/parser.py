@@ -140,13 +140,17 @@ def _add_report(actions: Any) -> None:
     report.add_argument(
         "--markdown", action="store_true", help="one screen of Markdown instead, as for a CI summary"
     )
-    report.add_argument(
+    add = report.add_argument
+    add(
         "--public-key",
         metavar="KEY|FILE",
         action="append",
         default=[],
-        help="a key that you trust; may be repeated",
+        help="a key that you trust, or a roster of them (docs/keys.md); may be repeated",
     )
+    add("--policy-hash", metavar="HASH|FILE", help="the policy that must have been in force")
+    add("--expect-run", metavar="ID", help="the run that this must be")
+    add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
 
 
 def _add_reveal(actions: Any) -> None:

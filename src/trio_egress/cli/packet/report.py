@@ -12,14 +12,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from trio_egress.checkers import count_jobs, open_checkers
 from trio_egress.errors import EvidenceError, PolicyError, UsageError
-from trio_egress.evidence.container import Packet, find_packet, open_plain, read_file
+from trio_egress.evidence.container import Packet, find_packet, open_bare, read_file
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.report import Report, Verdict
 from trio_egress.pages.dossier import NAMES
 from trio_egress.pages.write import REPORT_NAME, SUMMARY_NAME, render_pages
 from trio_egress.policy.rule import Policy
-from trio_egress.review import read_policies, review
+from trio_egress.review import read_policies
+from trio_egress.verification import verify
 
 UNWRITTEN = 2
 
@@ -27,7 +29,15 @@ UNWRITTEN = 2
 def main(options: argparse.Namespace) -> int:
     """As `verify`; 2 also where the page could not be written."""
     try:
-        report = review(options.packet, options.public_key)
+        with open_checkers(count_jobs()) as checker:
+            report = verify(
+                options.packet,
+                options.public_key,
+                policy_hash=options.policy_hash,
+                expect_run=options.expect_run,
+                expect_head=options.expect_head,
+                checker=checker,
+            )
         if report.verdict is Verdict.UNREADABLE:
             raise EvidenceError(report.error)
         _write(options, _render(options.packet, report)[SUMMARY_NAME if options.markdown else REPORT_NAME])
@@ -45,7 +55,7 @@ def _render(path: str, report: Report) -> Mapping[str, bytes]:
     files = {} if packet is None else _read_files(packet)
     policies = {} if packet is None else _read_policies(packet)
     try:
-        with open_plain(path, follow=True) if packet is None else packet.open(EVIDENCE_NAME) as stream:
+        with open_bare(path) if packet is None else packet.open(EVIDENCE_NAME) as stream:
             return render_pages(policies, stream, report, files, claimed=False)
     except OSError as error:
         raise EvidenceError(f"cannot read the evidence of {path}: {error.strerror}") from None
