@@ -11,7 +11,7 @@ from trio_egress.evidence.pairing import Pairing
 
 def _record(number: int, phase: str = "", verdict: str = "allow", **members: object) -> dict[str, object]:
     record = {
-        "action_id": f"id{number}",
+        "action_id": f"01a3185c-5000-7000-8000-{number:012x}",
         "target": "t",
         "transport": "dns",
         "action_type": "read",
@@ -85,3 +85,14 @@ def test_sums_are_compared_where_they_are_stated() -> None:
     assert [(f.code, f.line, f.found, f.expected, f.place) for f in findings.kept] == [
         ("sum.bytes", 9, "1", "0", "bytes_up")
     ]
+
+
+@pytest.mark.parametrize("fact", ["host", "port", "proto", "flow"])
+def test_an_outcome_is_about_the_host_that_its_intent_names(fact: str) -> None:
+    findings = Findings()
+    pairing = Pairing(findings, "e")
+    facts = {"host": "a.example", "port": 443, "proto": "tls", "flow": 1}
+    for number, changed in ((1, facts), (2, {**facts, fact: "x"}), (3, {**facts, "status": 200})):
+        pairing.feed(_record(number, "intent"), facts, 1)
+        pairing.feed(_record(number, "outcome"), changed, 2 * number)
+    assert [(finding.code, finding.line) for finding in findings.kept] == [("pair.differs", 4)]

@@ -38,3 +38,11 @@ def test_a_flood_gives_a_list_up(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5, 50):
         tally.feed(_record(f"t{number}", layer=f"l{number}"), {"host": f"h{number}"})
     assert (tally.layers, tally.domains_touched) == (None, None)
+
+
+def test_names_that_are_long_give_a_list_up_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally_module, "NAME_CHARS", 100)
+    tally = Tally()
+    for number in range(9):
+        tally.feed(_record(layer="l"), {"host": f"{number}" + "h" * 40})
+    assert (tally.layers, tally.domains_touched) == ({"l": 9}, None)

@@ -12,6 +12,9 @@ import attrs
 ROWS = 1_000
 """Different rows kept: more than anybody reads, and some hundred KiB."""
 
+ROW_CHARS = 1_024
+"""Longest host and address kept: twice as long as any that there is."""
+
 
 @attrs.define
 class Dialled:
@@ -38,7 +41,7 @@ class Dials:
             return
         ip = ip.removeprefix("[").removesuffix("]")
         row = str(facts.get("host", ip)), ip, int(port)
-        if row not in self.rows and len(self.rows) == ROWS:
+        if row not in self.rows and (len(self.rows) == ROWS or len(row[0]) + len(row[1]) > ROW_CHARS):
             self.left_out += 1
             return
         sums = self.rows.setdefault(row, Dialled())

@@ -13,67 +13,83 @@ OPEN_INTENTS = 262_144
 """No run has this many attempts under way: each holds two descriptors, and fs.nr_open is 1,048,576."""
 
 
+Members = Mapping[str, object]
+
+_SUBJECT_BITS = 64
+_SUBJECT_MASK = (1 << _SUBJECT_BITS) - 1
+
+
 class Pairing:
     """Fed each well-formed action receipt in order; asked at the end."""
 
     def __init__(self, findings: Findings, file: str) -> None:
         self._findings = findings
         self._file = file
-        self._open: dict[object, tuple[int, int]] = {}
+        self._open: dict[int, int] = {}  # by action id; the line, and what it is about
         self._overflow = False
         self.bytes_up = 0
         self.bytes_down = 0
 
-    def feed(self, record: Mapping[str, object], facts: Mapping[str, object], line: int) -> None:
+    def feed(self, record: Members, facts: Members, line: int) -> None:
         match record.get("decision_phase"):
             case "intent":
-                self._start(record, line)
+                self._start(record, facts, line)
             case "outcome":
-                self._end(record, line)
+                self._end(record, facts, line)
                 self.bytes_up += _count(facts.get("bytes_up"))
                 self.bytes_down += _count(facts.get("bytes_down"))
-            case _ if record["action_id"] in self._open:
+            case _ if _number(record) in self._open:
                 self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
 
     def __len__(self) -> int:
         return len(self._open)
 
     def lines_without_outcome(self) -> Iterator[int]:
-        return (line for line, _ in self._open.values())
+        return (value >> _SUBJECT_BITS for value in self._open.values())
 
-    def check_sums(self, facts: Mapping[str, object], line: int) -> None:
+    def check_sums(self, facts: Members, line: int) -> None:
         """Compare the sums that a close receipt states, if it does."""
         for name, total in (("bytes_up", self.bytes_up), ("bytes_down", self.bytes_down)):
             stated = facts.get(name)
             if stated is not None and stated != total:
                 self._findings.add("sum.bytes", self._file, line, f"{stated}", f"{total}", name)
 
-    def _start(self, record: Mapping[str, object], line: int) -> None:
+    def _start(self, record: Members, facts: Members, line: int) -> None:
         if record["verdict"] == "block":
             self._find("pair.verdict", line, "verdict block", "a verdict that lets the attempt go on")
-        if record["action_id"] in self._open:
+        number = _number(record)
+        if number in self._open:
             self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
         elif len(self._open) < OPEN_INTENTS:
-            self._open[record["action_id"]] = (line, _subject(record))
+            self._open[number] = line << _SUBJECT_BITS | _subject(record, facts)
         elif not self._overflow:
             self._overflow = True
             self._find("pair.too_many", line, f"more than {OPEN_INTENTS}", "outcomes in between")
 
-    def _end(self, record: Mapping[str, object], line: int) -> None:
-        intent = self._open.pop(record["action_id"], None)
+    def _end(self, record: Members, facts: Members, line: int) -> None:
+        intent = self._open.pop(_number(record), None)
         if intent is None:
             self._find("pair.no_intent", line, "no open intent with this id", "its intent on an earlier line")
-        elif intent[1] != _subject(record):
-            expected = f"those of the intent on line {intent[0]}"
-            self._find("pair.differs", line, "another target, transport or method", expected)
+        elif intent & _SUBJECT_MASK != _subject(record, facts):
+            expected = f"those of the intent on line {intent >> _SUBJECT_BITS}"
+            self._find(
+                "pair.differs", line, "another target, transport, method, host, port or flow", expected
+            )
 
     def _find(self, code: str, line: int, found: str, expected: str) -> None:
         self._findings.add(code, self._file, line, found, expected, "action_record.action_id")
 
 
-def _subject(record: Mapping[str, object]) -> int:
-    # A hash, because a target may be 4 KiB and hundreds of thousands may be open in a hostile file.
-    return hash((record["target"], record["transport"], record.get("method"), record["action_type"]))
+def _number(record: Members) -> int:
+    """The action id, in half the memory of its text: hundreds of thousands may be open in a hostile file."""
+    return int(str(record["action_id"]).replace("-", ""), 16)
+
+
+def _subject(record: Members, facts: Members) -> int:
+    # A hash, because a target may be 4 KiB.
+    said = (record["target"], record["transport"], record.get("method"), record["action_type"])
+    seen = (facts.get("host"), facts.get("port"), facts.get("proto"), facts.get("flow"))
+    return hash((said, seen)) & _SUBJECT_MASK
 
 
 def _count(value: object) -> int:

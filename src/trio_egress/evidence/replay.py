@@ -39,6 +39,9 @@ POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 CHANGES_MAX = 10_000
 """Of the policy in one run; each is kept, to be held against the packet."""
 
+CHANGE_FACTS = ("policy_to", "policy_sha256", "policy_includes_sha256")
+_CHANGE_CHARS = 80
+
 LINE_START = b'{"version":1,"action_record":{"version":1,"action_id":"'
 """How every stored receipt starts."""
 
@@ -299,7 +302,9 @@ class Replay:
         if len(self.changes) == CHANGES_MAX:
             self._find("session.policy", "another change", f"at most {CHANGES_MAX} changes of the policy")
             return
-        self.changes.append(facts)
+        # Only what is asked of it later, and no text as long as a line: ten thousand are kept.
+        texts = {name: text for name in CHANGE_FACTS if isinstance(text := facts.get(name), str)}
+        self.changes.append({name: text[:_CHANGE_CHARS] for name, text in texts.items()})
 
     def _check_open(self, line: Line, opening: Mapping[str, object]) -> None:
         record = line.record

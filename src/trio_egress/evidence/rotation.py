@@ -35,6 +35,9 @@ ROTATION_FACT = "rotation"
 ROTATIONS_MAX = 1_000
 """In one log; each is kept."""
 
+ENDORSEMENT_CHARS = 2_048
+"""Longest endorsement, which has the run's id in it."""
+
 _NOTHING: Mapping[str, object] = {}
 _LABEL = b"pipelock-rotation-endorsement-v1\0"
 _SIGNATURE = "endorsement"
@@ -146,6 +149,8 @@ def find_fault(
 
     `raw` is the endorsement that comes with it, `earlier` the keys that signed before in this log.
     """
+    if sum(len(str(value)) for value in tail.render("", "").values()) > ENDORSEMENT_CHARS:
+        return f"an endorsement of more than {ENDORSEMENT_CHARS} characters"
     if misfits := ENDORSEMENT.find_misfits(raw, "rotation."):
         return f"an endorsement with {misfits[0].place}: {misfits[0].found}, not {misfits[0].expected}"
     assert isinstance(raw, Mapping)

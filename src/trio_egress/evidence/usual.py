@@ -24,6 +24,9 @@ from trio_egress.evidence.sign import SIGNATURE_PREFIX
 FORMS = 64
 """A log of one run has some twenty."""
 
+FORM_BYTES = 4_096
+"""Longest line whose form is learned; forms are kept, and hostile lines are long."""
+
 SEEN = 8
 """Making an expression costs as much as reading a hundred lines in full."""
 
@@ -78,7 +81,7 @@ class UsualForms:
 
     def learn(self, raw: bytes, record: Mapping[str, object], facts: object) -> None:
         """Take notice of a line that was read in full and fits in every respect."""
-        if not isinstance(facts, dict) or len(raw.translate(None, _ODD)) != len(raw):
+        if not isinstance(facts, dict) or len(raw) > FORM_BYTES or len(raw.translate(None, _ODD)) != len(raw):
             return
         key = (tuple(record), tuple(facts), tuple(type(value).__name__ for value in facts.values()))
         if self._seen[key] < 0 or (key not in self._seen and len(self._seen) >= 4 * FORMS):
