@@ -42,10 +42,14 @@ _UNASKED: Final = frozenset({"repr", "kw_only", "init"})
 
 
 class Mutant(NamedTuple):
-    """The `number`th change that can be made to a file, and how its line reads then."""
+    """The `number`th change that can be made to a file, and how its line reads then.
+
+    `statement`: where the statement begins that the line is part of; a constant of several lines runs there.
+    """
 
     path: Path
     number: int
+    statement: int
     line: int
     was: str
     becomes: str
@@ -211,9 +215,20 @@ def _shorten(node: ast.AST) -> str:
 def find_mutants(path: Path) -> Iterator[Mutant]:
     """Every mutant of a file."""
     changer = Changer(None)
-    changer.visit(ast.parse(path.read_text("utf-8")))
-    for number, change in enumerate(changer.listed):
-        yield Mutant(path, number, *change)
+    tree = ast.parse(path.read_text("utf-8"))
+    starts = _find_statements(tree)
+    changer.visit(tree)
+    for number, (line, was, becomes) in enumerate(changer.listed):
+        yield Mutant(path, number, starts[line], line, was, becomes)
+
+
+def _find_statements(tree: ast.Module) -> dict[int, int]:
+    """Of each line, where the innermost statement begins that it is part of."""
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    statements.sort(key=lambda node: (node.lineno, -(node.end_lineno or 0)))
+    return {
+        line: node.lineno for node in statements for line in range(node.lineno, (node.end_lineno or 0) + 1)
+    }
 
 
 def compile_mutant(mutant: Mutant) -> CodeType:

@@ -42,9 +42,6 @@ class Unfit(Exception):
 def judge(path: Path, mutants: Sequence[Mutant], contexts: Contexts, root: Path) -> Iterator[bool]:
     """Of each mutant of the file whether it is killed, as soon as that is known. Raises Unfit."""
     lines = contexts[str(path)]
-    if not any(lines.get(str(mutant.line)) for mutant in mutants):
-        yield from (False for _ in mutants)
-        return
     with tempfile.TemporaryDirectory() as folder:
         reading, writing = os.pipe()
         process = os.fork()
@@ -98,15 +95,18 @@ class _Judge:
         self.root = root
         self.answers = answers
         self.status = 0
-        self.all = sorted({test for mutant in mutants for test in lines.get(str(mutant.line), [])})
+        self.all = sorted({test for mutant in mutants for test in self.find_tests(mutant)})
         self.chosen: dict[str, int] = {}
+
+    def find_tests(self, mutant: Mutant) -> list[str]:
+        return self.lines.get(str(mutant.line)) or self.lines.get(str(mutant.statement), [])
 
     def find_files(self, tests: Sequence[str]) -> list[str]:
         return sorted({str(self.root / test.partition("::")[0]) for test in tests})
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> None:
-        if self._in_child(session, None, self.all, CONTROL_SECONDS):
+        if self.all and self._in_child(session, None, self.all, CONTROL_SECONDS):
             return
         if self.status not in SURVIVED:
             os._exit(0)
@@ -114,7 +114,7 @@ class _Judge:
         seconds = CPU_SECONDS + 3 * int(used.ru_utime + used.ru_stime)
         os.write(self.answers, b"=")
         for mutant in self.mutants:
-            tests = self.lines.get(str(mutant.line), [])
+            tests = self.find_tests(mutant)
             own = f"test_{self.path.stem}.py"
             first = [test for test in tests if own in test]
             rest = [test for test in tests if own not in test]

@@ -15,7 +15,8 @@ from pathlib import Path
 from changes import compile_mutant, find_mutants
 for mutant in find_mutants(Path(sys.argv[1])):
     compile_mutant(mutant)
-    print(f"{mutant.line}: {mutant.was} -> {mutant.becomes}")
+    where = mutant.line if mutant.line == mutant.statement else f"{mutant.line} of {mutant.statement}"
+    print(f"{where}: {mutant.was} -> {mutant.becomes}")
 """
 
 
@@ -45,6 +46,8 @@ def mutate(tmp_path: Path, source: str) -> list[str]:
         ("x = 'a'", ["1: 'a' -> ''"]),
         ("def f():\n    return a", ["2: return a -> return None"]),
         ("raise a", ["1: raise a -> pass"]),
+        ("x = (\n  'a',\n)", ["2 of 1: 'a' -> ''"]),
+        ("if a:\n  x = (\n    'b',\n  )", ["3 of 2: 'b' -> ''", "1: a -> not a"]),
         ("for a in b:\n    break", ["2: break -> continue"]),
         ("match a:\n    case b if c: pass", ["2: c -> not c"]),
     ],

@@ -8,7 +8,7 @@ import attrs
 import cattrs
 import pytest
 import tomli
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trio_egress.model import RuleLimits
@@ -214,6 +214,7 @@ def read(data: dict[str, Any]) -> Document | list[Fault]:
         return list(find_faults(error, TABLES))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries(
         {},

@@ -11,7 +11,7 @@ from trio_egress.errors import PolicyError
 from trio_egress.model import Attempt, Protocol, Transport
 from trio_egress.policy.engine import decide
 from trio_egress.policy.foreign import TOOLS
-from trio_egress.policy.foreign.convert import Converted, convert
+from trio_egress.policy.foreign.convert import _OF_DOCUMENT, _OF_TEXT, Converted, convert
 from trio_egress.policy.foreign.draft import NOTES_MAX
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.load import load_policy
@@ -290,6 +290,7 @@ def test_notes_stand_in_the_policy_too() -> None:
 
 
 def test_every_tool_is_known() -> None:
+    assert set(TOOLS) == {*_OF_DOCUMENT, *_OF_TEXT}
     for tool in TOOLS:
         with pytest.raises(PolicyError):
             convert(tool, "{", "theirs") if tool != "squid" else load_policy("{", "theirs")

@@ -265,6 +265,8 @@ def test_srt() -> None:
             [],
         ),
         (["acl d dstdomain a.example", "http_access deny SSL_ports d"], []),
+        (["acl d dstdomain a.example", "http_access deny CONNECT d"], []),
+        (["acl d dstdomain a.example\\", "b.example", "http_access allow d"], ["a.example", "b.example"]),
         (["acl d dstdomain a.example", "http_access allow localhost", "http_access deny to_localhost"], []),
         (["http_access deny manager", "http_access deny to_linklocal", "http_access deny all localnet"], []),
         (
