@@ -99,7 +99,7 @@ def test_no_bit_of_an_envelope_can_be_flipped() -> None:
         (bend(more=1), "other members"),
         (RAW + b"\n", "other members, spaces"),
         (RAW.replace(b'{"keyid"', b'{"keyid":"","keyid"'), "other members"),
-        (b"[" * 5000, "nested deeper"),
+        (b"[" * 5000, "nested deeper|Expecting value"),
     ],
 )
 def test_what_is_no_envelope_is_refused_with_a_reason(raw: bytes, reason: str) -> None:
