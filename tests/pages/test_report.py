@@ -28,6 +28,9 @@ from tests.pages.specimens import (
 
 from trio_egress.pages.dossier import Dossier
 from trio_egress.pages.report import CONTENT_POLICY, PAGE_BYTES, render_report
+from trio_egress.pages.summary import render_summary
+from trio_egress.policy.compiled import policy_hash
+from trio_egress.policy.load import load_policy
 
 SPACES = {"h": "http://www.w3.org/1999/xhtml"}
 
@@ -267,3 +270,63 @@ def test_no_file_of_a_packet_raises(packet: object, posture: object, policy: str
     files = {"packet.json": _dump(packet), "posture.json": _dump(posture), "run.json": _dump(posture)}
     page = render_report(make_dossier(USUAL, files=files, policy=policy))
     parse(page)
+
+
+MEMBERS = (
+    "target",
+    "verdict",
+    "transport",
+    "decision_phase",
+    "layer",
+    "timestamp",
+    "method",
+    "policy_hash",
+    "actor",
+)
+TOLD = (
+    "host",
+    "port",
+    "proto",
+    "reason",
+    "rule",
+    "count",
+    "bytes_up",
+    "judged_us",
+    "query",
+    "rotation",
+    "counters",
+)
+WORDS = st.sampled_from(
+    ["block", "allow", "intent", "outcome", "dns", "http", "tls", "key", "policy", "observe", "\ud800"]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, len(write_usual()) - 1),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(MEMBERS, VALUES | WORDS)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(TOLD, VALUES | WORDS)),
+)
+def test_no_receipt_raises_and_its_page_is_whole(
+    at: int, record: dict[str, object], facts: dict[str, object]
+) -> None:
+    lines = write_usual()
+    receipt = json.loads(lines[at])
+    receipt["action_record"] |= record
+    receipt["ext"]["trio_egress"] |= facts
+    lines[at] = _dump(receipt) + b"\n"
+    dossier = make_dossier(lines, claimed=False)
+    parse(render_report(dossier))
+    assert render_summary(dossier).decode().startswith("# trio-egress: ")
+
+
+def test_a_denial_under_another_policy_is_judged_by_that_one() -> None:
+    """And the line that it names is not one of the policy that is on the page."""
+    other = load_policy(POLICY.replace("HEAD", "PUT"), "policy.toml")
+    scribe = deny_method(begin().change_policy(policy_hash(other)))
+    dossier = make_dossier(scribe.close().lines)
+    dossier = attrs.evolve(dossier, policies={**dossier.policies, policy_hash(other): other})
+    tree, text = read(dossier)
+    assert 'methods = ["POST"]' in text
+    assert "#L7" not in {a.get("href") for a in tree.iterfind(".//h:a", SPACES)}
+    assert "This would allow it" not in read(attrs.evolve(dossier, policies={}))[1]

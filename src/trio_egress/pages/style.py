@@ -197,6 +197,8 @@ footer { margin-top: 3rem; border-top: 2px solid var(--rule); padding-top: .75re
   .denials > li { grid-template-columns: minmax(0, 1.25fr) minmax(0, 1fr); }
   tr, .denials > li, .lanes li, .pairs div, .figures div, .alarm, pre { break-inside: avoid; }
   thead { display: table-header-group; }
+  tfoot { display: table-row-group; }
+  table { break-inside: avoid; }
   svg path, svg rect, .alarm, .standing, pre { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   details::details-content { content-visibility: visible; display: block; }
   summary { list-style: none; color: inherit; }
