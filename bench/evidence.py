@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -24,18 +25,19 @@ from trio_egress.evidence.line import Line, read_line
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.report import Verdict
 from trio_egress.evidence.session import Session
-from trio_egress.evidence.sign import generate
+from trio_egress.evidence.sign import Signer, generate, render_private_key
 from trio_egress.evidence.verify import verify
+from trio_egress.signer.remote import open_signer
 
 KEY = generate(hashlib.sha256(b"bench").digest())
 PASSES = 5
 BARE = "bare PyNaCl verify"
-NOW_NS = 1_800_000_000_000_000_000
+NOW_NS = 1_700_000_000_000_000_000
 
 
-def write_log(count: int) -> list[bytes]:
+def write_log(count: int, key: Signer = KEY) -> list[bytes]:
     """Two allowed attempts (four receipts) for each denied one, with the facts that the proxy records."""
-    chain = Chain(KEY, Session("run", "aa" * 16, "bb" * 16, "sha256:" + "0" * 64, 30, "uid:1000", "agent"))
+    chain = Chain(key, Session("run", "aa" * 16, "bb" * 16, "sha256:" + "0" * 64, 30, "uid:1000", "agent"))
     lines = [chain.open(NOW_NS)]
     for number in range((count - 2) // 5):
         now_ns = NOW_NS + number * 1_234_567
@@ -50,6 +52,15 @@ def write_log(count: int) -> list[bytes]:
     books = {"counters": {name: [0, 0] for name in COUNTERS}}
     lines.append(chain.close("exited", NOW_NS + count * 1_234_567, books))
     return lines
+
+
+def write_remotely(count: int, file: Path) -> list[bytes]:
+    """The same, signed by a process of its own; its start is counted too."""
+    key = open_signer(f"trio-egress signer --quiet --key {shlex.quote(str(file))}")
+    try:
+        return write_log(count, key)
+    finally:
+        key.close()
 
 
 def draft(now_ns: int, number: int, host: str, **members: str) -> Draft:
@@ -100,6 +111,10 @@ def main(count: int) -> None:
             "  --jobs 2": lambda: verify_all(path, 2),
             "  --quick": lambda: verify_all(path, 1, quick=True),
         }
+        secret = Path(directory, "key")
+        secret.touch(0o600)
+        secret.write_bytes(render_private_key(KEY))
+        works["append by a signer"] = lambda: write_remotely(count, secret)
         program = os.path.join(os.path.dirname(sys.executable), "pipelock-verify")
         if os.path.exists(program):
             command = [program, "--key", KEY.public_hex, str(path)]

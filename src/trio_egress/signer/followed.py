@@ -13,13 +13,15 @@ Rule 4: after one refusal everything is refused.
 from __future__ import annotations
 
 import base64
-import json
+import hashlib
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.canonical import LINE_BYTES, parse_json, render_stored
 from trio_egress.evidence.checkpoint import render_origin
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.line import Line, read_line
+from trio_egress.evidence.members import describe
 from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.receipt import assemble, parse_timestamp
 from trio_egress.evidence.replay import Replay
@@ -69,28 +71,40 @@ class Followed:
     def sign_receipt(self, record: bytes, ext: bytes, now_ns: int) -> bytes:
         """The signature of the next receipt, by its canonical record. Raises Refused."""
         self._refuse_after_refusal()
-        try:
-            values = parse_json(record, "utf-8")
-            stamp = values.get("timestamp") if isinstance(values, dict) else None
-            stored = render_stored(values)
-        except ValueError:
-            raise self._refuse("a record that is not canonical JSON") from None
-        asked_ns = parse_timestamp(stamp) if isinstance(stamp, str) else None
-        if asked_ns is None or asked_ns > max(now_ns, self._last_ns) + AHEAD_SECONDS * 1_000_000_000:
-            raise self._refuse(f"a receipt whose time is not that of this machine, but {json.dumps(stamp)}")
         signature = self._key.sign_receipt(record, ext)
-        line = assemble(stored, signature, self._key.public_hex, ext)
-        if len(line) + 1 >= LINE_BYTES:
-            raise self._refuse(f"a receipt of {len(line)} bytes")
+        raw = assemble(self._store(record), signature, self._key.public_hex, ext)
+        if len(raw) + 1 >= LINE_BYTES:
+            raise self._refuse(f"a receipt of {len(raw)} bytes")
         before = len(self._findings.kept)
-        self._replay.feed(line)
+        line = read_line(raw)
+        if isinstance(line, Line):
+            self._check_time(line, now_ns)
+            # What was signed is this very record: the signature needs no second look.
+            self._replay.take(line, line.digest == hashlib.sha256(record).digest())
+        else:
+            self._replay.take_misfits(line)
         for finding in self._findings.kept[before:]:
             if not finding.code.startswith(_TOLD):
                 raise self._refuse(f"a receipt that our verifier refuses: [{finding.code}] {finding.message}")
-        self._tree.append(line)
-        self._last_ns = asked_ns
+        self._tree.append(raw)
         self.receipts += 1
         return signature
+
+    def _store(self, record: bytes) -> bytes:
+        if record.isascii():  # canonical and stored bytes differ in characters beyond
+            return record
+        try:
+            return render_stored(parse_json(record, "utf-8"))
+        except (ValueError, RecursionError):
+            raise self._refuse("a record that is not JSON") from None
+
+    def _check_time(self, line: Line, now_ns: int) -> None:
+        """A clock that goes back during a run is no reason to end it: the run goes on at its last time."""
+        stamp = line.record.get("timestamp")
+        at = parse_timestamp(stamp) if isinstance(stamp, str) else None
+        if at is None or at > max(now_ns, self._last_ns) + AHEAD_SECONDS * 1_000_000_000:
+            raise self._refuse(f"a receipt whose time is not that of this machine, but {describe(stamp)}")
+        self._last_ns = at
 
     def sign(self, message: bytes) -> bytes:
         """The signature of a message of another of our formats. Raises Refused."""

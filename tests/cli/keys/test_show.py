@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from tests.evidence.specimens import KEY
+from tests.evidence.test_packet import make_packet
 
 from trio_egress.cli.main import main
 from trio_egress.evidence.packet import KEY_BYTES, read_private_key
@@ -49,11 +51,29 @@ def test_what_is_shown_is_the_same_key(form: str, tmp_path: Path, capsys: pytest
     assert list(read_trust([str(tmp_path / "shown")])) == [KEY.public_hex]
 
 
-def test_allowed_signers_are_for_manifests_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_allowed_signers_are_for_manifests_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`ssh-keygen` believes a packet's manifest by them, and nothing else."""
     assert main(["keys", "show", KEY.public_hex, "--format", "allowed-signers"]) == 0
-    assert capsys.readouterr().out.startswith(
-        'trio-egress namespaces="trio-egress-manifest" ssh-ed25519 AAAA'
-    )
+    allowed = tmp_path / "allowed"
+    allowed.write_text(capsys.readouterr().out)
+    packet = tmp_path / "packet"
+    packet.mkdir()
+    make_packet(packet)
+    check = [
+        "ssh-keygen",
+        "-Y",
+        "verify",
+        "-f",
+        str(allowed),
+        "-I",
+        "run",
+        "-s",
+        str(packet / "manifest.json.sig"),
+    ]
+    for namespace, code in (("trio-egress-manifest", 0), ("git", 255)):
+        with (packet / "manifest.json").open("rb") as manifest:
+            ran = subprocess.run([*check, "-n", namespace], stdin=manifest, capture_output=True, check=False)
+        assert ran.returncode == code, ran.stderr
 
 
 @pytest.mark.parametrize(

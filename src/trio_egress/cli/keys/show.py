@@ -13,7 +13,8 @@ from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE
 from trio_egress.evidence.trust import read_public_half
 
 ALLOWED_SIGNERS = "allowed-signers"
-WHO = "trio-egress"
+WHO = "run"
+"""As docs/receipts.md says it to ssh-keygen."""
 
 
 def main(options: argparse.Namespace) -> int:
