@@ -104,10 +104,13 @@ class Journal:
         self._durable = self._written
 
     def put(self, name: str, raw: bytes) -> None:
-        """A whole file beside the evidence, durable, in the place of one of this name. Raises as `sync` does."""
+        """A whole file beside the evidence, in the place of one of this name: after a crash one of the two is there.
+
+        Raises as `sync` does.
+        """
         self._refuse_after_failure()
         try:
-            put_file(self._dir_fd, name, raw)
+            put_file(self._dir_fd, name, raw, settled=False)
         except OSError as error:
             self._fail(f"cannot write {name}: {error.strerror}", error)
 
@@ -128,8 +131,11 @@ class Journal:
         raise RecorderError(self._failure) from cause
 
 
-def put_file(dir_fd: int, name: str, raw: bytes) -> None:
-    """Make a file aside, make it durable, then give it its name. Raises OSError; then the name is as it was."""
+def put_file(dir_fd: int, name: str, raw: bytes, *, settled: bool = True) -> None:
+    """Make a file aside, make it durable, then give it its name. Raises OSError; then the name is as it was.
+
+    Not `settled`: a crash soon after may leave the name as it was.
+    """
     aside = f".{name}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(aside, flags, 0o644, dir_fd=dir_fd)
@@ -138,7 +144,8 @@ def put_file(dir_fd: int, name: str, raw: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.rename(aside, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    os.fsync(dir_fd)
+    if settled:
+        os.fsync(dir_fd)
 
 
 def _close_quietly(fd: int) -> None:

@@ -21,7 +21,7 @@ from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.replay import Replay
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 
 
 @attrs.frozen
