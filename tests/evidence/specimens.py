@@ -247,7 +247,7 @@ def seal_again(directory: Path, key: SigningKey = KEY) -> None:
     played = Replay(Findings(), "evidence.jsonl")
     replay_evidence(directory, played)
     names = {path.name for path in directory.iterdir() if path.is_file() and not path.is_symlink()}
-    entries = [measure_file(Folder(directory), name) for name in names - UNLISTED]
+    entries = [measure_file(Folder(directory), name, 1 << 40) for name in names - UNLISTED]
     manifest = render_manifest(played, entries)
     (directory / MANIFEST_NAME).write_bytes(manifest)
     (directory / SIGNATURE_NAME).write_bytes(sign_file(key, MANIFEST_NAMESPACE, manifest))

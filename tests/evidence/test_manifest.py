@@ -11,6 +11,8 @@ from pathlib import Path
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.evidence.specimens import KEY, SESSION, STRANGER, Scribe, seal_again, write_chain, write_evidence
 from tests.evidence.test_packet import FACTS, make_packet
 
@@ -29,6 +31,13 @@ BOUND = attrs.evolve(
     policy_includes_sha256=sha256(INCLUDES).hexdigest(),
 )
 Tamper = Callable[[Path], object]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "sha256", "size"]), inner)
+    ),
+    max_leaves=6,
+)
 
 
 @pytest.fixture
@@ -158,6 +167,24 @@ def test_an_extra_a_changed_and_a_missing_file_are_findings(
 ) -> None:
     tamper(packet)
     assert codes(packet) == found
+
+
+def test_a_file_that_grew_enormous_is_not_read_to_its_end(packet: Path) -> None:
+    os.truncate(packet / "verifier.txt", 1 << 40)  # a hole
+    os.truncate(packet / "posture.json", 1 << 40)
+    with (packet / "huge").open("wb") as extra:
+        extra.truncate(1 << 40)
+    assert codes(packet) == {"manifest.changed", "manifest.extra", "packet.file"}
+
+
+def test_files_that_stand_there_beyond_any_number_are_findings_and_the_listed_are_still_checked(
+    packet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_egress.evidence.container.FILES_MAX", 20)
+    for number in range(50):
+        (packet / f"Extra-{number}").write_text("")
+    (packet / "run.json").write_text("{}")
+    assert {"manifest.changed", "manifest.extra"} <= codes(packet)
 
 
 def test_a_link_in_place_of_a_file_is_a_finding_even_with_its_bytes(packet: Path, tmp_path: Path) -> None:
@@ -291,3 +318,24 @@ def test_what_is_read_is_in_order_and_by_name(packet: Path) -> None:
     assert listed is not None
     assert list(listed) == sorted({path.name for path in packet.iterdir()} - {MANIFEST_NAME, SIGNATURE_NAME})
     assert findings.count == 0
+
+
+HONEST = {"files": [], "final_seq": 0, "head": "0" * 64, "run_id": "x", "schema": "trio-egress.manifest.v1"}
+
+
+@given(st.binary(max_size=400) | st.from_regex(rb'\{"files":\[.{0,80}\]\}', fullmatch=True))
+@settings(deadline=None)
+def test_no_bytes_raise(raw: bytes) -> None:
+    findings = Findings()
+    assert read_manifest(raw, findings) is None
+    assert {finding.code for finding in findings.kept} == {"manifest.form"}
+
+
+@given(st.sampled_from(sorted(HONEST)), JSON)
+@settings(deadline=None)
+def test_no_value_raises(name: str, value: object) -> None:
+    text = json.dumps({**HONEST, name: value}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    findings = Findings()
+    listed = read_manifest(text.encode("utf-8", "surrogatepass"), findings)
+    assert (listed is None) == bool(findings.count)
+    assert {finding.code for finding in findings.kept} <= {"manifest.form"}

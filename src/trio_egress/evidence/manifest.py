@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -170,27 +170,33 @@ def check_signature(
 
 
 def check_files(
-    listed: Mapping[str, Entry], measured: Iterable[Entry | Missing], *, whole: bool, findings: Findings
+    listed: Mapping[str, Entry],
+    names: Collection[str],
+    measure: Callable[[Entry], Entry | Missing],
+    *,
+    whole: bool,
+    findings: Findings,
 ) -> None:
-    """Each file is the one that is listed, and there is no other.
+    """Each file is the one that is listed, and there is no other among the `names` that stand there.
 
-    `measured` are all that are listed and all that stand there. Not `whole`: packet.json was never put in place.
+    `measure` looks no further than a file can be as it is listed. Not `whole`: packet.json was never put in place.
     """
-    for found in measured:
-        entry = listed.get(found.name)
-        name = escape_text(found.name)
-        if entry is None:
-            if whole:  # else a file that was being made aside may stand there
-                findings.add(
-                    "manifest.extra", name, 0, "a file", "none of this name, as the manifest lists none"
-                )
-        elif isinstance(found, Missing):
-            if whole or found.name != PACKET_NAME:
-                findings.add(
-                    "manifest.file", name, 0, escape_text(found.reason), "a plain file of the packet"
-                )
-        elif found != entry:
-            findings.add("manifest.changed", name, 0, _tell(found), _tell(entry))
+    for entry in listed.values():
+        match measure(entry):
+            case Missing(name, reason):
+                if whole or name != PACKET_NAME:
+                    findings.add("manifest.file", name, 0, escape_text(reason), "a plain file of the packet")
+            case found if found != entry:
+                findings.add("manifest.changed", entry.name, 0, _tell_found(found, entry), _tell(entry))
+    if not whole:
+        return  # a file that was being made aside may stand there
+    for name in sorted(set(names) - UNLISTED - listed.keys()):
+        expected = "none of this name, as the manifest lists none"
+        findings.add("manifest.extra", escape_text(name), 0, "a file", expected)
+
+
+def _tell_found(found: Entry, entry: Entry) -> str:
+    return _tell(found) if found.size <= entry.size else f"more than {entry.size} bytes"
 
 
 def _tell(entry: Entry) -> str:

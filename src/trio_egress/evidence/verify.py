@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import attrs
@@ -35,10 +35,8 @@ from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.landmarks import Landmark, check_landmarks, read_checkpoint, read_landmarks
 from trio_egress.evidence.manifest import (
-    FILES_MAX,
     MANIFEST_NAME,
     SIGNATURE_NAME,
-    UNLISTED,
     Entry,
     Missing,
     check_files,
@@ -196,17 +194,24 @@ def _check_manifest(
         return {}
     key = replay.segments.find_key(replay.lines)
     check_signature(raw, signature, replay, key, findings)
-    names = set(packet.list_names()) - UNLISTED
-    check_files(listed, _measure_all(packet, sorted(names | set(listed))), whole=whole, findings=findings)
+    measure = partial(_measure, packet)
+    check_files(listed, _list_names(packet, findings), measure, whole=whole, findings=findings)
     return listed
 
 
-def _measure_all(packet: Packet, names: Sequence[str]) -> Iterator[Entry | Missing]:
-    for name in names[:FILES_MAX]:
-        try:
-            yield measure_file(packet, name)
-        except EvidenceError as error:
-            yield Missing(name, str(error))
+def _list_names(packet: Packet, findings: Findings) -> Sequence[str]:
+    try:
+        return packet.list_names()
+    except EvidenceError as error:
+        findings.add("packet.file", ".", 0, escape_text(str(error)), "a directory that can be read")
+        return ()
+
+
+def _measure(packet: Packet, entry: Entry) -> Entry | Missing:
+    try:
+        return measure_file(packet, entry.name, entry.size)
+    except EvidenceError as error:
+        return Missing(entry.name, str(error))
 
 
 def _check_artifacts(packet: Packet, artifacts: Mapping[str, object], findings: Findings) -> None:
@@ -327,7 +332,7 @@ def _check_statement(packet: Packet, replay: Replay, listed: Mapping[str, Entry]
         if name in listed:
             return listed[name].sha256  # another file than that is found already
         try:
-            return measure_file(packet, name).sha256 if PLAIN_NAME.fullmatch(name) else None
+            return measure_file(packet, name, FILE_BYTES).sha256 if PLAIN_NAME.fullmatch(name) else None
         except EvidenceError:
             return None
 
