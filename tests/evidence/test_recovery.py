@@ -50,7 +50,7 @@ def codes_of(report: Report) -> set[str]:
 @pytest.mark.parametrize(
     ("key", "pinned", "whose"),
     [
-        (KEY, (KEY,), "the key that signed the run"),
+        (KEY, (KEY,), "a key that signed the run"),
         (STRANGER, (KEY, STRANGER), "another key that was pinned"),
         (STRANGER, (KEY,), "a key that nobody vouches for"),
     ],
@@ -67,6 +67,17 @@ def test_a_recovered_log_is_a_valid_prefix_and_says_by_whose_key(
     assert f"{report.recovered_at} by {key.public_hex}" in text
     assert whose in text
     assert render_json(report)["recovered_by"] == key.public_hex
+
+
+@pytest.mark.parametrize("key", [KEY, STRANGER])
+def test_every_key_of_a_log_is_one_of_the_run(tmp_path: Path, key: SigningKey) -> None:
+    lines = Scribe().open().block().rotate(STRANGER).block().lines
+    (tmp_path / "evidence.jsonl").write_bytes(b"".join(lines))
+    last = json.loads(lines[-1])["action_record"]
+    abandoned = Abandoned("run-1", last["policy_hash"], last["chain_seq"], head_of(lines))
+    report = check(tmp_path, render_note(abandoned, key))
+    assert (report.findings, report.verdict) == ((), Verdict.PREFIX)
+    assert "a key that signed the run" in render_text(report)
 
 
 def test_without_a_note_it_is_a_valid_prefix_and_nothing_more(tmp_path: Path) -> None:

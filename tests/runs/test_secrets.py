@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tests.runs.launch import ENVIRONMENT, Ended, Place, read_lines, write_policy
+
+from trio_egress.evidence.redact import commit
 
 pytestmark = pytest.mark.sandbox
 
@@ -161,6 +165,22 @@ def test_without_the_table_the_same_value_is_there(place: Place, policy: str) ->
     assert "passw0rd" not in told
     assert TOKEN.lower() in texts_of(ended)["summary.md"]
     assert TOKEN.lower() in ended.err.lower()
+
+
+def test_the_hash_of_a_command_is_of_what_may_be_told(place: Place, policy: str) -> None:
+    """So that nobody can try out guesses at a secret among the arguments."""
+    key = place.path / "commitment-key"
+    ended = place.run(
+        policy + SECRET,
+        "true",
+        f"--token={TOKEN}",
+        environment={"MY_TOKEN": TOKEN},
+        options=["--commitment-key", str(key)],
+    )
+    told = json.loads((ended.evidence / "run.json").read_text())["command"]["sha256"]
+    stands = commit(bytes.fromhex(key.read_text()), "token", TOKEN.encode())
+    assert told == sha256(f"true\0--token={stands}\0".encode()).hexdigest()
+    assert ended.verify() == 0
 
 
 def test_the_agent_cannot_read_the_commitment_key(place: Place, policy: str) -> None:

@@ -48,10 +48,11 @@ class Abandoned:
 
 @attrs.frozen
 class Recovery:
-    """When a log was found abandoned, and by whose key that is signed."""
+    """When a log was found abandoned, and by whose key that is signed; `own`: one of those that signed the log."""
 
     at: str
     by: str
+    own: bool
 
 
 def write_recovery(
@@ -108,13 +109,14 @@ def check_recovery(packet: Packet, replay: Replay, findings: Findings) -> Recove
     else:
         _compare(note, replay, findings)
         _check_torn(packet, note.open_facts, findings)
-    return Recovery(note.ended_at, note.signer_key) if findings.count == before else None
+    own = note.signer_key in {segment.key for segment in replay.segments.kept}
+    return Recovery(note.ended_at, note.signer_key, own) if findings.count == before else None
 
 
 def add_recovery(report: Report, recovery: Recovery, pinned: Container[str]) -> Report:
     """The report of a log that has a note. The verdict stays what it is."""
-    if recovery.by == report.signer_key:
-        whose = "the key that signed the run"
+    if recovery.own:
+        whose = "a key that signed the run"
     elif recovery.by in pinned:
         whose = "another key that was pinned"
     else:

@@ -310,8 +310,6 @@ def _check_landmarks(
 ) -> None:
     """The log is in the state that each says, or was."""
     evidence = partial(open_bare, path) if packet is None else partial(packet.open, EVIDENCE_NAME)
-    # Of a run whose log could not be written on, a packet was sealed all the same: its checkpoint is an older one.
-    whole = whole and replay.state is SessionState.CLOSED
     try:
         check_landmarks(marks, evidence, replay.lines - replay.torn, findings, whole=whole)
     except (OSError, EvidenceError) as error:  # it could be read a moment ago

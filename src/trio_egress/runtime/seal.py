@@ -187,7 +187,8 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
 
 
 def _details(spec: RunSpec) -> RunDetails:
-    command = b"".join(os.fsencode(argument) + b"\0" for argument in spec.command)
+    # A hash of few unknown characters could be tried out.
+    command = b"".join(os.fsencode(spec.redactor.redact(argument)) + b"\0" for argument in spec.command)
     return RunDetails(
         program=os.path.basename(spec.command[0]),
         arguments=len(spec.command) - 1,
