@@ -14,7 +14,8 @@ import attrs
 
 from trio_egress.evidence.canonical import parse_json
 from trio_egress.evidence.report import Report, Verdict
-from trio_egress.pages.story import Story, read_story
+from trio_egress.pages.advice import Advice, advise
+from trio_egress.pages.story import Denial, Story, read_story
 from trio_egress.pages.words import find_span
 from trio_egress.policy.rule import Policy
 
@@ -43,6 +44,14 @@ class Dossier:
     policy_name: str = ""
     policy_text: str = ""
     policy_sha256: str = ""
+    _advice: dict[int, Advice] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    """By the denial's id: both pages ask, and the engine takes a millisecond."""
+
+    def advise(self, denial: Denial) -> Advice:
+        """What would let it through. `denial` is of this story."""
+        if id(denial) not in self._advice:
+            self._advice[id(denial)] = advise(denial, self.policies, self.story.open_facts)
+        return self._advice[id(denial)]
 
     @property
     def observed(self) -> bool:

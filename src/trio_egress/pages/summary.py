@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.report import render_balance
-from trio_egress.pages.advice import advise
 from trio_egress.pages.commands import render_command
 from trio_egress.pages.dossier import Dossier
 from trio_egress.pages.markup import show
@@ -95,7 +94,7 @@ def _render_denials(dossier: Dossier) -> Iterator[str]:
         len(denials) - ROWS,
         "Nothing was denied.",
     )
-    advices = (advise(denial, dossier.policies, dossier.story.open_facts) for denial in denials[:ROWS])
+    advices = (dossier.advise(denial) for denial in denials[:ROWS])
     rules = list(dict.fromkeys(advice.rule for advice in advices if advice.rule))
     if rules:
         yield ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trio_egress.pages.advice import Advice, Place, advise, find_place
+from trio_egress.pages.advice import Advice, Place, find_place
 from trio_egress.pages.dossier import Dossier
 from trio_egress.pages.markup import Content, Html, code, show, tag
 from trio_egress.pages.story import Denial, Host, Story
@@ -180,7 +180,7 @@ def render_denials(dossier: Dossier) -> Html:
 
 def _denial(dossier: Dossier, denial: Denial) -> Html:
     word = "let through" if denial.observed else "denied"
-    advice = advise(denial, dossier.policies, dossier.story.open_facts)
+    advice = dossier.advise(denial)
     return tag(
         "li",
         tag(
