@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from tests.evidence.specimens import Scribe
 from tests.views.pictures import (
     take,
     take_broken,
@@ -84,6 +85,15 @@ def test_an_allowed_attempt_tells_where_it_went_and_how_much(events: list[Event]
     assert web["http_request"]["url"]["path"] == "/v1"
     assert web["http_response"] == {"code": 204}
     assert tls["firewall_rule"]["uid"] == "egress[0] 'api.example.com' (line 5)"
+
+
+def test_a_method_that_the_schema_does_not_know_names_the_activity(tmp_path: Path) -> None:
+    scribe = Scribe().open()
+    facts = {**scribe.draft().facts, "proto": "http"}
+    scribe.block(target="http://evil.example:80/", method="PROPFIND", facts=facts)
+    (event,) = export(take(write_packet(tmp_path, scribe.close().lines)))
+    assert (event["activity_id"], event["activity_name"]) == (99, "PROPFIND")
+    assert "http_method" not in event["http_request"]
 
 
 def test_what_the_kernel_refused_names_its_protocol_and_its_call(events: list[Event]) -> None:

@@ -70,7 +70,7 @@ class Told:
 
     @property
     def is_attempt(self) -> bool:
-        return "session_control" not in self.record and self.record.get("transport") not in OWN_TRANSPORTS
+        return "session_control" not in self.record and self.transport not in OWN_TRANSPORTS
 
     @property
     def action_id(self) -> str:

@@ -24,6 +24,9 @@ from trio_egress.views.picture import Picture
 
 OCSF_VERSION = "1.8.0"
 PROFILES = ("host", "security_control")
+NAMELESS = "unknown"
+"""Where the schema wants a name, and a broken receipt has none."""
+
 
 Event = dict[str, object]
 
@@ -114,7 +117,11 @@ def _render_http(picture: Picture, attempt: Attempt) -> Event:
         "port": first.port,
         "path": first.target.removeprefix(attempt.place),
     }
-    request: Event = {"http_method": method, "url": _drop(url)}
+    # The schema knows nine methods; any other stands as the activity's name.
+    request: Event = {
+        "http_method": method if method in _METHODS else None,
+        "url": _drop(url) if first.target else None,
+    }
     status = attempt.last.number("status")
     return {
         **_classify(4002, "HTTP Activity", activity, _weigh(attempt)),
@@ -143,7 +150,7 @@ def _render_dns(picture: Picture, attempt: Attempt) -> Event:
 
 def _render_call(picture: Picture, attempt: Attempt) -> Event:
     first = attempt.first
-    name = first.fact("call") or first.target
+    name = first.fact("call") or first.target or NAMELESS
     return {
         **_classify(1003, "Kernel Activity", _INVOKE, _weigh(attempt)),
         **_render_attempt(picture, attempt),
@@ -158,6 +165,7 @@ _KINDS: Mapping[str, Callable[[Picture, Attempt], Event]] = {"dns": _render_dns,
 def _render_attempt(picture: Picture, attempt: Attempt) -> Event:
     """What every attempt has."""
     first, last = attempt.first, attempt.last
+    policy = first.word("policy_hash")
     begun, ended = _milliseconds(first.time), _milliseconds(last.time)
     event: Event = {
         "metadata": _describe(picture, first),
@@ -173,9 +181,11 @@ def _render_attempt(picture: Picture, attempt: Attempt) -> Event:
         "status": "Failure" if attempt.denied else "Success",
         "status_detail": last.reason,
         **_render_verdict(attempt),
-        "policy": _drop({"uid": first.word("policy_hash"), "is_applied": not last.observed}),
+        "policy": {"uid": policy, "is_applied": not last.observed} if policy else None,
         "firewall_rule": _drop({"uid": first.rule, "type": last.layer}) if first.rule else None,
-        "actor": _drop({"app_name": first.word("actor"), "user": {"uid": first.word("principal")}}),
+        "actor": _drop(
+            {"app_name": first.word("actor") or NAMELESS, "user": _drop({"uid": first.word("principal")})}
+        ),
         "unmapped": _list_unmapped(attempt),
     }
     return _drop(event)
@@ -205,7 +215,7 @@ def _render_connection(attempt: Attempt) -> Event:
     named = "" if _address(first.host) else first.host
     endpoint = {"hostname": named, "ip": address, "port": first.port or None}
     if not (named or address):
-        endpoint["name"] = first.target
+        endpoint["name"] = first.target or NAMELESS
     transport = first.protocol if first.transport == "packet" else "tcp"
     connection = {
         "direction_id": 2,
