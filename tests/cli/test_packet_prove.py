@@ -47,13 +47,14 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def run_packet(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command within this process: its exit code, and what it prints."""
-    out, err = io.StringIO(), io.StringIO()
+    raw_out, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(raw_out, "ascii", write_through=True)
     with inside(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(["packet", *map(str, arguments)])
         except SystemExit as end:
             code = int(end.code or 0)
-    return subprocess.CompletedProcess([], code, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess([], code, raw_out.getvalue().decode(), err.getvalue())
 
 
 def test_a_receipt_is_proven_without_the_log(log: Path, tmp_path: Path) -> None:
@@ -90,6 +91,15 @@ def test_every_line_can_be_proven_and_its_neighbour_is_another(index: int, log: 
     refused = run(*given, "--line", "other", cwd=tmp_path)
     assert refused.returncode == 1
     assert "NOT PROVEN: the hashes do not lead from the line" in refused.stderr
+
+
+def test_what_the_agent_chose_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    scribe = Scribe().open().block(target="\x1b[2J\u202e evil")
+    (tmp_path / "evidence.jsonl").write_bytes(scribe.raw)
+    (tmp_path / "checkpoint.txt").write_bytes(scribe.chain.sign_checkpoint())
+    run(".", 1, "-o", "proof", cwd=tmp_path)
+    checked = run("--check", "proof", "--public-key", KEY.public_hex, cwd=tmp_path)
+    assert "block \\x1b[2J\\u202e evil\n" in checked.stdout
 
 
 def test_a_zip_of_a_packet_is_as_good(log: Path, tmp_path: Path) -> None:

@@ -242,6 +242,12 @@ def test_a_statement_by_another_key_or_of_another_type_is_found(packet: Path) ->
     assert codes(packet) == {"statement.form"}
 
 
+def test_a_statement_of_any_length_is_refused_before_it_is_read(packet: Path) -> None:
+    (packet / STATEMENT_NAME).write_bytes(b"[" + b"[]," * (1 << 20) + b"[]]")
+    seal_again(packet)
+    assert codes(packet) == {"statement.form"}
+
+
 def test_a_bundle_of_something_else_is_found(packet: Path) -> None:
     bundle = (packet / BUNDLE_NAME).read_bytes()
     (packet / BUNDLE_NAME).write_bytes(bundle.replace(b"v0.3", b"v0.2"))

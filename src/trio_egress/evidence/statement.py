@@ -38,6 +38,9 @@ class _Type:
 MONITOR_TYPE = "urn:trio-egress:monitor:v1"
 """Says how monitor, log and extensions are filled in. Another way of filling them in gets another name."""
 
+STATEMENT_BYTES = 2 << 20
+"""Of the envelope: ROWS rows of the longest names are some 700 KiB in base64."""
+
 SUBJECTS = 16
 """Files of one statement."""
 
@@ -124,13 +127,15 @@ def check_statement(
 ) -> None:
     """The statement is signed by this key, about files of this packet and this log. No key, no receipt: nothing is."""
     try:
+        if len(raw) > STATEMENT_BYTES:
+            raise ValueError(f"more than {STATEMENT_BYTES} bytes")
         envelope = parse_envelope(raw)
+        if key is not None and not envelope.is_signed(key):
+            findings.add("statement.signature", STATEMENT_NAME, 0, "none that verifies", f"one by {key}")
+            return
         statement = _parse_statement(envelope)
     except ValueError as error:
         findings.add("statement.form", STATEMENT_NAME, 0, str(error)[:120], "a signed in-toto Statement")
-        return
-    if key is not None and not envelope.is_signed(key):
-        findings.add("statement.signature", STATEMENT_NAME, 0, "none that verifies", f"one by {key}")
         return
     _check_subjects(statement["subject"], measure, findings)
     predicate = statement["predicate"]
@@ -210,7 +215,7 @@ def _find_difference(found: object, expected: object, place: str) -> tuple[str, 
 def check_bundle(raw: bytes, statement: bytes, key: PublicKey | None, findings: Findings) -> None:
     """The bundle is the statement's envelope over again. Where that has no right form, nothing is said of this."""
     try:
-        envelope = parse_envelope(statement)
+        envelope = parse_envelope(statement[: STATEMENT_BYTES + 1])
     except ValueError:
         return
     if key is not None and raw != render_bundle(envelope, key):

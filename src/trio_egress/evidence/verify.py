@@ -13,6 +13,8 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
+import attrs
+
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.audit_packet import PACKET_NAME
 from trio_egress.evidence.beside import check_beside, check_manifest, read_own_checkpoint
@@ -94,6 +96,9 @@ def verify(
     _check_expected(replay, findings, policy_hash, expect_run, expect_head)
     expected = expect_run is not None or expect_head is not None
     report = conclude(str(path), replay, findings, pinned=bool(pinned), whole=whole, expected=expected)
+    if (outside := sum(not mark.own for mark in marks)) and not findings.count:
+        told = f"the log agrees with what was kept outside: states of it in {outside} places"
+        report = attrs.evolve(report, notes=(*report.notes, told))
     return report if recovery is None else add_recovery(report, recovery, pinned)
 
 

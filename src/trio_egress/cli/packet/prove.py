@@ -17,6 +17,7 @@ from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME, Checkpoint, SignedCheckpoint, parse_checkpoint
 from trio_egress.evidence.container import Packet, read_file, read_plain
+from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.landmarks import split_lines
 from trio_egress.evidence.line import Line, read_line
@@ -79,7 +80,7 @@ def _prove(options: argparse.Namespace) -> int:
         older = _parse_checkpoint(read_plain(options.since, NOTE_BYTES), options.since).checkpoint
         proof = _prove_consistency(packet, older, state, raw)
     if options.output is None:
-        sys.stdout.write(proof.decode())
+        sys.stdout.buffer.write(proof)  # UTF-8, whatever the terminal's encoding
     else:
         write_new(options.output, proof)
     return 0
@@ -149,15 +150,14 @@ def _check(options: argparse.Namespace) -> int:
             facts = _check_consistency(proof, options.since, keys)
     log = proof.signed.checkpoint
     key = next(filter(proof.signed.is_signed, keys))
-    facts |= {"log": log.origin, "size": log.size, "root": log.root.hex()}
+    facts |= {"log": log.origin, "size": log.size, "root": log.root.hex(), "key": key}
     facts |= {"verifier_key": render_verifier_key(log.origin, key)}
     if options.json:
         print(json.dumps(facts, indent=2))
-    else:
-        print(f"PROVEN: {facts['proven']}")
-        print(
-            f"  log      {log.origin}\n  size     {log.size}\n  root     {log.root.hex()}\n  key      {key}"
-        )
+        return 0
+    print(f"PROVEN: {escape_text(str(facts['proven']))}")
+    for name in ("log", "size", "root", "key"):
+        print(f"  {name:<9}{escape_text(str(facts[name]))}")
     return 0
 
 
@@ -170,12 +170,8 @@ def _check_inclusion(proof: Inclusion, place: str | None, keys: list[PublicKey])
     if place is not None and proof.extra not in (None, line):
         raise Unproven("the proof tells another line than the one given")
     told = _tell_receipt(line)
-    proven = (
-        f"line {proof.index} (from 0) of the log: {told.get('verdict', '')} {told.get('target', '')}".rstrip(
-            ": "
-        )
-    )
-    return {"proven": proven, "index": proof.index, **told}
+    what = " ".join(str(told[name]) for name in ("verdict", "target") if name in told)
+    return {"proven": f"line {proof.index} (from 0) of the log: {what}", "index": proof.index, **told}
 
 
 def _tell_receipt(line: bytes) -> dict[str, object]:
