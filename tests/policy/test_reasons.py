@@ -382,11 +382,10 @@ def test_a_strange_path_is_told_only_where_paths_matter() -> None:
             make_request(headers=frozenset({"x" * 200})),
             "allows no request with the field that this one has",
         ),
-        (
-            {"protocol": "ssh", "ports": [80]},
-            make_request(websocket=True),
-            " ws",
-        ),
+        ({"protocol": "ssh", "ports": [80]}, make_request(websocket=True), "allows ssh, not ws"),
+        ({"protocol": "ssh", "ports": [80]}, make_request(secure=True), "allows ssh, not https"),
+        ({"protocol": "ssh", "ports": [80]}, make_request(), "allows ssh, not HTTP"),
+        ({"protocol": "ssh", "ports": [80]}, make_attempt(Protocol.TLS, 80), "allows ssh, not TLS"),
         (
             {"mcp": {"tools": ["a"]}},
             make_request(calls=(jsonrpc("tools/call", "t" * 300),)),

@@ -217,6 +217,7 @@ def test_what_is_wrong_in_form_is_found_at_its_place(policy: Any, place: list[ob
         {"egress": [{**RULE, "query": ["q" * 200], "headers": {"required": ["x" * 200]}}]},
         {"egress": [{**RULE, "limits": {"body": 0, "connections": 1, "bytes_up": 1, "bytes_down": "1 B"}}]},
         {"egress": [{**RULE, "name": "n" * 64, "reason": "r" * 200, "times": ["Mon 00:00-24:00 UTC"]}]},
+        {"include": [], "egress": [{**RULE, "query": []}], "files": {"write": []}, "test": []},
         {"include": ["a.toml", "preset:github", {"file": "../b.yml", "sha256": "0" * 64}]},
         {"files": {"hide": ["a" * 4096]}, "env": {"set": {"A": "a" * VALUE_CHARS}}},
         {"test": [{"attempt": "a", "expect": "allow", "rule": "x", "at": "2026-11-22T12:00:00Z"}]},
