@@ -231,3 +231,15 @@ def test_a_difference_that_has_no_words_yet_is_told_all_the_same() -> None:
 
 def test_a_change_is_a_value() -> None:
     assert Change("opens", "x") == Change("opens", "x")
+
+
+def secret(name: str, source: str) -> str:
+    return f'[[secret]]\nname = "{name}"\nfrom = {{ {source} }}\n'
+
+
+def test_what_is_secret_is_told_by_its_name() -> None:
+    one, other = secret("a", 'env = "A"'), secret("a", 'file = "/a"')
+    both = one + secret("b", 'env = "B"')
+    assert told(one, both) == [("changes", "b is secret: receipts have a commitment for it")]
+    assert told(both, one) == [("changes", "b is not secret any more: receipts tell it where it stands")]
+    assert told(one, other) == [("changes", 'the secret a: from {"env": "A"} → {"file": "/a"}')]
