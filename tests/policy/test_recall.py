@@ -122,6 +122,12 @@ def test_what_was_not_asked_of_the_policy_is_not_decided_again() -> None:
     assert decide_again(make_policy(), malformed, facts, NO_NEEDS) is None
 
 
+def test_what_was_allowed_without_a_rule_is_a_difference() -> None:
+    facts = {key: value for key, value in FACTS.items() if key != "rule"}
+    found = decide_again(make_policy({}), RECORD, facts, NO_NEEDS)
+    assert found == Difference("allow rule no rule", "allow rule egress[0]")
+
+
 def test_a_receipt_has_its_words_and_its_bounds() -> None:
     assert (NAMES_LEFT_OUT, NAMES_CHARS) == ("names_left_out", 1500)
 
@@ -140,6 +146,13 @@ def test_names_that_are_no_escapes_are_read_as_they_are() -> None:
     attempt = recall_attempt(RECORD, {**FACTS, "query": ["é", "\\xe9é"]})
     assert attempt is not None
     assert attempt.query == frozenset({"é", "é?"})
+
+
+@pytest.mark.parametrize("name", ["\\", "\\x", "\\x9", "\\N{NO SUCH NAME}", "\\U99999999", "\\ud800"])
+def test_no_name_raises(name: str) -> None:
+    attempt = recall_attempt(RECORD, {**FACTS, "query": [name], "headers": [name, "x"]})
+    assert attempt is not None
+    assert attempt.query in (frozenset({name}), frozenset({"\ud800"}))
 
 
 def test_a_denial_by_limits_stands_only_where_there_are_some() -> None:

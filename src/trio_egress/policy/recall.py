@@ -107,16 +107,23 @@ def _read_names(value: object) -> frozenset[str] | None:
 
 
 def _unescape(text: str) -> str:
-    """What `ext` holds as its Python escape."""
-    return text.encode("ascii", "replace").decode("unicode_escape") if "\\" in text else text
+    """What `ext` holds as its Python escape; a text that is no escape as it stands."""
+    if "\\" not in text:
+        return text
+    try:
+        return text.encode("ascii", "replace").decode("unicode_escape")
+    except UnicodeDecodeError:
+        return text
 
 
 def _was_asked(record: Members, facts: Members) -> bool:
-    """Whether the policy decided this: an intent, or a denial that names a rule or says that there is none."""
+    """Whether the policy decided this: what was allowed, or a denial that names a rule or says that there is none."""
     if record.get("decision_phase", "") not in ("", "intent"):
         return False
     if record.get("layer") == Layer.OBSERVE.value:
         return False
+    if record.get("verdict") != "block":
+        return True
     return "rule" in facts or record.get("layer") == Layer.DEFAULT_DENY.value
 
 
