@@ -93,6 +93,7 @@ def test_nothing_is_written_over(packet: Path, tmp_path: Path) -> None:
         (lambda at: (at / "a name").write_text(""), "'a name'"),
         (lambda at: (at / ".hidden").write_text(""), "'.hidden'"),
         (lambda at: (at / "evidence.jsonl").unlink(), "no evidence.jsonl"),
+        (lambda at: (at / "supervisor.pid").write_text("1 2\n"), "a run lives in"),
     ],
 )
 def test_what_is_no_packet_is_refused_and_nothing_made(
@@ -118,3 +119,11 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert "No such file" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_log_that_was_cut_off_is_packed_and_said_to_be_one(packet: Path, tmp_path: Path) -> None:
+    (packet / "packet.json").unlink()
+    ran = run("pack", packet)
+    assert ran.returncode == 0
+    assert "at best a valid prefix" in ran.stderr
+    assert (tmp_path / "packet.zip").exists()

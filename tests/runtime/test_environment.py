@@ -103,6 +103,10 @@ def test_provenance_tells_github_from_another_ci_and_from_a_desk() -> None:
     assert find_provenance({"CI": "true"}) == {"provider": "self_hosted"}
     github = find_provenance({"GITHUB_ACTIONS": "true", "GITHUB_SHA": "abc", "GITHUB_REPOSITORY": "o/r"})
     assert (github["provider"], github["sha"], github["repository"]) == ("github_actions", "abc", "o/r")
+    gitlab = find_provenance(
+        {"CI": "true", "GITLAB_CI": "true", "CI_COMMIT_SHA": "abc", "CI_PIPELINE_ID": "7"}
+    )
+    assert (gitlab["provider"], gitlab["sha"], gitlab["run_id"]) == ("self_hosted", "abc", "7")
 
 
 @pytest.mark.parametrize("name", ["GITHUB_ENV", "ACTIONS_RUNTIME_TOKEN", "https_proxy", "NO_PROXY"])

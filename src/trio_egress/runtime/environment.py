@@ -48,6 +48,15 @@ CLOSED = (
 )
 """Patterns of names, compared with their case."""
 
+GITLAB_PROVENANCE = {
+    "repository": "CI_PROJECT_PATH",
+    "workflow": "CI_JOB_NAME",
+    "run_id": "CI_PIPELINE_ID",
+    "ref": "CI_COMMIT_REF_NAME",
+    "sha": "CI_COMMIT_SHA",
+}
+"""What the members of Audit Packet v0 are called by GitLab."""
+
 CI_IDENTITY: Mapping[str, tuple[str, ...]] = {
     "GITHUB_ACTIONS": (
         *("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_REPOSITORY_ID", "GITHUB_REF", "GITHUB_SHA"),
@@ -126,11 +135,15 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def find_provenance(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where a run takes place, in members of Audit Packet v0: GitHub Actions, another CI (self_hosted), or local."""
+    """Where a run takes place, in members of Audit Packet v0: GitHub Actions, another CI (self_hosted), or
+    local. What is empty is left out of the packet."""
     if environment.get("GITHUB_ACTIONS") == "true":
         names = ("repository", "workflow", "run_id", "run_attempt", "ref", "sha")
         found = {name: environment.get(f"GITHUB_{name.upper()}", "") for name in names}
         return {"provider": "github_actions", **found}
+    if environment.get("GITLAB_CI") == "true":  # of which the format knows only that it is none of GitHub's
+        found = {name: environment.get(variable, "") for name, variable in GITLAB_PROVENANCE.items()}
+        return {"provider": "self_hosted", **found}
     return {"provider": "self_hosted" if environment.get("CI") else "local"}
 
 

@@ -19,6 +19,8 @@ from trio_egress.errors import EvidenceError
 from trio_egress.evidence.archive import write_archive
 from trio_egress.evidence.container import list_packet, open_plain
 from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.packet_form import PACKET_NAME
+from trio_egress.runtime.presence import PRESENCE_NAME
 
 CHUNK_BYTES = 1 << 20
 
@@ -30,8 +32,7 @@ def main(options: argparse.Namespace) -> int:
     output = Path(options.output or f"{os.path.abspath(directory)}.zip")
     try:
         names = list_packet(directory)
-        if EVIDENCE_NAME not in names:
-            raise EvidenceError(f"{directory} is no packet: there is no {EVIDENCE_NAME}")
+        _refuse_unfinished(directory, names)
         _refuse_inside(directory, output)
         _pack(directory, names, output)
         size, digest = _measure(output)
@@ -44,6 +45,20 @@ def main(options: argparse.Namespace) -> int:
     else:
         print(f"{digest}  {output}")
     return 0
+
+
+def _refuse_unfinished(directory: Path, names: list[str]) -> None:
+    """What is still written has no bytes to speak of. A log that was cut off has, and is worth keeping."""
+    if EVIDENCE_NAME not in names:
+        raise EvidenceError(f"{directory} is no packet: there is no {EVIDENCE_NAME}")
+    if PRESENCE_NAME in names:
+        raise EvidenceError(
+            f"a run lives in {directory}, or was killed there ({PRESENCE_NAME}): wait for its end, or close its log "
+            "with `trio-egress recover`"
+        )
+    if PACKET_NAME not in names:
+        note = f"there is no {PACKET_NAME} in {directory}: the run was cut off, and this is at best a valid prefix"
+        print(f"trio-egress packet pack: note: {note}", file=sys.stderr)
 
 
 def _refuse_inside(directory: Path, output: Path) -> None:
