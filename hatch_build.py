@@ -21,13 +21,17 @@ PLACES = {
     "zsh": f"share/zsh/site-functions/_{NAME}",
     "fish": f"share/fish/vendor_completions.d/{NAME}.fish",
     "man": f"share/man/man1/{NAME}.1",
-    **{f"man-{command}": f"share/man/man1/{NAME}-{command}.1" for command in ("run", "verify", "policy")},
+    **{
+        f"man-{command}": f"share/man/man1/{NAME}-{command}.1"
+        for command in ("run", "verify", "policy", "keys")
+    },
 }
 PURPOSES = {
     "man": "run an AI agent in a sandbox with signed evidence of its egress",
     "man-run": "run a command in a sandbox whose only way out is what a policy allows",
     "man-verify": "check an Audit Packet, offline",
     "man-policy": "check, explain, compare and convert policies",
+    "man-keys": "a roster of trusted signing keys, and the keys of a run",
 }
 
 

@@ -92,6 +92,7 @@ def test_fish_completes(share: Mapping[str, Path], typed: str, offered: set[str]
         ("man-run", ("trio-egress-run - ", "--timeout SECONDS", "124 --timeout was over")),
         ("man-verify", ("trio-egress-verify - ", "--public-key", "1 invalid: at least one finding")),
         ("man-policy", ("trio-egress-policy - check", "explain", "--suggest", "import", "64 usage")),
+        ("man-keys", ("trio-egress-keys - a roster", "revoke", "--valid-until", "rotate", "fingerprint")),
     ],
 )
 def test_a_man_page_is_set_without_a_warning(

@@ -11,7 +11,7 @@ from tests.evidence.test_packet import make_packet
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.receipt import render_timestamp
 from trio_egress.evidence.report import Verdict
-from trio_egress.evidence.roster import REASONS, ROSTER_BYTES, TrustedKey, is_roster, parse_roster
+from trio_egress.evidence.roster import NOT_DATED, REASONS, ROSTER_BYTES, TrustedKey, is_roster, parse_roster
 from trio_egress.evidence.roster_text import NEW, add_key, revoke_key
 from trio_egress.evidence.sign import generate, render_public_key
 from trio_egress.evidence.trust import read_trust
@@ -79,6 +79,7 @@ def test_a_public_key_may_have_any_form() -> None:
         (roster(entry(name='""')), "r:4: a name has"),
         (roster('[[key]]\nname = "a"'), "r:3: a key without public"),
         (roster(f'[[key]]\npublic = "{KEY.public_hex}"'), "r:3: a key without name"),
+        (roster('[[key]]\nname = "a"', entry()), "r:3: a key without public"),
         (roster(entry("zz")), "r:5: not a public key"),
         (roster(entry("01" + "00" * 31)), "r:5: the public key is not a point"),
         (roster(entry(valid_from='"2026-01-01"')), "r:6: valid_from must be a time with its zone"),
@@ -162,7 +163,9 @@ def test_a_roster_has_its_word_on_a_key_that_is_pinned_by_itself_too(tmp_path: P
     file = tmp_path.parent / "roster.toml"
     file.write_bytes(roster(entry(revoked_at=at(0), reason='"compromised"')))
     for keys in ([KEY.public_hex, str(file)], [str(file), KEY.public_hex]):
-        assert verify(tmp_path, keys=keys).verdict is Verdict.INVALID
+        report = verify(tmp_path, keys=keys)
+        assert report.verdict is Verdict.INVALID
+        assert NOT_DATED in report.not_proven
     assert verify(tmp_path, keys=[KEY.public_hex]).verdict is Verdict.VALID  # the control: nobody told
 
 

@@ -33,6 +33,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 HEAD = re.compile(r"^[ \t]*\[\[[ \t]*key[ \t]*\]\][ \t]*(?:#.*)?$", re.MULTILINE)
 """The line that begins a key."""
 
+NOT_DATED = "when it was signed: a roster's times are held against the receipts' own, which the signer writes"
+
 _TIMES = ("valid_from", "valid_until", "revoked_at")
 _MEMBERS = ("name", "public", *_TIMES, "reason", "note")
 _NOTE_CHARS = 500

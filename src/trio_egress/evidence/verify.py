@@ -42,7 +42,7 @@ from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.recovery import add_recovery, check_recovery
 from trio_egress.evidence.replay import Judge, Replay
 from trio_egress.evidence.report import Report, Verdict, conclude
-from trio_egress.evidence.roster import check_roster
+from trio_egress.evidence.roster import NOT_DATED, check_roster
 from trio_egress.evidence.session import SessionState
 from trio_egress.evidence.stream import Checker
 from trio_egress.evidence.trust import read_trust
@@ -99,6 +99,8 @@ def verify(
     if (outside := sum(not mark.own for mark in marks)) and not findings.count:
         told = f"the log agrees with what was kept outside: states of it in {outside} places"
         report = attrs.evolve(report, notes=(*report.notes, told))
+    if any(trusted.values()):
+        report = attrs.evolve(report, not_proven=(NOT_DATED, *report.not_proven))
     return report if recovery is None else add_recovery(report, recovery, pinned)
 
 
