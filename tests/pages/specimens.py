@@ -7,8 +7,10 @@ import json
 from collections.abc import Sequence
 
 import attrs
-from tests.evidence.specimens import SESSION, Scribe, replay
+from tests.evidence.specimens import KEY, SESSION, Scribe, replay
 
+from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.report import conclude
 from trio_egress.evidence.session import Session
 from trio_egress.pages.dossier import Dossier, compile_dossier
@@ -96,6 +98,14 @@ def look_up(scribe: Scribe, name: str, count: int = 1, *, allowed: bool = False)
             facts={**facts, **({} if allowed else {"over": "tcp"})},
         )
     )
+
+
+def write_secrets() -> list[bytes]:
+    """A token in what was tried, once let through and once not."""
+    scribe = Scribe(OWN_SESSION)
+    scribe.chain = Chain(KEY, OWN_SESSION, Redactor(b"\x07" * 32, {"api-token": b"hunter2-and-more"}))
+    scribe.open().allow("api.example.com", target="http://api.example.com:80/hunter2-and-more")
+    return scribe.block("hunter2-and-more.evil.example").close().lines
 
 
 def write_usual() -> list[bytes]:

@@ -23,6 +23,7 @@ from tests.pages.specimens import (
     make_dossier,
     write_hostile,
     write_huge,
+    write_secrets,
     write_usual,
 )
 
@@ -161,6 +162,18 @@ def test_another_key_is_told() -> None:
     assert "Valid" in text
 
 
+def test_a_secret_in_attempts_is_told_and_its_value_is_not() -> None:
+    dossier = make_dossier(write_secrets())
+    _, text = read(dossier)
+    assert "Secrets in attempts" in text
+    assert "in 2 attempts, 1 of them let through: [api-token:" in text
+    assert "no rule can be worked out" in text
+    assert "hunter2" not in text
+    summary = render_summary(dossier).decode()
+    assert "**A secret stood in attempts:** `api-token` `in 2 attempts, 1 of them let through" in summary
+    assert "Secrets in attempts" not in read(make_dossier(write_usual()))[1]
+
+
 def test_the_page_lets_itself_load_nothing_but_its_own_style() -> None:
     page = render_report(make_dossier(write_usual())).decode()
     assert CONTENT_POLICY.startswith("default-src 'none'; style-src 'sha256-")
@@ -273,6 +286,7 @@ def test_no_file_of_a_packet_raises(packet: object, posture: object, policy: str
 
 
 MEMBERS = (
+    "redaction",
     "target",
     "verdict",
     "transport",

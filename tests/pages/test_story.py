@@ -107,6 +107,7 @@ NAMES = (
     "timestamp",
     "method",
     "session_control",
+    "redaction",
 )
 FACTS = ("host", "port", "proto", "reason", "rule", "count", "bytes_up", "bytes_down", "connections_ended")
 

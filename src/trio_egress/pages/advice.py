@@ -29,6 +29,7 @@ _FIXED = {
     Layer.NAME_MISMATCH: "No rule can allow this: it named one host and asked for another.",
     Layer.LIMIT: "The rule allows it, and its limits were used up: they are in its `limits`.",
 }
+_WITHHELD = "Something in it is secret and is not told: no rule can be worked out from its receipt."
 _CALL = "No rule can allow this: the kernel refuses this system call to every agent."
 
 
@@ -62,6 +63,8 @@ def advise(denial: Denial, policies: Mapping[str, Policy], open_facts: Members) 
     layer = _LAYERS.get(str(denial.record.get("layer")))
     if layer in _FIXED:
         return Advice(words=_FIXED[layer])
+    if denial.record.get("redaction") is not None:
+        return Advice(words=_WITHHELD)
     policy = policies.get(str(denial.record.get("policy_hash")))
     attempt = recall_attempt(denial.record, denial.facts)
     if policy is None or attempt is None:

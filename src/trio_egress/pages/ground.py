@@ -54,7 +54,7 @@ def render_points(points: list[str]) -> Html:
 
 def render_findings(dossier: Dossier) -> Html:
     report = dossier.report
-    notes = render_points(list(report.notes)) if report.notes else None
+    notes = [render_points(list(report.notes)) if report.notes else None, _render_secrets(dossier)]
     if not report.finding_count:
         empty = tag("p", "The verifier found nothing wrong.", class_="empty")
         return render_section("findings", "Findings", None, empty, notes)
@@ -68,6 +68,25 @@ def render_findings(dossier: Dossier) -> Html:
     return render_section(
         "findings", "Findings", f"{said} of the verifier", tag("ol", *items, class_="points"), more, notes
     )
+
+
+def _render_secrets(dossier: Dossier) -> Content:
+    """A secret in an attempt is what a reader must not miss, whoever was to get it."""
+    told = [tag("li", code(show(name, 64), "code warn"), words) for name, words in list_secrets(dossier)]
+    if not told:
+        return None
+    meant = (
+        "Values that the policy calls secret stood in attempts. Receipts have a commitment in their place."
+    )
+    return [tag("h3", "Secrets in attempts"), tag("p", meant), tag("ul", *told, class_="points")]
+
+
+def list_secrets(dossier: Dossier) -> Iterator[tuple[str, str]]:
+    """Each class of secrets that stood in attempts, and in how many, to whom."""
+    for name, secret in sorted(dossier.story.secrets.items()):
+        hosts = ", ".join(show(host, 80) for host in sorted(secret.hosts))
+        through = f"{secret.allowed:,} of them let through"
+        yield name, f"in {count_of(secret.attempts, 'attempt')}, {through}: {hosts}"
 
 
 def render_boundary(dossier: Dossier) -> Html:

@@ -35,6 +35,10 @@ CHANGES = 1_000
 ATTEMPTS = frozenset({"transparent", "forward", "connect", "dns", "packet", "syscall"})
 """Transports of what an agent tried; all else is the run's own."""
 
+SECRETS = 50
+SECRET_HOSTS = 5
+"""Classes of secrets that are kept, and hosts of each."""
+
 _NAME_CHARS = 300
 _HEIGHT = 255
 _NOTHING: Members = {}
@@ -95,6 +99,15 @@ class Change:
 
 
 @attrs.define
+class Secret:
+    """How often a value of this class stood in what was tried; receipts have a commitment in its place."""
+
+    attempts: int = 0
+    allowed: int = 0
+    hosts: set[str] = attrs.field(factory=set)
+
+
+@attrs.define
 class Story:
     """`started_ns`, `ended_ns`: of the first and the last receipt. `others`: what found no room among `hosts`."""
 
@@ -108,6 +121,7 @@ class Story:
     rotations: list[Change] = attrs.field(factory=list)
     """Another key began to sign, or was refused."""
 
+    secrets: dict[str, Secret] = attrs.field(factory=dict)
     strip: Strip = attrs.field(factory=Strip)
     open_facts: Members = attrs.field(default=_NOTHING)
     close_facts: Members = attrs.field(default=_NOTHING)
@@ -170,7 +184,9 @@ class Story:
         verdict, phase = record.get("verdict"), record.get("decision_phase")
         count = _whole(facts, "count") or 1
         observed = record.get("layer") == OBSERVING
-        if phase == "outcome":
+        if phase != "outcome":
+            self._take_secrets(record, host, count)
+        else:
             host.bytes_up += _whole(facts, "bytes_up")
             host.bytes_down += _whole(facts, "bytes_down")
         if verdict == "block":
@@ -189,6 +205,18 @@ class Story:
         if observed and phase != "outcome" and verdict != "block":
             host.observed += count
             self._deny(record, facts, at_ns, count, observed=True)
+
+    def _take_secrets(self, record: Members, host: Host, count: int) -> None:
+        redaction = record.get("redaction")
+        classes = redaction.get("by_class") if isinstance(redaction, dict) else None
+        for name in [name[:64] for name in list(classes)[:SECRETS]] if isinstance(classes, dict) else ():
+            if name not in self.secrets and len(self.secrets) >= SECRETS:
+                continue
+            secret = self.secrets.setdefault(name, Secret())
+            secret.attempts += count
+            secret.allowed += count if record.get("decision_phase") == "intent" else 0
+            if len(secret.hosts) < SECRET_HOSTS:
+                secret.hosts.add(host.name)
 
     def _find_host(self, record: Members, facts: Members) -> Host:
         name = _text(facts, "host") or _text(record, "target")

@@ -12,6 +12,7 @@ from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.report import render_balance
 from trio_egress.pages.commands import render_command
 from trio_egress.pages.dossier import Dossier
+from trio_egress.pages.ground import list_secrets
 from trio_egress.pages.markup import show
 from trio_egress.pages.story import Denial, Host
 from trio_egress.pages.traffic import describe_kind, name_target, show_lines, sort_denials
@@ -34,6 +35,7 @@ def render_summary(dossier: Dossier) -> bytes:
     lines = [
         *_render_head(dossier),
         *_render_findings(dossier),
+        *_render_secrets(dossier),
         *_render_contacts(dossier),
         *_render_denials(dossier),
         *_render_books(dossier),
@@ -66,6 +68,12 @@ def _render_findings(dossier: Dossier) -> Iterator[str]:
     if left > 0:
         yield ""
         yield f"… and {count_of(left, 'more finding')}."
+
+
+def _render_secrets(dossier: Dossier) -> Iterator[str]:
+    for name, words in list_secrets(dossier):
+        yield ""
+        yield f"**A secret stood in attempts:** {_code(name)} {_code(words, 300)}"
 
 
 def _render_contacts(dossier: Dossier) -> Iterator[str]:
