@@ -6,16 +6,18 @@ import json
 from pathlib import Path
 
 import attrs
-from tests.evidence.specimens import KEY, STRANGER, Scribe, rewrite, setting_control
+from tests.evidence.specimens import KEY, START_NS, STRANGER, Scribe, rewrite, setting_control
 from tests.views.pictures import take_hostile, write_lines
 
 from trio_egress.evidence.report import Verdict
+from trio_egress.evidence.roster import TrustedKey
+from trio_egress.evidence.sign import PublicKey
 from trio_egress.views.lines import leave_plain, paint_ansi
 from trio_egress.views.watching import HEARTBEAT_SECONDS, Said, Watching
 
 
-def watch(lines: list[bytes], keys: set[str] | None = None) -> tuple[list[Said], Watching]:
-    watching = Watching(leave_plain, keys)
+def watch(lines: list[bytes], keys: set[PublicKey] | None = None) -> tuple[list[Said], Watching]:
+    watching = Watching(leave_plain, dict.fromkeys(keys or ()))
     return [said for line in lines for said in watching.feed(line[:-1])], watching
 
 
@@ -50,6 +52,23 @@ def test_another_policy_is_a_line() -> None:
     said, _ = watch(Scribe().open().change_policy(reason="the policy was changed").lines)
     assert said[1].line.endswith("policy   the policy was changed")
     assert said[1].members["taken"] is True
+
+
+def test_another_key_is_a_line() -> None:
+    said, watching = watch(Scribe().open().rotate(STRANGER).block().close().lines, {KEY.public_hex})
+    assert said[1].line.endswith("key      the key was changed")
+    assert (said[1].members["event"], said[1].members["taken"]) == ("key", True)
+    assert watching.conclude("x").verdict is Verdict.VALID
+
+
+def test_a_key_that_was_not_valid_then_is_said_at_the_end() -> None:
+    late = TrustedKey("ours", KEY.public_hex, valid_from=START_NS + 10**18)
+    watching = Watching(leave_plain, {KEY.public_hex: late})
+    for line in write_lines():
+        assert all(said.members["event"] != "finding" for said in watching.feed(line[:-1]))
+    (finding,) = watching.finish()
+    assert finding.members["code"] == "key.not_yet_valid"
+    assert watching.conclude("x").verdict is Verdict.INVALID
 
 
 def test_heartbeats_say_nothing_and_their_rhythm_is_known() -> None:

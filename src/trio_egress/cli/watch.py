@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from trio_egress.evidence.trust import read_trust
 from trio_egress.views.follow import Newest, Tail, is_closed
 from trio_egress.views.lines import Paint
 from trio_egress.views.picture import NOT_VERIFIED
-from trio_egress.views.watching import Said, Watching
+from trio_egress.views.watching import Said, Trust, Watching
 
 FASTEST_SECONDS, SLOWEST_SECONDS = 0.1, 1.0
 """Between two looks: soon after something came, then ever more seldom. Both are less than a person notices."""
@@ -34,8 +34,8 @@ def main(options: argparse.Namespace) -> int:
     """0 the chain was closed, and holds together; 1 it does not; 2 it can't be read; 130 interrupted."""
     directory = Path(options.directory)
     try:
-        keys = _find_trusted(options.public_key) if options.public_key else None
-        return _follow(directory, choose_paint(sys.stdout, os.environ), keys, as_json=options.json)
+        trusted = read_trust(options.public_key)
+        return _follow(directory, choose_paint(sys.stdout, os.environ), trusted, as_json=options.json)
     except EvidenceError as error:
         _say(escape_text(str(error)))
         return 2
@@ -43,23 +43,16 @@ def main(options: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _find_trusted(given: Iterable[str]) -> set[str]:
-    """The keys that sign what is believed now: of a roster those that are valid."""
-    now_ns = time.time_ns()
-    return {
-        public for public, key in read_trust(given).items() if key is None or key.judge(now_ns) == "valid"
-    }
-
-
-def _follow(directory: Path, paint: Paint, keys: Container[str] | None, *, as_json: bool) -> int:
+def _follow(directory: Path, paint: Paint, trusted: Trust, *, as_json: bool) -> int:
     """The run, and any newer one that begins meanwhile, until one has ended."""
     newest = Newest(directory)
     file: Path | None = _wait_run(newest, directory)
     while file is not None:
-        watching = Watching(paint, keys)
+        watching = Watching(paint, trusted)
         with closing(Tail(file)) as tail:
             newer = _follow_one(tail, watching, newest, as_json=as_json)
         if newer is None:
+            _print(watching.finish(), as_json=as_json)
             return _end(watching.conclude(str(file.parent)))
         _say(f"a newer run has begun: {escape_text(str(newer.parent))}")
         file = newer

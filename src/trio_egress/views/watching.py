@@ -8,7 +8,7 @@ Rule 2: for programs the outcome of every attempt is told, too.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -18,13 +18,18 @@ from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, conclude
-from trio_egress.evidence.session import SessionState
+from trio_egress.evidence.roster import TrustedKey, check_roster
+from trio_egress.evidence.session import KEY_TRANSPORT, SessionState
+from trio_egress.evidence.sign import PublicKey
 from trio_egress.views.lines import Colour, Paint, describe_attempt, render_attempt, render_time
 
 HEARTBEAT_SECONDS = 30
 """Until the open receipt says another."""
 
 _WORD_CHARS = 200
+
+Trust = Mapping[PublicKey, "TrustedKey | None"]
+"""As `evidence.trust` reads it."""
 
 
 @attrs.frozen
@@ -36,13 +41,13 @@ class Said:
 
 
 class Watching:
-    """One evidence file from its first line on. `keys` are pinned public keys; None means that none is."""
+    """One evidence file from its first line on. `trusted` are pinned public keys, and what a roster says of each."""
 
-    def __init__(self, paint: Paint, keys: Container[str] | None = None) -> None:
+    def __init__(self, paint: Paint, trusted: Trust | None = None) -> None:
         self._paint = paint
-        self._pinned = keys is not None
+        self._trusted = trusted or {}
         self._findings = Findings()
-        self._replay = Replay(self._findings, EVIDENCE_NAME, keys)
+        self._replay = Replay(self._findings, EVIDENCE_NAME, set(self._trusted) or None)
         self._told = 0
         self._lines = 0
         self._allowed = 0
@@ -72,9 +77,14 @@ class Watching:
         self._replay.take_overlong()
         yield from self._tell_findings()
 
+    def finish(self) -> Iterator[Said]:
+        """What is known only when nothing more comes: whether each key was valid for as long as it signed."""
+        check_roster(self._replay, self._trusted, EVIDENCE_NAME, self._findings)
+        yield from self._tell_findings()
+
     def conclude(self, path: str) -> Report:
         """What the evidence file is worth by itself."""
-        return conclude(path, self._replay, self._findings, pinned=self._pinned)
+        return conclude(path, self._replay, self._findings, pinned=bool(self._trusted))
 
     def _tell_findings(self) -> Iterator[Said]:
         for finding in self._findings.kept[self._told :]:
@@ -91,10 +101,9 @@ class Watching:
         elif told.step == "session_close":
             yield self._tell_close(told)
         elif not told.step:
-            line = f"{told.seq:>6}  {render_time(told.time)}  policy   {told.reason}"
-            yield Said(
-                line, {"event": "policy", **_identify(told), "taken": told.allowed, "reason": told.reason}
-            )
+            what = "key" if told.transport == KEY_TRANSPORT else "policy"
+            line = f"{told.seq:>6}  {render_time(told.time)}  {what:<7}  {told.reason}"
+            yield Said(line, {"event": what, **_identify(told), "taken": told.allowed, "reason": told.reason})
 
     def _tell_attempt(self, told: Told) -> Said:
         is_outcome = told.phase == "outcome"

@@ -75,9 +75,9 @@ def _add_export(add_action: AddAction, actions: Any) -> None:
         metavar="KEY|FILE",
         action="append",
         default=[],
-        help="a key that you trust; may be repeated",
+        help="a key that you trust, or a roster of them (docs/keys.md); may be repeated",
     )
-    export.add_argument("--policy-hash", metavar="HASH", help="the policy that must have been in force")
+    export.add_argument("--policy-hash", metavar="HASH|FILE", help="the policy that must have been in force")
     export.add_argument("--expect-run", metavar="ID", help="the run that this must be")
     export.add_argument(
         "--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it"
@@ -105,7 +105,7 @@ def _add_list(add_action: AddAction, actions: Any) -> None:
         metavar="KEY|FILE",
         action="append",
         default=[],
-        help="with --verify, a key that you trust; may be repeated",
+        help="with --verify, a key that you trust, or a roster of them; may be repeated",
     )
     ls.add_argument("--json", action="store_true", help="print the list as JSON")
 
