@@ -69,6 +69,7 @@ def test_a_rule_has_every_key_of_its_table() -> None:
         ("dns_resolution", "system", 'dns_resolution must be "proxy_only", not "system"'),
         ("egress", {}, 'egress must be a list of tables, not a table; did you mean "[[egress]]"?'),
         ("test", {}, 'test must be a list of tables, not a table; did you mean "[[test]]"?'),
+        ("secret", {}, 'secret must be a list of tables, not a table; did you mean "[[secret]]"?'),
         ("files", [], 'files must be a table, not a list; did you mean "[files]"?'),
         ("env", "PATH", 'env must be a table, not "PATH"; did you mean "[env]"?'),
         ("limits", 5, 'limits must be a table, not 5; did you mean "[limits]"?'),
@@ -387,3 +388,20 @@ def test_a_policy_may_have_just_as_many_tests_as_the_bound(monkeypatch: pytest.M
 
 def test_keys_that_cannot_stand_together_are_told() -> None:
     assert "passthrough" in terms_fault(tls="passthrough", methods=["GET"])
+
+
+def test_a_secret_has_a_name_and_one_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = [{"name": "a", "from": {"env": "A"}}, {"name": "b", "from": {"file": "/b"}}]
+    assert [
+        (one.name, one.from_.env, one.from_.file) for one in structure({**TOP, "secret": secrets}).secret
+    ] == [
+        ("a", "A", None),
+        ("b", None, "/b"),
+    ]
+    (fault,) = faults_of(secret=[{"name": "a", "from": {"env": "A", "colour": 1}}])
+    assert (fault.path, fault.message[:20]) == (("secret", 0, "from", "colour"), 'unknown key "colour"')
+    (fault,) = faults_of(secret=[{"name": "a", "from": {"file": 1}}])
+    assert fault.path == ("secret", 0, "from", "file")
+    monkeypatch.setattr(keys, "SECRETS_MAX", 1)
+    assert faults_of(secret=secrets)[0].message == "a policy has at most 1 secrets, and this has 2"
+    assert len(structure({**TOP, "secret": secrets[:1]}).secret) == 1

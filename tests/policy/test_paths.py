@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_egress.policy.paths import SLASH, find_query_names, parse_path
+from trio_egress.policy.paths import SLASH, find_query_names, find_query_values, parse_path
 
 
 @pytest.mark.parametrize(
@@ -142,3 +142,8 @@ def test_what_is_read_in_two_ways_is_told_in_words(raw: str, said: str) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
         parse_path(raw)
     assert str(refused.value) == said
+
+
+def test_the_values_of_a_query_are_without_their_percents_and_in_order() -> None:
+    assert find_query_values("a=1&b=%20x;c&&d=e=f") == (b"1", b" x", b"c", b"e=f")
+    assert find_query_values("") == ()
