@@ -101,6 +101,7 @@ def test_a_page_of_a_verifier_does_not_call_itself_the_runs() -> None:
         (Scribe().open().close("refused", books=False).lines, {"posture.json": b""}, "The agent never ran."),
         (begin().allow().close().lines, {}, "The agent reached 1 host and was denied nothing."),
         (begin().block().close().lines, {}, "The agent reached nothing; 1 attempt was denied."),
+        (Scribe().open().lines, {}, "The record ends before anything was reached or denied."),
         ([], {"posture.json": b"x", "packet.json": b"["}, "The agent never ran."),
     ],
 )
@@ -109,6 +110,13 @@ def test_a_run_without_this_or_that_says_so(lines: list[bytes], files: dict[str,
     assert heading(tree) == said
     for empty, words in (("allowed", "Nothing was contacted"), ("denied", "Nothing was denied")):
         assert (words in text) is not bool(getattr(make_dossier(lines).story, empty))
+
+
+def test_a_log_that_was_recovered_says_so_and_not_how_the_agent_ended() -> None:
+    dossier = make_dossier(begin().block().lines)
+    assert "how it ended is not recorded" in read(dossier)[1]
+    report = attrs.evolve(dossier.report, recovered_by="ab" * 32)
+    assert "No proven end, recovered" in read(attrs.evolve(dossier, report=report))[1][:400]
 
 
 def test_each_weak_verdict_is_in_the_first_words() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-SANDBOXED = ("run", "learn", "demo", "signer")
-"""The commands that need a sandbox (`learn` unless it learns from packets) or serve one; all others work everywhere."""
+SANDBOXED = ("run", "learn", "demo", "signer", "recover")
+"""The commands that need a sandbox (`learn` unless it learns from packets), serve one, or clear up after one.
+
+All others work everywhere.
+"""
 
 _LACKS = {
     "darwin": "macOS has no namespaces, and its own sandbox can't tell where a name leads",

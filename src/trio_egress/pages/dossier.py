@@ -67,6 +67,11 @@ class Dossier:
         """Whether there was a sandbox for an agent to be in."""
         return bool(self.posture)
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the log has no end, so that how the agent ended is nowhere."""
+        return self.report.receipt_count > 0 and not self.report.close_reason
+
     def part(self, name: str) -> Members:
         """An object of packet.json."""
         value = self.packet.get(name)

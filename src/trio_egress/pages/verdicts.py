@@ -66,6 +66,8 @@ _STANDINGS = {
 
 def find_standing(dossier: Dossier) -> Standing:
     standing = _STANDINGS[dossier.report.verdict]
+    if dossier.report.verdict is Verdict.PREFIX and dossier.report.recovered_by:
+        return attrs.evolve(standing, word="No proven end, recovered")
     if dossier.report.verdict is Verdict.VALID and dossier.claimed:
         return attrs.evolve(
             standing,
@@ -89,6 +91,8 @@ def tell_run(dossier: Dossier) -> str:
 def _tell_attempts(dossier: Dossier) -> str:
     story = dossier.story
     reached, denied = len(story.reached), story.denied
+    if not reached and not denied and dossier.cut_off:
+        return "The record ends before anything was reached or denied."
     if not reached and not denied:
         return (
             "The agent sent nothing out and was denied nothing." if dossier.stood else "The agent never ran."
@@ -104,5 +108,7 @@ def tell_end(dossier: Dossier) -> str:
     """How the agent ended."""
     code = dossier.part("run").get("agent_exit_code")
     if type(code) is not int or abs(code) > 1 << 32:
+        if dossier.cut_off:
+            return "how it ended is not recorded"
         return "did not end by itself" if dossier.stood else "never started"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

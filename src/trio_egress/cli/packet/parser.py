@@ -161,7 +161,9 @@ def _add_reveal(actions: Any) -> None:
         "Show which commitments of a packet are to the value that stands on standard input. One line end at its end "
         "does not count; at a terminal it is asked for. Whether the packet holds together is for `verify` to say.",
     )
-    reveal.add_argument("packet", metavar="PACKET", help="the packet's directory, or an evidence file")
+    reveal.add_argument(
+        "packet", metavar="PACKET", help="the packet's directory or zip, or its evidence.jsonl"
+    )
     reveal.add_argument(
         "--commitment-key",
         metavar="FILE",

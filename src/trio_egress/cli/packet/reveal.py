@@ -51,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _read_key(path: str) -> bytes:
     with open_plain(path, follow=True) as file:
-        if os.fstat(file.fileno()).st_mode & 0o077:
+        if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
             raise EvidenceError(f"{path}: group or others may use the commitment key; run: chmod 600 {path}")
         raw = file.read(2 * KEY_BYTES + 2)
     if not _KEY.fullmatch(raw):
