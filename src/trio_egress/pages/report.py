@@ -216,6 +216,7 @@ _SECTIONS: Mapping[str, Callable[[Dossier], Html]] = {
 
 
 def _order_sections(dossier: Dossier) -> list[str]:
-    """What the verifier found goes before what the record says."""
+    """What the verifier found, and secrets in attempts, go before all else that the record says."""
     names = list(_SECTIONS)
-    return sorted(names, key=lambda name: name != "findings") if dossier.report.finding_count else names
+    urgent = dossier.report.finding_count or dossier.story.secrets
+    return sorted(names, key=lambda name: name != "findings") if urgent else names
