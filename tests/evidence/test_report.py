@@ -142,7 +142,7 @@ def test_the_json_of_a_report_has_stable_names() -> None:
             "policy_hash",
         ),
         *("receipt_count", "final_seq", "head", "started_at", "ended_at", "close_reason", "totals"),
-        *("recovered_at", "recovered_by"),
+        *("files", "recovered_at", "recovered_by"),
         *("balance", "findings", "notes", "not_proven"),
     ]
     assert (told["verdict"], told["exit_code"], told["trusted"]) == ("invalid", 1, False)

@@ -59,6 +59,10 @@ def test_an_honest_packet_is_valid_with_its_key_pinned(tmp_path: Path) -> None:
     report = verify(tmp_path, PINNED)
     assert (report.verdict, report.exit_code, report.findings) == (Verdict.VALID, 0, ())
     assert (report.run_id, report.policy_hash, report.receipt_count) == ("run-1", POLICY_HASH, 8)
+    files = len(os.listdir(tmp_path)) - 2
+    assert f"  files       {files}, each as the signed manifest lists it\n" in render_text(report)
+    (tmp_path / "verifier.txt").write_text("")
+    assert "as the signed manifest lists" not in render_text(verify(tmp_path, PINNED)).partition("finding")[0]
 
 
 def test_a_run_that_carried_nothing_is_a_valid_packet(tmp_path: Path) -> None:

@@ -53,12 +53,12 @@ from trio_egress.evidence.sign import parse_public_key
 from trio_egress.evidence.statement import BUNDLE_NAME, STATEMENT_NAME, check_bundle, check_statement
 
 
-def check_beside(packet: Packet, replay: Replay, findings: Findings) -> bool:
-    """Check all that stands beside the evidence; False where there is no packet.json."""
+def check_beside(packet: Packet, replay: Replay, findings: Findings) -> int | None:
+    """Check all beside the evidence. How many files the manifest lists; None where there is no packet.json."""
     if PACKET_NAME not in packet:
         listed = check_manifest(packet, replay, findings, whole=False)
         _check_statement(packet, replay, listed, findings)
-        return False
+        return None
     raw = _read(packet, PACKET_NAME, findings)
     objects = None if raw is None else check_packet(raw, replay, findings)
     if objects is not None:
@@ -69,7 +69,7 @@ def check_beside(packet: Packet, replay: Replay, findings: Findings) -> bool:
         _check_run(packet, objects["run"], replay, findings)
     listed = check_manifest(packet, replay, findings, whole=True)
     _check_statement(packet, replay, listed, findings)
-    return True
+    return len(listed)
 
 
 def check_manifest(packet: Packet, replay: Replay, findings: Findings, *, whole: bool) -> Mapping[str, Entry]:

@@ -79,7 +79,7 @@ _SHOWN_CHARS = 256
 
 @attrs.frozen
 class Report:
-    """The result of one verification. Counts and hashes are those of the evidence file."""
+    """The result of one verification. Counts and hashes are those of the evidence file, `files` is the manifest's."""
 
     path: str
     verdict: Verdict
@@ -99,6 +99,7 @@ class Report:
     totals: dict[str, int] = attrs.field(factory=dict)
     balance: Balance | None = None
     not_proven: tuple[str, ...] = ()
+    files: int = 0
     recovered_at: str = ""
     recovered_by: str = ""
 
@@ -205,6 +206,7 @@ def render_text(report: Report) -> str:
         ("ended by", report.close_reason),
         ("recovered", f"{report.recovered_at} by {report.recovered_by}" if report.recovered_by else ""),
         ("books", _render_books(report)),
+        ("files", _render_files(report)),
     ]
     sentence = _SENTENCES[report.verdict]
     lines = [sentence.replace("PREFIX:", "PREFIX, recovered:") if report.recovered_by else sentence]
@@ -269,6 +271,12 @@ def list_balance(balance: Balance | None) -> dict[str, object] | None:
 def _render_books(report: Report) -> str:
     # Of a quick look nothing was counted, and no counts stand in its report.
     return render_balance(report.balance) if report.close_reason and any(report.totals.values()) else ""
+
+
+def _render_files(report: Report) -> str:
+    if not report.files or any(finding.code.startswith("manifest.") for finding in report.findings):
+        return ""
+    return f"{report.files}, each as the signed manifest lists it"
 
 
 def _render_counts(report: Report) -> str:

@@ -79,12 +79,14 @@ def verify(
         packet = replay_evidence(path, replay, checker, quick=quick)
     except EvidenceError as error:
         return Report(path=escape_text(str(path)), verdict=Verdict.UNREADABLE, error=escape_text(str(error)))
+    files: int | None = 0
     if quick:
         whole = packet is not None and MANIFEST_NAME in packet
         if packet is not None:
             check_manifest(packet, replay, findings, whole=PACKET_NAME in packet)
     else:
-        whole = packet is None or check_beside(packet, replay, findings)
+        files = 0 if packet is None else check_beside(packet, replay, findings)
+        whole = files is not None
     marks = [] if quick else read_own_checkpoint(packet, replay, findings)
     for name, raw in kept.items():
         marks += read_landmarks(raw, name, replay, findings)
@@ -101,6 +103,7 @@ def verify(
         report = attrs.evolve(report, notes=(*report.notes, told))
     if any(trusted.values()):
         report = attrs.evolve(report, not_proven=(NOT_DATED, *report.not_proven))
+    report = attrs.evolve(report, files=files or 0)
     return report if recovery is None else add_recovery(report, recovery, pinned)
 
 
