@@ -12,6 +12,7 @@ from tests.evidence.specimens import KEY, SESSION, START_NS, Scribe, replay, wri
 from tests.signer.asking import DAY_NS, Asking
 
 from trio_egress.evidence.canonical import render_canonical
+from trio_egress.evidence.statement import PREDICATE_TYPE
 from trio_egress.signer.followed import Followed, Refused
 
 
@@ -19,7 +20,22 @@ def _frame(raw: bytes) -> bytes:
     return len(raw).to_bytes(4, "big") + raw
 
 
-STATEMENT = b"DSSEv1 28 application/vnd.in-toto+json 2 {}"
+DSSE = b"DSSEv1 28 application/vnd.in-toto+json "
+
+
+def render_statement(lines: list[bytes], **members: object) -> bytes:
+    """The statement about these lines, with other `members` of it, or of its predicate's own part, or `subject`."""
+    own = {"head": replay(lines).head, "receipts": len(lines), **members}
+    digest = {"sha256": sha256(b"".join(lines)).hexdigest()}
+    statement = {
+        "predicateType": own.pop("predicateType", PREDICATE_TYPE),
+        "predicate": {"trioEgress": own, "monitoredProcess": {"trioEgressRun": own.pop("run", "run-1")}},
+        "subject": own.pop("subject", [{"name": "evidence.jsonl", "digest": digest}]),
+    }
+    payload = json.dumps(statement).encode()
+    return DSSE + b"%d " % len(payload) + payload
+
+
 OTHER_RUN = attrs.evolve(SESSION, run_id="run-2")
 MANIFEST = b"SSHSIG" + _frame(b"trio-egress-manifest") + _frame(b"") + _frame(b"sha512") + _frame(bytes(64))
 
@@ -35,12 +51,50 @@ def test_an_honest_run_is_signed_to_its_end_with_the_same_bytes() -> None:
 def test_what_else_a_run_signs_is_signed_once_there_is_a_run() -> None:
     asking = Asking()
     with pytest.raises(Refused, match="none of this run's"):
-        Asking().sign(STATEMENT)
+        Asking().sign(MANIFEST)
     scribe, plain = Scribe(key=asking).open(), Scribe().open()
-    for message in (STATEMENT, MANIFEST):
+    for message in (render_statement(scribe.lines), MANIFEST):
         assert asking.sign(message) == KEY.sign(message)
-    assert scribe.chain.sign_checkpoint() == plain.chain.sign_checkpoint()
-    assert asking.followed.messages == 3
+    for _ in range(2):
+        assert scribe.chain.sign_checkpoint() == plain.chain.sign_checkpoint()
+    assert asking.followed.messages == 4
+
+
+@pytest.mark.parametrize("message", [MANIFEST, render_statement(Scribe().open().lines)])
+def test_what_is_said_at_the_end_is_said_once(message: bytes) -> None:
+    asking = Asking()
+    Scribe(key=asking).open()
+    asking.sign(message)
+    with pytest.raises(Refused, match="signed once"):
+        asking.sign(message)
+
+
+OPENED = Scribe().open().lines
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        render_statement(OPENED, head="0" * 64),
+        render_statement(OPENED, receipts=2),
+        render_statement(OPENED, run="run-2"),
+        render_statement(OPENED, predicateType="https://slsa.dev/provenance/v1"),
+        render_statement(OPENED, subject=[]),
+        render_statement(OPENED, subject=[{"name": "evidence.jsonl", "digest": {"sha256": "0" * 64}}]),
+        render_statement(OPENED, subject=[{"name": "app", "digest": {"sha256": "0" * 64}}]),
+        render_statement(Scribe().open().block().lines),
+        render_statement(OPENED) + b" ",
+        *[
+            DSSE + b"%d " % len(text) + text
+            for text in (b"", b"{}", b"[]", b"7", b'{"predicate":[]}', b"\xff")
+        ],
+    ],
+)
+def test_no_statement_about_anything_else_is_signed(statement: bytes) -> None:
+    asking = Asking()
+    Scribe(key=asking).open()
+    with pytest.raises(Refused, match="none of this run's"):
+        asking.sign(statement)
 
 
 def test_a_checkpoint_is_signed_of_what_was_signed_and_of_nothing_else() -> None:
@@ -62,7 +116,7 @@ def test_a_checkpoint_is_signed_of_what_was_signed_and_of_nothing_else() -> None
         b"trio-egress/run/run-1\n1\n" + b"A" * 44 + b"\n",
         MANIFEST.replace(_frame(b"trio-egress-manifest"), _frame(b"git")),
         MANIFEST.replace(_frame(b"trio-egress-manifest"), _frame(b"file")),
-        STATEMENT.replace(b"28 application/vnd.in-toto", b"28 application/vnd.something"),
+        b"DSSEv1 28 application/vnd.something+json 2 {}",
         b"pipelock-rotation-endorsement-v1\0{}",
     ],
 )

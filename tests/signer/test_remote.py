@@ -17,6 +17,14 @@ from trio_egress.signer.frames import KEY as TELLS_KEY
 from trio_egress.signer.frames import REFUSAL, SIGNATURE, receive, send
 from trio_egress.signer.remote import RemoteKey, open_signer
 
+MANIFEST = b"SSHSIG" + (20).to_bytes(4, "big") + b"trio-egress-manifest"
+
+
+def checkpoint_of(scribe: Scribe) -> bytes:
+    """What a run signs of its log as it is."""
+    return scribe.chain.sign_checkpoint().rpartition(b"\n\n")[0] + b"\n"
+
+
 HELLO = bytes.fromhex(KEY.public_hex)
 
 
@@ -28,8 +36,7 @@ def test_it_signs_as_the_key_itself_does() -> None:
         scribe = Scribe(key=remote)
         scribe.now_ns = 0  # far behind the signer's clock, which is no reason
         assert scribe.open().block().close().lines
-        statement = b"DSSEv1 28 application/vnd.in-toto+json 2 {}"
-        assert remote.sign(statement) == KEY.sign(statement)
+        assert remote.sign(MANIFEST) == KEY.sign(MANIFEST)
 
 
 def _answering(*answers: tuple[bytes, bytes]) -> Callable[[socket.socket], None]:
@@ -102,7 +109,7 @@ def test_two_threads_ask_one_after_the_other() -> None:
         scribe = Scribe(key=remote)
         scribe.now_ns = 0
         scribe.open()
-        message = b"DSSEv1 28 application/vnd.in-toto+json "
+        message = checkpoint_of(scribe)
         signed: list[bytes] = []
         threads = [threading.Thread(target=lambda: signed.append(remote.sign(message))) for _ in range(8)]
         for thread in threads:

@@ -28,11 +28,14 @@ BUNDLE_NAME = "bundle.sigstore.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
+PREDICATE_TYPE = "https://in-toto.io/attestation/runtime-trace/v0.2"
+
+
 class _Type:
     """The names of the forms."""
 
     STATEMENT = "https://in-toto.io/Statement/v1"
-    PREDICATE = "https://in-toto.io/attestation/runtime-trace/v0.2"
+    PREDICATE = PREDICATE_TYPE
 
 
 MONITOR_TYPE = "urn:trio-egress:monitor:v1"

@@ -5,8 +5,8 @@ next one of the only chain that this object has ever signed.
 
 Rule 1: a receipt is signed only if our own verifier, which has followed the chain so far, finds nothing wrong with it.
 Rule 2: no receipt is dated ahead of this process's own clock by more than AHEAD_SECONDS.
-Rule 3: another message is the checkpoint of just these receipts, or begins as a manifest or a statement does: never a
-bare hash, which could be a receipt's.
+Rule 3: another message is the checkpoint of just these receipts, the in-toto statement about them, or a manifest (of
+which only the hash is seen), the last two once each: never a bare hash, which could be a receipt's.
 Rule 4: after one refusal everything is refused.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.canonical import LINE_BYTES, parse_json, render_stored
@@ -27,6 +28,7 @@ from trio_egress.evidence.receipt import assemble, parse_timestamp
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import SessionState
 from trio_egress.evidence.sign import SigningKey
+from trio_egress.evidence.statement import PREDICATE_TYPE
 
 AHEAD_SECONDS = 300
 MESSAGES = 1_000_000
@@ -35,6 +37,7 @@ MESSAGES = 1_000_000
 _TOLD = ("balance.", "sum.", "pair.no_outcome")
 """What a run must be able to say of itself in its close receipt, be it wrong: a verifier will find it there."""
 
+_CHECKPOINT = "checkpoint"
 _STATEMENT = b"DSSEv1 28 application/vnd.in-toto+json "
 _FILE = b"SSHSIG" + len(b"trio-egress-manifest").to_bytes(4, "big") + b"trio-egress-manifest"
 
@@ -51,6 +54,8 @@ class Followed:
         self._findings = Findings()
         self._replay = Replay(self._findings, EVIDENCE_NAME, {key.public_hex})
         self._tree = Tree()
+        self._file = hashlib.sha256()
+        self._ended: set[str] = set()
         self._last_ns = 0
         self._refused = ""
         self.receipts = 0
@@ -87,6 +92,7 @@ class Followed:
             if not finding.code.startswith(_TOLD):
                 raise self._refuse(f"a receipt that our verifier refuses: [{finding.code}] {finding.message}")
         self._tree.append(raw)
+        self._file.update(raw + b"\n")
         self.receipts += 1
         return signature
 
@@ -109,11 +115,38 @@ class Followed:
     def sign(self, message: bytes) -> bytes:
         """The signature of a message of another of our formats. Raises Refused."""
         self._refuse_after_refusal()
-        ours = message.startswith((_STATEMENT, _FILE)) or message == self._render_checkpoint()
-        if not self.receipts or not ours or self.messages == MESSAGES:
-            raise self._refuse("a message that is none of this run's")
+        kind = self._find_kind(message) if self.receipts and self.messages < MESSAGES else ""
+        if not kind or kind in self._ended:
+            raise self._refuse("a message that is none of this run's, or one more of what is signed once")
+        if kind != _CHECKPOINT:
+            self._ended.add(kind)
         self.messages += 1
         return self._key.sign(message)
+
+    def _find_kind(self, message: bytes) -> str:
+        if message == self._render_checkpoint():
+            return _CHECKPOINT
+        if message.startswith(_FILE):
+            return "manifest"
+        return "statement" if message.startswith(_STATEMENT) and self._is_told(message) else ""
+
+    def _is_told(self, message: bytes) -> bool:
+        """Whether this statement is about the receipts that were signed, as they are now."""
+        size, _, payload = message[len(_STATEMENT) :].partition(b" ")
+        try:
+            statement: Any = parse_json(payload, "utf-8")
+            predicate = statement["predicate"]
+            own = predicate["trioEgress"]
+            told = (own["head"], own["receipts"], predicate["monitoredProcess"]["trioEgressRun"])
+            logs = [entry["digest"] for entry in statement["subject"] if entry["name"] == EVIDENCE_NAME]
+        except (ValueError, TypeError, LookupError):
+            return False
+        return (
+            size == b"%d" % len(payload)
+            and statement.get("predicateType") == PREDICATE_TYPE
+            and told == (self.head, self.receipts, self.run_id)
+            and logs == [{"sha256": self._file.hexdigest()}]
+        )
 
     def _render_checkpoint(self) -> bytes:
         root = base64.b64encode(self._tree.root).decode()
