@@ -79,6 +79,9 @@ def test_the_output_is_a_new_file_and_never_over_another(packet: Path) -> None:
     assert ran.returncode == 2
     assert "out.xml is already there" in ran.stderr
     assert (packet.parent / "out.xml").read_text() == written
+    ran = export(*arguments[:-1], "nowhere/out.xml", cwd=packet.parent)
+    assert ran.returncode == 2
+    assert "cannot write nowhere/out.xml" in ran.stderr
 
 
 def test_paths_are_given_from_the_repository_of_the_ci(packet: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 from tests.cli.inside import Called, call
-from tests.evidence.specimens import KEY, SESSION, Scribe
+from tests.evidence.specimens import KEY, OTHER_HASH, SESSION, Scribe
 from tests.evidence.test_packet import FACTS, make_packet
 from tests.views.pictures import POLICY
 
@@ -168,6 +168,23 @@ def test_another_environment_is_told_by_names(audit: Path) -> None:
     (audit / "a" / "run.json").write_text(json.dumps({**ran, "environment": ["PATH", "TOKEN"]}))
     shown = run("diff", "z", "a", "--ignore", "places", cwd=audit)
     assert shown.stdout.splitlines()[2:] == ["~ environment  -HOME +TOKEN"]
+
+
+def test_every_kind_of_difference_has_its_words(audit: Path) -> None:
+    scribe = Scribe(attrs.evolve(SESSION, run_id="c")).open().change_policy().allow(up=11).allow()
+    lines = scribe.block("a.evil.example", method="PUT").close("timed_out", {"agent_exit_code": 3}).lines
+    (audit / "c").mkdir()
+    (audit / "c" / "evidence.jsonl").write_bytes(b"".join(lines))
+    policy, place = str(SESSION.policy_hash)[:19], "tls://a.evil.example:443"
+    assert run("diff", "a", "c", "--ignore", "posture", cwd=audit).stdout.splitlines()[2:] == [
+        "~ end: agent_exit_code  nothing -> 3",
+        "~ end: closed_by  exited -> timed_out",
+        f"~ policy  {policy} -> {policy}, {OTHER_HASH[:19]}",
+        "~ command: run.json  a file -> nothing",
+        f"~ {place}  no longer denied: {place}; denied now: PUT {place}",
+        "~ tls://api.example.com:443  allowed 1 -> 2",
+        "~ tls://api.example.com:443  bytes up 10 -> 21, down 20 -> 40",
+    ]
 
 
 def test_a_difference_is_1_and_none_is_0(audit: Path) -> None:
