@@ -39,6 +39,9 @@ from trio_egress.signer.frames import (
 ANSWER_SECONDS = 20.0
 """A signature takes a fraction of a millisecond here, and some hundred in a slow HSM across a network."""
 
+GREETING_SECONDS = 60.0
+"""How long it may take to start, and to ask somebody for a PIN."""
+
 END_SECONDS = 5.0
 """How long a signer that we started may take to end by itself."""
 
@@ -87,7 +90,7 @@ class RemoteKey:
                 self._process.kill()
 
     def _greet(self) -> tuple[PublicKey, tuple[str, ...]]:
-        answer = self._ask(KEY, HELLO, VERSION)
+        answer = self._ask(KEY, HELLO, VERSION, max(self._seconds, GREETING_SECONDS))
         try:
             public = parse_public_key(answer[:PUBLIC_BYTES].hex().encode())
             hide = json.loads(answer[PUBLIC_BYTES:] or b"{}").get("hide", [])
@@ -96,26 +99,26 @@ class RemoteKey:
             raise self._fail(f"the signer does not tell its key: {error}") from None
 
     def _sign(self, kind: bytes, body: bytes, message: bytes) -> bytes:
-        signature = self._ask(SIGNATURE, kind, body)
+        signature = self._ask(SIGNATURE, kind, body, self._seconds)
         public = bytes.fromhex(self.public_hex)
         if len(signature) != SIGNATURE_BYTES or not is_signed(public, message, signature):
             raise self._fail("the signer answered with a signature that is not one of its key")
         return signature
 
-    def _ask(self, expected: bytes, kind: bytes, body: bytes) -> bytes:
-        deadline = time.monotonic() + self._seconds
-        if not self._lock.acquire(timeout=self._seconds):
-            raise RecorderError(f"the signer did not answer within {self._seconds:g} s")
+    def _ask(self, expected: bytes, kind: bytes, body: bytes, seconds: float) -> bytes:
+        deadline = time.monotonic() + seconds
+        if not self._lock.acquire(timeout=seconds):
+            raise RecorderError(f"the signer did not answer within {seconds:g} s")
         try:
             if self._failure:
                 raise RecorderError(self._failure)
-            self._sock.settimeout(self._seconds)
+            self._sock.settimeout(seconds)
             send(self._sock, kind, body)
             got, answer = receive(self._sock, deadline)
         except (EOFError, BrokenPipeError, ConnectionError):
             raise self._fail("the signer is gone") from None
         except TimeoutError:
-            raise self._fail(f"the signer did not answer within {self._seconds:g} s") from None
+            raise self._fail(f"the signer did not answer within {seconds:g} s") from None
         except (OSError, ValueError) as error:
             raise self._fail(f"the signer can't be asked: {error}") from None
         finally:
