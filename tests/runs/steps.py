@@ -45,11 +45,13 @@ AFTER_AGENT = {
     "sandbox ended": "runtime.protected:read_report:call:1",
     "closing the record": "recorder:Recorder.conclude:call:1",
 }
+_SEALING = "runtime.seal:seal:call:1"
 SEALING = {
-    "record closed": "runtime.seal:seal:call:1",
-    "first file": "evidence.packet:_put:call:1",
-    "third file": "evidence.packet:_put:return:3",
-    "packet file": "evidence.packet:_put:call:7",
+    "record closed": _SEALING,
+    "first file": f"{_SEALING},evidence.journal:put_file:call:1",
+    "third file": f"{_SEALING},evidence.journal:put_file:return:3",
+    "manifest": f"{_SEALING},evidence.packet:_put_signed:call:1",
+    "packet file": f"{_SEALING},evidence.packet:_put_signed:return:1,evidence.journal:put_file:call:1",
 }
 SEALED = {
     "sealed": "runtime.seal:seal:return:1",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.runs.launch import ENVIRONMENT, Place, Started, wait_until, write_policy
+from tests.runs.steps import StruckPlace
 
 from trio_egress.evidence.report import render_text
 from trio_egress.review import review
@@ -104,3 +106,25 @@ def test_what_is_no_evidence_is_told(place: Place) -> None:
         assert told.returncode == 2
         assert "cannot open" in told.stderr
         assert "Traceback" not in told.stderr
+
+
+@pytest.fixture
+def struck_place() -> Iterator[StruckPlace]:
+    place = StruckPlace()
+    yield place
+    place.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [("launcher started", 0), ("agent running", 0), ("sandbox ended", 0), ("packet file", 1)],
+)
+def test_a_run_killed_at_any_step_is_recovered_where_its_log_is_open(
+    struck_place: StruckPlace, step: str, code: int
+) -> None:
+    ended = struck_place.start_struck(step, signal.SIGKILL).wait()
+    before = (ended.evidence / "evidence.jsonl").read_bytes()
+    assert recover(ended.evidence, "--key", str(struck_place.key_file)).returncode == code
+    assert (ended.evidence / "evidence.jsonl").read_bytes() == before
+    assert (ended.evidence / "recovery.jsonl").exists() == (code == 0)
+    assert ended.verify() == 3

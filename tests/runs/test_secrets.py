@@ -183,6 +183,16 @@ def test_the_hash_of_a_command_is_of_what_may_be_told(place: Place, policy: str)
     assert ended.verify() == 0
 
 
+def test_a_message_about_what_cannot_be_run_says_nothing_secret(place: Place, policy: str) -> None:
+    for rules, there in ((policy, True), (policy + SECRET, False)):
+        ended = place.run(rules, f"./{TOKEN}", environment={"MY_TOKEN": TOKEN})
+        assert ended.code == 127
+        for text in (ended.err, ended.status["message"], *texts_of(ended).values()):
+            assert there or TOKEN.lower() not in text.lower()
+        assert (TOKEN in ended.err) is there
+        assert ended.verify() == 0
+
+
 def test_the_agent_cannot_read_the_commitment_key(place: Place, policy: str) -> None:
     key = place.path / "commitment-key"
     ended = place.run(policy, "cat", key, options=["--commitment-key", str(key)])
