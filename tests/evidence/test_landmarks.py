@@ -6,7 +6,8 @@ import io
 from pathlib import Path
 
 import pytest
-from tests.evidence.specimens import KEY, SESSION, STRANGER, Scribe, replay, write_chain
+from tests.evidence.specimens import KEY, SESSION, STRANGER, Scribe, replay, seal_again, write_chain
+from tests.evidence.test_packet import make_packet
 
 from trio_egress.evidence.anchor import Anchor, render_anchor
 from trio_egress.evidence.canonical import LINE_BYTES
@@ -111,6 +112,17 @@ def test_another_history_by_the_same_key_is_found(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_not_of_this_log_is_found(checkpoint: bytes, code: str, tmp_path: Path) -> None:
     report = check(tmp_path, LINES, checkpoint)
     assert (codes(report), report.verdict) == ([code], Verdict.INVALID)
+
+
+def test_the_checkpoint_of_a_whole_packet_is_of_every_line(tmp_path: Path) -> None:
+    make_packet(tmp_path)
+    (tmp_path / CHECKPOINT_NAME).write_bytes(WHOLE)
+    seal_again(tmp_path)
+    assert verify(tmp_path, [KEY.public_hex]).exit_code == 0
+    older = sign_checkpoint(SESSION.run_id, 6, find_root(LINES[:6]), KEY)
+    (tmp_path / CHECKPOINT_NAME).write_bytes(older)
+    seal_again(tmp_path)
+    assert codes(verify(tmp_path, [KEY.public_hex])) == ["checkpoint.lines"]
 
 
 # anchors

@@ -129,6 +129,10 @@ def test_a_proof_of_a_tree_that_nobody_has_is_refused() -> None:
     assert not is_consistent(1, leaf, 1 << 64, leaf, path)
 
 
+def test_an_older_state_that_is_no_whole_subtree_needs_hashes() -> None:
+    assert not is_consistent(3, ROOTS[3], 5, ROOTS[5], [])
+
+
 def test_what_is_asked_for_must_be_there() -> None:
     with pytest.raises(ValueError, match="no leaf 3"):
         find_inclusion(3, 3)

@@ -215,9 +215,12 @@ def test_it_belongs_to_its_packet(packet: Path) -> None:
             "statement.claim",
         ),
         (lambda s: s["predicate"]["trioEgress"].update(denied=0), "statement.claim"),
+        (lambda s: s["predicate"]["trioEgress"].update(more=None), "statement.claim"),
         (lambda s: s["predicate"].pop("trioEgress"), "statement.claim"),
         (lambda s: s["subject"][0]["digest"].update(sha256="0" * 64), "statement.claim"),
         (lambda s: s["subject"].pop(0), "statement.claim"),
+        (lambda s: s["subject"].append({"name": "policy.toml"}), "statement.claim"),
+        (lambda s: s["predicate"]["monitorLog"].update(network={}), "statement.claim"),
         (lambda s: s["subject"].append({"name": "../x", "digest": {"sha256": "0" * 64}}), "statement.claim"),
         (lambda s: s["subject"].extend(s["subject"] * 9), "statement.claim"),
         (
@@ -233,6 +236,24 @@ def test_a_statement_that_contradicts_the_packet_is_found(change: Change, code: 
     assert codes(packet) == set()
     sign_again(packet, change)
     assert codes(packet) == {code}
+
+
+def test_what_a_later_release_says_of_traffic_is_not_judged(packet: Path) -> None:
+    def change(statement: dict[str, Any]) -> None:
+        statement["predicate"]["monitor"]["type"] = "urn:trio-egress:monitor:v2"
+        statement["predicate"]["trioEgress"] = {}
+
+    sign_again(packet, change)
+    assert codes(packet) == set()
+
+
+def test_a_member_that_stands_twice_is_found(packet: Path) -> None:
+    payload = json.dumps(read(packet)).replace('{"_type"', '{"_type":"","_type"', 1).encode()
+    envelope = sign_envelope(PAYLOAD_TYPE, payload, KEY)
+    (packet / STATEMENT_NAME).write_bytes(render_envelope(envelope))
+    (packet / BUNDLE_NAME).write_bytes(render_bundle(envelope, KEY.public_hex))
+    seal_again(packet)
+    assert codes(packet) == {"statement.form"}
 
 
 def test_a_statement_by_another_key_or_of_another_type_is_found(packet: Path) -> None:
