@@ -35,6 +35,7 @@ def draft(host: str, verdict: str, layer: str, rule: str | None, **more: Any) ->
         transport="transparent",
         layer=layer,
         facts=facts,
+        phase="intent" if verdict == "allow" else "",
         **more,
     )
 

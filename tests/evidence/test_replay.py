@@ -152,7 +152,7 @@ def _prior(receipt: Receipt) -> None:
         ),
         (OUTCOME, _drop("decision_phase"), ["pair.no_outcome", "pair.reuse", "sum.bytes"]),
         (OUTCOME, setting("decision_phase", "intent"), ["pair.no_outcome", "pair.reuse", "sum.bytes"]),
-        (INTENT, _drop("decision_phase"), ["pair.no_intent"]),
+        (INTENT, _drop("decision_phase"), ["pair.no_intent", "pair.single"]),
         (INTENT, setting("verdict", "block"), ["pair.verdict"]),
         (OUTCOME, setting("target", "tls://other.example:443"), ["pair.differs"]),
         (OUTCOME, setting("transport", "connect"), ["balance.proxy", "pair.differs"]),

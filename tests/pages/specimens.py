@@ -30,6 +30,7 @@ methods = ["GET", "HEAD"]
 """
 LOADED = load_policy(POLICY, "policy.toml")
 OWN_SESSION: Session = attrs.evolve(SESSION, policy_hash=policy_hash(LOADED), able=("meter",))
+API_RULE = "egress[0] 'api.example.com' (line 4)"
 DOCS_RULE = "egress[1] 'docs.example.com' (line 7)"
 
 HOSTILE = (
@@ -61,6 +62,16 @@ RUN = {
 
 def begin() -> Scribe:
     return Scribe(OWN_SESSION).open()
+
+
+def allow(scribe: Scribe, host: str, rule: str, up: int, down: int, **told: object) -> Scribe:
+    """By the rule that the policy has for it; `told` is what the attempt was, if it was not TLS."""
+    number = scribe._ids + 1
+    asked = {"host": host, "port": 443, "proto": "tls", **told}
+    facts = {"flow": number, "connection": number, **asked, "rule": rule, "reason": "a reason"}
+    target = f"{asked['proto']}://{host}:{asked['port']}"
+    method = "GET" if asked["proto"] == "http" else ""
+    return scribe.allow(host, up=up, down=down, facts=facts, target=target, method=method)
 
 
 def deny(scribe: Scribe, host: str = "evil.example", **members: object) -> Scribe:
@@ -109,9 +120,10 @@ def write_secrets() -> list[bytes]:
 
 
 def write_usual() -> list[bytes]:
-    scribe = begin().allow("api.example.com", up=738, down=1454)
+    scribe = allow(begin(), "api.example.com", API_RULE, up=738, down=1454)
     look_up(deny_packet(deny_method(scribe)), "evil.example", count=20)
-    return scribe.allow("docs.example.com", up=1, down=2).close(facts={"agent_exit_code": 0}).lines
+    allow(scribe, "docs.example.com", DOCS_RULE, up=1, down=2, port=80, proto="http")
+    return scribe.close(facts={"agent_exit_code": 0}).lines
 
 
 def write_hostile() -> list[bytes]:

@@ -48,6 +48,7 @@ CODES: Mapping[str, str] = {
     "pair.reuse": "an action id that is already in use",
     "pair.differs": "an outcome that is about something else than its intent",
     "pair.verdict": "an intent for something that was not allowed",
+    "pair.single": "something was allowed to leave without an intent before it",
     "pair.too_many": "more open intents than any run can have",
     "ext.form": "the ext of a receipt does not have its form",
     "ext.fact": "a recorded fact is not what it must be",

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
 
 OPEN_INTENTS = 262_144
 """No run has this many attempts under way: each holds two descriptors, and fs.nr_open is 1,048,576."""
 
+
+ALONE = frozenset({"dns", POLICY_TRANSPORT, KEY_TRANSPORT})
+"""What one receipt may allow, because nothing leaves: an answer of the DNS stub, a change of the run itself."""
 
 Members = Mapping[str, object]
 
@@ -40,6 +44,9 @@ class Pairing:
                 self.bytes_down += _count(facts.get("bytes_down"))
             case _ if _number(record) in self._open:
                 self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
+            case _ if record["verdict"] != "block" and record["transport"] not in ALONE:
+                found = f"verdict {record['verdict']} over {record['transport']} in one receipt"
+                self._find("pair.single", line, found, "an intent, and then its outcome")
 
     def __len__(self) -> int:
         return len(self._open)
