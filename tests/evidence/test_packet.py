@@ -24,6 +24,7 @@ from trio_egress.evidence.packet import (
 from trio_egress.evidence.report import Verdict
 from trio_egress.evidence.run_file import RunDetails
 from trio_egress.evidence.sign import SigningKey, render_private_key, render_public_key
+from trio_egress.evidence.verify import verify
 
 FACTS = PacketFacts(
     run=RUN,
@@ -110,6 +111,28 @@ def test_packet_json_comes_last(tmp_path: Path) -> None:
         make_packet(tmp_path)
     assert not (tmp_path / "packet.json").exists()
     assert (tmp_path / "policy.toml").exists()
+
+
+class LostSigner:
+    """A signer that went away after the last receipt."""
+
+    public_hex = KEY.public_hex
+
+    def sign(self, message: bytes) -> bytes:
+        raise RecorderError("the signer is gone")
+
+    def sign_receipt(self, record: bytes, ext: bytes) -> bytes:
+        raise RecorderError("the signer is gone")
+
+
+def test_a_packet_whose_manifest_can_not_be_signed_is_not_finished(tmp_path: Path) -> None:
+    write_evidence(tmp_path, write_chain())
+    dir_fd = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(RecorderError, match="the signer is gone"):
+        write_packet(dir_fd, FACTS, LostSigner())
+    os.close(dir_fd)
+    assert not (tmp_path / "packet.json").exists()
+    assert verify(tmp_path, [KEY.public_hex]).verdict is Verdict.PREFIX
 
 
 def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
