@@ -239,3 +239,11 @@ def test_places_count_on_within_a_file_too() -> None:
     three = "".join(f'[[egress]]\ndestination = "{name}.example"\n' for name in "xyz")
     policy = load('[[egress]]\ndestination = "a.example"\n', b=three)
     assert [rule.ref.index for rule in policy.rules] == [0, 1, 2, 3]
+
+
+def test_secrets_of_all_files_have_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (f'[[secret]]\nname = "{name}"\nfrom = {{ env = "{name}" }}\n' for name in "AB")
+    monkeypatch.setattr(join_module, "SECRETS_MAX", 1)
+    assert [placed.secret.name for placed in load(one, b=one).secrets] == ["A"]
+    (error,) = errors_of(one, b=other)
+    assert error == "agent.toml:1:1: error: a policy has at most 1 secrets, with all includes"
