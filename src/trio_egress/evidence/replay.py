@@ -82,6 +82,7 @@ class Replay:
         self.open_facts: Mapping[str, object] = _NOTHING
         self.close_facts: Mapping[str, object] = _NOTHING
         self.actor = ""
+        self._whose: Mapping[str, object] = _NOTHING
         self.signer_key = ""
         """The key of the first receipt: the one to pin."""
 
@@ -261,6 +262,8 @@ class Replay:
             )
         else:
             self.state = state
+        if control:
+            self._expect("session.member", "action_record.verdict", record["verdict"], "allow")
         payload = control.get(named, _NOTHING) if named else _NOTHING
         match step:
             case Step.OPEN if state is not None:
@@ -279,13 +282,14 @@ class Replay:
         opening = self.opening
         if not opening:
             return
-        nonce, policy, session = record.get("run_nonce"), record["policy_hash"], record.get("session_id")
+        nonce, policy = record.get("run_nonce"), record["policy_hash"]
         if nonce != opening["run_nonce"]:
             self._expect("session.nonce", "action_record.run_nonce", nonce, opening["run_nonce"])
         if policy != self._policy_in_force() and not self.skipped:
             self._expect("session.policy", "action_record.policy_hash", policy, self._policy_in_force())
-        if session is not None and session != opening["recorder_session"]:
-            self._expect("session.member", "action_record.session_id", session, opening["recorder_session"])
+        for name, expected in self._whose.items():
+            if record.get(name) != expected:
+                self._expect("session.member", f"action_record.{name}", record.get(name), expected)
 
     def _policy_in_force(self) -> object:
         return self.changes[-1]["policy_to"] if self.changes else self.opening["policy_hash"]
@@ -312,6 +316,9 @@ class Replay:
         self.open_facts = _facts(line)
         self.observed = self.observed or self.open_facts.get("mode") is not None
         self.actor = str(record["actor"])
+        self._whose = {name: record.get(name) for name in ("session_id", "principal", "actor")}
+        if record.get("session_id") not in (None, run := opening["recorder_session"]):
+            self._expect("session.member", "action_record.session_id", record["session_id"], run)
         genesis = render_genesis_hash(opening)
         self._expect("chain.genesis", "open.genesis_hash", opening["genesis_hash"], genesis)
         self._expect("chain.genesis", "action_record.chain_prev_hash", record["chain_prev_hash"], genesis)
