@@ -397,4 +397,5 @@ def render_target(attempt: Attempt) -> str:
     """The receipt's `target`: a URL without query or userinfo, both of which may carry secrets."""
     if attempt.protocol is Protocol.DNS:
         return f"dns:{attempt.host}"
-    return f"{attempt.protocol.value}://{render_authority(attempt.host, attempt.port)}{attempt.path or ''}"
+    scheme = "https" if attempt.secure else attempt.protocol.value
+    return f"{scheme}://{render_authority(attempt.host, attempt.port)}{attempt.path or ''}"

@@ -11,7 +11,7 @@ from tests.runs.launch import AGENT, AS_ROOT, ENVIRONMENT, Ended, Place, write_p
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The programs that every user can start: one of a home is of no use to the agent."""
 
-JOB_SECONDS = 120.0
+JOB_SECONDS = 300.0
 """A browser's first start on a cold disk took 14 s."""
 
 USUAL = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"}

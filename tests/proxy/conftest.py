@@ -13,6 +13,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timezone
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,14 @@ from trio_egress.evidence.journal import EVIDENCE_NAME, open_journal
 from trio_egress.evidence.session import Session
 from trio_egress.evidence.sign import generate
 from trio_egress.model import Endpoint, Name
+from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.recall import decide_again
 from trio_egress.policy.rule import Policy
+from trio_egress.proxy.authority import Authority
 from trio_egress.proxy.connection import handle_explicit, handle_transparent
 from trio_egress.proxy.gate import Gate, Limits
+from trio_egress.proxy.interception import Interception, open_client_context
 from trio_egress.proxy.ledger import ABLE
 from trio_egress.proxy.listen import Handle, keep_listener
 from trio_egress.proxy.names import Names
@@ -135,8 +139,11 @@ class World:
         return port
 
     def client_tls(self) -> ssl.SSLContext:
+        """Of a client that trusts the upstreams' authority, and where there is one the run's."""
         context = ssl.create_default_context()
         self._authority.configure_trust(context)
+        if self.gate.interception is not None:
+            context.load_verify_locations(cadata=self.gate.interception.authority.pem)
         return context
 
     def receipts(self) -> list[Receipt]:
@@ -276,7 +283,9 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
                 open_recorder(Chain(generate(bytes(32)), session), journal) as recorder,
                 trio.open_nursery() as nursery,
             ):
-                world = World(Gate(policy, recorder, Names(), Limits(**limits)), nursery, tmp_path, authority)
+                own = make_interception(policy, authority)
+                gate = Gate(policy, recorder, Names(), Limits(**limits), interception=own)
+                world = World(gate, nursery, tmp_path, authority)
                 await world.open_proxy()
                 try:
                     with trio.fail_after(PATIENCE_SECONDS):
@@ -292,6 +301,16 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
             assert list(find_differences(tmp_path, policy)) == []
 
     return opened
+
+
+def make_interception(policy: Policy, authority: trustme.CA) -> Interception | None:
+    """As a run makes it, with upstreams that a test's authority vouches for."""
+    patterns = find_intercepted(policy)
+    if not patterns:
+        return None
+    client = open_client_context()
+    authority.configure_trust(client)
+    return Interception(Authority(patterns, datetime.now(timezone.utc), "run-1"), client)
 
 
 def find_differences(directory: Path, policy: Policy) -> Iterator[object]:

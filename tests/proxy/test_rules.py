@@ -149,20 +149,6 @@ async def test_a_rule_that_denies_wins_with_its_reason(open_world: OpenWorld, up
     assert {block.layer for block in blocks(world)} == {"deny_rule"}
 
 
-async def test_tls_that_could_hold_what_a_rule_denies_is_refused(
-    open_world: OpenWorld, upstreams: Upstreams
-) -> None:
-    rules = rule("") + rule('deny = true\npaths = ["/admin/**"]')
-    port = await upstreams.serve(script())
-    async with open_world(rules, {HOST: port}) as world:
-        client = trio.SSLStream(await world.agent(HOST, 443), world.client_tls(), server_hostname=HOST)
-        with pytest.raises(trio.BrokenResourceError):
-            await client.do_handshake()
-        await client.aclose()
-    assert world.block().layer == "interception"
-    assert upstreams.accepted == 0
-
-
 async def test_trailers_end_here_where_fields_are_judged(open_world: OpenWorld, upstreams: Upstreams) -> None:
     head = request(method="POST", fields="Transfer-Encoding: chunked\r\n")
     body = b"3\r\nabc\r\n0\r\nX-Key: 1\r\n\r\n"

@@ -137,9 +137,9 @@ async def test_real_client_is_told_that_access_is_denied(open_world: OpenWorld) 
     assert "ACCESS_DENIED" in str(caught.value.__cause__)
 
 
-async def test_rule_with_methods_does_not_open_tls(open_world: OpenWorld, upstreams: Upstreams) -> None:
+async def test_a_rule_that_scans_does_not_let_tls_by(open_world: OpenWorld, upstreams: Upstreams) -> None:
     port = await upstreams.serve(script())
-    async with open_world(RULE + 'methods = ["GET"]\n', {HOST: port}) as world:
+    async with open_world(RULE + "scan = true\n", {HOST: port}) as world:
         assert await ask(world, HELLO) == render_alert(ACCESS_DENIED)
     assert world.block().layer == "interception"
     assert upstreams.accepted == 0

@@ -50,6 +50,8 @@ FACTS: Mapping[str, Shape] = {
     "proto": TEXT,
     "dialled": TEXT,
     "sni": TEXT,
+    "tls": TEXT,
+    "tls_version": TEXT,
     "reason": TEXT,
     "bytes_up": UINT64,
     "bytes_down": UINT64,

@@ -29,6 +29,7 @@ from trio_egress.kernel.lending import check_way, find_closed
 from trio_egress.kernel.mountinfo import HostMount, find_aliases
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
 from trio_egress.kernel.steps import STAGE, Mount
+from trio_egress.kernel.trust import Trust, keep_folders, plan_named, plan_trust
 
 HOSTS_FILE = "/run/trio-egress/hosts"
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
@@ -80,6 +81,7 @@ class View:
     account: str = ""
     path: str = ""
     lent: str = ""
+    trust: Trust | None = None
 
 
 def plan_mounts(view: View) -> tuple[Mount, ...]:
@@ -96,7 +98,9 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         Mount("tmpfs", "/run"),
         *(_keep(path, f"{STAGE}/{number}", view) for number, path in enumerate(writable)),
         *keep_home(home),
+        *keep_folders(view.trust),
         *plan_layers(host),
+        *plan_trust(view.trust, view.owner, view.group),
         Mount("freeze", "/"),
         Mount("writable", "/run"),
         Mount("writable", "/proc"),  # the agent's own is mounted over it, and may not be freer than this one
@@ -111,6 +115,7 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *_hide(view, points.sockets),
         *_socket_directories(),
         *_account(view),
+        *plan_named(view.trust),
         *_hosts(),
         *_resolver(),
     )

@@ -17,7 +17,8 @@ class Mount:
     copy: target is a small file like source, with this mode; a large one is bound over it.
     bind: source over target.  keep: source stays reachable at target (made for it).
     lend: the same of a directory, with its owner's ids seen as `owner` and `group`.
-    layer: a read-only overlay of source over target, as the files of source look to `owner` and `group`.
+    layer: a read-only overlay of source over target, as the files of source look to `owner` and `group`, with what is
+    in `top` over it.
     bare: nothing is done; target stays as it is, and is told.
     overlay: changes to target are kept in memory below source, which has `lower`, the target as it was.
     read_only, writable: of target alone.  freeze: everything, from / down.
@@ -33,3 +34,4 @@ class Mount:
     owner: int = -1
     group: int = -1
     size: int = 0
+    top: str = ""

@@ -124,7 +124,7 @@ def _layer(step: Step) -> bool:
                 shown = path if stat.S_ISREG(kind) else "/dev/null"
                 syscalls.mount(shown, step["target"], None, syscalls.MS_BIND, None)
                 return False
-            mount_layer(path, step["target"])
+            mount_layer(path, step["target"], step["top"] or NOTHING)
         except OSError:
             if step["source"] != step["target"]:
                 syscalls.mount(path, step["target"], None, syscalls.MS_BIND | syscalls.MS_REC, None)
@@ -134,11 +134,11 @@ def _layer(step: Step) -> bool:
     return False
 
 
-def mount_layer(path: str, target: str) -> None:
-    """A read-only overlay of `path`, which has nothing in it that needs escaping. NOTHING must be there."""
+def mount_layer(path: str, target: str, top: str = NOTHING) -> None:
+    """A read-only overlay of `path`, with what is in `top` over it; neither has anything in it that needs escaping."""
     flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | _no_exec(path)
     # No upper directory: two lower ones is the least. With userxattr no attribute of the host's files redirects.
-    options = f"lowerdir={path}:{NOTHING},userxattr"
+    options = f"lowerdir={top}:{path},userxattr"
     syscalls.mount("overlay", target, "overlay", flags, options)
 
 

@@ -83,6 +83,8 @@ def recall_attempt(record: Members, facts: Members) -> Attempt | None:
     except ValueError:
         return None
     method = record.get("method")
+    secure = protocol is Protocol.HTTP and target.startswith("https://")
+    scheme = "https" if secure else protocol.value
     body_bytes, service = facts.get("body_bytes"), facts.get("service")
     return Attempt(
         transport,
@@ -90,7 +92,8 @@ def recall_attempt(record: Members, facts: Members) -> Attempt | None:
         name,
         port,
         method if isinstance(method, str) and method else None,
-        target.removeprefix(f"{protocol.value}://{render_authority(name, port)}") or None,
+        target.removeprefix(f"{scheme}://{render_authority(name, port)}") or None,
+        secure=secure,
         websocket=facts.get("websocket") is True,
         query=_read_names(facts.get("query")),
         headers=_read_names(facts.get("headers")),

@@ -20,6 +20,7 @@ from trio_egress.proxy.ledger import Account, Ledger
 
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
+    from trio_egress.proxy.interception import Interception
     from trio_egress.proxy.judge import Judgement
     from trio_egress.proxy.names import Names
     from trio_egress.recorder import Flow, Recorder
@@ -94,6 +95,7 @@ class Gate:
     names: Names
     limits: Limits = Limits()
     ledger: Ledger = attrs.field(factory=Ledger, kw_only=True)
+    interception: Interception | None = attrs.field(default=None, kw_only=True)
     books: Books = attrs.field(kw_only=True)
 
     @books.default

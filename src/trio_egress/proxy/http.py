@@ -1,4 +1,5 @@
-"""Plain HTTP on one connection: each request is an attempt of its own, judged, recorded and answered by itself.
+"""HTTP on one connection, plain or inside TLS that ends here: each request is an attempt of its own, judged, recorded
+and answered by itself.
 
 Rule 1: nothing of a request goes upstream before its own intent receipt is on disk.
 Rule 2: an upstream connection is used again only for the same upstream, and only when both sides were clean.
@@ -19,7 +20,7 @@ from trio_egress.model import Attempt, Endpoint, Layer, Protocol, Transport, Ups
 from trio_egress.proxy.connect import answer_connect
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.exchange import Exchange
-from trio_egress.proxy.gate import Gate, Limits
+from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, deny, judge_request, render_host
 from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.peer import Peer
@@ -175,7 +176,7 @@ async def _forward(
     if upstream is None:
         raise ValueError("an allowed request has no upstream")
     held = session.take_held(upstream)
-    way = held or await _dial(upstream, session.gate.limits)
+    way = held or await _dial(upstream, session)
     if isinstance(way, Undialled):
         flow.fail(way.reason, way.layer if way.blocked else None, blocked=way.blocked)
         return way
@@ -203,7 +204,11 @@ async def _forward(
     return _After.RESET
 
 
-async def _dial(upstream: Upstream, limits: Limits) -> _Way | Undialled:
+async def _dial(upstream: Upstream, session: _Session) -> _Way | Undialled:
+    limits, interception = session.gate.limits, session.gate.interception
+    if session.door.secure and interception is not None:
+        secured = await interception.dial(upstream, limits)
+        return secured if isinstance(secured, Undialled) else _Way(upstream, secured.peer, secured.endpoint)
     dialled = await dial(upstream, limits)
     if isinstance(dialled, Undialled):
         return dialled

@@ -47,6 +47,11 @@ class Door:
     host: Host
     port: int
 
+    @property
+    def secure(self) -> bool:
+        """Whether what comes by it was seen inside TLS."""
+        return self.transport is Transport.INTERCEPT
+
 
 @attrs.frozen
 class Judgement:
@@ -95,7 +100,7 @@ def judge_request(policy: Policy, door: Door, head: RequestHead, moment: Moment 
         return Judgement(attempt, target, facts)
     host, port = target
     attempt = attrs.evolve(attempt, host=host, port=port)
-    if head.scheme not in (None, "http"):
+    if head.scheme not in (None, "https" if door.secure else "http"):
         reason = f"{head.scheme}:// is not spoken to a proxy in the clear: a client asks for it by CONNECT"
         return Judgement(attempt, deny(Layer.PROTOCOL, reason), facts)
     if wanted and not attempt.websocket:
@@ -148,6 +153,7 @@ def _read_attempt(door: Door, head: RequestHead, *, websocket: bool) -> Attempt:
         door.port,
         head.method,
         path or None,
+        secure=door.secure,
         websocket=websocket,
         query=find_query_names(query),
         headers=_HOST_FIELD.union(name.decode("ascii").lower() for name, _ in head.fields),
@@ -203,8 +209,9 @@ def render_host(head: RequestHead, attempt: Attempt) -> str:
     raw = head.authority or head.host
     if raw and split_authority(raw)[0].lower() in (str(attempt.host), f"[{attempt.host}]"):
         return raw
+    usual = TLS_PORT if attempt.secure else HTTP_PORT
     authority = render_authority(attempt.host, attempt.port)
-    return authority.removesuffix(f":{HTTP_PORT}") if attempt.port == HTTP_PORT else authority
+    return authority.removesuffix(f":{usual}") if attempt.port == usual else authority
 
 
 def _judge(

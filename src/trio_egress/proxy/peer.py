@@ -52,6 +52,9 @@ class Peer:
 
     __slots__ = ("_ended", "_fault", "_who", "ahead", "sock")
 
+    splices = True
+    """Whether its bytes are those of its socket."""
+
     def __init__(self, sock: trio.socket.SocketType, fault: type[PeerError] | type[UpstreamError]) -> None:
         self.sock = sock
         self.ahead = b""

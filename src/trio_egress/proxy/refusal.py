@@ -23,6 +23,7 @@ _PHRASES = {
     400: "Bad Request",
     403: "Denied By Egress Policy",
     408: "Request Timeout",
+    421: "Misdirected Request",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",
     502: "Upstream Failed",
@@ -104,21 +105,31 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
             return "the client has to change: no policy allows this"
         case Layer.LIMIT if decision.rule is None:
             return "the client has to change: no policy allows this"
+        case Layer.CERTIFICATE:
+            return (
+                "the upstream has to show a certificate that this machine trusts (SSL_CERT_FILE adds roots)"
+            )
         case Layer.ADDRESS:
             return f"a person can set `allow_private = true` on the rule, or pin the host in `[resolve]`, in {policy}"
     return f"see `detail`; a person can change {policy}"
 
 
-def find_status(decision: Decision) -> int:
-    """400 for what no policy could allow because it isn't a request, else 403."""
-    return 400 if decision.layer is Layer.MALFORMED else 403
+def find_status(judged: Judgement) -> int:
+    """400 for what no policy could allow because it isn't a request, 421 for another host than the connection's
+    (RFC 9110 15.5.20: the client tries again on a connection of its own), else 403."""
+    match judged.decision.layer:
+        case Layer.MALFORMED:
+            return 400
+        case Layer.NAME_MISMATCH if judged.attempt.secure:
+            return 421
+    return 403
 
 
 async def refuse_request(
     agent: Peer, judged: Judgement, gate: Gate, *, status: int = 0, keep: bool = False, with_body: bool = True
 ) -> None:
     """Answer a denied request. Unless `keep`, the connection is at its end afterwards."""
-    status = status or find_status(judged.decision)
+    status = status or find_status(judged)
     file = gate.policy.source_file
     await agent.send(render_denial(judged, file, status, close=not keep, with_body=with_body))
     if not keep:

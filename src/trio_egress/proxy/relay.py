@@ -137,6 +137,8 @@ async def move(source: Peer, sink: Peer, count: Count, limit: int = sys.maxsize)
     moved = await _copy(source, sink, count, first)
     if moved < first or moved == limit:
         return moved
+    if not (source.splices and sink.splices):
+        return moved + await _copy(source, sink, count, limit - moved)
     with _open_pipe() as pipe:
         if pipe is None:
             return moved + await _copy(source, sink, count, limit - moved)

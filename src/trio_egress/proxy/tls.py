@@ -1,10 +1,14 @@
-"""A TLS connection: judged by its ClientHello, then a tunnel. Nothing in it is decrypted."""
+"""A TLS connection: judged by its ClientHello, then a tunnel that nobody looks into, or ended here where a rule has to
+see the requests inside."""
 
 from __future__ import annotations
 
+import attrs
+
 from trio_egress.errors import PeerError
-from trio_egress.model import Attempt, Layer, Protocol
+from trio_egress.model import Attempt, Layer, Need, Protocol
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.intercept import intercept
 from trio_egress.proxy.judge import Door, deny, judge_tls
 from trio_egress.proxy.peek import read_hello
 from trio_egress.proxy.peer import Peer
@@ -27,6 +31,10 @@ async def handle_tls(agent: Peer, door: Door, gate: Gate) -> None:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await refuse_tls(agent, judged.decision, gate.limits)
         return
-    undialled = await open_tunnel(agent, judged, gate)
+    if Need.TLS in judged.decision.needs:
+        await intercept(agent, judged, gate)
+        return
+    opaque = attrs.evolve(judged, facts={**judged.facts, "tls": "opaque"})
+    undialled = await open_tunnel(agent, opaque, gate)
     if undialled is not None:
         await send_alert(agent, ACCESS_DENIED if undialled.blocked else INTERNAL_ERROR, gate.limits)

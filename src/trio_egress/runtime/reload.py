@@ -1,8 +1,8 @@
 """Another policy for a run that lives: read again from the same file, put in force whole or not at all.
 
 Rule 1: a policy with any error, or one that can't be read any more, changes nothing, and the refusal is a receipt.
-Rule 2: what was built into the sandbox ([files], [env], [limits]) can't change, nor can what is secret: a policy that
-        does is refused.
+Rule 2: what was built into the sandbox ([files], [env], [limits], and for whom the run's authority vouches) can't
+        change, nor can what is secret: a policy that does is refused.
 Rule 3: a change is a receipt with both hashes and what it did to open connections; what follows is signed under the
         new one.
 """
@@ -17,6 +17,7 @@ import trio
 from trio_egress.errors import PolicyError, UsageError
 from trio_egress.evidence.redact import Redactor
 from trio_egress.policy.compiled import policy_hash
+from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.gate import Gate
@@ -44,7 +45,7 @@ async def keep_policy(
         except (PolicyError, UsageError) as error:
             recorder.refuse_policy(f"the policy was not changed: {str(error)[:REASON_CHARS]}")
             continue
-        if fixed := _find_fixed(gate.policy, policy):
+        if fixed := _find_fixed(gate, policy):
             recorder.refuse_policy(f"the policy was not changed: {fixed} can't change during a run")
         elif told := find_told(redactor, policy.sources):
             recorder.refuse_policy(f"the policy was not changed: {told} has the value of a secret in it")
@@ -52,8 +53,11 @@ async def keep_policy(
             _change(record, gate, recorder, policy)
 
 
-def _find_fixed(old: Policy, new: Policy) -> str:
-    changed = [table for field, table in BUILT_IN.items() if getattr(old, field) != getattr(new, field)]
+def _find_fixed(gate: Gate, new: Policy) -> str:
+    changed = [table for field, table in BUILT_IN.items() if getattr(gate.policy, field) != getattr(new, field)]
+    covered = gate.interception.authority.patterns if gate.interception else ()
+    if not set(find_intercepted(new)) <= set(covered):
+        changed.append("whose TLS is ended")
     return " and ".join(changed)
 
 

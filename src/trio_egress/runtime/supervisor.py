@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -26,6 +27,7 @@ from trio_egress.kernel.listeners import find_sockets
 from trio_egress.kernel.mountinfo import parse_mountinfo
 from trio_egress.kernel.mounts import View
 from trio_egress.kernel.plan import Plan, plan_sandbox
+from trio_egress.kernel.trust import Trust, find_variables
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.packaged import render_includes
 from trio_egress.proxy.calls import Calls
@@ -38,6 +40,7 @@ from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
 from trio_egress.runtime.held_policy import hold_policy
+from trio_egress.runtime.interception import find_trust, open_interception
 from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.measure import (
     BoundaryError,
@@ -59,6 +62,9 @@ from trio_egress.runtime.rotation import keep_key
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
 from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
+
+if TYPE_CHECKING:
+    from trio_egress.proxy.interception import Interception
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -100,7 +106,9 @@ async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
 async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries: Canaries) -> None:
     """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
     # A thread: looking for what is protected takes as long as the working directory is big.
-    view, plan = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
+    interception = open_interception(spec.policy, spec.run_id)
+    trust = find_trust(interception, spec.environment)
+    view, plan = await trio.to_thread.run_sync(_plan, spec, trust, abandon_on_cancel=True)
     async with open_sandbox(plan, spec.identities) as sandbox:
         try:
             record.answers = await measure(sandbox, canaries, view)
@@ -114,7 +122,9 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries
         async with _open_recorder(spec, record) as recorder:
             try:
                 again = partial(measure_again, sandbox, canaries, view)
-                ended, facts = await _run_recorded(spec, record, recorder, sandbox, orders, again)
+                ended, facts = await _run_recorded(
+                    spec, record, recorder, sandbox, orders, again, interception
+                )
             finally:
                 with trio.CancelScope(shield=True):
                     await sandbox.end()  # no agent outlives its record
@@ -130,12 +140,14 @@ async def _run_recorded(
     sandbox: Sandbox,
     orders: Orders,
     again: Callable[[], Awaitable[Counters]],
+    interception: Interception | None,
 ) -> tuple[AgentEnd, dict[str, object]]:
     """Doors, agent; and the other way round: agent, doors, open connections, posture again, books.
 
     With what the close will say.
     """
-    gate = Gate(spec.policy, recorder, Names(), ledger=Ledger(observing=spec.observing))
+    ledger = Ledger(observing=spec.observing)
+    gate = Gate(spec.policy, recorder, Names(), ledger=ledger, interception=interception)
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
         async with _open_reload(spec, record, gate, recorder, orders):
@@ -195,12 +207,15 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
     return counters
 
 
-def _plan(spec: RunSpec) -> tuple[View, Plan]:
-    view, limits = _view(spec), find_limits(spec.policy.limits)
-    return view, plan_sandbox(spec.command, spec.environment, spec.identities, view, spec.proxy_port, limits)
+def _plan(spec: RunSpec, trust: Trust | None) -> tuple[View, Plan]:
+    view, limits = _view(spec, trust), find_limits(spec.policy.limits)
+    environment = spec.environment
+    if trust is not None:
+        environment = find_variables(environment, dict(spec.policy.env.set))
+    return view, plan_sandbox(spec.command, environment, spec.identities, view, spec.proxy_port, limits)
 
 
-def _view(spec: RunSpec) -> View:
+def _view(spec: RunSpec, trust: Trust | None) -> View:
     agent = spec.identities.agent
     home = spec.environment.get("HOME", "")
     files = find_places(spec.policy.files, str(spec.directory), home)
@@ -222,6 +237,7 @@ def _view(spec: RunSpec) -> View:
         account=describe_account(spec.identities, home),
         path=spec.environment.get("PATH", os.defpath),
         lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
+        trust=trust,
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
 

@@ -1,0 +1,143 @@
+"""How programs inside come to trust the authority of their run: its certificate wherever one looks. Plans only.
+
+Rule 1: what was trusted stays trusted, and one more is; nothing on the host is changed.
+Rule 2: a place that this machine doesn't have isn't made, but for the files that variables name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from trio_egress.kernel.steps import STAGE, Mount
+
+BUNDLE_FILE = f"{STAGE}/ca-bundle.pem"
+AUTHORITY_FILE = f"{STAGE}/ca.pem"
+
+BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where distributions have all roots in one file (as Go's crypto/x509/root_linux.go lists them)."""
+
+FOLDERS = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+"""… and one a file, found by the hash of its name, as OpenSSL looks for it."""
+
+BROWSERS = {"/etc/chromium": "policies/managed", "/etc/opt": "chrome/policies/managed"}
+"""Where a managed Chromium or Chrome reads its policies. They look at no bundle and no variable."""
+
+JAVA = ("/etc/ssl/certs/java/cacerts", "/etc/pki/java/cacerts")
+"""Where distributions have a trust store for every Java; one that is unpacked somewhere brings its own."""
+
+VARIABLES: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "SSL_CERT_FILE",
+            "CURL_CA_BUNDLE",
+            "REQUESTS_CA_BUNDLE",
+            "GIT_SSL_CAINFO",
+            "PIP_CERT",
+            "CARGO_HTTP_CAINFO",
+            "AWS_CA_BUNDLE",
+            "NPM_CONFIG_CAFILE",
+        ),
+        BUNDLE_FILE,
+    ),
+    "NODE_EXTRA_CA_CERTS": AUTHORITY_FILE,
+    "DENO_CERT": AUTHORITY_FILE,
+}
+"""For programs that bring roots of their own, by the variable that each of them reads."""
+
+REMOVED = ("SSL_CERT_DIR",)
+"""curl ignores SSL_CERT_FILE where it is set."""
+
+
+@attrs.frozen
+class Trust:
+    """What the agent is to trust besides what this machine does: `authority`, in PEM.
+
+    `name_hash` is what OpenSSL calls its file. `roots`: the bundle that variables stand for so far, if there is one.
+    `java`: a trust store with all of that (text, its bytes as surrogates); `java_stores`: the files that it stands for.
+    """
+
+    authority: str
+    name_hash: str
+    roots: str = ""
+    java: str = ""
+    java_stores: tuple[str, ...] = ()
+
+
+def find_bundle() -> str:
+    """The file that has all roots of this machine; empty where none has."""
+    return next((path for path in BUNDLES if os.path.isfile(path)), "")
+
+
+def find_java_stores(path: str) -> tuple[str, ...]:
+    """The trust stores of Java on this machine, those of the one in PATH among them."""
+    java = shutil.which("java", path=path)
+    own = () if java is None else (os.path.join(os.path.realpath(java), "../../lib/security/cacerts"),)
+    return tuple(dict.fromkeys(os.path.realpath(store) for store in (*JAVA, *own) if os.path.isfile(store)))
+
+
+def find_variables(environment: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+    """The agent's environment with VARIABLES in it, but for those that are in `kept`."""
+    named = {name: path for name, path in VARIABLES.items() if name not in kept}
+    return {k: v for k, v in environment.items() if k not in REMOVED or k in kept} | named
+
+
+def keep_folders(trust: Trust | None) -> Iterator[Mount]:
+    """While they can still be seen as they are on the host."""
+    for number, folder in enumerate(_find_folders() if trust else ()):
+        yield Mount("keep", f"{STAGE}/trust/{number}/lower", folder)
+
+
+def plan_trust(trust: Trust | None, owner: int, group: int) -> Iterator[Mount]:
+    """Before everything is made read-only."""
+    if trust is None:
+        return
+    for number, folder in enumerate(_find_folders()):
+        top = f"{STAGE}/trust/{number}/top"
+        for name, text in _find_additions(folder, trust).items():
+            yield Mount("file", f"{top}/{name}", text)
+        yield Mount("layer", folder, f"{STAGE}/trust/{number}/lower", owner=owner, group=group, top=top)
+    for number, path in enumerate(dict.fromkeys(os.path.realpath(bundle) for bundle in BUNDLES)):
+        if os.path.isfile(path):
+            yield Mount("file", f"{STAGE}/trust/bundle-{number}", _extend(path, trust))
+            yield Mount("bind", path, f"{STAGE}/trust/bundle-{number}", read_only=True)
+    if trust.java_stores:
+        yield Mount("file", f"{STAGE}/trust/java", trust.java)
+    for path in trust.java_stores:
+        yield Mount("bind", path, f"{STAGE}/trust/java", read_only=True, optional=True)
+
+
+def plan_named(trust: Trust | None) -> Iterator[Mount]:
+    """The files that VARIABLES name; in a /run that is the run's own."""
+    if trust is not None:
+        yield Mount("file", AUTHORITY_FILE, trust.authority)
+        yield Mount("file", BUNDLE_FILE, _extend(trust.roots, trust) if trust.roots else trust.authority)
+
+
+def _find_folders() -> list[str]:
+    places = dict.fromkeys(os.path.realpath(folder) for folder in (*FOLDERS, *BROWSERS))
+    return [folder for folder in places if os.path.isdir(folder)]
+
+
+def _find_additions(folder: str, trust: Trust) -> dict[str, str]:
+    below = BROWSERS.get(folder)
+    if below is None:
+        return {f"{trust.name_hash}.0": trust.authority}
+    encoded = "".join(trust.authority.splitlines()[1:-1])
+    return {f"{below}/trio-egress.json": f'{{"CACertificates": ["{encoded}"]}}\n'}
+
+
+def _extend(path: str, trust: Trust) -> str:
+    text = Path(path).read_text("utf-8", "surrogateescape")
+    return f"{text.rstrip()}\n{trust.authority}"

@@ -1,0 +1,34 @@
+"""Which hosts a policy needs to have their TLS ended, so that requests inside can be judged."""
+
+from __future__ import annotations
+
+from trio_egress.model import Attempt, Name, Need, Protocol, Transport
+from trio_egress.policy.conflicts import find_ports
+from trio_egress.policy.denial import Denial, find_denial
+from trio_egress.policy.destination import Pattern
+from trio_egress.policy.moment import Moment
+from trio_egress.policy.obstacle import find_needs, find_obstacle, is_of_request
+from trio_egress.policy.rule import Policy, Rule
+
+_ANY_HOST = Name("any.example")
+_ALL_ABLE = Moment(able=frozenset(Need))
+
+
+def find_intercepted(policy: Policy) -> tuple[Pattern, ...]:
+    """The patterns of those rules, allowing or denying, each once and in their order."""
+    return tuple(
+        dict.fromkeys(rule.terms.destination.pattern for rule in policy.rules if _looks_inside(rule))
+    )
+
+
+def _looks_inside(rule: Rule) -> bool:
+    for part in find_ports(rule.terms):
+        attempt = Attempt(Transport.TRANSPARENT, Protocol.TLS, _ANY_HOST, part.first)
+        if rule.terms.deny:
+            if find_denial(rule, attempt, None) is Denial.UNSEEN:
+                return True
+        elif Need.TLS in find_needs(rule, attempt) and is_of_request(
+            find_obstacle(rule, attempt, pinned=True, moment=_ALL_ABLE)
+        ):
+            return True
+    return False

@@ -1,0 +1,88 @@
+"""Both ends of TLS that ends here: the agent's under the run's authority, the upstream's under this machine's roots.
+
+Imported only where the policy asks for it: `ssl` and `cryptography` take longer to load than a small run.
+
+Rule 1: an upstream is verified as a browser would (name, dates, chain, TLS 1.2 at least), under the roots that this
+        machine trusts for whoever started the run (SSL_CERT_FILE and SSL_CERT_DIR count); else nothing is said to it.
+Rule 2: no file of TLS keys is ever written, whatever SSLKEYLOGFILE says.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import attrs
+import trio
+
+from trio_egress.errors import UpstreamError
+from trio_egress.model import Endpoint, Host, Layer, Upstream
+from trio_egress.proxy.authority import HTTP_1, Authority
+from trio_egress.proxy.dial import Undialled, dial
+from trio_egress.proxy.gate import Limits
+from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.secure_peer import SecurePeer
+
+
+@attrs.frozen
+class Secured:
+    """A connection to an upstream that is who it must be."""
+
+    peer: SecurePeer
+    endpoint: Endpoint
+
+
+@attrs.frozen
+class Interception:
+    """Of one run. `client`: the context in which it is an upstream's client."""
+
+    authority: Authority
+    client: ssl.SSLContext
+
+    async def accept(self, agent: Peer, host: Host) -> SecurePeer:
+        """The agent's side as a server for `host`, its handshake done. Raises the agent's fault."""
+        inside = SecurePeer(agent, self.authority.open_context(host))
+        await inside.handshake()
+        return inside
+
+    async def dial(self, upstream: Upstream, limits: Limits) -> Secured | Undialled:
+        """Connect to where the decision allows, and make sure who is there."""
+        dialled = await dial(upstream, limits)
+        if isinstance(dialled, Undialled):
+            return dialled
+        peer = SecurePeer(Peer(dialled.sock, UpstreamError), self.client, server_name=str(upstream.host))
+        fault = await _shake_hands(peer, upstream, limits)
+        if fault is not None:
+            peer.reset()
+            return fault
+        return Secured(peer, dialled.endpoint)
+
+
+async def _shake_hands(peer: SecurePeer, upstream: Upstream, limits: Limits) -> Undialled | None:
+    try:
+        with trio.move_on_after(limits.connect_seconds) as patience:
+            await peer.handshake()
+    except ssl.SSLCertVerificationError as error:
+        said = f"{upstream.host} can't be trusted: {error.verify_message}"
+        return Undialled(said, blocked=True, layer=Layer.CERTIFICATE)
+    except UpstreamError as error:
+        return Undialled(str(error))
+    except BaseException:
+        peer.close()
+        raise
+    if patience.cancelled_caught:
+        late = f"{upstream.host} didn't finish its TLS handshake within {limits.connect_seconds:g} s"
+        return Undialled(late, late=True)
+    return None
+
+
+def open_client_context() -> ssl.SSLContext:
+    """Not `ssl.create_default_context`, which obeys SSLKEYLOGFILE."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.options &= ~getattr(
+        ssl, "OP_IGNORE_UNEXPECTED_EOF", 0
+    )  # an end has to be said: secure_peer.py, Rule 2
+    context.load_default_certs()
+    context.set_alpn_protocols([HTTP_1])
+    return context

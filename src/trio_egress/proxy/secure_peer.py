@@ -1,0 +1,186 @@
+"""One side of a connection whose TLS ends here: a Peer whose bytes are those inside.
+
+Rule 1: what the other end can cause (a bad record, an alert, an end without one) is its fault, as in peer.py.
+Rule 2: a stream that ends without saying so (RFC 8446 6.1) was cut off, and is no clean end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import ssl
+
+import trio
+
+from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.proxy.peer import READ_BYTES, Count, Peer
+
+RECORD_BYTES = 16 * 1024
+"""Of one record (RFC 8446 5.1), which is what one read gives at most."""
+
+_UNREADABLE = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class SecurePeer(Peer):
+    """Made over another peer, whose socket and bytes read ahead it takes over; `handshake` comes first."""
+
+    __slots__ = ("_incoming", "_outgoing", "_sending", "_tls", "_unsent")
+
+    splices = False
+
+    def __init__(self, plain: Peer, context: ssl.SSLContext, *, server_name: str | None = None) -> None:
+        """A server's side; a client's where `server_name` is who the other end must be."""
+        super().__init__(plain.sock, plain._fault)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._incoming.write(plain.take())
+        self._sending = trio.Lock()
+        self._unsent = bytearray()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
+        )
+
+    @property
+    def version(self) -> str | None:
+        """Of the protocol, in OpenSSL's words."""
+        return self._tls.version()
+
+    async def handshake(self) -> None:
+        """Raises this side's fault; ssl.SSLCertVerificationError where an upstream is not who it must be."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except _UNREADABLE:
+                await self._flush()
+                await self._receive()
+            except ssl.SSLCertVerificationError:
+                await self._flush()
+                raise
+            except ssl.SSLError as error:
+                await self._flush()
+                raise self.blame(f"failed the TLS handshake: {_describe(error)}") from None
+            else:
+                await self._flush()
+                return
+
+    async def recv(self, size: int = READ_BYTES) -> bytes:
+        if self.ahead:
+            raw, self.ahead = self.ahead[:size], self.ahead[size:]
+            return raw
+        return await self._read(size)
+
+    async def fill(self) -> bool:
+        raw = await self._read(READ_BYTES)
+        self.ahead += raw
+        return bool(raw)
+
+    async def _read(self, size: int) -> bytes:
+        while True:
+            raw = self._decrypt(size)
+            if raw is not None:
+                return raw
+            await self._flush()
+            await self._receive()
+
+    async def send(self, raw: bytes, count: Count | None = None) -> None:
+        """A record at a time: `count` hears of what is inside it once the first byte of it has gone."""
+        rest = memoryview(raw)
+        while rest:
+            claimed = count.claim(min(len(rest), RECORD_BYTES)) if count else min(len(rest), RECORD_BYTES)
+            gone = False
+            try:
+                async with self._sending:
+                    self._encrypt(rest[:claimed])
+                    gone = True
+                    await self._write()
+            finally:
+                if count:
+                    count.took(claimed, claimed if gone else 0)
+            rest = rest[claimed:]
+
+    def end(self) -> None:
+        with contextlib.suppress(ssl.SSLError):  # it waits for the other end's word, which nobody needs
+            self._tls.unwrap()
+        self._write_now()
+        super().end()
+
+    async def wait_word(self) -> None:
+        if not self.ahead:
+            await self.fill()
+
+    def quiet(self) -> bool:
+        """What came meanwhile may be no word at all: a ticket for another connection, say."""
+        try:
+            while _is_readable(self.sock):
+                raw = os.read(self.sock.fileno(), READ_BYTES)
+                if not raw:
+                    return False
+                self._incoming.write(raw)
+            word = self._decrypt(READ_BYTES)
+        except (OSError, PeerError, UpstreamError):
+            return False
+        if word:
+            self.ahead += word
+        return word is None
+
+    def _encrypt(self, raw: memoryview) -> None:
+        try:
+            self._tls.write(raw)
+        except ssl.SSLError as error:
+            raise self.blame(f"failed in TLS: {_describe(error)}") from None
+
+    def _decrypt(self, size: int) -> bytes | None:
+        """Some of what is inside; empty at the end of the stream, None where more has to come first."""
+        try:
+            return self._tls.read(size)
+        except _UNREADABLE:
+            return None
+        except ssl.SSLZeroReturnError:
+            return b""
+        except ssl.SSLError as error:
+            if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
+                raise self.blame("cut the TLS connection off") from None
+            raise self.blame(f"failed in TLS: {_describe(error)}") from None
+
+    async def _receive(self) -> None:
+        try:
+            raw = await self.sock.recv(READ_BYTES)
+        except OSError as error:
+            raise self.blame_for(error) from None
+        if raw:
+            self._incoming.write(raw)
+        else:
+            self.check_end()
+            self._incoming.write_eof()
+
+    async def _flush(self) -> None:
+        """What TLS itself has to say."""
+        if self._outgoing.pending or self._unsent:
+            async with self._sending:
+                await self._write()
+
+    async def _write(self) -> None:
+        """Everything that is encrypted. Cancellation loses nothing: what it leaves is sent by the next."""
+        self._unsent += self._outgoing.read()
+        while self._unsent:
+            try:
+                sent = await self.sock.send(bytes(self._unsent[:READ_BYTES]))
+            except OSError as error:
+                raise self.blame_for(error) from None
+            del self._unsent[:sent]
+
+    def _write_now(self) -> None:
+        """As much as goes: what is said last, to somebody who may not listen any more."""
+        with contextlib.suppress(OSError):
+            os.write(self.sock.fileno(), bytes(self._unsent) + self._outgoing.read())
+
+
+def _is_readable(sock: trio.socket.SocketType) -> bool:
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN | select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
+def _describe(error: ssl.SSLError) -> str:
+    """OpenSSL's reason, in its own words but without its line numbers."""
+    return (error.reason or "unknown").lower().replace("_", " ")
