@@ -46,10 +46,10 @@ CLIENTS = {
     "wget": f"wget -qO- {URL}",
     "openssl s_client": "openssl s_client -brief -verify_return_error -connect api.example.com:443 "
     f"-servername api.example.com </dev/null 2>&1 && echo '{ANSWER}'",
-    "git": f"git ls-remote https://api.example.com/git/none 2>&1 | grep -q 'not found' && echo '{ANSWER}'",
+    "git": f"git ls-remote https://api.example.com/git/none 2>&1 | tee /dev/stderr | grep -q 'not found' && echo '{ANSWER}'",
     "Python's ssl (urllib)": f'python3 -c "{URLLIB}"',
     "node (fetch)": f'node -e "{NODE}"',
-    "npm": f"npm view --registry https://api.example.com/npm/ none 2>&1 | grep -q E404 && echo '{ANSWER}'",
+    "npm": f"npm view --registry https://api.example.com/npm/ none 2>&1 | tee /dev/stderr | grep -q E404 && echo '{ANSWER}'",
     "Java (java.net.http)": f"java {{place}}/Client.java {URL}",
     "Chromium": BROWSE,
 }
@@ -74,7 +74,7 @@ def policy(web: Web) -> str:
 
 def ask(place: Place, web: Web, policy: str, script: str) -> Ended:
     # A machine may have told npm of the bundle; here it is as it comes.
-    plain = {"NPM_CONFIG_GLOBALCONFIG": "/dev/null", "NPM_CONFIG_USERCONFIG": "/dev/null"}
+    plain = {"NPM_CONFIG_GLOBALCONFIG": "/dev/null", "NPM_CONFIG_USERCONFIG": "/dev/empty"}
     environment = {"SSL_CERT_FILE": str(web.authority), "GIT_TERMINAL_PROMPT": "0", **plain}
     return run_job(place, script, policy=policy, environment=environment)
 

@@ -263,7 +263,9 @@ def test_a_file_that_the_run_did_not_begin_with_is_not_included_from_where_the_a
 def test_tls_of_further_hosts_cannot_be_ended_by_a_reload(place: Place, server: int) -> None:
     """The authority of the run was made without them."""
     started, file = start(place, server)
-    file.write_text(policy(server, "a", more='[[egress]]\ndestination = "c.example.com"\nmethods = ["GET"]\n'))
+    file.write_text(
+        policy(server, "a", more='[[egress]]\ndestination = "c.example.com"\nmethods = ["GET"]\n')
+    )
     ran = reload(started)
     assert ran.returncode == 1, ran.stdout
     assert "whose TLS is ended can't change during a run" in ran.stderr

@@ -54,7 +54,9 @@ async def keep_policy(
 
 
 def _find_fixed(gate: Gate, new: Policy) -> str:
-    changed = [table for field, table in BUILT_IN.items() if getattr(gate.policy, field) != getattr(new, field)]
+    changed = [
+        table for field, table in BUILT_IN.items() if getattr(gate.policy, field) != getattr(new, field)
+    ]
     covered = gate.interception.authority.patterns if gate.interception else ()
     if not set(find_intercepted(new)) <= set(covered):
         changed.append("whose TLS is ended")
