@@ -215,11 +215,12 @@ def test_head_is_not_implied_by_get(place: Place, web: Web) -> None:
 
 
 @pytest.mark.parametrize("proxy", [[], ["-x", PROXY]])
-def test_a_rule_with_methods_does_not_open_tls(place: Place, web: Web, proxy: list[str]) -> None:
-    policy = write_policy(more=GET_ONLY, pins=web.pins("api.example.com"))
+def test_a_rule_that_scans_does_not_let_tls_by(place: Place, web: Web, proxy: list[str]) -> None:
+    more = '[[egress]]\ndestination = "api.example.com"\nscan = true\n'
+    policy = write_policy(more=more, pins=web.pins("api.example.com"))
     ended = place.run_timed(policy, *curl(web, *proxy, "https://api.example.com/hello"))
     assert ended.code == (56 if proxy else 35)
-    assert_denied(ended, web, "interception", "interception")
+    assert_denied(ended, web, "needs a scan of what is sent", "interception")
 
 
 @pytest.mark.parametrize("door", [[], ["-x", PROXY]])

@@ -1,4 +1,4 @@
-"""git over HTTPS against git http-backend, and what a policy can say of it while TLS is opaque."""
+"""git over HTTPS against git http-backend, through opaque tunnels and where requests are judged."""
 
 from __future__ import annotations
 
@@ -81,19 +81,22 @@ def test_a_push_leaves_where_the_tunnel_is_allowed(
     assert ended.verify() == 0
 
 
-def test_a_rule_for_reading_alone_does_not_open_the_tunnel(
+def test_a_rule_for_fetching_lets_a_clone_by_and_no_push(
     place: Place, web: Web, repository: Path, environment: dict[str, str]
 ) -> None:
-    """Without interception nobody can tell a fetch from a push: what asks for the difference gets neither."""
-    more = '[[egress]]\ndestination = "git.example.com"\nmethods = ["GET"]\n'
+    """TLS ends at the boundary, under a certificate that git trusts without being told to."""
+    more = '[[egress]]\ndestination = "git.example.com"\ngit = { fetch = ["git/*"], push = [] }\n'
     policy = write_policy(more=more, pins=web.pins("git.example.com"))
     url = f"https://git.example.com/git/{repository.name}"
-    ended = place.run_timed(policy, "git", "clone", "-q", url, "copy", environment=environment)
-    assert ended.code == 128
-    assert ended.took < DENIAL_SECONDS
-    assert ended.block.layer == "interception"
-    assert "egress[0]" in ended.block.reason
-    assert web.take_requests() == []
+    push = "git commit -qm two --allow-empty && git push origin HEAD:main"
+    script = f"git clone -q {url} copy && cd copy && {push}"
+    roots = {"SSL_CERT_FILE": str(web.authority)}
+    ended = place.run(policy, "sh", "-c", script, environment={**environment, **roots})
+    assert ended.code != 0
+    assert (place.work / "copy" / "data").read_bytes() == (place.path / "tree" / "data").read_bytes()
+    assert git("-C", repository, "log", "--format=%s", "main") == "one"
+    assert {block.layer for block in ended.blocks} == {"operation"}
+    assert {outcome.transport for outcome in ended.outcomes} == {"transparent", "intercept"}
     assert ended.verify() == 0
 
 

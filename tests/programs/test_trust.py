@@ -46,10 +46,12 @@ CLIENTS = {
     "wget": f"wget -qO- {URL}",
     "openssl s_client": "openssl s_client -brief -verify_return_error -connect api.example.com:443 "
     f"-servername api.example.com </dev/null 2>&1 && echo '{ANSWER}'",
-    "git": f"git ls-remote https://api.example.com/git/none 2>&1 | tee /dev/stderr | grep -q 'not found' && echo '{ANSWER}'",
+    "git": "git ls-remote https://api.example.com/git/none 2>&1 | tee /dev/stderr | "
+    f"grep -q 'not found' && echo '{ANSWER}'",
     "Python's ssl (urllib)": f'python3 -c "{URLLIB}"',
     "node (fetch)": f'node -e "{NODE}"',
-    "npm": f"npm view --registry https://api.example.com/npm/ none 2>&1 | tee /dev/stderr | grep -q E404 && echo '{ANSWER}'",
+    "npm": "npm view --registry https://api.example.com/npm/ none 2>&1 | tee /dev/stderr | "
+    f"grep -q E404 && echo '{ANSWER}'",
     "Java (java.net.http)": f"java {{place}}/Client.java {URL}",
     "Chromium": BROWSE,
 }
