@@ -45,10 +45,7 @@ Tell = Callable[[Anchor], None]
 
 @attrs.define
 class _Group:
-    """Receipts that one fdatasync makes durable together, and the event that says so.
-
-    Each is the call by which the chain makes its line, with the time at which it was asked for.
-    """
+    """Receipts that one fdatasync makes durable together, each as the call that makes its line, timed when asked for."""
 
     receipts: list[Callable[[], bytes]] = attrs.field(factory=list)
     marked: bool = False
