@@ -45,7 +45,7 @@ Tell = Callable[[Anchor], None]
 
 @attrs.define
 class _Group:
-    """Receipts that one fdatasync makes durable together, each as the call that makes its line, timed when asked for."""
+    """Receipts that one fdatasync makes durable together, each the call that makes its line, timed when asked for."""
 
     receipts: list[Callable[[], bytes]] = attrs.field(factory=list)
     marked: bool = False
