@@ -145,3 +145,37 @@ def test_what_is_used_up_is_said_with_the_key_that_a_human_can_change(limit: Lim
     assert said.startswith("allows ")
     assert said.endswith(f"a human can raise `limits.{limit.value}`")
     assert "2" in said
+
+
+def test_each_request_counts_from_the_first_of_its_interval() -> None:
+    limits = RuleLimits(requests=Rate(3, "day"))
+    state = NOTHING_USED
+    for number in range(1, 5):
+        assert (find_limit(limits, state.of(3), make_request(), 1000) is None) == (number <= 3)
+        state = charge(state, allowed(limits), make_request(), 1000 * number)
+        assert state.of(3) == Usage(open=number, since_us=1000, requests=number)
+    later = charge(state, allowed(limits), make_request(), 1000 + 86_400 * SECOND_US)
+    assert later.of(3) == Usage(open=5, since_us=1000 + 86_400 * SECOND_US, requests=1)
+
+
+def test_what_is_spent_adds_up_and_what_has_ended_is_one_less() -> None:
+    state = spend(spend(NOTHING_USED, 3, up=5), 3, up=2, down=7)
+    assert state.of(3) == Usage(bytes_up=7, bytes_down=7)
+    assert spend(NOTHING_USED, 3).of(3) == Usage()
+    three = State({3: Usage(open=3)})
+    assert release(three, 3).of(3).open == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (Limit.REQUESTS, "allows 2/day, and these are used up"),
+        (Limit.CONNECTIONS, "allows 3 at once, and so many are open"),
+        (Limit.BODY, "allows a body of at most 4 bytes"),
+        (Limit.BYTES_UP, "allows 5 bytes up in the whole run, and these are used up"),
+        (Limit.BYTES_DOWN, "allows 6 bytes down in the whole run, and these are used up"),
+    ],
+)
+def test_each_limit_has_its_sentence(limit: Limit, said: str) -> None:
+    limits = RuleLimits(requests=Rate(2, "day"), connections=3, body=4, bytes_up=5, bytes_down=6)
+    assert explain_limit(limits, limit) == f"{said}: a human can raise `limits.{limit.value}`"

@@ -104,6 +104,7 @@ def test_a_wrong_key_at_the_top_is_told(key: str, value: object, said: str) -> N
         ("methods", ["get"], '"get" is not a method: methods are upper-case words; did you mean "GET"?'),
         ("methods", ["FOO BAR"], '"FOO BAR" is not a method: methods are upper-case words'),
         ("methods", ["PSOT"], '"PSOT" is not a method; did you mean "POST"?'),
+        ("methods", ["CONECT"], '"CONECT" is not a method; did you mean "CONNECT"?'),
         ("methods", ["CONNECT"], "CONNECT can't be allowed by a rule: a tunnel is judged by what is in it"),
         ("methods", ["connect"], "CONNECT can't be allowed by a rule: a tunnel is judged by what is in it"),
         ("allow_private", 1, "allow_private must be true or false, not 1"),
@@ -405,3 +406,51 @@ def test_a_secret_has_a_name_and_one_source(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(keys, "SECRETS_MAX", 1)
     assert faults_of(secret=secrets)[0].message == "a policy has at most 1 secrets, and this has 2"
     assert len(structure({**TOP, "secret": secrets[:1]}).secret) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "path", "said"),
+    [
+        ({"files": {"write": "a"}}, ("files", "write"), "write must be a list"),
+        ({"files": {"hide": "a"}}, ("files", "hide"), "hide must be a list"),
+        ({"files": {"protect": "a"}}, ("files", "protect"), "protect must be a list"),
+        ({"env": {"set": "a"}}, ("env", "set"), "set must be a table"),
+        ({"env": {"pass": "a"}}, ("env", "pass"), "pass must be a list"),
+        ({"limits": {"memory": "a"}}, ("limits", "memory"), "memory must be "),
+        *(
+            (
+                {"test": [{"attempt": "a.example", "expect": "deny", key: 1}]},
+                ("test", 0, key),
+                f"{key} must be ",
+            )
+            for key in ("attempt", "expect", "rule", "at")
+        ),
+        ({"secret": [{"name": 1, "from": {"env": "A"}}]}, ("secret", 0, "name"), "name must be a text"),
+        (
+            {"secret": [{"name": "a", "from": {"env": 1}}]},
+            ("secret", 0, "from", "env"),
+            "env must be the name",
+        ),
+        (
+            {"secret": [{"name": "a", "from": 1}]},
+            ("secret", 0, "from"),
+            "from must be a table such as { env = ",
+        ),
+    ],
+)
+def test_each_key_of_the_other_tables_has_its_reader(
+    changed: dict[str, Any], path: tuple[object, ...], said: str
+) -> None:
+    (fault,) = faults_of(**changed)
+    assert fault.path == path
+    assert fault.message.startswith(said)
+
+
+def test_what_is_missing_or_unknown_in_a_secret_is_told_with_its_table() -> None:
+    name, source = faults_of(secret=[{}])
+    assert name.message == 'the key "name" is missing in a [[secret]] table; write name = "api-token"'
+    assert source.message == (
+        'the key "from" is missing in a [[secret]] table; write from = { env = "API_TOKEN" }'
+    )
+    (fault,) = faults_of(secret=[{"name": "a", "from": {"env": "A", "colour": 1}}])
+    assert fault.message == 'unknown key "colour" in a `from` table; the keys there are env, file'
