@@ -123,7 +123,7 @@ def test_what_is_no_plain_file_is_an_error(
         assert report.error
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads every file")
+@pytest.mark.ordinary  # root reads every file
 def test_a_file_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
     path = write_evidence(tmp_path, write_chain())
     path.chmod(0)
