@@ -200,6 +200,15 @@ def test_the_agent_cannot_read_the_commitment_key(place: Place, policy: str) -> 
     assert len(key.read_text()) == 65
 
 
+def test_a_run_that_was_none_leaves_no_commitment_key(place: Place, policy: str) -> None:
+    key = place.path / "commitment-key"
+    options = ["--evidence", str(place.work), "--commitment-key", str(key)]
+    (place.work / "not-empty").touch()
+    ended = place.run(policy, "true", options=options)
+    assert (ended.code, key.exists()) == (125, False)
+    assert "is not empty" in ended.err
+
+
 @pytest.mark.parametrize(("value", "message"), [(None, "is not set"), ("short", "has fewer than 8 bytes")])
 def test_a_secret_that_cannot_be_kept_ends_the_run_before_it_begins(
     place: Place, policy: str, value: str | None, message: str

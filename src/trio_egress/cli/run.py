@@ -18,7 +18,7 @@ from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.status import Status, print_status, write_status
 from trio_egress.cli.voice import Say, open_voice
-from trio_egress.errors import TrioEgressError, UsageError
+from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.session import POLICY_TRANSPORT
@@ -236,6 +236,10 @@ def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> 
 
     try:
         result = trio.run(run, spec, inbox.waiting)
+    except SandboxError:  # nothing was recorded that the key could be for
+        if options.commitment_key:
+            os.unlink(options.commitment_key)
+        raise
     finally:
         if isinstance(spec.key, RemoteKey):
             spec.key.close()
