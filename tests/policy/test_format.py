@@ -8,7 +8,7 @@ import pytest
 
 from trio_egress.errors import PolicyError
 from trio_egress.policy.compiled import policy_hash
-from trio_egress.policy.format import format_policy
+from trio_egress.policy.format import format_policy, list_comments
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.starter import starter_policy
 from trio_egress.policy.writing import LINE_CHARS
@@ -146,3 +146,8 @@ def test_blank_lines_are_one_and_none_stands_first_or_last() -> None:
 def test_a_comment_in_a_list_keeps_the_list_as_it_is() -> None:
     kept = '[env]\npass = [ "A",\n"B" # b\n]\n'
     assert lay_out(kept) == kept
+
+
+def test_comments_are_held_against_each_other_by_what_they_say() -> None:
+    assert list_comments("a = 1 # b\n\n#  a\nc = 2\n") == ["a", "b"]
+    assert list_comments("a = 1\n") == []

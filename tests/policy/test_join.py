@@ -247,3 +247,23 @@ def test_secrets_of_all_files_have_one_bound(monkeypatch: pytest.MonkeyPatch) ->
     assert [placed.secret.name for placed in load(one, b=one).secrets] == ["A"]
     (error,) = errors_of(one, b=other)
     assert error == "agent.toml:1:1: error: a policy has at most 1 secrets, with all includes"
+
+
+def test_one_secret_has_one_source_in_all_files_and_its_place_in_the_first() -> None:
+    one, other = (f'[[secret]]\nname = "A"\nfrom = {{ env = "{name}" }}\n' for name in "AB")
+    assert errors_of(one, b=other) == [
+        (
+            "b.toml:5:8: error: the secret A is the variable B here and the variable A at "
+            "agent.toml:6:8: it can have one value"
+        )
+    ]
+    (placed,) = load(one, b=one).secrets
+    assert (placed.place.file, placed.place.line, placed.place.column) == ("agent.toml", 6, 8)
+
+
+def test_what_three_files_say_together_is_told_at_the_last() -> None:
+    some = ", ".join(f'"{place}"' for place in range(ITEMS_MAX))
+    (error,) = errors_of(
+        f"[files]\nwrite = [{some}]\n", b='[files]\nwrite = ["x"]\n', c='[files]\nwrite = ["y"]\n'
+    )
+    assert error.startswith("c.toml:4:9: error: write has at most ")
