@@ -101,6 +101,10 @@ class Attempt:
     calls: tuple[Call, ...] | None = attrs.field(default=None, kw_only=True)
 
 
+OPAQUE, INTERCEPTED = "opaque", "intercepted"
+"""What became of an allowed TLS connection, as its receipt says (the fact `tls`)."""
+
+
 class Need(enum.Enum):
     """What the boundary must be able to do before it may keep its word about an attempt."""
 

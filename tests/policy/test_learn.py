@@ -131,3 +131,19 @@ def test_what_was_denied_stands_apart_each_as_a_comment() -> None:
     assert '"b.example"' in second
     assert all(line.startswith("# ") for line in (first + second).splitlines())
     assert left.endswith("\n")
+
+
+def test_requests_seen_inside_tls_are_told_by_their_methods() -> None:
+    host = parse_host("api.example")
+    seen = [Seen(host, 443, Protocol.HTTP, method, secure=True) for method in ("GET", "PUT", "GET")]
+    text = learn(seen).text
+    assert 'destination = "api.example"\nprotocol = "https"\nmethods = ["GET", "PUT"]\n' in text
+    assert 'reason = "seen 3 times (GET 2, PUT 1)"' in text
+
+
+def test_an_opaque_tunnel_beside_them_leaves_no_methods() -> None:
+    host = parse_host("api.example")
+    seen = [Seen(host, 443, Protocol.HTTP, "GET", secure=True), Seen(host, 443, Protocol.TLS)]
+    text = learn(seen).text
+    assert 'destination = "api.example"\nprotocol = "https"\n' in text
+    assert "methods" not in text

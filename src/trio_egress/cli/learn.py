@@ -17,7 +17,7 @@ from typing import TextIO
 
 from trio_egress.errors import TrioEgressError, UsageError
 from trio_egress.evidence.attempts import Told, read_attempts
-from trio_egress.model import Protocol
+from trio_egress.model import INTERCEPTED, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
 from trio_egress.runtime.signals import Inbox
@@ -100,7 +100,10 @@ def _take(told: Told) -> Seen | None:
         return None
     if protocol is not Protocol.DNS and told.port == 0:
         return None
-    return Seen(host, told.port, protocol, told.method or None, told.allowed, told.count)
+    if told.fact("tls") == INTERCEPTED:  # its requests tell more
+        return None
+    secure = told.transport == Transport.INTERCEPT.value
+    return Seen(host, told.port, protocol, told.method or None, told.allowed, told.count, secure)
 
 
 def _open_output(path: str) -> TextIO:

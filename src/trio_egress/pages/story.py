@@ -32,9 +32,6 @@ KINDS = 1_000
 CHANGES = 1_000
 """Changes of the policy, and of the key, that are kept."""
 
-ATTEMPTS = frozenset({"transparent", "forward", "connect", "dns", "packet", "syscall"})
-"""Transports of what an agent tried; all else is the run's own."""
-
 SECRETS = 50
 SECRET_HOSTS = 5
 """Classes of secrets that are kept, and hosts of each."""
@@ -168,7 +165,7 @@ class Story:
         elif transport in kept:
             if len(kept[transport]) < CHANGES:
                 kept[transport].append(Change(at_ns, record.get("verdict") == "allow", facts))
-        elif transport in ATTEMPTS:
+        elif transport:
             self._take_attempt(record, facts, at_ns)
 
     def _take_session(self, record: Members, facts: Members) -> None:

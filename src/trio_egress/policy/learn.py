@@ -2,7 +2,7 @@
 
 Takes attempts as values, from evidence or from a run in observe mode; it reads neither.
 
-Rule 1: nothing is widened: one rule for each host and port, with the methods of plain HTTP that were seen.
+Rule 1: nothing is widened: one rule for each host and port, with its methods where every request was seen.
 Rule 2: what was denied is written as a comment, for a person to decide; so is what no rule can say.
 Rule 3: the same attempts give the same text, in whatever order they come.
 """
@@ -30,7 +30,7 @@ _Place = tuple[Host, int | None]
 
 @attrs.frozen
 class Seen:
-    """One attempt, or `count` equal ones. `allowed`: it got through when it was seen."""
+    """One attempt, or `count` equal ones. `allowed`: it got through when it was seen. `secure`: inside TLS."""
 
     host: Host
     port: int
@@ -38,6 +38,12 @@ class Seen:
     method: str | None = None
     allowed: bool = True
     count: int = 1
+    secure: bool = False
+
+    @property
+    def word(self) -> str:
+        """What `protocol` calls it; empty where it has no word for it."""
+        return "https" if self.secure else _PROTOCOLS.get(self.protocol, "")
 
 
 @attrs.define
@@ -46,6 +52,7 @@ class _Found:
 
     methods: Counter[str] = attrs.field(factory=Counter)
     protocols: Counter[Protocol] = attrs.field(factory=Counter)
+    words: set[str] = attrs.field(factory=set)
 
 
 @attrs.frozen
@@ -66,6 +73,7 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
             continue
         found = (allowed if one.allowed else denied).setdefault(_place(one), _Found())
         found.protocols[one.protocol] += one.count
+        found.words.add(one.word)
         if one.method is not None and one.protocol is Protocol.HTTP:
             found.methods[one.method] += one.count
     rules = [_write(place, allowed[place]) for place in sorted(allowed, key=_order)]
@@ -78,7 +86,8 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
 
 
 def _place(seen: Seen) -> _Place:
-    web = seen.port in _WEB_PORTS.get(seen.protocol, ()) and seen.host != HOST_INTERNAL
+    ports = (443,) if seen.secure else _WEB_PORTS.get(seen.protocol, ())
+    web = seen.port in ports and seen.host != HOST_INTERNAL
     return seen.host, None if web else seen.port
 
 
@@ -97,7 +106,7 @@ def _write(place: _Place, found: _Found) -> RuleText:
     each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     return RuleText(
         destination=str(host) if port is None else render_authority(host, port),
-        protocol=_PROTOCOLS.get(next(iter(found.protocols)), "") if len(found.protocols) == 1 else "",
+        protocol=next(iter(found.words)) if len(found.words) == 1 else "",
         methods=tuple(sorted(found.methods)) if set(found.protocols) == {Protocol.HTTP} else (),
         allow_private=not isinstance(host, str) and not is_outside(host),
         reason=f"seen {'once' if total == 1 else f'{total} times'} ({each})",

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from trio_egress.errors import PeerError
-from trio_egress.model import Transport
+from trio_egress.model import INTERCEPTED, Transport
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.http import handle_http
 from trio_egress.proxy.judge import Door, Judgement
@@ -25,7 +25,7 @@ async def intercept(agent: Peer, judged: Judgement, gate: Gate) -> None:
     """An allowed TLS connection whose ClientHello is still to be answered. Raises the agent's fault, once recorded."""
     if gate.interception is None:
         raise ValueError("this run has nothing to end TLS with")
-    facts = {**judged.facts, "tls": "intercepted"}
+    facts = {**judged.facts, "tls": INTERCEPTED}
     # Its rule's limits are of what is asked inside.
     connection = attrs.evolve(judged, facts=facts, decision=attrs.evolve(judged.decision, limits=None))
     async with gate.open_flow(connection) as (flow, _):

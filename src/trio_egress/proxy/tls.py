@@ -6,7 +6,7 @@ from __future__ import annotations
 import attrs
 
 from trio_egress.errors import PeerError
-from trio_egress.model import Attempt, Layer, Need, Protocol
+from trio_egress.model import OPAQUE, Attempt, Layer, Need, Protocol
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.intercept import intercept
 from trio_egress.proxy.judge import Door, deny, judge_tls
@@ -34,7 +34,7 @@ async def handle_tls(agent: Peer, door: Door, gate: Gate) -> None:
     if Need.TLS in judged.decision.needs:
         await intercept(agent, judged, gate)
         return
-    opaque = attrs.evolve(judged, facts={**judged.facts, "tls": "opaque"})
+    opaque = attrs.evolve(judged, facts={**judged.facts, "tls": OPAQUE})
     undialled = await open_tunnel(agent, opaque, gate)
     if undialled is not None:
         await send_alert(agent, ACCESS_DENIED if undialled.blocked else INTERNAL_ERROR, gate.limits)

@@ -112,7 +112,7 @@ def _render_http(picture: Picture, attempt: Attempt) -> Event:
     )
     url = {
         "url_string": first.target,
-        "scheme": "http",
+        "scheme": first.target.partition(":")[0],
         "hostname": first.host,
         "port": first.port,
         "path": first.target.removeprefix(attempt.place),
