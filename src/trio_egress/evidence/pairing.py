@@ -29,7 +29,7 @@ class Pairing:
     def __init__(self, findings: Findings, file: str) -> None:
         self._findings = findings
         self._file = file
-        self._open: dict[int, int] = {}  # by action id; the line, and what it is about
+        self._open: dict[object, int] = {}  # by action id; the line, and what it is about, as one number
         self._overflow = False
         self.bytes_up = 0
         self.bytes_down = 0
@@ -42,7 +42,7 @@ class Pairing:
                 self._end(record, facts, line)
                 self.bytes_up += _count(facts.get("bytes_up"))
                 self.bytes_down += _count(facts.get("bytes_down"))
-            case _ if _number(record) in self._open:
+            case _ if record["action_id"] in self._open:
                 self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
             case _ if record["verdict"] != "block" and record["transport"] not in ALONE:
                 found = f"verdict {record['verdict']} over {record['transport']} in one receipt"
@@ -64,17 +64,17 @@ class Pairing:
     def _start(self, record: Members, facts: Members, line: int) -> None:
         if record["verdict"] == "block":
             self._find("pair.verdict", line, "verdict block", "a verdict that lets the attempt go on")
-        number = _number(record)
-        if number in self._open:
+        action_id = record["action_id"]
+        if action_id in self._open:
             self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
         elif len(self._open) < OPEN_INTENTS:
-            self._open[number] = line << _SUBJECT_BITS | _subject(record, facts)
+            self._open[action_id] = line << _SUBJECT_BITS | _subject(record, facts)
         elif not self._overflow:
             self._overflow = True
             self._find("pair.too_many", line, f"more than {OPEN_INTENTS}", "outcomes in between")
 
     def _end(self, record: Members, facts: Members, line: int) -> None:
-        intent = self._open.pop(_number(record), None)
+        intent = self._open.pop(record["action_id"], None)
         if intent is None:
             self._find("pair.no_intent", line, "no open intent with this id", "its intent on an earlier line")
         elif intent & _SUBJECT_MASK != _subject(record, facts):
@@ -87,13 +87,8 @@ class Pairing:
         self._findings.add(code, self._file, line, found, expected, "action_record.action_id")
 
 
-def _number(record: Members) -> int:
-    """The action id, in half the memory of its text: hundreds of thousands may be open in a hostile file."""
-    return int(str(record["action_id"]).replace("-", ""), 16)
-
-
 def _subject(record: Members, facts: Members) -> int:
-    # A hash, because a target may be 4 KiB.
+    # A hash, because a target may be 4 KiB and hundreds of thousands may be open in a hostile file.
     said = (record["target"], record["transport"], record.get("method"), record["action_type"])
     seen = (facts.get("host"), facts.get("port"), facts.get("proto"), facts.get("flow"))
     return hash((said, seen)) & _SUBJECT_MASK

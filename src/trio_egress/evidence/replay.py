@@ -52,6 +52,7 @@ NEVER_STOOD = ("refused", "interrupted", RECOVERED)
 """Close reasons of a session whose sandbox was perhaps never there, so that nothing was counted either."""
 
 _NOTHING: Mapping[str, object] = {}
+_WHOSE = ("session_id", "principal", "actor")
 
 Judge = Callable[[Line], "tuple[str, str] | None"]
 """What a receipt says and what the policy says, where they differ."""
@@ -82,7 +83,7 @@ class Replay:
         self.open_facts: Mapping[str, object] = _NOTHING
         self.close_facts: Mapping[str, object] = _NOTHING
         self.actor = ""
-        self._whose: Mapping[str, object] = _NOTHING
+        self._whose: tuple[object, ...] = ()
         self.signer_key = ""
         """The key of the first receipt: the one to pin."""
 
@@ -229,7 +230,8 @@ class Replay:
     def _check_link(self, line: Line) -> None:
         record = line.record
         seq, self.final_seq = self.final_seq + 1, self.final_seq + 1
-        self._expect("chain.seq", "action_record.chain_seq", record.get("chain_seq"), seq)
+        if (number := record.get("chain_seq")) != seq or type(number) is not int:
+            self._expect("chain.seq", "action_record.chain_seq", number, seq)
         before = record.get("chain_prev_hash")
         if before != self.head and self.lines > 1 and self._readable:
             self._expect("chain.link", "action_record.chain_prev_hash", before, self.head)
@@ -287,8 +289,8 @@ class Replay:
             self._expect("session.nonce", "action_record.run_nonce", nonce, opening["run_nonce"])
         if policy != self._policy_in_force() and not self.skipped:
             self._expect("session.policy", "action_record.policy_hash", policy, self._policy_in_force())
-        for name, expected in self._whose.items():
-            if record.get(name) != expected:
+        if (record.get("session_id"), record["principal"], record["actor"]) != self._whose:
+            for name, expected in zip(_WHOSE, self._whose, strict=True):
                 self._expect("session.member", f"action_record.{name}", record.get(name), expected)
 
     def _policy_in_force(self) -> object:
@@ -316,7 +318,7 @@ class Replay:
         self.open_facts = _facts(line)
         self.observed = self.observed or self.open_facts.get("mode") is not None
         self.actor = str(record["actor"])
-        self._whose = {name: record.get(name) for name in ("session_id", "principal", "actor")}
+        self._whose = tuple(record.get(name) for name in _WHOSE)
         if record.get("session_id") not in (None, run := opening["recorder_session"]):
             self._expect("session.member", "action_record.session_id", record["session_id"], run)
         genesis = render_genesis_hash(opening)

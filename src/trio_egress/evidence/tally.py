@@ -16,6 +16,9 @@ from trio_egress.evidence.receipt_form import VERDICTS
 HOSTS = 10_000
 """Distinct hosts, layers or policies kept. More names than this are a flood, and the list is given up."""
 
+ALIKE = 16
+"""Kinds of receipts that are counted before they are added up; each may be as long as a line."""
+
 NAME_CHARS = 4 << 20
 """As many characters all of them may have: ten thousand of the longest names that DNS knows are 2.5 million."""
 
@@ -27,11 +30,11 @@ class Names:
         self._counts: dict[str, int] = {}
         self._chars = 0
 
-    def add(self, name: str) -> None:
+    def add(self, name: str, times: int) -> None:
         if name in self._counts:
-            self._counts[name] += 1
+            self._counts[name] += times
         elif not self.is_flood:
-            self._counts[name] = 1
+            self._counts[name] = times
             self._chars += len(name)
 
     @property
@@ -49,37 +52,64 @@ class Tally:
 
     def __init__(self) -> None:
         self.receipt_count = 0
-        self.totals: Counter[str] = Counter()
-        self.transports: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
+        self._transports: Counter[str] = Counter()
         self._layers = Names()
         self._hosts = Names()
         self._policies = Names()
+        self._alike: dict[tuple[object, ...], int] = {}
         self.dials = Dials()
 
     def feed(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
         """One receipt that fits its table."""
-        verdict, host = str(record["verdict"]), facts.get("host")
         self.receipt_count += 1
-        self.totals[verdict if verdict in VERDICTS else "other"] += 1
-        self.transports[str(record["transport"])] += 1
-        self._policies.add(str(record["policy_hash"]))
-        if host is not None:
-            self._hosts.add(str(host))
-        if verdict == "block" and "layer" in record:
-            self._layers.add(str(record["layer"]))
+        # Most receipts are like others in all that is counted, so it is counted once for many.
+        host, layer = facts.get("host"), record.get("layer")
+        kind = (record["verdict"], record["transport"], record["policy_hash"], host, layer)
+        if kind in self._alike:
+            self._alike[kind] += 1
+        else:
+            if len(self._alike) == ALIKE:
+                self._settle()
+            self._alike[kind] = 1
         if "dialled" in facts:
             self.dials.feed(record, facts)
+
+    def _settle(self) -> None:
+        alike, self._alike = self._alike, {}
+        for (verdict, transport, policy, host, layer), times in alike.items():
+            self._totals[str(verdict) if verdict in VERDICTS else "other"] += times
+            self._transports[str(transport)] += times
+            self._policies.add(str(policy), times)
+            if host is not None:
+                self._hosts.add(str(host), times)
+            if verdict == "block" and layer is not None:
+                self._layers.add(str(layer), times)
+
+    @property
+    def totals(self) -> Counter[str]:
+        """Receipts by verdict."""
+        self._settle()
+        return self._totals
+
+    @property
+    def transports(self) -> Counter[str]:
+        self._settle()
+        return self._transports
 
     @property
     def layers(self) -> dict[str, int] | None:
         """Blocked receipts by layer."""
+        self._settle()
         return None if self._layers.is_flood else self._layers.counts
 
     @property
     def domains_touched(self) -> list[str] | None:
         """Every host that a receipt names, allowed or not."""
+        self._settle()
         return None if self._hosts.is_flood else list(self._hosts.counts)
 
     @property
     def policy_hashes(self) -> list[str]:
+        self._settle()
         return list(self._policies.counts)

@@ -27,12 +27,16 @@ FORMS = 64
 FORM_BYTES = 4_096
 """Longest line whose form is learned; forms are kept, and hostile lines are long."""
 
+KEYS = 4 * FORMS
+"""Forms that are counted before they are made, and places of those that are."""
+
 SEEN = 8
 """Making an expression costs as much as reading a hundred lines in full."""
 
 _ODD = bytes([*range(0x20), *b"\\<>&", *range(0x7F, 0x100)])
 _MAY_BE_ZERO = frozenset({Presence.PRESENT, Presence.FREE})
 
+Key = tuple[tuple[str, ...], ...]
 Read = Callable[[str], object]
 Piece = tuple[str, "Read | None"]
 """The expression of a value, and how to read it where it is not the text itself. Without a group it is one value."""
@@ -62,18 +66,19 @@ class Form(NamedTuple):
 
 
 class UsualForms:
-    """Forms by how many quotes stand in a line, which tells them apart quickly."""
+    """Forms by how many commas stand in a line, which tells most of them apart quickly."""
 
     def __init__(self) -> None:
         self._forms: dict[int, list[Form]] = {}
-        self._seen: Counter[tuple[tuple[str, ...], ...]] = Counter()
+        self._made: dict[Key, Form | None] = {}
+        self._seen: Counter[Key] = Counter()
 
     def find(self, raw: bytes) -> tuple[Form, re.Match[str]] | None:
         """The form of a line; None says nothing of it."""
         if len(raw.translate(None, _ODD)) != len(raw):
             return None
         text = raw.decode("ascii")
-        for form in self._forms.get(text.count('"'), ()):
+        for form in self._forms.get(raw.count(b","), ()):
             found = form.match(text)
             if found is not None:
                 return form, found
@@ -84,15 +89,16 @@ class UsualForms:
         if not isinstance(facts, dict) or len(raw) > FORM_BYTES or len(raw.translate(None, _ODD)) != len(raw):
             return
         key = (tuple(record), tuple(facts), tuple(type(value).__name__ for value in facts.values()))
-        if self._seen[key] < 0 or (key not in self._seen and len(self._seen) >= 4 * FORMS):
-            return
-        self._seen[key] += 1
-        if self._seen[key] < SEEN:
-            return
-        self._seen[key] = -1
-        form = _make_form(record, facts)
-        if form is not None and sum(map(len, self._forms.values())) < FORMS:
-            self._forms.setdefault(raw.count(b'"'), []).append(form)
+        if key not in self._made:
+            if len(self._seen) < KEYS or key in self._seen:
+                self._seen[key] += 1
+            if self._seen[key] < SEEN or len(self._made) == FORMS:
+                return
+            self._made[key] = _make_form(record, facts)
+        form, alike = self._made[key], self._forms.setdefault(raw.count(b","), [])
+        # Commas may stand in texts too, so that a form has several places.
+        if form is not None and form not in alike and sum(map(len, self._forms.values())) < KEYS:
+            alike.append(form)
 
 
 def _make_form(record: Mapping[str, object], facts: Mapping[str, object]) -> Form | None:
