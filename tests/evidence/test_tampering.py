@@ -78,6 +78,8 @@ def test_the_log_that_all_others_are_made_of_has_no_finding() -> None:
         (BLOCK, setting_fact("connections", 5), ["balance.redirected"]),
         (BLOCK, setting("action_id", "0190A0B0-0000-7000-8000-000000000000"), ["member.type"]),
         (BLOCK, setting("action_id", "0190a0b0-0000-4000-8000-000000000000"), ["member.type"]),
+        (BLOCK, setting_fact("host", "evil\x7f.example"), ["ext.text"]),
+        (BLOCK, setting_fact("host", "evil\x1b.example"), ["ext.text"]),
         # numbers
         (OUTCOME, setting_fact("bytes_up", -5), ["ext.fact", "pair.no_outcome", "sum.bytes"]),
         (OUTCOME, setting_fact("bytes_up", 2**64), ["ext.fact", "pair.no_outcome", "sum.bytes"]),
