@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from trio_egress import __version__
+from trio_egress.cli.actions import add_expected
 from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
@@ -250,19 +251,12 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="PACKET",
         help="the packet's directory, its zip (`packet pack`), or its evidence.jsonl",
     )
-    add(
-        "--public-key",
-        metavar="KEY|FILE",
-        action="append",
-        default=[],
-        help="a key that you trust, or a roster of them (docs/keys.md); may be repeated",
-    )
+    add_expected(verify)
     add(
         "--receipt-chain",
         metavar="FILE",
         help="a bare chain instead of PACKET: lines, or a JSON array of receipts",
     )
-    add("--policy-hash", metavar="HASH|FILE", help="the policy that must have been in force")
     add(
         "--quick",
         action="store_true",
@@ -275,8 +269,6 @@ def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
         type=_count,
         help="check signatures by N processes (default: as many as there are cores)",
     )
-    add("--expect-run", metavar="ID", help="the run that this must be")
-    add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
     add(
         "--anchor",
         metavar="FILE",

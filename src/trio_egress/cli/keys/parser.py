@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 from typing import Any
+
+from trio_egress.cli.actions import Actions, run_action
 
 SIGNER_EPILOG = """\
 exit codes:
@@ -36,43 +37,23 @@ def add_keys(commands: Any) -> None:
     )
     keygen.add_argument("--json", action="store_true", help="print paths, public key and fingerprint as JSON")
     _add_signer(commands)
-    keys = commands.add_parser(
-        "keys",
-        help="work with keys: a roster of trusted ones, and that of a run",
-        description="Work with keys.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
+    said = "work with keys: a roster of trusted ones, and that of a run"
+    actions = Actions(commands, "keys", said, "Work with keys.", EXIT_CODES)
     _add_rotate(actions)
     _add_rosters(actions)
     _add_shows(actions)
 
 
 def main(options: argparse.Namespace) -> int:
-    module = import_module(f"trio_egress.cli.keys.{_MODULES.get(options.action, options.action)}")
-    status: int = module.main(options)
-    return status
+    return run_action("keys", options, _MODULES)
 
 
 _MODULES = {"check": "ls", "fingerprint": "show"}
 """Actions that share a module."""
 
 
-def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
-    action: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=help_,
-        description=description or help_[:1].upper() + help_[1:] + ".",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return action
-
-
-def _add_rotate(actions: Any) -> None:
-    rotate = _add_action(
-        actions,
+def _add_rotate(actions: Actions) -> None:
+    rotate = actions.add(
         "rotate",
         "have a run that lives sign with its next key",
         "Have a run that lives sign with the key of its --rotate-key-to, which the key so far endorses in its log.",
@@ -86,8 +67,8 @@ def _add_rotate(actions: Any) -> None:
     rotate.add_argument("--json", action="store_true", help="print what the run answered as JSON")
 
 
-def _add_rosters(actions: Any) -> None:
-    add = _add_action(actions, "add", "trust one more key, in a roster that is made if need be")
+def _add_rosters(actions: Actions) -> None:
+    add = actions.add("add", "trust one more key, in a roster that is made if need be")
     add.add_argument("roster", metavar="ROSTER")
     add.add_argument("key", metavar="KEY|FILE", help="the public key")
     add.add_argument("--name", required=True, help="what to call it")
@@ -100,12 +81,11 @@ def _add_rosters(actions: Any) -> None:
         ("ls", "list the keys of a roster, and what each is worth"),
         ("check", "the same; and fail unless every key is valid"),
     ):
-        action = _add_action(actions, name, help_)
+        action = actions.add(name, help_)
         action.add_argument("roster", metavar="ROSTER")
         action.add_argument("--at", metavar="TIME", help="what they are worth then (default: now)")
         action.add_argument("--json", action="store_true", help="print the keys as JSON")
-    revoke = _add_action(
-        actions,
+    revoke = actions.add(
         "revoke",
         "believe a key no longer",
         "Say in a roster that a key is revoked. What a compromised key signed is not believed at all, whatever time it "
@@ -118,12 +98,12 @@ def _add_rosters(actions: Any) -> None:
     revoke.add_argument("--note", default="", metavar="TEXT", help="what happened")
 
 
-def _add_shows(actions: Any) -> None:
+def _add_shows(actions: Actions) -> None:
     for name, help_ in (
         ("fingerprint", "say the fingerprints of a key, ours and OpenSSH's"),
         ("show", "show a public key in another form"),
     ):
-        action = _add_action(actions, name, help_)
+        action = actions.add(name, help_)
         action.add_argument(
             "key", metavar="KEY|FILE", help="64 hex digits, or the file of a public or a private key"
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 from typing import Any
 
+from trio_egress.cli.actions import Actions, add_expected, run_action
 from trio_egress.cli.packet.views import add_views
 
 EXIT_CODES = """\
@@ -19,42 +19,23 @@ exit codes:
 
 def add_packet(commands: Any) -> None:
     """The command with all its actions."""
-    packet = commands.add_parser(
-        "packet",
-        help="pack, prove, timestamp, export, reveal, show and compare Audit Packets",
-        description="Work with Audit Packets, offline and without any privilege.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    actions = packet.add_subparsers(dest="action", metavar="ACTION", required=True)
+    said = "pack, prove, timestamp, export, reveal, show and compare Audit Packets"
+    description = "Work with Audit Packets, offline and without any privilege."
+    actions = Actions(commands, "packet", said, description, EXIT_CODES)
     _add_pack(actions)
     _add_prove(actions)
     _add_timestamp(actions)
-    add_views(_add_action, actions)
+    add_views(actions)
     _add_report(actions)
     _add_reveal(actions)
 
 
 def main(options: argparse.Namespace) -> int:
-    module = import_module(f"trio_egress.cli.packet.{options.action}")
-    status: int = module.main(options)
-    return status
+    return run_action("packet", options)
 
 
-def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
-    action: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=help_,
-        description=description or help_[:1].upper() + help_[1:] + ".",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return action
-
-
-def _add_pack(actions: Any) -> None:
-    pack = _add_action(
-        actions,
+def _add_pack(actions: Actions) -> None:
+    pack = actions.add(
         "pack",
         "make one zip of a packet, with the same bytes every time",
         "Make one zip of a packet's directory. The same packet gives the same bytes on every machine; `verify` reads "
@@ -67,9 +48,8 @@ def _add_pack(actions: Any) -> None:
     pack.add_argument("--json", action="store_true", help="print name, size and SHA-256 of the zip as JSON")
 
 
-def _add_prove(actions: Any) -> None:
-    prove = _add_action(
-        actions,
+def _add_prove(actions: Actions) -> None:
+    prove = actions.add(
         "prove",
         "prove that a receipt is in the log, or that the log only grew",
         "Make a proof that needs nothing of the log but its public key: of one receipt (C2SP tlog-proof), or that the "
@@ -97,9 +77,8 @@ def _add_prove(actions: Any) -> None:
     add("--json", action="store_true", help="with --check: print what is proven as JSON")
 
 
-def _add_timestamp(actions: Any) -> None:
-    timestamp = _add_action(
-        actions,
+def _add_timestamp(actions: Actions) -> None:
+    timestamp = actions.add(
         "timestamp",
         "ask for a timestamp of a packet's checkpoint, and check the answer",
         "Write the request for an RFC 3161 timestamp of checkpoint.txt, or check a time-stamping authority's answer "
@@ -123,9 +102,8 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _add_report(actions: Any) -> None:
-    report = _add_action(
-        actions,
+def _add_report(actions: Actions) -> None:
+    report = actions.add(
         "report",
         "make a page for people of a packet, with the verifier's verdict",
         "Verify a packet and make one HTML page of it, which runs no script and loads nothing. The exit code is that "
@@ -140,22 +118,11 @@ def _add_report(actions: Any) -> None:
     report.add_argument(
         "--markdown", action="store_true", help="one screen of Markdown instead, as for a CI summary"
     )
-    add = report.add_argument
-    add(
-        "--public-key",
-        metavar="KEY|FILE",
-        action="append",
-        default=[],
-        help="a key that you trust, or a roster of them (docs/keys.md); may be repeated",
-    )
-    add("--policy-hash", metavar="HASH|FILE", help="the policy that must have been in force")
-    add("--expect-run", metavar="ID", help="the run that this must be")
-    add("--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it")
+    add_expected(report)
 
 
-def _add_reveal(actions: Any) -> None:
-    reveal = _add_action(
-        actions,
+def _add_reveal(actions: Actions) -> None:
+    reveal = actions.add(
         "reveal",
         "show that a value is the one behind a commitment",
         "Show which commitments of a packet are to the value that stands on standard input. One line end at its end "

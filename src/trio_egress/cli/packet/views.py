@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import Any
+from trio_egress.cli.actions import Actions, add_expected
 
 FORMATS = ("sarif", "ocsf", "junit")
 SUBJECTS = ("end", "policy", "command", "posture", "places", "denials", "counts", "bytes")
 """Of a difference, as `views.compare` has them, which a help must not load."""
-
-AddAction = Callable[..., argparse.ArgumentParser]
 
 VERIFIED = """\
 exit codes, which are those of `trio-egress verify`:
@@ -46,17 +42,16 @@ exit codes:
 """
 
 
-def add_views(add_action: AddAction, actions: Any) -> None:
-    """`add_action` makes one action as all of them are made."""
-    _add_export(add_action, actions)
-    _add_list(add_action, actions)
-    _add_show(add_action, actions)
-    _add_diff(add_action, actions)
+def add_views(actions: Actions) -> None:
+    """All four."""
+    _add_export(actions)
+    _add_list(actions)
+    _add_show(actions)
+    _add_diff(actions)
 
 
-def _add_export(add_action: AddAction, actions: Any) -> None:
-    export = add_action(
-        actions,
+def _add_export(actions: Actions) -> None:
+    export = actions.add(
         "export",
         "verify a packet and write it in another program's format",
         "Verify a packet and write what it tells as SARIF (code scanning), OCSF (a SIEM) or JUnit XML (a CI's list of "
@@ -70,18 +65,7 @@ def _add_export(add_action: AddAction, actions: Any) -> None:
     export.add_argument(
         "--output", "-o", metavar="FILE", help="where, never over anything (default: standard output)"
     )
-    export.add_argument(
-        "--public-key",
-        metavar="KEY|FILE",
-        action="append",
-        default=[],
-        help="a key that you trust, or a roster of them (docs/keys.md); may be repeated",
-    )
-    export.add_argument("--policy-hash", metavar="HASH|FILE", help="the policy that must have been in force")
-    export.add_argument("--expect-run", metavar="ID", help="the run that this must be")
-    export.add_argument(
-        "--expect-head", metavar="HASH", help="the hash of the last receipt, as the run printed it"
-    )
+    add_expected(export)
     export.add_argument(
         "--source-root",
         metavar="DIR",
@@ -89,9 +73,8 @@ def _add_export(add_action: AddAction, actions: Any) -> None:
     )
 
 
-def _add_list(add_action: AddAction, actions: Any) -> None:
-    ls = add_action(
-        actions,
+def _add_list(actions: Actions) -> None:
+    ls = actions.add(
         "ls",
         "list the runs in directories of packets",
         "List the packets in each DIR (default: where you are): when, how the agent ended, how many attempts were let "
@@ -110,9 +93,8 @@ def _add_list(add_action: AddAction, actions: Any) -> None:
     ls.add_argument("--json", action="store_true", help="print the list as JSON")
 
 
-def _add_show(add_action: AddAction, actions: Any) -> None:
-    show = add_action(
-        actions,
+def _add_show(actions: Actions) -> None:
+    show = actions.add(
         "show",
         "show the attempts of a packet, or one receipt in full",
         "Show the attempts that a packet tells of, a line each; or a receipt with all its members and facts.",
@@ -127,9 +109,8 @@ def _add_show(add_action: AddAction, actions: Any) -> None:
     show.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
-def _add_diff(add_action: AddAction, actions: Any) -> None:
-    diff = add_action(
-        actions,
+def _add_diff(actions: Actions) -> None:
+    diff = actions.add(
         "diff",
         "compare two runs",
         "Say what run NEW did and run OLD did not, and the other way round: places, denials, counts, bytes, policy, "

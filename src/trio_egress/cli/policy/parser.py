@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 from typing import Any
+
+from trio_egress.cli.actions import Actions, run_action
 
 TOOLS = ("pipelock", "awf", "harden-runner", "bullfrog", "srt", "squid")
 """Whose policies are converted (`policy.foreign`, which a help must not load)."""
@@ -22,14 +23,11 @@ ATTEMPT = "`POST https://api.example.com/v1`, a URL, `host:port`, or a target as
 
 def add_policy(commands: Any) -> None:
     """The command with all its actions."""
-    policy = commands.add_parser(
-        "policy",
-        help="check, explain, test, compare and convert policies",
-        description="Work with policies. FILE is $TRIO_EGRESS_POLICY, else ./trio-egress.toml, where it is left out.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    description = (
+        "Work with policies. FILE is $TRIO_EGRESS_POLICY, else ./trio-egress.toml, where it is left out."
     )
-    actions = policy.add_subparsers(dest="action", metavar="ACTION", required=True)
+    said = "check, explain, test, compare and convert policies"
+    actions = Actions(commands, "policy", said, description, EXIT_CODES)
     _add_readers(actions)
     _add_explain(actions)
     _add_writers(actions)
@@ -37,50 +35,33 @@ def add_policy(commands: Any) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    module = import_module(f"trio_egress.cli.policy.{_MODULES.get(options.action, options.action)}")
-    status: int = module.main(options)
-    return status
+    return run_action("policy", options, _MODULES)
 
 
 _MODULES = {"fmt": "layout", "import": "convert", "test": "expect"}
 """Actions whose module has another name: `import` is a word of Python, and `test` one of pytest."""
 
 
-def _add_action(actions: Any, name: str, help_: str, description: str = "") -> argparse.ArgumentParser:
-    action: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=help_,
-        description=description or help_[:1].upper() + help_[1:] + ".",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return action
-
-
-def _add_readers(actions: Any) -> None:
-    check = _add_action(actions, "check", "tell every problem of a policy, each with its place")
+def _add_readers(actions: Actions) -> None:
+    check = actions.add("check", "tell every problem of a policy, each with its place")
     check.add_argument("files", nargs="*", metavar="FILE")
     check.add_argument("--strict", action="store_true", help="a warning is an error")
 
-    show = _add_action(
-        actions, "show", "print the compiled policy: what it means, rule by rule, and its hash"
-    )
+    show = actions.add("show", "print the compiled policy: what it means, rule by rule, and its hash")
     show.add_argument("file", nargs="?", metavar="FILE")
 
-    diff = _add_action(actions, "diff", "say what becomes reachable and what stops, from OLD to NEW")
+    diff = actions.add("diff", "say what becomes reachable and what stops, from OLD to NEW")
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
 
-    _add_action(
-        actions,
+    actions.add(
         "schema",
         "print a JSON Schema of the policy file, for editors",
         "Print a JSON Schema (draft 2020-12) of the policy file, for TOML and YAML alike. What fits it may still be no "
         "policy: `check` knows more.",
     )
 
-    test = _add_action(
-        actions,
+    test = actions.add(
         "test",
         "decide what the policy's own tests ask, and compare",
         "Decide the attempts of [[test]] tables, in the policy or in a file beside it (NAME.tests.toml).",
@@ -90,9 +71,8 @@ def _add_readers(actions: Any) -> None:
         action.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def _add_explain(actions: Any) -> None:
-    explain = _add_action(
-        actions,
+def _add_explain(actions: Actions) -> None:
+    explain = actions.add(
         "explain",
         "say how an attempt is decided, by which rule, and why the others don't match",
         f"Decide one attempt: {ATTEMPT}.",
@@ -107,24 +87,21 @@ def _add_explain(actions: Any) -> None:
     explain.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def _add_writers(actions: Any) -> None:
-    fmt = _add_action(actions, "fmt", "lay policies out in the usual way, keeping comments and meaning")
+def _add_writers(actions: Actions) -> None:
+    fmt = actions.add("fmt", "lay policies out in the usual way, keeping comments and meaning")
     fmt.add_argument("files", nargs="*", metavar="FILE")
     fmt.add_argument("--check", action="store_true", help="change nothing; exit with 1 where something would")
     fmt.add_argument("--json", action="store_true", help="print what came of each file as JSON")
 
-    convert = _add_action(
-        actions, "import", "convert another tool's policy, and say what could not be said exactly"
-    )
+    convert = actions.add("import", "convert another tool's policy, and say what could not be said exactly")
     convert.add_argument("file", metavar="FILE", help="the other tool's file, or - for standard input")
     convert.add_argument("--from", dest="tool", choices=TOOLS, required=True, help="whose file it is")
     convert.add_argument("--output", "-o", metavar="FILE", help="write the policy here; never over anything")
     convert.add_argument("--json", action="store_true", help="print policy and notes as JSON")
 
 
-def _add_reload(actions: Any) -> None:
-    reload = _add_action(
-        actions,
+def _add_reload(actions: Actions) -> None:
+    reload = actions.add(
         "reload",
         "have a run that lives read its policy again",
         "Have a run that lives read its policy file again, as SIGHUP does. It takes the new policy whole, or keeps the "
