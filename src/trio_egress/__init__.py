@@ -4,8 +4,7 @@ Public names are looked up on first use, so that importing one part (the verifie
 (trio, sockets, TLS).
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as `typing` has it, which the launcher would have to load for this line
 if TYPE_CHECKING:
     from trio_egress.verification import verify
 

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.runs.launch import ENVIRONMENT, Place, wait_until, write_policy
+from tests.runs.launch import AS_ROOT, ENVIRONMENT, Place, wait_until, write_policy
 from tests.runs.remains import Remains, watch_remains
 
 pytestmark = pytest.mark.sandbox
 
 TOGETHER = 50
 IN_A_ROW = 100
-PARTS = 5
-"""Together five hundred: one test of so many would take too long where much else goes on."""
+PARTS = 5 if AS_ROOT else 1
+"""Together five hundred as root: one test of so many would take too long where much else goes on."""
 
 LANE = Path(__file__).with_name("lane.py")
 NAMESPACES = 12

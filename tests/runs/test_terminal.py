@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs.launch import ENVIRONMENT, Place, Started, find_processes, verify, wait_until, write_policy
+from tests.runs.launch import (
+    ENVIRONMENT,
+    PATIENCE_SECONDS,
+    Place,
+    Started,
+    find_processes,
+    verify,
+    wait_until,
+    write_policy,
+)
 
 pytestmark = pytest.mark.sandbox
 
@@ -42,7 +51,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def expect(self, text: str, seconds: float = 20.0) -> None:
+    def expect(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until `text` is shown after whatever was expected before."""
         deadline = time.monotonic() + seconds
         while (at := self.seen.find(text, self._read)) < 0:
@@ -432,7 +441,9 @@ def test_a_background_job_that_wants_to_read_stops_until_it_is_in_front(
         terminal.type(f"{shlex.join(command)} &\n")
         terminal.expect("asks\r\n")
         wait_until(lambda: "\nState:\tT" in read_status(find_supervisor(place)), "the stop")
-        terminal.type("jobs\n")
+        terminal.type(
+            "until jobs | grep -q Stop[p]ed; do sleep 0.1; done; jobs\n"
+        )  # the shell hears of it later
         terminal.expect("Stopped")
         terminal.type("fg\n")
         terminal.expect("read line")

@@ -56,6 +56,11 @@ MEANINGS: Mapping[Layer, Meaning] = {
         "The rule asks for what the boundary cannot do",
         "The rule needs to see what this boundary could not look at, so nothing was let through.",
     ),
+    Layer.CERTIFICATE: Meaning(
+        "The upstream is not who it says",
+        "The certificate that the upstream showed is not one that this machine trusts for the host, so the request was "
+        "not sent. `SSL_CERT_FILE` adds the roots of a company.",
+    ),
     Layer.PROTOCOL: Meaning(
         "The rule does not allow the protocol",
         "What was spoken is not what the rule, or the door that it came by, is for.",

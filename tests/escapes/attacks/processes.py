@@ -225,7 +225,7 @@ for _path in (
         _open_kernels_own(_path, os.O_WRONLY),
         "proc",
         "landlock",
-        proof=f"descriptor:{_path}",
+        proof=f"descriptor:(?:/proc)?{_path.removeprefix('/proc')}",  # without it where that is unmounted by now
         silent=NO_TRAFFIC,
         exists=functools.partial(os.path.exists, _path),
     )
