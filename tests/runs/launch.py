@@ -296,6 +296,9 @@ class Started:
 
     def kill(self) -> None:
         if self.process.returncode is None:
+            print(
+                self.err.read_text(errors="replace")
+            )  # for whoever reads of a failure: nobody has waited for it
             self.process.kill()
             self.process.wait()
         for stream in (self.process.stdout, self.process.stderr):
