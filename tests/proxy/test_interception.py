@@ -14,6 +14,8 @@ import trio
 import trustme
 from tests.proxy.conftest import receive_all, receive_exactly, receive_until, reset
 
+from trio_egress.policy.load import load_policy
+
 if TYPE_CHECKING:
     from tests.proxy.conftest import OpenWorld, Upstreams, World
 
@@ -405,3 +407,49 @@ async def test_without_a_rule_about_requests_the_tunnel_stays_opaque(
         assert await receive_exactly(stream, len(OK)) == OK
         await stream.aclose()
     assert world.outcome().facts["tls"] == "opaque"
+
+
+async def test_a_tunnel_that_must_be_seen_from_now_on_ends(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """A policy that comes into force asks for what an open, opaque tunnel can't give."""
+    plain = f'[[egress]]\ndestination = "{HOST}"\n'
+    seeing = (
+        '[[egress]]\ndestination = "*.example"\npaths = ["/v1/**"]\n[[egress]]\ndestination = "other.test"\n'
+    )
+
+    async def stay(stream: Secure) -> None:
+        await stream.do_handshake()
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+
+    port = await upstreams.serve_tls(HOST, stay)
+    async with open_world(plain + seeing, {HOST: port}) as world:
+        stream = await open_tls(world)
+        head = 'version = "1.0"\ndefault_deny = true\n'
+        pins = f'[resolve]\n"{HOST}" = "127.0.0.1:{port}"\n'
+        policy = load_policy(f"{head}{seeing}{pins}", "agent.toml")
+        assert world.gate.in_force.preview(policy, world.gate.ledger).ended == 1
+        world.gate.in_force.change(policy, world.gate.ledger)
+        with pytest.raises(trio.BrokenResourceError):
+            await receive_all(stream)
+        await trio.aclose_forcefully(stream)
+    assert "the policy was changed" in world.outcome().facts["reason"]
+    assert world.outcome().facts["tls"] == "opaque"
+
+
+async def test_a_connection_that_was_seen_goes_on_where_that_is_still_asked_for(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """The control: nothing about it has changed."""
+    port = await upstreams.serve_tls(HOST, serve((request(), OK), (request(), OK)))
+    async with open_world(RULE, {HOST: port}) as world:
+        stream = await open_tls(world)
+        await stream.send_all(request())
+        assert await receive_exactly(stream, len(OK)) == OK
+        pins = f'[resolve]\n"{HOST}" = "127.0.0.1:{port}"\n'
+        policy = load_policy(f'version = "1.0"\ndefault_deny = true\n{RULE}{pins}', "agent.toml")
+        world.gate.in_force.change(policy, world.gate.ledger)
+        await stream.send_all(request())
+        assert await receive_exactly(stream, len(OK)) == OK
+        await stream.aclose()

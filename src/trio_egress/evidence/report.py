@@ -24,7 +24,7 @@ NOT_COMPILED = (
 NOT_PROVEN = (
     "that the machine and the trio-egress that signed were honest: whoever holds the key can sign anything",
     "that nothing happened beside the boundary: receipts tell what reached it",
-    "what was said inside TLS, beyond names, sizes and times",
+    "what was said inside TLS that was not ended at the boundary, beyond names, sizes and times",
     "members of packet.json that no receipt repeats (repository, workflow, times): what the machine said of itself",
     NOT_COMPILED,
 )

@@ -206,7 +206,9 @@ async def _forward(
 
 async def _dial(upstream: Upstream, session: _Session) -> _Way | Undialled:
     limits, interception = session.gate.limits, session.gate.interception
-    if session.door.secure and interception is not None:
+    if session.door.secure:
+        if interception is None:
+            raise ValueError("this run has nothing to open TLS with")
         secured = await interception.dial(upstream, limits)
         return secured if isinstance(secured, Undialled) else _Way(upstream, secured.peer, secured.endpoint)
     dialled = await dial(upstream, limits)

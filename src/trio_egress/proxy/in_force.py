@@ -1,6 +1,7 @@
 """The policy that is in force, and what is open under it; it can be changed while a run lives.
 
-Rule 1: what a new policy does not allow, or leads elsewhere, ends when it comes into force, and its outcome says so.
+Rule 1: what a new policy does not allow, leads elsewhere, or asks more of the boundary than was done so far (TLS that
+        was left closed), ends when it comes into force, and its outcome says so.
 Rule 2: what has limits ends too: what is left of a budget is the new policy's to say. What is used up stays used up
         where a rule is the same.
 Rule 3: what was decided under the old policy is recorded under it: sums of it are told before the change.
@@ -102,10 +103,10 @@ def _find_end(one: _Open, policy: Policy, moment: Moment) -> Decision | None:
     before = one.judged.decision
     decision = answer(policy, one.judged.attempt, moment)
     same = decision.upstream == before.upstream and before.limits is decision.limits is None
-    return None if decision.allowed and same else decision
+    return None if decision.allowed and same and decision.needs <= before.needs else decision
 
 
 def _explain(decision: Decision) -> str:
     if not decision.allowed:
         return decision.reason
-    return "its rule has limits, or leads elsewhere now; it can be tried again"
+    return "its rule has limits, leads elsewhere, or asks to see more now; it can be tried again"

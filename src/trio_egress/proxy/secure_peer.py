@@ -109,19 +109,16 @@ class SecurePeer(Peer):
             await self.fill()
 
     def quiet(self) -> bool:
-        """What came meanwhile may be no word at all: a ticket for another connection, say."""
+        """What came meanwhile may be no word at all (a ticket for another connection, say): one read tells."""
         try:
-            while _is_readable(self.sock):
+            if _is_readable(self.sock):
                 raw = os.read(self.sock.fileno(), READ_BYTES)
-                if not raw:
+                if not raw or _is_readable(self.sock):
                     return False
                 self._incoming.write(raw)
-            word = self._decrypt(READ_BYTES)
+            return not self.ahead and self._decrypt(READ_BYTES) is None
         except (OSError, PeerError, UpstreamError):
             return False
-        if word:
-            self.ahead += word
-        return word is None
 
     def _encrypt(self, raw: memoryview) -> None:
         try:
