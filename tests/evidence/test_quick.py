@@ -106,6 +106,36 @@ def test_broken_links_are_found_where_they_are(
         assert [item for item in _find(report) if item[1] <= found[-1][1] and item[0] in dict(found)] == found
 
 
+ESCAPED = Scribe().open().block(target="\u00e9").allow(target="\u00e9").block(target="\u00e9").close().lines
+"""Lines whose hash is not that of their bytes."""
+
+
+def _cut(line: bytes) -> bytes:
+    """No receipt at all, with the link and the number of one."""
+    link = line[line.index(b',"chain_prev_hash"') :]
+    return b"\\u" + link[: link.index(b",", link.index(b'"chain_seq"')) + 1] + b"\n"
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        _cut,
+        lambda line: line.replace(b'"verdict":', b'"verdict":"allow","verdict":', 1),
+        lambda line: line.replace(b'","', b'", "', 1),
+        lambda line: line.replace(b"\\u00e9", b"\\u00E9", 1),
+        lambda line: line.replace(b'"transport":"t', b'"transport":"\\u0074', 1),
+    ],
+)
+@pytest.mark.parametrize("at", range(1, len(ESCAPED) - 1))
+def test_a_line_with_escapes_in_another_spelling_breaks_the_next_link(
+    at: int, tamper: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    assert _look(tmp_path, ESCAPED).findings == ()
+    tampered = [*ESCAPED[:at], tamper(ESCAPED[at]), *ESCAPED[at + 1 :]]
+    assert tampered != ESCAPED
+    assert _find(_look(tmp_path, tampered)) == [("chain.link", at + 2)]
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [("final_seq", 6), ("receipt_count", 7), ("root_hash", "0" * 64), ("open_nonce", "x")],

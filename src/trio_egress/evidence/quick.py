@@ -37,7 +37,7 @@ def follow_links(stream: BinaryIO, replay: Replay) -> None:
         at = raw.find(_LINK) + len(_LINK)
         end = at + _HASH_CHARS
         if raw[at:end] != head or not raw.startswith(b'","chain_seq":%d,' % seq, end):
-            if not lines or _KEY_TRANSITION in raw:
+            if not lines or (head and _KEY_TRANSITION in raw):
                 replay.skip_to(lines, seq - 1, head.decode())
                 replay.feed(raw[:-1])
                 seq = replay.final_seq
@@ -48,6 +48,8 @@ def follow_links(stream: BinaryIO, replay: Replay) -> None:
         lines += 1
         seq += 1
     if lines > replay.lines:
+        if broken and not before:  # the replay would link it to nothing
+            replay.find_break(lines, broken.decode("ascii", "replace"), "", seq - 1)
         replay.skip_to(lines - 1, seq - 2, before.decode())
         replay.feed(last[:-1])
     if len(raw) == LINE_BYTES:
@@ -57,6 +59,8 @@ def follow_links(stream: BinaryIO, replay: Replay) -> None:
 
 
 def _read_hash(raw: bytes) -> bytes:
-    """The hash of a receipt in which something is escaped; nothing, which breaks a link, where it can't be read."""
+    """The hash of a receipt in which something is escaped; nothing, which breaks a link, where it isn't canonical."""
     line = read_line(raw)
-    return line.hash.encode() if isinstance(line, Line) else b""
+    if not isinstance(line, Line) or any(misfit.code.startswith("line.") for misfit in line.misfits):
+        return b""
+    return line.hash.encode()
