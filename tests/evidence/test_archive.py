@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -91,9 +92,26 @@ def with_flag(bit: int) -> bytes:
     return bytes(raw)
 
 
+def with_first_file_at(offset: int) -> bytes:
+    """A zip64 that says its first file is there."""
+    start, end = PACKED.index(b"PK\1\2"), PACKED.index(b"PK\5\6")
+    entry = bytearray(PACKED[start:end])
+    size = entry[24:28] + bytes(4)
+    extra = struct.pack("<HH8s8sQ", 1, 24, size, size, offset)
+    entry[20:28] = b"\xff" * 8
+    entry[30:32] = struct.pack("<H", len(extra))
+    entry[42:46] = b"\xff" * 4
+    entry[46 + len("a.txt") : 46 + len("a.txt")] = extra
+    tail = bytearray(PACKED[end:])
+    tail[12:16] = struct.pack("<I", len(entry))
+    return PACKED[:start] + entry + tail
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: with_first_file_at(0), "not, byte for byte"),
+        (lambda: with_first_file_at(2**64 - 1), "asks for more than a packet's has"),
         (lambda: pack_otherwise(FILES, compression=zipfile.ZIP_DEFLATED), "is compressed"),
         (
             lambda: pack_otherwise({"bomb.txt": b"0" * (10 << 20)}, compression=zipfile.ZIP_BZIP2),

@@ -73,7 +73,7 @@ def read_index(stream: BinaryIO) -> Mapping[str, Slice]:
             return {entry.filename: _locate(entry, stream) for entry in archive.infolist()}
     except (zipfile.BadZipFile, zipfile.LargeZipFile, struct.error, EOFError) as error:
         raise EvidenceError(f"this is no zip that can be read ({error}): {_CURE}") from None
-    except (NotImplementedError, RuntimeError, ValueError) as error:
+    except (NotImplementedError, RuntimeError, ValueError, OverflowError) as error:
         raise EvidenceError(f"this zip asks for more than a packet's has ({error}): {_CURE}") from None
 
 
