@@ -6,17 +6,21 @@ import contextlib
 import io
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evidence.specimens import KEY, STRANGER, Scribe, write_chain
+from tests.evidence.specimens import KEY, SESSION, STRANGER, Scribe, write_chain
 
 from trio_egress.errors import EvidenceError
+from trio_egress.evidence.anchor import Anchor, render_anchor
 from trio_egress.evidence.array import OBJECT_CHARS, ArrayReader
 from trio_egress.evidence.canonical import LINE_BYTES
+from trio_egress.evidence.checkpoint import Checkpoint, render_origin
+from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.report import Report
 from trio_egress.evidence.verify import verify
 
@@ -33,9 +37,9 @@ def read(raw: bytes) -> list[bytes]:
     return lines
 
 
-def judge(path: Path, raw: bytes) -> Report:
+def judge(path: Path, raw: bytes, anchors: Sequence[Path] = ()) -> Report:
     path.write_bytes(raw)
-    return verify(path, [KEY.public_hex])
+    return verify(path, [KEY.public_hex], anchors=anchors)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,24 @@ def test_what_jq_makes_of_the_lines_is_read(tmp_path: Path) -> None:
     (tmp_path / "evidence.jsonl").write_bytes(b"".join(LINES))
     ran = subprocess.run(["jq", "-s", ".", "evidence.jsonl"], cwd=tmp_path, capture_output=True, check=True)
     assert judge(tmp_path / "receipts.json", ran.stdout).exit_code == 0
+
+
+def test_its_lines_can_be_read_in_chunks_of_any_size() -> None:
+    for size in (1, 7, 4096, 10_000_000):
+        reader = ArrayReader(io.BytesIO(json.dumps(VALUES).encode()[1:]))
+        assert b"".join(iter(partial(reader.read, size), b"")) == b"".join(LINES)
+
+
+def test_an_anchor_that_was_kept_is_held_against_it(tmp_path: Path) -> None:
+    anchors, origin = tmp_path / "anchors", render_origin(SESSION.run_id)
+    tree = Tree()
+    for line in LINES:
+        tree.append(line[:-1])
+    raw = json.dumps(VALUES).encode()
+    for root, found in ((tree.root, []), (b"\0" * 32, ["checkpoint.lines"])):
+        anchors.write_bytes(render_anchor(Anchor(Checkpoint(origin, tree.size, root), "", 0)))
+        report = judge(tmp_path / "receipts.json", raw, [anchors])
+        assert [finding.code for finding in report.findings] == found
 
 
 def test_it_is_judged_like_lines(tmp_path: Path) -> None:

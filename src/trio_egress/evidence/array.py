@@ -47,6 +47,16 @@ class ArrayReader(io.RawIOBase, BinaryIO):
         line, self._rest = self._rest[:end], self._rest[end:]
         return line
 
+    def readinto(self, buffer: object) -> int:
+        """What is left of a line, or the next one, as far as there is room."""
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        raw = self.readline(len(view))
+        view[: len(raw)] = raw
+        return len(raw)
+
+    def readable(self) -> bool:
+        return True
+
     def close(self) -> None:
         self._file.close()
         super().close()
