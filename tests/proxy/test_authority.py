@@ -7,11 +7,20 @@ import subprocess
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import attrs
 import pytest
 from cryptography import x509
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
-from trio_egress.model import Host, Name
+from trio_egress.fuzzing.attempts import attempts_at
+from trio_egress.fuzzing.policies import policies
+from trio_egress.model import Host, Name, Need, Protocol
 from trio_egress.policy.destination import Below, Exact, Pattern, Within
+from trio_egress.policy.engine import decide
+from trio_egress.policy.index import build_index
+from trio_egress.policy.intercepted import find_intercepted
+from trio_egress.policy.moment import Moment
 from trio_egress.proxy.authority import Authority
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -53,12 +62,12 @@ def test_it_vouches_for_its_hosts_alone_whoever_has_its_key(
     authority = make(*patterns)
     for text in good:
         assert verify(tmp_path, authority, parse(text)) == ""
-        assert authority.covers(parse(text))
+        assert authority.covers(Exact(parse(text)))
     for text in bad:
         assert "permitted subtree violation" in verify(tmp_path, authority, parse(text)) or (
             "excluded subtree violation" in verify(tmp_path, authority, parse(text))
         ), text
-        assert not authority.covers(parse(text))
+        assert not authority.covers(Exact(parse(text)))
 
 
 def parse(text: str) -> Host:
@@ -106,3 +115,16 @@ def test_a_context_is_made_once_and_the_oldest_goes(monkeypatch: pytest.MonkeyPa
     authority.open_context(Name("b.example"))
     authority.open_context(Name("c.example"))
     assert authority.open_context(Name("a.example")) is not first
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_it_is_made_for_every_host_whose_tls_the_policy_has_ended(data: st.DataObject) -> None:
+    """Else an agent could ask for one that it can't vouch for, and end the run by that."""
+    policy = data.draw(policies())
+    attempt = attrs.evolve(data.draw(attempts_at(policy)), protocol=Protocol.TLS)
+    decision = decide(policy, attempt, Moment(able=frozenset(Need)))
+    event(f"ended: {decision.allowed and Need.TLS in decision.needs}")
+    if decision.allowed and Need.TLS in decision.needs:
+        index = build_index((pattern, pattern) for pattern in find_intercepted(policy))
+        assert index.find(attempt.host)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
+import os
+import ssl
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import trustme
 
 POLICY = 'version = "1.0"\ndefault_deny = true\n[[egress]]\ndestination = "api.example.com"\n'
 
@@ -33,19 +41,28 @@ if LATE:
 sys.exit(f"late imports: {late}" if late else status)
 """
 
+SEEING = """
+[[egress]]
+destination = "seen.example.com"
+methods = ["GET"]
+[resolve]
+"seen.example.com:443" = "127.0.0.1:PORT"
+"""
+
 AGENT = """
 import socket, urllib.request
-for url in ("http://denied.example.com/", "http://192.0.2.1/", "http://api.example.com/"):
-    try: urllib.request.urlopen(url, timeout=60)
+for url in ("http://denied.example.com/", "http://192.0.2.1/", "http://api.example.com/",
+            "https://seen.example.com/", "https://seen.example.com/"):
+    try: print(urllib.request.urlopen(url, timeout=60).read())
     except OSError: pass
 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 9))
 """
 
 
-def run(tmp_path: Path, program: str) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: Path, program: str, more: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     tmp_path.chmod(0o755)
     policy = tmp_path / "policy.toml"
-    policy.write_text(POLICY)
+    policy.write_text(POLICY + more)
     command = ["run", "--quiet", "--policy", str(policy), "--evidence", str(tmp_path / "evidence")]
     return subprocess.run(
         [sys.executable, "-c", program, *command, "--", "/usr/bin/python3", "-c", AGENT],
@@ -54,6 +71,7 @@ def run(tmp_path: Path, program: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
         cwd="/",
+        env={**os.environ, **environment},
     )
 
 
@@ -66,3 +84,37 @@ def test_a_late_import_would_be_seen(tmp_path: Path) -> None:
     late = PROGRAM.replace("LATE:", "True:").replace("import this_module_does_not_exist", "import colorsys")
     done = run(tmp_path, late)
     assert "late imports: ['colorsys']" in done.stderr
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serve_tls(authority: Path) -> Iterator[int]:
+    """A server that the roots in `authority` vouch for."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(authority))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("seen.example.com").configure_cert(context)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_nothing_is_imported_where_tls_is_ended(tmp_path: Path) -> None:
+    authority = tmp_path / "authority.pem"
+    with serve_tls(authority) as port:
+        more = SEEING.replace("PORT", str(port))
+        ran = run(tmp_path, f"LATE = False\n{PROGRAM}", more, SSL_CERT_FILE=str(authority))
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+    assert ran.stdout.count("hello") == 2

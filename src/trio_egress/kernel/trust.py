@@ -6,10 +6,11 @@ Rule 2: a place that this machine doesn't have isn't made, but for the files tha
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import attrs
 
@@ -56,6 +57,12 @@ VARIABLES: Mapping[str, str] = {
 }
 """For programs that bring roots of their own, by the variable that each of them reads."""
 
+CERTIFICATE = re.compile(
+    r"-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]*-----END (?:TRUSTED )?CERTIFICATE-----"
+)
+BUNDLE_CHARS = 8 << 20
+"""Of one bundle; Mozilla's roots are 220,000."""
+
 REMOVED = ("SSL_CERT_DIR",)
 """curl ignores SSL_CERT_FILE where it is set."""
 
@@ -64,7 +71,7 @@ REMOVED = ("SSL_CERT_DIR",)
 class Trust:
     """What the agent is to trust besides what this machine does: `authority`, in PEM.
 
-    `name_hash` is what OpenSSL calls its file. `roots`: the bundle that variables stand for so far, if there is one.
+    `name_hash` is what OpenSSL calls its file. `roots`: in PEM, whom programs trusted so far.
     `java`: a trust store with all of that (text, its bytes as surrogates); `java_stores`: the files that it stands for.
     """
 
@@ -109,8 +116,8 @@ def plan_trust(trust: Trust | None, owner: int, group: int) -> Iterator[Mount]:
             yield Mount("file", f"{top}/{name}", text)
         yield Mount("layer", folder, f"{STAGE}/trust/{number}/lower", owner=owner, group=group, top=top)
     for number, path in enumerate(dict.fromkeys(os.path.realpath(bundle) for bundle in BUNDLES)):
-        if os.path.isfile(path):
-            yield Mount("file", f"{STAGE}/trust/bundle-{number}", _extend(path, trust))
+        with contextlib.suppress(OSError):  # not there, or nobody's to read
+            yield Mount("file", f"{STAGE}/trust/bundle-{number}", read_certificates(path) + trust.authority)
             yield Mount("bind", path, f"{STAGE}/trust/bundle-{number}", read_only=True)
     if trust.java_stores:
         yield Mount("file", f"{STAGE}/trust/java", trust.java)
@@ -122,7 +129,7 @@ def plan_named(trust: Trust | None) -> Iterator[Mount]:
     """The files that VARIABLES name; in a /run that is the run's own."""
     if trust is not None:
         yield Mount("file", AUTHORITY_FILE, trust.authority)
-        yield Mount("file", BUNDLE_FILE, _extend(trust.roots, trust) if trust.roots else trust.authority)
+        yield Mount("file", BUNDLE_FILE, trust.roots + trust.authority)
 
 
 def _find_folders() -> list[str]:
@@ -138,6 +145,10 @@ def _find_additions(folder: str, trust: Trust) -> dict[str, str]:
     return {f"{below}/trio-egress.json": f'{{"CACertificates": ["{encoded}"]}}\n'}
 
 
-def _extend(path: str, trust: Trust) -> str:
-    text = Path(path).read_text("utf-8", "surrogateescape")
-    return f"{text.rstrip()}\n{trust.authority}"
+def read_certificates(path: str) -> str:
+    """Those in a bundle and nothing else of it: whoever names a file by a variable doesn't show it to the agent.
+
+    Raises OSError.
+    """
+    with open(path, encoding="latin-1") as file:
+        return "".join(f"{one}\n" for one in CERTIFICATE.findall(file.read(BUNDLE_CHARS)))

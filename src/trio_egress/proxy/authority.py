@@ -9,12 +9,13 @@ Rule 2: a certificate is made for one host, when it is asked for, and for no hos
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
 import ssl
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from cryptography import x509
@@ -23,8 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from trio_egress.kernel.trust import CERTIFICATE
 from trio_egress.model import Host, Name
-from trio_egress.policy.destination import Below, Exact, Pattern, Within
+from trio_egress.policy.destination import Below, Exact, Pattern, find_network
+from trio_egress.policy.index import build_index
 
 HTTP_1 = "http/1.1"
 """What is spoken inside, by its ALPN name."""
@@ -46,12 +49,13 @@ class Authority:
     """Made for the hosts of `patterns`; at least one."""
 
     def __init__(self, patterns: Iterable[Pattern], now: datetime.datetime, run_id: str) -> None:
-        self.patterns = tuple(patterns)
+        patterns = tuple(patterns)
+        self._index = build_index((pattern, pattern) for pattern in patterns)
         self._begin, self._end = now - EARLIER, now + LIFE
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{NAME} {run_id}")])
-        self.certificate = self._certify()
+        self.certificate = self._certify(constrain(patterns))
         self._contexts: OrderedDict[Host, ssl.SSLContext] = OrderedDict()
 
     @property
@@ -65,19 +69,19 @@ class Authority:
         digest = hashlib.sha1(self._name.public_bytes()[2:], usedforsecurity=False).digest()
         return digest[3::-1].hex()
 
-    def render_java_store(self, roots: bytes) -> bytes:
-        """A trust store for Java (PKCS #12, no password) of it and the certificates in a PEM bundle."""
-        certificates = [self.certificate, *(x509.load_pem_x509_certificates(roots) if roots else ())]
+    def render_java_store(self, roots: str) -> bytes:
+        """A trust store for Java (PKCS #12, no password) of it and the certificates in PEM that can be read."""
+        certificates = [self.certificate, *_read_certificates(roots)]
         entries = [PKCS12Certificate(one, str(number).encode()) for number, one in enumerate(certificates)]
         return serialize_java_truststore(entries, serialization.NoEncryption())
 
-    def covers(self, host: Host) -> bool:
-        """Whether it may vouch for a host."""
-        return any(_holds(pattern, host) for pattern in self.patterns)
+    def covers(self, pattern: Pattern) -> bool:
+        """Whether it may vouch for all that a pattern matches."""
+        return bool(self._index.find_covering(pattern))
 
     def open_context(self, host: Host) -> ssl.SSLContext:
         """What a server for `host` is made with. Raises ValueError for a host that it does not cover."""
-        if not self.covers(host):
+        if not self.covers(Exact(host)):
             raise ValueError(f"the authority of this run can't vouch for {host}")
         context = self._contexts.pop(host, None) or self._make_context(host)
         self._contexts[host] = context
@@ -85,7 +89,7 @@ class Authority:
             self._contexts.popitem(last=False)
         return context
 
-    def _certify(self) -> x509.Certificate:
+    def _certify(self, constraints: x509.NameConstraints) -> x509.Certificate:
         own = self._key.public_key()
         usage = _usage(signs_certificates=True)
         return (
@@ -99,7 +103,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(constrain(self.patterns), critical=True)
+            .add_extension(constraints, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(own), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -107,9 +111,9 @@ class Authority:
     def _make_context(self, host: Host) -> ssl.SSLContext:
         return load_server_context(self._certify_host(host))
 
-    def rehearse(self) -> None:
-        """Make a certificate for nobody, so that all that is needed is there (`cryptography` loads late)."""
-        load_server_context(self._certify_host(Name("rehearsal.invalid")))
+    def rehearse(self, host: Name) -> ssl.SSLContext:
+        """A certificate for a host that it may not vouch for, which nobody is shown."""
+        return self._make_context(host)
 
     def _certify_host(self, host: Host) -> bytes:
         """A certificate and its key in PEM."""
@@ -140,6 +144,13 @@ class Authority:
         )
 
 
+def _read_certificates(roots: str) -> Iterator[x509.Certificate]:
+    """A bundle may have one that is not as it should be; programs pass over it, and so do we."""
+    for one in CERTIFICATE.findall(roots):
+        with contextlib.suppress(ValueError):
+            yield x509.load_pem_x509_certificate(one.encode("ascii"))
+
+
 def load_server_context(raw: bytes) -> ssl.SSLContext:
     """A server's context from its certificate and key in PEM, which never touch a file system."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -159,18 +170,13 @@ def load_server_context(raw: bytes) -> ssl.SSLContext:
 
 def constrain(patterns: Iterable[Pattern]) -> x509.NameConstraints:
     """What an authority for these may vouch for. A name permits those below it too: certificates can't say less."""
-    names: set[Name] = set()
-    networks: set[IPv4Network | IPv6Network] = set()
-    for pattern in patterns:
-        match pattern:
-            case Exact(IPv4Address() | IPv6Address() as address):
-                networks.add(_network_of(address))
-            case Exact(host):
-                names.add(Name(str(host)))
-            case Below(name):
-                names.add(name)
-            case Within(network):
-                networks.add(network)
+    patterns = tuple(patterns)
+    networks = {network for pattern in patterns if (network := find_network(pattern)) is not None}
+    names = {
+        pattern.name if isinstance(pattern, Below) else str(pattern.host)
+        for pattern in patterns
+        if isinstance(pattern, Below) or (isinstance(pattern, Exact) and isinstance(pattern.host, str))
+    }
     permitted: list[x509.GeneralName] = [x509.DNSName(name) for name in sorted(names)]
     permitted += [x509.IPAddress(network) for network in sorted(networks, key=str)]
     # Where no name of a kind is permitted, no constraint of that kind stands, and every name of it would be allowed.
@@ -182,27 +188,6 @@ def constrain(patterns: Iterable[Pattern]) -> x509.NameConstraints:
     if not names:
         excluded.append(x509.DNSName(""))
     return x509.NameConstraints(permitted, excluded or None)
-
-
-def _network_of(address: IPv4Address | IPv6Address) -> IPv4Network | IPv6Network:
-    if isinstance(address, IPv4Address):
-        return IPv4Network(address)
-    return IPv6Network(address)
-
-
-def _holds(pattern: Pattern, host: Host) -> bool:
-    is_address = isinstance(host, (IPv4Address, IPv6Address))
-    match pattern:
-        case Exact(own):
-            return own == host
-        case Below(name):
-            return not is_address and str(host).endswith(f".{name}")
-        case Within(network):
-            return (
-                isinstance(host, (IPv4Address, IPv6Address))
-                and host.version == network.version
-                and host in network
-            )
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

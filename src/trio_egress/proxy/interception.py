@@ -9,18 +9,21 @@ Rule 2: no file of TLS keys is ever written, whatever SSLKEYLOGFILE says.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 
 import attrs
 import trio
 
 from trio_egress.errors import UpstreamError
-from trio_egress.model import Endpoint, Host, Layer, Upstream
+from trio_egress.model import Endpoint, Host, Layer, Name, Upstream
 from trio_egress.proxy.authority import HTTP_1, Authority
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.secure_peer import SecurePeer
+
+REHEARSAL = Name("rehearsal.invalid")
 
 
 @attrs.frozen
@@ -37,6 +40,16 @@ class Interception:
 
     authority: Authority
     client: ssl.SSLContext
+
+    def rehearse(self) -> None:
+        """Shake hands with ourselves once, so that nothing is left to load (names have a codec of their own)."""
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        nobody = self.authority.rehearse(REHEARSAL).wrap_bio(there, back, server_side=True)
+        client = self.client.wrap_bio(back, there, server_hostname=REHEARSAL)
+        with contextlib.suppress(ssl.SSLCertVerificationError):
+            for side in (client, nobody, client):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
 
     async def accept(self, agent: Peer, host: Host) -> SecurePeer:
         """The agent's side as a server for `host`, its handshake done. Raises the agent's fault."""

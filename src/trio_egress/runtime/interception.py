@@ -8,16 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel.trust import Trust, find_bundle, find_java_stores
+from trio_egress.kernel.trust import Trust, find_bundle, find_java_stores, read_certificates
 from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.rule import Policy
 
 if TYPE_CHECKING:
-    from trio_egress.proxy.authority import Authority
     from trio_egress.proxy.interception import Interception
 
 ROOTS_VARIABLE = "SSL_CERT_FILE"
@@ -36,26 +34,26 @@ def open_interception(policy: Policy, run_id: str) -> Interception | None:
         client = open_client_context()
     except OSError as error:
         raise SandboxError(f"the roots that this machine trusts can't be read: {error}") from None
-    authority = Authority(patterns, datetime.now(timezone.utc), run_id)
-    authority.rehearse()
-    return Interception(authority, client)
+    interception = Interception(Authority(patterns, datetime.now(timezone.utc), run_id), client)
+    interception.rehearse()
+    return interception
 
 
 def find_trust(interception: Interception | None, environment: Mapping[str, str]) -> Trust | None:
-    """What the agent must trust for it."""
+    """What the agent must trust for it. Raises SandboxError."""
     if interception is None:
         return None
     authority = interception.authority
-    given = environment.get(ROOTS_VARIABLE, "")
-    roots = given if os.path.isfile(given) else find_bundle()
+    roots = _read_roots(environment.get(ROOTS_VARIABLE, "") or find_bundle())
     stores = find_java_stores(environment.get("PATH", os.defpath))
-    return Trust(
-        authority.pem, authority.name_hash, roots, _make_java_store(roots, authority, stores), stores
-    )
+    java = authority.render_java_store(roots).decode("utf-8", "surrogateescape") if stores else ""
+    return Trust(authority.pem, authority.name_hash, roots, java, stores)
 
 
-def _make_java_store(roots: str, authority: Authority, stores: tuple[str, ...]) -> str:
-    if not stores:
-        return ""
-    raw = authority.render_java_store(Path(roots).read_bytes() if roots else b"")
-    return raw.decode("utf-8", "surrogateescape")
+def _read_roots(path: str) -> str:
+    try:
+        return read_certificates(path) if path else ""
+    except OSError as error:
+        raise SandboxError(
+            f"cannot read {path}, which says whom programs trust: {error.strerror}; mend or unset {ROOTS_VARIABLE}"
+        ) from None

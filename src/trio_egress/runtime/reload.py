@@ -57,8 +57,8 @@ def _find_fixed(gate: Gate, new: Policy) -> str:
     changed = [
         table for field, table in BUILT_IN.items() if getattr(gate.policy, field) != getattr(new, field)
     ]
-    covered = gate.interception.authority.patterns if gate.interception else ()
-    if not set(find_intercepted(new)) <= set(covered):
+    seen = find_intercepted(new)
+    if seen and not (gate.interception and all(map(gate.interception.authority.covers, seen))):
         changed.append("whose TLS is ended")
     return " and ".join(changed)
 

@@ -106,9 +106,7 @@ async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
 async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries: Canaries) -> None:
     """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
     # A thread: looking for what is protected takes as long as the working directory is big.
-    interception = open_interception(spec.policy, spec.run_id)
-    trust = find_trust(interception, spec.environment)
-    view, plan = await trio.to_thread.run_sync(_plan, spec, trust, abandon_on_cancel=True)
+    view, plan, interception = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
     async with open_sandbox(plan, spec.identities) as sandbox:
         try:
             record.answers = await measure(sandbox, canaries, view)
@@ -207,12 +205,15 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
     return counters
 
 
-def _plan(spec: RunSpec, trust: Trust | None) -> tuple[View, Plan]:
+def _plan(spec: RunSpec) -> tuple[View, Plan, Interception | None]:
+    interception = open_interception(spec.policy, spec.run_id)
+    trust = find_trust(interception, spec.environment)
     view, limits = _view(spec, trust), find_limits(spec.policy.limits)
     environment = spec.environment
     if trust is not None:
         environment = find_variables(environment, dict(spec.policy.env.set))
-    return view, plan_sandbox(spec.command, environment, spec.identities, view, spec.proxy_port, limits)
+    plan = plan_sandbox(spec.command, environment, spec.identities, view, spec.proxy_port, limits)
+    return view, plan, interception
 
 
 def _view(spec: RunSpec, trust: Trust | None) -> View:

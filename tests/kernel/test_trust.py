@@ -1,0 +1,54 @@
+"""What the agent is given to trust: the certificates of a bundle and nothing else, and the variables that name it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from trio_egress.kernel.trust import (
+    AUTHORITY_FILE,
+    BUNDLE_FILE,
+    Trust,
+    find_variables,
+    plan_named,
+    plan_trust,
+    read_certificates,
+)
+
+
+def test_nothing_but_certificates_of_a_file_is_shown(tmp_path: Path) -> None:
+    first, second = (trustme.CA().cert_pem.bytes().decode() for _ in range(2))
+    bundle = tmp_path / "bundle"
+    key = trustme.CA().issue_cert("a.example").private_key_pem.bytes().decode()
+    bundle.write_text(f"a password\n{first}# a comment\n{key}{second}more words\n")
+    assert read_certificates(str(bundle)) == first + second
+
+
+def test_a_file_of_any_bytes_has_none(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.write_bytes(bytes(range(256)) * 9)
+    assert read_certificates(str(bundle)) == ""
+
+
+def test_the_named_bundle_is_what_was_trusted_and_one_more() -> None:
+    files = {step.target: step.source for step in plan_named(Trust("own\n", "00000000", "theirs\n"))}
+    assert files == {AUTHORITY_FILE: "own\n", BUNDLE_FILE: "theirs\nown\n"}
+
+
+def test_no_step_without_an_authority() -> None:
+    assert [*plan_trust(None, 0, 0), *plan_named(None)] == []
+
+
+def test_variables_of_the_policy_stay_as_they_are() -> None:
+    given = {"PATH": "/bin", "SSL_CERT_DIR": "/etc/certs", "CURL_CA_BUNDLE": "/own"}
+    found = find_variables(given, {"CURL_CA_BUNDLE": "/own"})
+    assert (found["CURL_CA_BUNDLE"], found["SSL_CERT_FILE"]) == ("/own", BUNDLE_FILE)
+    assert "SSL_CERT_DIR" not in found
+    assert find_variables(given, {"SSL_CERT_DIR": "/etc/certs"})["SSL_CERT_DIR"] == "/etc/certs"
+
+
+def test_an_unreadable_bundle_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        read_certificates(str(tmp_path / "none"))
