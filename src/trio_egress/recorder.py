@@ -145,8 +145,7 @@ class Recorder:
         """Record that another key signs from here on, endorsed by the one so far."""
         draft = _draft_of_key("allow", "the key was changed")
         if self._failure is None:
-            self._put(partial(self._chain.rotate, key, draft, time.time_ns()))
-            self._group.marked = True
+            self._put(partial(self._chain.rotate, key, draft, time.time_ns()), marked=True)
 
     def refuse_key(self, reason: str) -> None:
         """Record that another key was asked for, and that there is none."""

@@ -200,13 +200,23 @@ def test_the_agent_cannot_read_the_commitment_key(place: Place, policy: str) -> 
     assert len(key.read_text()) == 65
 
 
-def test_a_run_that_was_none_leaves_no_commitment_key(place: Place, policy: str) -> None:
+NONE = {
+    "its evidence directory is used": (["--evidence", "."], "", "is not empty"),
+    "its next key is missing": (["--rotate-key-to", "no-such-key"], "", "no-such-key"),
+    "its environment can't be": ([], '[env]\npass = ["SSH_AUTH_SOCK"]\n', "is never passed on"),
+}
+
+
+@pytest.mark.parametrize(("more", "table", "said"), NONE.values(), ids=NONE)
+def test_a_run_that_was_none_leaves_no_commitment_key(
+    place: Place, policy: str, more: list[str], table: str, said: str
+) -> None:
+    """It would be in the way of the next try."""
     key = place.path / "commitment-key"
-    options = ["--evidence", str(place.work), "--commitment-key", str(key)]
     (place.work / "not-empty").touch()
-    ended = place.run(policy, "true", options=options)
+    ended = place.run(policy + table, "true", options=[*more, "--commitment-key", str(key)])
     assert (ended.code, key.exists()) == (125, False)
-    assert "is not empty" in ended.err
+    assert said in ended.err
 
 
 @pytest.mark.parametrize(("value", "message"), [(None, "is not set"), ("short", "has fewer than 8 bytes")])

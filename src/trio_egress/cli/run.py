@@ -130,11 +130,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     commitment_key = make_commitment_key()
     redactor = open_redactor(policy, os.environ, Path.cwd(), commitment_key)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
-    if options.commitment_key:
-        keep_commitment_key(commitment_key, Path(options.commitment_key), evidence)
-    if not options.quiet:
-        _announce(redactor.hush(say), policy, path, evidence, key, run_id, pinned=pinned)
-    return RunSpec(
+    spec = RunSpec(
         command=tuple(command),
         directory=Path.cwd(),
         environment=agent_environment(
@@ -165,6 +161,11 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         redactor=redactor,
         tell=Anchors(None if options.quiet else say, options.anchor_file).tell,
     )
+    if options.commitment_key:  # last: a run that is none leaves no key in the way of the next
+        keep_commitment_key(commitment_key, Path(options.commitment_key), evidence)
+    if not options.quiet:
+        _announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
+    return spec
 
 
 def _find_key(options: argparse.Namespace, identities: Identities) -> Signer:
@@ -215,9 +216,7 @@ def _hidden(options: argparse.Namespace, evidence: Path, key: Signer) -> tuple[P
     return tuple(kept) if options.evidence else (evidence.parent, *kept)
 
 
-def _announce(
-    say: Say, policy: Policy, path: Path, evidence: Path, key: Signer, run_id: str, *, pinned: bool
-) -> None:
+def _announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *, pinned: bool) -> None:
     say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
     for warning in policy.warnings:
         say(str(warning))
@@ -238,7 +237,7 @@ def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> 
         result = trio.run(run, spec, inbox.waiting)
     except SandboxError:  # nothing was recorded that the key could be for
         if options.commitment_key:
-            os.unlink(options.commitment_key)
+            Path(options.commitment_key).unlink(missing_ok=True)
         raise
     finally:
         if isinstance(spec.key, RemoteKey):

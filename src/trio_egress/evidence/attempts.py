@@ -23,7 +23,7 @@ from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
 from trio_egress.evidence.pairing import OPEN_INTENTS
-from trio_egress.evidence.session import OBSERVING, OWN_TRANSPORTS
+from trio_egress.evidence.session import INTERCEPTED, OBSERVING, OWN_TRANSPORTS
 
 PORT_MAX = 65_535
 
@@ -71,6 +71,11 @@ class Told:
     @property
     def is_attempt(self) -> bool:
         return "session_control" not in self.record and self.transport not in OWN_TRANSPORTS
+
+    @property
+    def lets_out(self) -> bool:
+        """Whether it allows something to leave: the intent of anything but TLS that ended at the boundary."""
+        return self.phase == "intent" and self.facts.get("tls") != INTERCEPTED
 
     @property
     def action_id(self) -> str:

@@ -20,6 +20,9 @@ POLICY_TRANSPORT = "policy"
 KEY_TRANSPORT = "key"
 """Of a receipt that says that another key signs from here on, or that none could be taken."""
 
+INTERCEPTED = "intercepted"
+"""The fact `tls` of a TLS connection that ended at the boundary: it leads nowhere, and only requests in it do."""
+
 OWN_TRANSPORTS = frozenset({POLICY_TRANSPORT, KEY_TRANSPORT})
 """Of receipts that are neither an attempt's nor of the session's own kinds."""
 

@@ -16,7 +16,8 @@ import attrs
 from trio_egress.evidence.canonical import LINE_BYTES, parse_json
 from trio_egress.evidence.facts import EXT_NAME, escape_text
 from trio_egress.evidence.receipt import parse_timestamp
-from trio_egress.evidence.session import KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
+from trio_egress.evidence.session import INTERCEPTED, KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
+from trio_egress.model import Transport
 
 Members = Mapping[str, object]
 
@@ -181,23 +182,24 @@ class Story:
         verdict, phase = record.get("verdict"), record.get("decision_phase")
         count = _whole(facts, "count") or 1
         observed = record.get("layer") == OBSERVING
+        ends_here = facts.get("tls") == INTERCEPTED  # a connection that leads nowhere: requests in it are told, too
         if phase != "outcome":
             self._take_secrets(record, host, count)
         else:
             host.bytes_up += _whole(facts, "bytes_up")
             host.bytes_down += _whole(facts, "bytes_down")
         if verdict == "block":
-            if phase == "outcome":  # the boundary refused what the policy had allowed
+            if phase == "outcome" and not ends_here:  # the boundary refused what the policy had allowed
                 host.allowed = max(0, host.allowed - 1)
             host.denied += count
             self._deny(record, facts, at_ns, count, observed=False)
             self._mark(host, at_ns, count, denied=True)
-        elif phase == "intent":
+        elif phase == "intent" and not ends_here:
             host.allowed += 1
-            if (way := _find_way(facts)) and len(host.ways) < 4:
+            if (way := _find_way(record, facts)) and len(host.ways) < 4:
                 host.ways.add(way)
             self._mark(host, at_ns, 1, denied=False)
-        elif phase != "outcome":
+        elif not phase:
             host.lookups += count
         if observed and phase != "outcome" and verdict != "block":
             host.observed += count
@@ -280,8 +282,9 @@ def _read_receipts(stream: BinaryIO) -> Iterator[tuple[Members, Members]]:
             yield record, facts if isinstance(facts, dict) else _NOTHING
 
 
-def _find_way(facts: Members) -> str:
+def _find_way(record: Members, facts: Members) -> str:
     proto, port = _text(facts, "proto"), facts.get("port")
+    proto = "https" if record.get("transport") == Transport.INTERCEPT.value else proto
     return f"{proto[:16]} {port}" if proto and type(port) is int and 0 < port < 65536 else ""
 
 

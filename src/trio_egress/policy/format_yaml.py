@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
-from trio_egress.errors import PolicyError, Problem
+from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.policy.format import list_comments, render_comment
 from trio_egress.policy.yaml_text import parse_yaml
 
@@ -27,7 +27,11 @@ _WITH_COMMENT = re.compile(r"""((?:[^"'#]|"(?:[^"\\]|\\.)*"|'[^']*')+?) +(#.*)""
 
 
 def format_yaml(text: str, file: str) -> str:
-    """`text` must be a policy that loads. Raises PolicyError."""
+    """`text` must be a policy that loads. Raises PolicyError, and UsageError without the library."""
+    try:
+        import ruamel.yaml  # noqa: F401
+    except ImportError:
+        raise UsageError(f"{file}: {NOT_INSTALLED}") from None
     plain = text.removeprefix(_BOM).replace("\r\n", "\n")
     laid_out = _lay_out(plain)
     if (

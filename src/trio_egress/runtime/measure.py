@@ -12,8 +12,8 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import attrs
 import trio
@@ -62,16 +62,29 @@ class Canaries:
 
 
 @contextmanager
-def open_canaries() -> Iterator[Canaries]:
-    """A TCP listener on the host's loopback and an abstract Unix one, for as long as the body takes."""
+def open_canaries(inside: Collection[int]) -> Iterator[Canaries]:
+    """A TCP listener on the host's loopback and an abstract Unix one, for as long as the body takes.
+
+    `inside`: ports where the sandbox listens itself. There a probe would be let in, and have reached nothing outside.
+    """
     name = f"trio-egress-canary-{os.urandom(8).hex()}"
-    with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as abstract:
-        tcp.bind(("127.0.0.1", 0))
+    with _bind_apart(inside) as tcp, socket.socket(socket.AF_UNIX) as abstract:
         abstract.bind(f"\0{name}")
         for sock in (tcp, abstract):
             sock.listen(8)
             sock.setblocking(False)
         yield Canaries(tcp, abstract, name)
+
+
+def _bind_apart(inside: Collection[int]) -> socket.socket:
+    """A free port that is none of `inside`. What is put aside stays bound till then: no port comes twice."""
+    with ExitStack() as aside:
+        while True:
+            sock = socket.socket()
+            sock.bind(("127.0.0.1", 0))
+            if sock.getsockname()[1] not in inside:
+                return sock
+            aside.enter_context(sock)
 
 
 async def measure(sandbox: Sandbox, canaries: Canaries, view: View) -> Answers:

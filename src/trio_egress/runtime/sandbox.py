@@ -20,6 +20,8 @@ from trio_egress.kernel.limits import keep_supervisor
 from trio_egress.kernel.plan import Plan
 from trio_egress.kernel.streams import check_streams, open_pipes
 
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+
 END_SECONDS = 5.0
 """PID 1 ends in about a millisecond once its control channel closes; after this long its parent is killed."""
 
@@ -34,6 +36,11 @@ class Sandbox:
     control: trio.socket.SocketType
     sockets: dict[str, socket.socket]
     launched: Launched
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Where it is listened inside, for the agent."""
+        return frozenset(sock.getsockname()[1] for sock in self.sockets.values() if sock.family in INTERNET)
 
     async def end(self, seconds: float = END_SECONDS) -> None:
         """Kill everything inside and wait until the last process is gone. May be called again.

@@ -44,7 +44,6 @@ from trio_egress.runtime.interception import find_trust, open_interception
 from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.measure import (
     BoundaryError,
-    Canaries,
     forget_probes,
     hash_posture,
     measure,
@@ -92,8 +91,8 @@ async def run(spec: RunSpec, earlier: Iterable[int] = ()) -> RunResult:
 async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
     """A run that never got as far as its recorder is evidence too: opened and closed, with nothing in between."""
     try:
-        with orders.setup, open_canaries() as canaries:
-            await _run_sandboxed(spec, record, orders, canaries)
+        with orders.setup:
+            await _run_sandboxed(spec, record, orders)
         if not orders.setup.cancelled_caught:
             return
         record.ended = end_early(orders)
@@ -103,32 +102,33 @@ async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
         recorder.conclude(record.ended.end.value)
 
 
-async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders, canaries: Canaries) -> None:
+async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders) -> None:
     """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
     # A thread: looking for what is protected takes as long as the working directory is big.
     view, plan, interception = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
     async with open_sandbox(plan, spec.identities) as sandbox:
-        try:
-            record.answers = await measure(sandbox, canaries, view)
-        except BoundaryError as error:
-            record.answers = error.answers
-            record.posture = _render_posture(spec, plan, error.answers, sandbox)
-            raise
-        await forget_probes(sandbox)
-        record.posture = _render_posture(spec, plan, record.answers, sandbox)
-        await orders.leave_setup()
-        async with _open_recorder(spec, record) as recorder:
+        with open_canaries(sandbox.ports) as canaries:
             try:
-                again = partial(measure_again, sandbox, canaries, view)
-                ended, facts = await _run_recorded(
-                    spec, record, recorder, sandbox, orders, again, interception
-                )
-            finally:
-                with trio.CancelScope(shield=True):
-                    await sandbox.end()  # no agent outlives its record
-            touched = read_report(sandbox.sockets["report"])
-            recorder.conclude(ended.end.value, {**facts, "protected": touched})
-            record.ended = add_message(ended, touched, spec.directory)
+                record.answers = await measure(sandbox, canaries, view)
+            except BoundaryError as error:
+                record.answers = error.answers
+                record.posture = _render_posture(spec, plan, error.answers, sandbox)
+                raise
+            await forget_probes(sandbox)
+            record.posture = _render_posture(spec, plan, record.answers, sandbox)
+            await orders.leave_setup()
+            async with _open_recorder(spec, record) as recorder:
+                try:
+                    again = partial(measure_again, sandbox, canaries, view)
+                    ended, facts = await _run_recorded(
+                        spec, record, recorder, sandbox, orders, again, interception
+                    )
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await sandbox.end()  # no agent outlives its record
+                touched = read_report(sandbox.sockets["report"])
+                recorder.conclude(ended.end.value, {**facts, "protected": touched})
+                record.ended = add_message(ended, touched, spec.directory)
 
 
 async def _run_recorded(

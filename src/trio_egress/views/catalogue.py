@@ -19,11 +19,13 @@ from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.container import Folder, Packet, find_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.journal import EVIDENCE_NAME
+from trio_egress.evidence.session import INTERCEPTED
 from trio_egress.views.source import read_claim, read_claims
 
 CHARS = 128
 _INTENT = b'"decision_phase":"intent"'
 _BLOCK = b'"verdict":"block"'
+_INTERCEPTED = f'"tls":"{INTERCEPTED}"'.encode()
 """A text in a line can't hold these: its quotes would be escaped."""
 
 
@@ -63,7 +65,7 @@ def read_entry(path: Path) -> Entry:
     packet = find_packet(path) or Folder(path)
     for raw in _read_lines(packet, path):
         first, last = first or raw, raw
-        allowed += _INTENT in raw
+        allowed += _INTENT in raw and _INTERCEPTED not in raw
         denied += _BLOCK in raw
     opened, ended = tell(first, 1), tell(last, 1)
     claims = read_claims(packet)

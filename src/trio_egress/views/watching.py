@@ -107,7 +107,7 @@ class Watching:
 
     def _tell_attempt(self, told: Told) -> Said:
         is_outcome = told.phase == "outcome"
-        self._allowed += told.phase == "intent"
+        self._allowed += told.lets_out
         self._denied += not told.allowed
         attempt = Attempt(told, told if is_outcome else None)
         members = {"event": "outcome" if is_outcome else "attempt", **describe_attempt(attempt)}

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 from trio_egress.errors import PolicyError, UsageError
@@ -55,11 +54,9 @@ def _find_layout(path: Path) -> Callable[[str, str], str]:
         from trio_egress.policy.format import format_policy
 
         return format_policy
-    from trio_egress.policy import format_yaml
+    from trio_egress.policy.format_yaml import format_yaml
 
-    if find_spec("ruamel.yaml") is None:
-        raise UsageError(f"{path}: {format_yaml.NOT_INSTALLED}")
-    return format_yaml.format_yaml
+    return format_yaml
 
 
 def _replace(path: Path, text: str) -> None:
