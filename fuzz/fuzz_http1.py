@@ -10,14 +10,8 @@ from driver import fuzz, instrumented
 from trio_egress.errors import PeerError
 
 with instrumented():
-    from trio_egress.wire.http1 import (
-        HOP_BY_HOP,
-        AgentSide,
-        Framing,
-        RequestHead,
-        UpstreamSide,
-        split_authority,
-    )
+    from trio_egress.wire.http1 import AgentSide, UpstreamSide
+    from trio_egress.wire.message import HOP_BY_HOP, Framing, RequestHead, split_authority
 
 
 def read(raw: bytes) -> tuple[RequestHead | None, AgentSide]:

@@ -21,7 +21,8 @@ from trio_egress.proxy.judge import (
     may_speak_later,
     render_host,
 )
-from trio_egress.wire.http1 import AgentSide, RequestHead
+from trio_egress.wire.http1 import AgentSide
+from trio_egress.wire.message import RequestHead
 from trio_egress.wire.tls_hello import ClientHello
 
 POLICY = load_policy(

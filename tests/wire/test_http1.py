@@ -6,16 +6,8 @@ import collections
 
 import pytest
 
-from trio_egress.wire.http1 import (
-    AgentSide,
-    BadMessage,
-    Framing,
-    RequestHead,
-    ResponseHead,
-    Trailers,
-    UpstreamSide,
-    split_authority,
-)
+from trio_egress.wire.http1 import AgentSide, UpstreamSide
+from trio_egress.wire.message import BadMessage, Framing, RequestHead, ResponseHead, Trailers, split_authority
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: api.example\r\nX-Y: z\r\n\r\n"
 

@@ -18,7 +18,8 @@ from trio_egress.fuzzing import hosts as host_strategies
 from trio_egress.fuzzing.hosts import Choices, spell_host
 from trio_egress.model import Attempt, Host, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
-from trio_egress.wire.http1 import AgentSide, split_authority
+from trio_egress.wire.http1 import AgentSide
+from trio_egress.wire.message import split_authority
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")

@@ -182,7 +182,9 @@ class Story:
         verdict, phase = record.get("verdict"), record.get("decision_phase")
         count = _whole(facts, "count") or 1
         observed = record.get("layer") == OBSERVING
-        ends_here = facts.get("tls") == INTERCEPTED  # a connection that leads nowhere: requests in it are told, too
+        ends_here = (
+            facts.get("tls") == INTERCEPTED
+        )  # a connection that leads nowhere: requests in it are told, too
         if phase != "outcome":
             self._take_secrets(record, host, count)
         else:

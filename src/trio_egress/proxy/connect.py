@@ -8,7 +8,7 @@ from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, judge_connect
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.refusal import refuse_request
-from trio_egress.wire.http1 import RequestHead
+from trio_egress.wire.message import RequestHead
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 

@@ -18,15 +18,8 @@ from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.relay import Meter, Patience, move
 from trio_egress.recorder import Flow
-from trio_egress.wire.http1 import (
-    AgentSide,
-    BadMessage,
-    Framing,
-    RequestHead,
-    ResponseHead,
-    Trailers,
-    UpstreamSide,
-)
+from trio_egress.wire.http1 import AgentSide, UpstreamSide
+from trio_egress.wire.message import BadMessage, Framing, RequestHead, ResponseHead, Trailers
 
 
 class Exchange:

@@ -26,7 +26,8 @@ from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.refusal import close_gently, refuse_request, render_failure
 from trio_egress.recorder import Flow
-from trio_egress.wire.http1 import AgentSide, BadMessage, RequestHead
+from trio_egress.wire.http1 import AgentSide
+from trio_egress.wire.message import BadMessage, RequestHead
 
 
 @attrs.frozen

@@ -24,7 +24,7 @@ from trio_egress.policy.paths import find_query_names, find_query_values
 from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
-from trio_egress.wire.http1 import RequestHead, split_authority
+from trio_egress.wire.message import RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
 
 Ask = Callable[[Policy, Attempt, Moment], Decision]

@@ -1,0 +1,108 @@
+"""HTTP messages as values, whatever version they are spoken in (RFC 9110), and what every version refuses alike.
+
+Rule 1: what isn't unambiguous is refused with BadMessage, and nothing else is raised.
+Rule 2: a message is rendered from these, never from its bytes; hop-by-hop fields are in none of them (RFC 9110 7.6.1).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+import attrs
+
+from trio_egress.errors import PeerError
+
+HEAD_BYTES = 64 * 1024
+"""One head (Node allows 16 KiB, Apache 100 lines of 8 KiB)."""
+
+HEADER_COUNT = 128
+"""Fields of one head (Apache's LimitRequestFields is 100)."""
+
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-connection te transfer-encoding upgrade http2-settings".split()
+    + b"proxy-authorization proxy-authenticate proxy-authentication-info".split()
+)
+"""RFC 9110 7.6.1, RFC 9113 3.1, and the fields that speak to a proxy alone (RFC 9110 11.7)."""
+
+FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host", b"trailer"))
+"""Never removed because `Connection` names them, and never taken from a trailer (RFC 9110 6.5.1)."""
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Names as they were written, and values."""
+
+
+class BadMessage(PeerError):
+    """A message that can't be taken; `status` is what its sender may be told (RFC 9110 15.5)."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Framing(enum.Enum):
+    """How a body ends whose length its head doesn't tell."""
+
+    CHUNKED = "chunked"
+    UNTIL_CLOSE = "until close"
+
+
+Body = int | Framing
+"""Its exact length, or how it ends."""
+
+
+@attrs.frozen
+class Trailers:
+    """The end of a chunked body, with the fields that came after it."""
+
+    fields: Fields = ()
+
+
+@attrs.frozen
+class RequestHead:
+    """A request as it is to be judged and sent on.
+
+    `scheme` and `authority` are those of an absolute-form target, `authority` alone that of CONNECT; `path` is what
+    goes upstream ("/…" or "*"); `host` is the Host field as given. `fields` hold what goes on, without Host.
+    """
+
+    method: str
+    scheme: str | None
+    authority: str | None
+    path: str
+    host: str | None
+    fields: Fields
+    body: Body
+    persists: bool
+    upgrades: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class ResponseHead:
+    """An answer, final or (`status` < 200) not, as it is to be sent on."""
+
+    status: int
+    phrase: bytes
+    fields: Fields
+    body: Body
+    persists: bool
+
+
+def split_authority(raw: str) -> tuple[str, int | None]:
+    """The host text and the port of `host`, `host:port`, `[v6]` or `[v6]:port`. Raises BadMessage.
+
+    The host text is not judged here: policy/hosts.py does that.
+    """
+    if raw.startswith("["):
+        host, bracket, rest = raw.partition("]")
+        host += bracket
+        colon, port = rest[:1], rest[1:]
+    else:
+        host, colon, port = raw.partition(":")
+    if not host or colon not in ("", ":") or "@" in raw:
+        raise BadMessage("a host must be `name`, `name:port`, `[address]` or `[address]:port`")
+    if not port:
+        return host, None
+    if not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:
+        raise BadMessage("a port must be a number from 1 to 65535")
+    return host, int(port)
