@@ -50,7 +50,12 @@ FLOORS = {
 LIBRARIES = {  # library: the files that may import it, as paths below src/trio_egress
     "attrs": ["*"],
     "cattrs": ["policy/*"],
-    "cryptography": ["demo/upstreams.py", "evidence/timestamp.py", "proxy/authority.py"],
+    "cryptography": [
+        "demo/upstreams.py",
+        "evidence/timestamp.py",
+        "proxy/authority.py",
+        "proxy/certificates.py",
+    ],
     "exceptiongroup": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "h11": ["wire/http1.py"],
     "hypothesis": ["fuzzing/*"],

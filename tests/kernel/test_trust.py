@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from trio_egress.kernel import trust
 from trio_egress.kernel.trust import (
     AUTHORITY_FILE,
     BUNDLE_FILE,
+    Added,
     Trust,
     find_variables,
     plan_named,
@@ -32,9 +34,23 @@ def test_a_file_of_any_bytes_has_none(tmp_path: Path) -> None:
     assert read_certificates(str(bundle)) == ""
 
 
-def test_the_named_bundle_is_what_was_trusted_and_one_more() -> None:
-    files = {step.target: step.source for step in plan_named(Trust("own\n", "00000000", "theirs\n"))}
-    assert files == {AUTHORITY_FILE: "own\n", BUNDLE_FILE: "theirs\nown\n"}
+def test_the_named_bundle_is_what_was_trusted_and_what_is_added() -> None:
+    added = (Added("own\n", "00000000"), Added("more\n", "11111111"))
+    files = {step.target: step.source for step in plan_named(Trust(added, "theirs\n"))}
+    assert files == {AUTHORITY_FILE: "own\nmore\n", BUNDLE_FILE: "theirs\nown\nmore\n"}
+
+
+def test_a_root_of_the_same_name_on_the_machine_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenSSL looks for it: by the hash of its name and a number that counts on."""
+    monkeypatch.setattr(trust, "FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(trust, "BROWSERS", {})
+    (tmp_path / "aaaaaaaa.0").write_text("the machine's\n")
+    added = tuple(Added(pem, "aaaaaaaa") for pem in ("one\n", "two\n"))
+    steps = {step.target: step.source for step in plan_trust(Trust(added), 0, 0)}
+    named = {Path(target).name: source for target, source in steps.items() if "/top/" in target}
+    assert named == {"aaaaaaaa.1": "one\n", "aaaaaaaa.2": "two\n"}
 
 
 def test_no_step_without_an_authority() -> None:

@@ -45,7 +45,7 @@ def test_what_is_no_list_of_bounded_length_is_refused(value: object, said: str) 
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        (1, 'a file to include is a string such as "base.toml" or "preset:github", not 1'),
+        (1, 'a file is named by a string such as "base.toml" or "preset:github", not 1'),
         ("preset:githib", 'there is no preset "githib"; did you mean "github"?'),
         ("preset:", 'there is no preset ""; the presets are anthropic, github, huggingface, openai'),
         ("preset:../x", 'there is no preset "../x"; the presets are anthropic, github, huggingface, openai'),

@@ -14,11 +14,12 @@ from trio_egress.policy.files import Files
 from trio_egress.policy.keys import Document
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.meanings import MEANINGS
+from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 
-_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits")}
+_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "tls")}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ _TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits")}
         ("| key | default | meaning |\n|---|---|---|\n| `write`", Files, {}),
         ("| key | default | meaning |\n|---|---|---|\n| `pass`", Env, {}),
         ("| key | at least", Limits, {}),
+        ("| key of `[tls]`", Roots, {}),
     ],
 )
 def test_each_key_means_on_its_page_what_the_schema_says(

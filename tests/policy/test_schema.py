@@ -358,7 +358,7 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
         return {**HEAD, "secret": [{"name": "a", "from": {"env": "A"}, key: value}]}
     if table is From:
         return {**HEAD, "secret": [{"name": "a", "from": {key: value}}]}
-    if name in ("files", "env", "limits"):
+    if name in ("files", "env", "limits", "tls"):
         return {**HEAD, name: {key: value}}
     inner = name.removeprefix("rule_")
     return {**HEAD, "egress": [{**RULE, inner: {key: value}}]}

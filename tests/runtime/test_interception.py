@@ -9,22 +9,24 @@ import trustme
 
 from trio_egress.errors import SandboxError
 from trio_egress.policy.load import load_policy
+from trio_egress.proxy.certificates import render_java_store
 from trio_egress.runtime.interception import find_trust, open_interception
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n[[egress]]\ndestination = "api.example"\n'
+PLAIN = load_policy(HEAD, "agent.toml")
 SEEING = load_policy(f'{HEAD}methods = ["GET"]\n', "agent.toml")
 
 
 def test_a_policy_that_sees_nothing_needs_nothing() -> None:
-    assert open_interception(load_policy(HEAD, "agent.toml"), "run") is None
-    assert find_trust(None, {}) is None
+    assert open_interception(PLAIN, "run") is None
+    assert find_trust(PLAIN, None, {}) is None
 
 
 def test_roots_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     interception = open_interception(SEEING, "run")
     for missing in (tmp_path / "none", tmp_path):
         with pytest.raises(SandboxError, match=r"cannot read .*; mend or unset SSL_CERT_FILE"):
-            find_trust(interception, {"SSL_CERT_FILE": str(missing)})
+            find_trust(SEEING, interception, {"SSL_CERT_FILE": str(missing)})
 
 
 def test_a_certificate_that_is_none_spoils_no_bundle(tmp_path: Path) -> None:
@@ -35,7 +37,7 @@ def test_a_certificate_that_is_none_spoils_no_bundle(tmp_path: Path) -> None:
     bundle.write_text(bad + good)
     interception = open_interception(SEEING, "run")
     assert interception is not None
-    trust = find_trust(interception, {"SSL_CERT_FILE": str(bundle)})
+    trust = find_trust(SEEING, interception, {"SSL_CERT_FILE": str(bundle)})
     assert trust is not None
     assert trust.roots == bad + good
-    assert interception.authority.render_java_store(trust.roots)
+    assert render_java_store(trust.pem + trust.roots)

@@ -1,12 +1,14 @@
-"""How programs inside come to trust the authority of their run: its certificate wherever one looks. Plans only.
+"""How programs inside come to trust the authority of their run, and the roots of its policy: their certificates
+wherever one looks. Plans only.
 
-Rule 1: what was trusted stays trusted, and one more is; nothing on the host is changed.
+Rule 1: what was trusted stays trusted, and what is added is, too; nothing on the host is changed.
 Rule 2: a place that this machine doesn't have isn't made, but for the files that variables name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -68,18 +70,30 @@ REMOVED = ("SSL_CERT_DIR",)
 
 
 @attrs.frozen
-class Trust:
-    """What the agent is to trust besides what this machine does: `authority`, in PEM.
+class Added:
+    """A certificate in PEM, and what OpenSSL calls its file."""
 
-    `name_hash` is what OpenSSL calls its file. `roots`: in PEM, whom programs trusted so far.
+    pem: str
+    name_hash: str
+
+
+@attrs.frozen
+class Trust:
+    """What the agent is to trust besides what this machine does: `added`, the run's own authority first, if it has one.
+
+    `roots`: in PEM, whom programs trusted so far.
     `java`: a trust store with all of that (text, its bytes as surrogates); `java_stores`: the files that it stands for.
     """
 
-    authority: str
-    name_hash: str
+    added: tuple[Added, ...]
     roots: str = ""
     java: str = ""
     java_stores: tuple[str, ...] = ()
+
+    @property
+    def pem(self) -> str:
+        """All that is added."""
+        return "".join(one.pem for one in self.added)
 
 
 def find_bundle() -> str:
@@ -117,7 +131,7 @@ def plan_trust(trust: Trust | None, owner: int, group: int) -> Iterator[Mount]:
         yield Mount("layer", folder, f"{STAGE}/trust/{number}/lower", owner=owner, group=group, top=top)
     for number, path in enumerate(dict.fromkeys(os.path.realpath(bundle) for bundle in BUNDLES)):
         with contextlib.suppress(OSError):  # not there, or nobody's to read
-            yield Mount("file", f"{STAGE}/trust/bundle-{number}", read_certificates(path) + trust.authority)
+            yield Mount("file", f"{STAGE}/trust/bundle-{number}", read_certificates(path) + trust.pem)
             yield Mount("bind", path, f"{STAGE}/trust/bundle-{number}", read_only=True)
     if trust.java_stores:
         yield Mount("file", f"{STAGE}/trust/java", trust.java)
@@ -128,8 +142,8 @@ def plan_trust(trust: Trust | None, owner: int, group: int) -> Iterator[Mount]:
 def plan_named(trust: Trust | None) -> Iterator[Mount]:
     """The files that VARIABLES name; in a /run that is the run's own."""
     if trust is not None:
-        yield Mount("file", AUTHORITY_FILE, trust.authority)
-        yield Mount("file", BUNDLE_FILE, trust.roots + trust.authority)
+        yield Mount("file", AUTHORITY_FILE, trust.pem)
+        yield Mount("file", BUNDLE_FILE, trust.roots + trust.pem)
 
 
 def _find_folders() -> list[str]:
@@ -140,9 +154,19 @@ def _find_folders() -> list[str]:
 def _find_additions(folder: str, trust: Trust) -> dict[str, str]:
     below = BROWSERS.get(folder)
     if below is None:
-        return {f"{trust.name_hash}.0": trust.authority}
-    encoded = "".join(trust.authority.splitlines()[1:-1])
-    return {f"{below}/trio-egress.json": f'{{"CACertificates": ["{encoded}"]}}\n'}
+        return _name_files(folder, trust)
+    encoded = ", ".join(f'"{"".join(one.pem.splitlines()[1:-1])}"' for one in trust.added)
+    return {f"{below}/trio-egress.json": f'{{"CACertificates": [{encoded}]}}\n'}
+
+
+def _name_files(folder: str, trust: Trust) -> dict[str, str]:
+    """By hash and number: the machine, or another one that is added, may have a root of the same name."""
+    named: dict[str, str] = {}
+    for one in trust.added:
+        names = (f"{one.name_hash}.{number}" for number in itertools.count())
+        name = next(n for n in names if n not in named and not os.path.lexists(os.path.join(folder, n)))
+        named[name] = one.pem
+    return named
 
 
 def read_certificates(path: str) -> str:

@@ -26,6 +26,7 @@ from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.keys import TABLES, structure
 from trio_egress.policy.paths import SLASH, parse_path
 from trio_egress.policy.problems import find_faults
+from trio_egress.policy.roots import Root, render_roots
 from trio_egress.policy.rule import Policy, Rule, Terms
 from trio_egress.policy.secret import PlacedSecret, render_secrets
 
@@ -95,6 +96,7 @@ def render_compiled(policy: Policy) -> bytes:
         "files": {key: sorted(paths) for key, paths in attrs.asdict(policy.files).items()},
         "env": _write_env(policy.env),
         "limits": attrs.asdict(policy.limits),
+        **({"tls": render_roots(policy.roots)} if policy.roots else {}),
         **({"secret": render_secrets(policy.secrets)} if policy.secrets else {}),
     }
     members = {key: _render_json(value) for key, value in tables.items()}
@@ -147,6 +149,7 @@ def parse_compiled(raw: bytes) -> Policy:
         files=document.files,
         env=document.env,
         limits=document.limits,
+        roots=tuple(Root(root.target, root.sha256 or "") for root in document.tls.extra_ca),
         secrets=tuple(PlacedSecret(secret, Problem(COMPILED_FILE, 1, 1, "")) for secret in document.secret),
     )
     if render_compiled(policy) != raw:

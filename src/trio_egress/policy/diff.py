@@ -55,6 +55,7 @@ def compare(old: Policy, new: Policy) -> tuple[Change, ...]:
         *_compare_files(before["files"], after["files"]),
         *_compare_values("env", before["env"], after["env"]),
         *_compare_values("limits", before["limits"], after["limits"]),
+        *_compare_roots(before.get("tls", {}), after.get("tls", {})),
         *_compare_secrets(before.get("secret", []), after.get("secret", [])),
         *_compare_rest(before, after),
     ]
@@ -192,9 +193,21 @@ def _compare_secrets(before: Sequence[_Document], after: Sequence[_Document]) ->
             yield Change(CHANGES, f"the secret {name}: from {_show(was[name])} → {_show(now[name])}")
 
 
+def _compare_roots(before: _Document, after: _Document) -> Iterator[Change]:
+    """By their files; who vouches for a host opens no way to it."""
+    was, now = ({root["file"]: root["sha256"] for root in tls.get("extra_ca", [])} for tls in (before, after))
+    for name in sorted({*was, *now}):
+        if name not in was:
+            yield Change(CHANGES, f"the roots in {name} are trusted: sha256 {now[name]}")
+        elif name not in now:
+            yield Change(CHANGES, f"the roots in {name} are not trusted any more")
+        elif was[name] != now[name]:
+            yield Change(CHANGES, f"the roots in {name} are others: sha256 {was[name]} → {now[name]}")
+
+
 def _compare_rest(before: _Document, after: _Document) -> Iterator[Change]:
     """Tables that nothing above knows: a difference is told, if not in words."""
-    known = ("egress", "resolve", "files", "env", "limits", "secret")
+    known = ("egress", "resolve", "files", "env", "limits", "secret", "tls")
     for key in sorted({*before, *after} - set(known)):
         if before.get(key) != after.get(key):
             yield Change(CHANGES, f"{key}: {_show(before.get(key))} → {_show(after.get(key))}")

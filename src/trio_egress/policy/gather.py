@@ -14,11 +14,14 @@ import hashlib
 import posixpath
 from collections.abc import Callable
 
+import attrs
+
 from trio_egress.errors import PolicyError, Problem
-from trio_egress.policy.includes import INCLUDES_MAX, Include, resolve_name
+from trio_egress.policy.includes import INCLUDES_MAX, Include, name_from, resolve_name
 from trio_egress.policy.part import POLICY_BYTES, PROBLEMS_MAX, Part, decode_policy, read_part
 from trio_egress.policy.presets import PRESET
 from trio_egress.policy.problems import show
+from trio_egress.policy.roots import Root, read_roots
 from trio_egress.policy.rule import Source
 
 DEPTH_MAX = 8
@@ -49,6 +52,7 @@ class _Gathering:
         self.presets = presets
         self.bytes_left = bytes_left
         self.sources: dict[str, Source] = {}
+        self.roots: dict[str, tuple[Root, Source]] = {}
         self.parts: list[Part] = []
         self.problems: list[Problem] = []
 
@@ -59,7 +63,7 @@ class _Gathering:
         except PolicyError as error:
             self.problems += error.problems
             return
-        self.parts.append(part)
+        self.parts.append(self._add_roots(part))
         for place, include in enumerate(part.document.include):
             if len(self.problems) >= PROBLEMS_MAX:
                 return
@@ -69,6 +73,31 @@ class _Gathering:
                 self.problems += error.problems
             except ValueError as error:
                 self.problems.append(part.make_problem(("include", place), str(error)))
+
+    def _add_roots(self, part: Part) -> Part:
+        """The part with the files of roots that it names."""
+        roots: list[tuple[Root, Source]] = []
+        for place, named in enumerate(part.document.tls.extra_ca):
+            try:
+                roots.append(self._read_root(named, part.source.name))
+            except ValueError as error:
+                self.problems.append(part.make_problem(("tls", "extra_ca", place), str(error)))
+        return attrs.evolve(
+            part, roots=tuple(root for root, _ in roots), root_sources=tuple(source for _, source in roots)
+        )
+
+    def _read_root(self, named: Include, naming: str) -> tuple[Root, Source]:
+        name = name_from(naming, named.target)
+        if name not in self.roots:
+            self._count_file()
+            raw = self._read_bytes(name)
+            pem = read_roots(raw, name)
+            self._count_bytes(raw)
+            sha256 = hashlib.sha256(raw).hexdigest()
+            self.roots[name] = Root(name, sha256, pem), Source(name, raw.decode("utf-8"), sha256)
+        root, source = self.roots[name]
+        _check_pin(named, source)
+        return root, source
 
     def _follow(self, include: Include, chain: tuple[str, ...]) -> None:
         name = resolve_name(chain[-1], include)
@@ -80,23 +109,25 @@ class _Gathering:
         if source is None:
             if len(chain) > DEPTH_MAX:
                 raise ValueError(f"includes are nested more than {DEPTH_MAX} deep")
-            if len(self.sources) == INCLUDES_MAX:
-                raise ValueError(f"a policy includes at most {INCLUDES_MAX} files, all in all")
+            self._count_file()
             source = self.sources[name] = self._open(name)
-        if include.sha256 not in (None, source.sha256):
-            raise ValueError(
-                f"{show(name)} is not what was pinned: it has sha256 {source.sha256}; look at what has changed, then "
-                "write that"
-            )
+        _check_pin(include, source)
         if is_new:
             self.add(source, chain)
 
     def _open(self, name: str) -> Source:
         raw = self._read_bytes(name)
+        self._count_bytes(raw)
+        return Source(name, decode_policy(raw, self._show(name)), hashlib.sha256(raw).hexdigest())
+
+    def _count_file(self) -> None:
+        if len(self.sources) + len(self.roots) == INCLUDES_MAX:
+            raise ValueError(f"a policy includes at most {INCLUDES_MAX} files, all in all")
+
+    def _count_bytes(self, raw: bytes) -> None:
         if len(raw) > self.bytes_left:
             raise ValueError(f"a policy with all that it includes has at most {POLICY_BYTES} bytes")
         self.bytes_left -= len(raw)
-        return Source(name, decode_policy(raw, self._show(name)), hashlib.sha256(raw).hexdigest())
 
     def _read_bytes(self, name: str) -> bytes:
         read = self.presets if name.startswith(PRESET) else self.read
@@ -109,3 +140,11 @@ class _Gathering:
 
     def _show(self, name: str) -> str:
         return name if name.startswith(PRESET) else posixpath.join(posixpath.dirname(self.file), name)
+
+
+def _check_pin(named: Include, source: Source) -> None:
+    if named.sha256 not in (None, source.sha256):
+        raise ValueError(
+            f"{show(source.name)} is not what was pinned: it has sha256 {source.sha256}; look at what has changed, "
+            "then write that"
+        )

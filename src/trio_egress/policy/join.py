@@ -23,7 +23,8 @@ from trio_egress.policy.limits import Limits
 from trio_egress.policy.part import PROBLEMS_MAX, Part, place_cases
 from trio_egress.policy.positions import Path
 from trio_egress.policy.problems import Faults
-from trio_egress.policy.rule import Pin, Policy, Resolve, Terms
+from trio_egress.policy.roots import join_roots
+from trio_egress.policy.rule import Pin, Policy, Resolve, Source, Terms
 from trio_egress.policy.secret import SECRETS_MAX, From, PlacedSecret
 from trio_egress.policy.values import ITEMS_MAX
 
@@ -60,10 +61,16 @@ def join(parts: Sequence[Part]) -> Policy:
         env=Env(pass_=passed, set=tuple(sorted(variables.items()))),
         limits=Limits(**limits),
         secrets=secrets,
+        roots=join_roots(root for part in parts for root in part.roots),
         warnings=warnings,
-        sources=tuple(part.source for part in parts),
+        sources=(*(part.source for part in parts), *_find_root_sources(parts)),
         cases=tuple(case for part in parts for case in place_cases(part)),
     )
+
+
+def _find_root_sources(parts: Sequence[Part]) -> Iterator[Source]:
+    """Each file of roots once."""
+    yield from {source.name: source for part in parts for source in part.root_sources}.values()
 
 
 def _name_rules(parts: Sequence[Part]) -> Iterator[tuple[RuleRef, Terms]]:

@@ -27,6 +27,7 @@ from trio_egress.policy.includes import Include, read_include
 from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.pins import parse_pins
 from trio_egress.policy.problems import Fault, Faults, Table, hint_nearest, key_of, show
+from trio_egress.policy.roots import Roots, read_extra_ca
 from trio_egress.policy.rule import Resolve, Terms
 from trio_egress.policy.rule_keys import (
     read_fields,
@@ -78,6 +79,7 @@ class Document:
     limits: Limits = attrs.field(factory=Limits)
     test: tuple[Case, ...] = ()
     secret: tuple[Secret, ...] = ()
+    tls: Roots = attrs.field(factory=Roots)
 
 
 TABLES: Mapping[type, Table] = {
@@ -88,6 +90,7 @@ TABLES: Mapping[type, Table] = {
     Files: Table("in the [files] table", {}),
     Env: Table("in the [env] table", {}),
     Limits: Table("in the [limits] table", {}),
+    Roots: Table("in the [tls] table", {}),
     Case: Table(
         "in a [[test]] table",
         {"attempt": 'attempt = "POST https://api.example.com/v1"', "expect": 'expect = "deny"'},
@@ -170,6 +173,10 @@ def _read_limits(value: object, _type: object) -> Limits:
     return _CONVERTER.structure(_expect_table("limits", value), Limits)
 
 
+def _read_roots(value: object, _type: object) -> Roots:
+    return _CONVERTER.structure(_expect_table("tls", value), Roots)
+
+
 def _read_destination(value: object, _type: object) -> Destination:
     if not isinstance(value, str):
         raise ValueError(f'destination must be a string such as "api.example.com", not {show(value)}')
@@ -244,6 +251,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "files": _read_files,
         "env": _read_env,
         "limits": _read_limits,
+        "tls": _read_roots,
         "test": _read_test,
         "secret": _read_secret,
     },
@@ -291,6 +299,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     From: {"env": _reader(read_variable), "file": _reader(read_file)},
     Env: {"pass_": _reader(read_pass), "set": _reader(read_set)},
     Limits: {field.name: _reader(read_limit(field.name)) for field in attrs.fields(Limits)},
+    Roots: {"extra_ca": _reader(read_extra_ca)},
 }
 
 

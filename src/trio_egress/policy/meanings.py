@@ -13,6 +13,7 @@ from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
 from trio_egress.policy.keys import Document
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
@@ -35,6 +36,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "limits": "how much of the machine it may use",
         "test": "[what the policy must decide](working-with-policies.md#testing-one); a test means nothing else",
         "secret": "[what is secret](#secrets-secret): it is in no receipt, log, report or message",
+        "tls": "[further roots](#further-roots-tls) under which upstreams are verified",
     },
     Terms: {
         "destination": "a host, the names below a domain, or a network; perhaps with a port",
@@ -125,6 +127,12 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         ),
         "set": (
             "variables with their values, set last. No place for a secret: the policy is part of the audit packet"
+        ),
+    },
+    Roots: {
+        "extra_ca": (
+            "files with certificates in PEM, named like [included ones](#several-files-include): roots that count "
+            "besides those of the machine, for the boundary and for the agent"
         ),
     },
     Limits: {

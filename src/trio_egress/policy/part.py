@@ -18,6 +18,7 @@ from trio_egress.policy.cases import PlacedCase
 from trio_egress.policy.keys import TABLES, Document, structure
 from trio_egress.policy.positions import Path, Reading, Unreadable
 from trio_egress.policy.problems import Fault, find_faults
+from trio_egress.policy.roots import Root
 from trio_egress.policy.rule import Source
 from trio_egress.policy.toml_text import parse_toml
 from trio_egress.policy.yaml_text import parse_yaml
@@ -40,13 +41,18 @@ _NOTHING = structure(_MINIMUM)
 
 @attrs.frozen
 class Part:
-    """A file that has been read. `shown` is its name in messages; `text` is without a byte order mark."""
+    """A file that has been read. `shown` is its name in messages; `text` is without a byte order mark.
+
+    `roots`: the files of roots that it names, `root_sources` their bytes; `gather` reads them.
+    """
 
     source: Source
     shown: str
     text: str
     reading: Reading
     document: Document
+    roots: tuple[Root, ...] = ()
+    root_sources: tuple[Source, ...] = ()
 
     def make_problem(self, path: Path, message: str) -> Problem:
         """A problem with the value at this path."""

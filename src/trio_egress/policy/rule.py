@@ -23,6 +23,7 @@ from trio_egress.policy.files import Files
 from trio_egress.policy.globs import PathGlob
 from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.roots import Root
 from trio_egress.policy.secret import PlacedSecret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 from trio_egress.policy.times import Window
@@ -187,6 +188,7 @@ class Policy:
     env: Env = attrs.field(factory=Env, kw_only=True)
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
     secrets: tuple[PlacedSecret, ...] = attrs.field(default=(), kw_only=True)
+    roots: tuple[Root, ...] = attrs.field(default=(), kw_only=True)
     cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)

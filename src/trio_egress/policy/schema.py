@@ -25,6 +25,7 @@ from trio_egress.policy.limits import LEAST_NUMBERS, LEAST_SIZES, Limits
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.presets import PRESET, PRESETS
 from trio_egress.policy.problems import key_of
+from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms, Tls
 from trio_egress.policy.rule_keys import NAME_CHARS, REASON_CHARS, WORD_CHARS
 from trio_egress.policy.secret import NAME_CHARS as SECRET_CHARS
@@ -57,17 +58,17 @@ _FILE: Shape = {
         {"pattern": r"\.(toml|yaml|yml)$", "not": {"pattern": f"^{PRESET}|://"}},
     ],
 }
-_INCLUDE: Shape = {
-    "anyOf": [
-        _FILE,
-        {
-            "type": "object",
-            "properties": {"file": _FILE, "sha256": _SHA256},
-            "required": ["file", "sha256"],
-            "additionalProperties": False,
-        },
-    ]
-}
+
+
+def _pinned(file: Shape) -> Shape:
+    """A file, or a table with its name and its hash."""
+    table = {
+        "type": "object",
+        "properties": {"file": file, "sha256": _SHA256},
+        "required": ["file", "sha256"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [file, table]}
 
 
 def _list(item: Shape, least: int = 0, most: int = ITEMS_MAX) -> Shape:
@@ -100,6 +101,7 @@ _NAMES: Mapping[type, str] = {
     Case: "test",
     Env: "env",
     Limits: "limits",
+    Roots: "tls",
     Secret: "secret",
     From: "source",
 }
@@ -112,12 +114,13 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "version": {"const": "1.0"},
         "default_deny": {"const": True},
         "dns_resolution": {"const": "proxy_only"},
-        "include": _list(_INCLUDE, most=INCLUDES_MAX),
+        "include": _list(_pinned(_FILE), most=INCLUDES_MAX),
         "egress": _list(_table(Terms), most=RULES_MAX),
         "resolve": {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
         "files": _table(Files),
         "env": _table(Env),
         "limits": _table(Limits),
+        "tls": _table(Roots),
         "test": _list(_table(Case), most=TESTS_MAX),
         "secret": _list(_table(Secret), most=SECRETS_MAX),
     },
@@ -170,6 +173,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "rule": {"type": "string", "minLength": 1},
         "at": {"type": "string", "pattern": "^[0-9]{4}"},
     },
+    Roots: {"extra_ca": _list(_pinned({**_PATH, "not": {"pattern": "://"}}), most=INCLUDES_MAX)},
     Secret: {
         "name": {
             "type": "string",

@@ -1,6 +1,6 @@
 """The certificate authority of one run: it vouches, inside the sandbox, for the hosts whose requests the policy judges.
 
-Its key exists in the memory of this process alone, and ends with it. `cryptography` is imported here alone.
+Its key exists in the memory of this process alone, and ends with it.
 
 Rule 1: the authority is constrained to the hosts that the policy intercepts (RFC 5280 4.2.1.10, critical): whoever got
         hold of its key could pretend to be no other.
@@ -9,25 +9,22 @@ Rule 2: a certificate is made for one host, when it is asked for, and for no hos
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import hashlib
 import os
 import ssl
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from trio_egress.kernel.trust import CERTIFICATE
 from trio_egress.model import Host, Name
 from trio_egress.policy.destination import Below, Exact, Pattern, find_network
 from trio_egress.policy.index import build_index
+from trio_egress.proxy.certificates import hash_name
 
 HTTP_1 = "http/1.1"
 """What is spoken inside, by its ALPN name."""
@@ -65,15 +62,8 @@ class Authority:
 
     @property
     def name_hash(self) -> str:
-        """Of its name, as `openssl x509 -subject_hash` has it: of the canonical form, without its head."""
-        digest = hashlib.sha1(self._name.public_bytes()[2:], usedforsecurity=False).digest()
-        return digest[3::-1].hex()
-
-    def render_java_store(self, roots: str) -> bytes:
-        """A trust store for Java (PKCS #12, no password) of it and the certificates in PEM that can be read."""
-        certificates = [self.certificate, *_read_certificates(roots)]
-        entries = [PKCS12Certificate(one, str(number).encode()) for number, one in enumerate(certificates)]
-        return serialize_java_truststore(entries, serialization.NoEncryption())
+        """What OpenSSL calls the file of its certificate."""
+        return hash_name(self._name)
 
     def covers(self, pattern: Pattern) -> bool:
         """Whether it may vouch for all that a pattern matches."""
@@ -142,13 +132,6 @@ class Authority:
         return leaf.public_bytes(serialization.Encoding.PEM) + self._leaf_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-
-
-def _read_certificates(roots: str) -> Iterator[x509.Certificate]:
-    """A bundle may have one that is not as it should be; programs pass over it, and so do we."""
-    for one in CERTIFICATE.findall(roots):
-        with contextlib.suppress(ValueError):
-            yield x509.load_pem_x509_certificate(one.encode("ascii"))
 
 
 def load_server_context(raw: bytes) -> ssl.SSLContext:

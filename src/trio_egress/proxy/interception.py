@@ -3,7 +3,8 @@
 Imported only where the policy asks for it: `ssl` and `cryptography` take longer to load than a small run.
 
 Rule 1: an upstream is verified as a browser would (name, dates, chain, TLS 1.2 at least), under the roots that this
-        machine trusts for whoever started the run (SSL_CERT_FILE and SSL_CERT_DIR count); else nothing is said to it.
+        machine trusts for whoever started the run (SSL_CERT_FILE and SSL_CERT_DIR count) and those of the policy; else
+        nothing is said to it.
 Rule 2: no file of TLS keys is ever written, whatever SSLKEYLOGFILE says.
 """
 
@@ -88,8 +89,8 @@ async def _shake_hands(peer: SecurePeer, upstream: Upstream, limits: Limits) -> 
     return None
 
 
-def open_client_context() -> ssl.SSLContext:
-    """Not `ssl.create_default_context`, which obeys SSLKEYLOGFILE."""
+def open_client_context(more_roots: str = "") -> ssl.SSLContext:
+    """Not `ssl.create_default_context`, which obeys SSLKEYLOGFILE. `more_roots`: in PEM."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -97,5 +98,7 @@ def open_client_context() -> ssl.SSLContext:
         ssl, "OP_IGNORE_UNEXPECTED_EOF", 0
     )  # an end has to be said: secure_peer.py, Rule 2
     context.load_default_certs()
+    if more_roots:
+        context.load_verify_locations(cadata=more_roots)
     context.set_alpn_protocols([HTTP_1])
     return context

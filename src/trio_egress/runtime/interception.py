@@ -1,4 +1,5 @@
-"""What a run needs to end TLS, where its policy asks for that: made before the sandbox, which has to trust it.
+"""What a run needs to end TLS, where its policy asks for that, and what programs inside are to trust: made before the
+sandbox, which has it built in.
 
 Rule 1: everything that it will take is loaded and done once here: nothing is imported once the agent runs.
 """
@@ -6,12 +7,12 @@ Rule 1: everything that it will take is loaded and done once here: nothing is im
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel.trust import Trust, find_bundle, find_java_stores, read_certificates
+from trio_egress.kernel.trust import Added, Trust, find_bundle, find_java_stores, read_certificates
 from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.rule import Policy
 
@@ -31,7 +32,7 @@ def open_interception(policy: Policy, run_id: str) -> Interception | None:
     from trio_egress.proxy.interception import Interception, open_client_context
 
     try:
-        client = open_client_context()
+        client = open_client_context("".join(root.pem for root in policy.roots))
     except OSError as error:
         raise SandboxError(f"the roots that this machine trusts can't be read: {error}") from None
     interception = Interception(Authority(patterns, datetime.now(timezone.utc), run_id), client)
@@ -39,15 +40,35 @@ def open_interception(policy: Policy, run_id: str) -> Interception | None:
     return interception
 
 
-def find_trust(interception: Interception | None, environment: Mapping[str, str]) -> Trust | None:
-    """What the agent must trust for it. Raises SandboxError."""
-    if interception is None:
+def find_trust(
+    policy: Policy, interception: Interception | None, environment: Mapping[str, str]
+) -> Trust | None:
+    """What the agent is to trust: the authority of its run, and the roots that its policy adds. Raises SandboxError."""
+    own = () if interception is None else (interception.authority,)
+    added = (*(Added(one.pem, one.name_hash) for one in own), *_find_added(policy))
+    if not added:
         return None
-    authority = interception.authority
+    from trio_egress.proxy.certificates import render_java_store
+
     roots = _read_roots(environment.get(ROOTS_VARIABLE, "") or find_bundle())
     stores = find_java_stores(environment.get("PATH", os.defpath))
-    java = authority.render_java_store(roots).decode("utf-8", "surrogateescape") if stores else ""
-    return Trust(authority.pem, authority.name_hash, roots, java, stores)
+    everything = "".join(one.pem for one in added) + roots
+    java = render_java_store(everything).decode("utf-8", "surrogateescape") if stores else ""
+    return Trust(added, roots, java, stores)
+
+
+def _find_added(policy: Policy) -> Iterator[Added]:
+    """The roots of the policy, one by one."""
+    if not policy.roots:
+        return
+    from trio_egress.proxy.certificates import hash_name, split_certificates
+
+    for root in policy.roots:
+        try:
+            for pem, certificate in split_certificates(root.pem):
+                yield Added(pem, hash_name(certificate.subject))
+        except ValueError as error:
+            raise SandboxError(f"{root.name}, which [tls] extra_ca names: {error}") from None
 
 
 def _read_roots(path: str) -> str:

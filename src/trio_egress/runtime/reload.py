@@ -1,8 +1,8 @@
 """Another policy for a run that lives: read again from the same file, put in force whole or not at all.
 
 Rule 1: a policy with any error, or one that can't be read any more, changes nothing, and the refusal is a receipt.
-Rule 2: what was built into the sandbox ([files], [env], [limits], and for whom the run's authority vouches) can't
-        change, nor can what is secret: a policy that does is refused.
+Rule 2: what was built into the sandbox ([files], [env], [limits], [tls], and for whom the run's authority vouches)
+        can't change, nor can what is secret: a policy that does is refused.
 Rule 3: a change is a receipt with both hashes and what it did to open connections; what follows is signed under the
         new one.
 """
@@ -26,7 +26,13 @@ from trio_egress.runtime.held_policy import HeldPolicy
 from trio_egress.runtime.seal import Record
 from trio_egress.runtime.secrets import find_told
 
-BUILT_IN = {"files": "[files]", "env": "[env]", "limits": "[limits]", "secrets": "[[secret]]"}
+BUILT_IN = {
+    "files": "[files]",
+    "env": "[env]",
+    "limits": "[limits]",
+    "roots": "[tls]",
+    "secrets": "[[secret]]",
+}
 REASON_CHARS = 500
 
 

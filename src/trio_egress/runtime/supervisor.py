@@ -207,7 +207,7 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
 
 def _plan(spec: RunSpec) -> tuple[View, Plan, Interception | None]:
     interception = open_interception(spec.policy, spec.run_id)
-    trust = find_trust(interception, spec.environment)
+    trust = find_trust(spec.policy, interception, spec.environment)
     view, limits = _view(spec, trust), find_limits(spec.policy.limits)
     environment = spec.environment
     if trust is not None:
