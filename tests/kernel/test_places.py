@@ -37,6 +37,22 @@ def test_what_lies_in_memory_is_private() -> None:
     assert find_private(mounts) == ("/home/a", "/tmp")
 
 
+def test_what_is_covered_from_above_is_not_private() -> None:
+    mounts = [
+        Mount("tmpfs", "/tmp"),
+        Mount("overlay", "/srv/work/home", "/run/home"),
+        Mount("bind", "/srv/work", "/run/0"),
+        Mount("writable", "/srv/work"),
+    ]
+    assert find_writable(mounts) == ("/srv/work", "/tmp")
+    assert find_private(mounts) == ("/tmp",)
+
+
+def test_a_bind_of_a_place_onto_itself_covers_nothing() -> None:
+    mounts = [Mount("tmpfs", "/srv/work/tmp"), Mount("bind", "/srv/work", "/srv/work")]
+    assert find_private(mounts) == ("/srv/work/tmp",)
+
+
 def test_the_directories_of_sockets_are_never_a_place() -> None:
     places = find_writable(plan_mounts(View("/usr", home="", owner=0, group=0, root=False, host=())))
     assert not {"/", "/run", "/var/run", "/proc"} & set(places)

@@ -216,6 +216,13 @@ for folder in ('/tmp', '/var/tmp', '/dev/shm'):
     assert ended.text.splitlines()[:3] == ["/tmp 192", "/var/tmp 192", "/dev/shm 192"]
 
 
+def test_a_home_in_the_working_directory_is_the_hosts_and_no_memory_of_the_agent(place: Place) -> None:
+    (home := place.work / "home").mkdir(0o777)
+    policy = limited(MEMORY) + f'[env]\nset = {{ HOME = "{home}" }}\n'
+    ended = run(place, policy, "import os, time; print(os.environ['HOME']); time.sleep(0.6)")
+    assert ended.text == f"{home}\nsurvived\n"
+
+
 def test_a_fork_bomb_is_refused_and_told(place: Place) -> None:
     ended = run(place, limited("processes = 64"), FORKS + "print(refused > 0)")
     assert ended.text == "True\nsurvived\n"

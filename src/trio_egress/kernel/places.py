@@ -26,6 +26,8 @@ def _final(mounts: Iterable[Mount]) -> dict[str, str]:
     for step in mounts:
         if step.kind in (*_IN_MEMORY, "bind"):
             kinds[step.target] = step.kind
+            if step.source != step.target:  # a bind of a place onto itself takes what is mounted below along
+                _cover(step.target, writable)
         if step.kind == "freeze":
             writable.clear()
         elif step.kind in ("tmpfs", "overlay", "writable") and not step.read_only:
@@ -35,3 +37,9 @@ def _final(mounts: Iterable[Mount]) -> dict[str, str]:
     for path in (*_SOCKET_DIRECTORIES, "/proc"):
         writable.pop(path, None)
     return writable
+
+
+def _cover(target: str, writable: dict[str, str]) -> None:
+    """What was mounted below is out of sight: a HOME in a working directory is the host's, as all of that is."""
+    for path in [path for path in writable if path.startswith(f"{target}/")]:
+        del writable[path]
