@@ -51,6 +51,59 @@ def test_a_usage_error_is_neither_an_agents_code_nor_a_verdict(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["policy", "schema"], ["verify", "nothing"]])
+def test_a_standard_output_that_is_full_is_told_and_no_verdict(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "trio_egress", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "trio-egress: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["policy", "schema"]])
+def test_closed_streams_lead_nowhere(arguments: list[str]) -> None:
+    shell = 'exec "$@" <&- >&- 2>&-'
+    command = ["sh", "-c", shell, "sh", sys.executable, "-X", "dev", "-m", "trio_egress", *arguments]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 0
+
+
+def test_what_is_made_with_closed_streams_gets_none_of_their_numbers(tmp_path: Path) -> None:
+    program = (
+        "import os, trio_egress.cli.main as main\n"
+        "main.open_closed()\n"
+        "print('x', flush=True)\n"
+        "os.write(2, b'y')\n"
+        "assert os.open('made', os.O_RDWR | os.O_CREAT) > 2\n"
+    )
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", program]
+    assert subprocess.run(command, cwd=tmp_path, timeout=120, check=False).returncode == 0
+    assert (tmp_path / "made").read_bytes() == b""
+
+
+def test_a_command_that_needs_a_directory_says_that_it_is_gone(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('version = "1.0"\ndefault_deny = true\n')
+    (gone := tmp_path / "gone").mkdir()
+    started = [sys.executable, "-m", "trio_egress", "run", "--policy", str(policy), "--", "true"]
+    shell = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *started]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=120, check=False, cwd=gone)
+    assert (done.returncode, "the working directory is gone" in done.stderr) == (125, True)
+
+
+def test_a_key_that_is_not_there_is_told_with_what_makes_one(tmp_path: Path) -> None:
+    (tmp_path / "trio-egress.toml").write_text('version = "1.0"\ndefault_deny = true\n')
+    done = run("run", "--key", "ci.key", "--", "true", cwd=tmp_path)
+    assert (done.returncode, "`trio-egress keygen ci.key` makes one" in done.stderr) == (125, True)
+
+
+def test_to_learn_from_nothing_is_a_usage_error(tmp_path: Path) -> None:
+    done = run("learn", cwd=tmp_path)
+    assert (done.returncode, [*tmp_path.iterdir()]) == (125, [])
+    assert done.stderr.startswith("trio-egress learn: nothing to learn from: trio-egress learn")
+
+
 def test_init_writes_a_policy_that_loads_and_never_over_anything(tmp_path: Path) -> None:
     assert run("init", cwd=tmp_path).returncode == 0
     first = (tmp_path / "trio-egress.toml").read_text()

@@ -136,3 +136,9 @@ def test_a_link_in_the_place_of_the_evidence_is_not_followed(tmp_path: Path) -> 
     (tmp_path / "evidence.jsonl").symlink_to("elsewhere")
     with pytest.raises(EvidenceError, match="is a link"):
         list(read_receipts(tmp_path))
+
+
+def test_nothing_is_learnt_of_a_file_without_receipts(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_bytes(b"nothing\n" * 3)
+    with pytest.raises(EvidenceError, match="there is no receipt in"):
+        list(read_attempts(tmp_path / "notes"))

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
+from trio_egress.cli.exits import REFUSED
 from trio_egress.errors import TrioEgressError, UsageError
 from trio_egress.evidence.attempts import Told, read_attempts
 from trio_egress.model import INTERCEPTED, Protocol, Transport
@@ -31,13 +32,17 @@ NOT_ENFORCED = (
 
 
 def main(options: argparse.Namespace, inbox: Inbox) -> int:
-    """As `run`; 2 where nothing could be learnt or written."""
+    """As `run`, which refuses without a command; 2 where nothing could be learnt or written."""
     try:
         if options.packets and options.argv:
             raise UsageError("give either --from PACKET or a command, not both")
         if options.packets:
             _write_learnt(options)
             return 0
+        if options.argv in ([], ["--"]):
+            usage = "trio-egress learn [options] -- COMMAND [ARG ...], or --from PACKET"
+            print(f"trio-egress learn: nothing to learn from: {usage}", file=sys.stderr)
+            return REFUSED
         return _observe(options, inbox)
     except TrioEgressError as error:
         print(f"trio-egress learn: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.errors import UsageError
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.facts import EXT_NAME
@@ -15,7 +16,6 @@ from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
 from trio_egress.runtime.presence import PRESENCE_NAME, send_signal
 
-AUDIT_DIRECTORY = "trio-egress-audit"
 PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = 0.02
 

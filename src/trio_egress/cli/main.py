@@ -7,7 +7,6 @@ pay for a runtime that they don't use.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -18,10 +17,10 @@ from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
 from trio_egress.cli.policy.parser import add_policy
+from trio_egress.cli.streams import explain_failure, open_closed
 
 REFUSED = 125
 USAGE = 64
-BROKEN_PIPE = 141
 
 RUN_EPILOG = """\
 exit codes:
@@ -72,15 +71,16 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the process's exit status."""
+    open_closed()
     try:
         try:
             return _dispatch(arguments)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read standard output has enough (`… | head`). What is still buffered must not fail at exit again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return BROKEN_PIPE
+    except OSError as error:  # whoever read standard output has enough (`… | head`), or its disk is full
+        if (code := explain_failure(error)) is None:
+            raise
+        return code
 
 
 def _dispatch(arguments: Sequence[str] | None) -> int:

@@ -16,6 +16,7 @@ import attrs
 
 from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
+from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.cli.status import Status, print_status, write_status
 from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
@@ -33,7 +34,6 @@ from trio_egress.runtime.signals import Inbox, Interrupted
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.signer.remote import RemoteKey, open_signer
 
-AUDIT_DIRECTORY = "trio-egress-audit"
 DENIALS_SHOWN = 100
 
 
@@ -87,7 +87,10 @@ def _main(
         say("this is a bug in trio-egress; the agent is dead, and the evidence ends where it happened")
         status = attrs.evolve(status, exit_code=INCOMPLETE, end="error", message=repr(error))
     status = attrs.evolve(status, message=redact(status.message))
-    write_status(status, status_fd)
+    try:
+        write_status(status, status_fd)
+    except OSError as error:
+        say(f"--status-file {options.status_file}: {error.strerror}: it doesn't hold the status")
     if options.json:
         inbox.release()  # whoever should read standard output may never do so
         print_status(status)
@@ -128,11 +131,12 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     now = time.time_ns()
     run_id = uuid7(now, os.urandom(10))
     commitment_key = make_commitment_key()
-    redactor = open_redactor(policy, os.environ, Path.cwd(), commitment_key)
+    directory = _find_directory()
+    redactor = open_redactor(policy, os.environ, directory, commitment_key)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     spec = RunSpec(
         command=tuple(command),
-        directory=Path.cwd(),
+        directory=directory,
         environment=agent_environment(
             os.environ,
             identities,
@@ -168,6 +172,15 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     return spec
 
 
+def _find_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the working directory is gone ({error.strerror}): go to one that is there"
+        ) from None
+
+
 def _find_key(options: argparse.Namespace, identities: Identities) -> Signer:
     """With root's rights, if there are any: the key, or the way to a signer that has it."""
     if options.signer is not None:
@@ -196,6 +209,8 @@ def _find_next_key(options: argparse.Namespace, key: Signer, identities: Identit
 
 
 def _read_key(path: str, identities: Identities) -> Signer:
+    if not os.path.lexists(path):
+        raise UsageError(f"the key {path} does not exist: `trio-egress keygen {path}` makes one")
     key = read_private_key(path)
     check_owner(path, identities)
     return key

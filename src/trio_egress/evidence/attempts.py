@@ -220,7 +220,12 @@ def join_attempts(receipts: Iterable[Told]) -> Iterator[Attempt]:
 
 
 def read_attempts(path: Path) -> Iterator[Told]:
-    """The receipts that decided where something may go, each once: those that name a host. Raises EvidenceError."""
+    """The receipts that decided where something may go, each once: those that name a host. Raises EvidenceError, also
+    where there is no receipt at all."""
+    found = False
     for told in read_receipts(path):
+        found = True
         if told.is_attempt and told.phase != "outcome" and told.host and told.protocol:
             yield told
+    if not found:
+        raise EvidenceError(f"there is no receipt in {path}")

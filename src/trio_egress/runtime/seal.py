@@ -81,6 +81,8 @@ def open_evidence(spec: RunSpec) -> Iterator[Evidence]:
     try:
         spec.evidence.mkdir(parents=True, exist_ok=True)
         directory = os.open(spec.evidence, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileExistsError, NotADirectoryError):
+        raise SandboxError(f"cannot use {spec.evidence} for evidence: it is no directory") from None
     except OSError as error:
         raise SandboxError(f"cannot use {spec.evidence} for evidence: {error.strerror}") from None
     try:

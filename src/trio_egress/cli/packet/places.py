@@ -8,6 +8,9 @@ from pathlib import Path
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.container import Packet, find_packet
 
+AUDIT_DIRECTORY = "trio-egress-audit"
+"""Below it runs leave their packets, unless they are told where."""
+
 
 def open_packet(path: str) -> Packet:
     """The packet in this directory or zip. Raises EvidenceError."""
