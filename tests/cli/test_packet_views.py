@@ -37,6 +37,22 @@ def audit(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_where_no_packet_stands_those_that_runs_have_left_are_listed(audit: Path, tmp_path: Path) -> None:
+    (below := tmp_path / "trio-egress-audit").mkdir()
+    (tmp_path / "a").rename(below / "a")
+    assert " z" not in run("ls", cwd=below).stdout
+    assert run("ls", cwd=tmp_path).stdout.splitlines()[1].startswith("z ")
+    (tmp_path / "z").rename(below / "z")
+    assert [line.split()[0] for line in run("ls", cwd=tmp_path).stdout.splitlines()[1:]] == [
+        "trio-egress-audit/z",
+        "trio-egress-audit/a",
+    ]
+
+
+def test_a_number_longer_than_any_is_no_receipts(audit: Path) -> None:
+    assert run("show", "z", "9" * 5000, cwd=audit).returncode == 1
+
+
 def test_runs_are_listed_by_their_times_and_nothing_is_said_to_be_verified(audit: Path) -> None:
     ran = run("ls", cwd=audit)
     assert ran.returncode == 0

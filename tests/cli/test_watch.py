@@ -99,6 +99,17 @@ def test_of_several_runs_the_next_one_is_followed(tmp_path: Path, start: Any) ->
     assert not any("run old" in line for line in watch.lines)
 
 
+def test_a_run_that_is_over_between_two_looks_is_followed_too(tmp_path: Path, start: Any) -> None:
+    append(tmp_path / "audit" / "z", b"".join(write_run("old")))
+    watch = start("audit")
+    watch.wait_for("waiting for the next")
+    (tmp_path / "aside").mkdir()
+    append(tmp_path / "aside" / "a", b"".join(write_run("short", 10**9)))
+    (tmp_path / "aside" / "a").rename(tmp_path / "audit" / "a")
+    assert watch.wait() == 0
+    assert watch.lines[0].startswith("run short opened")
+
+
 def test_for_programs_each_line_is_an_object(tmp_path: Path, start: Any) -> None:
     append(tmp_path / "run", b"".join(write_run("one")))
     watch = start("run", "--json")

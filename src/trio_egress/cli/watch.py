@@ -60,14 +60,16 @@ def _follow(directory: Path, paint: Paint, trusted: Trust, *, as_json: bool) -> 
 
 
 def _wait_run(newest: Newest, directory: Path) -> Path:
-    """The evidence file of the run to follow. Of several runs that have all ended, it is the next."""
-    pause, told = _Pause(), False
-    while (file := newest.find()) is None or (newest.is_one_of_many(file) and is_closed(file)):
-        if not told:
-            ended = "no run yet" if file is None else f"the newest run, {file.parent.name}, has ended"
-            _say(f"{escape_text(f'{directory}: {ended}')}; waiting for the next")
-            told = True
+    """The evidence file of the run to follow. Of several runs that have all ended, it is the next, however short."""
+    file = last = newest.find()
+    if last is not None and not (newest.is_one_of_many(last) and is_closed(last)):
+        return last
+    ended = "no run yet" if last is None else f"the newest run, {last.parent.name}, has ended"
+    _say(f"{escape_text(f'{directory}: {ended}')}; waiting for the next")
+    pause = _Pause()
+    while file is None or file == last:
         pause.wait()
+        file = newest.find()
     return file
 
 

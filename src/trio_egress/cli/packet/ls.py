@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
+from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.receipt import parse_timestamp
@@ -24,7 +26,7 @@ _SECONDS = 19
 def main(options: argparse.Namespace) -> int:
     """0 listed; 1 there is none, or with --verify one that is not valid; 2 one can't be read; 64 usage."""
     try:
-        paths = [packet for given in options.directories or ["."] for packet in find_packets(Path(given))]
+        paths = [packet for given in options.directories or _choose() for packet in find_packets(Path(given))]
         entries, failed = _read_all(paths)
         verdicts = [_verify(entry, options.public_key) if options.verify else "" for entry in entries]
     except UsageError as error:
@@ -37,6 +39,11 @@ def main(options: argparse.Namespace) -> int:
     if failed:
         return 2
     return 1 if not entries or set(verdicts) - {"valid", ""} else 0
+
+
+def _choose() -> list[str]:
+    """Where runs leave their packets, when one stands above it."""
+    return [AUDIT_DIRECTORY] if os.path.isdir(AUDIT_DIRECTORY) and not find_packets(Path()) else ["."]
 
 
 def _verify(entry: Entry, keys: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ def _advise(path: Path, told: Told, opening: Told) -> Iterator[str]:
 
 
 def _is_meant(told: Told, which: str) -> bool:
-    return told.seq == int(which) if which.isascii() and which.isdigit() else told.action_id == which
+    return which in (str(told.seq), told.action_id)
 
 
 def _show_attempts(path: Path, options: argparse.Namespace) -> int:

@@ -77,8 +77,8 @@ def _add_list(actions: Actions) -> None:
     ls = actions.add(
         "ls",
         "list the runs in directories of packets",
-        "List the packets in each DIR (default: where you are): when, how the agent ended, how many attempts were let "
-        "out and how many denied, and what each packet says of itself.",
+        "List the packets in each DIR (default: where you are, or ./trio-egress-audit): when, how the agent ended, how "
+        "many attempts were let out and how many denied, and what each packet says of itself.",
     )
     ls.epilog = LISTED
     ls.add_argument("directories", nargs="*", metavar="DIR")
