@@ -40,17 +40,17 @@ def test_what_lies_in_memory_is_private() -> None:
 def test_what_is_covered_from_above_is_not_private() -> None:
     mounts = [
         Mount("tmpfs", "/tmp"),
-        Mount("overlay", "/srv/work/home", "/run/home"),
-        Mount("bind", "/srv/work", "/run/0"),
-        Mount("writable", "/srv/work"),
+        Mount("overlay", "/srv/all/home", "/run/home"),
+        Mount("bind", "/srv/all", "/run/0"),
+        Mount("writable", "/srv/all"),
     ]
-    assert find_writable(mounts) == ("/srv/work", "/tmp")
+    assert find_writable(mounts) == ("/srv/all", "/tmp")
     assert find_private(mounts) == ("/tmp",)
 
 
 def test_a_bind_of_a_place_onto_itself_covers_nothing() -> None:
-    mounts = [Mount("tmpfs", "/srv/work/tmp"), Mount("bind", "/srv/work", "/srv/work")]
-    assert find_private(mounts) == ("/srv/work/tmp",)
+    mounts = [Mount("tmpfs", "/srv/all/tmp"), Mount("bind", "/srv/all", "/srv/all")]
+    assert find_private(mounts) == ("/srv/all/tmp",)
 
 
 def test_the_directories_of_sockets_are_never_a_place() -> None:
