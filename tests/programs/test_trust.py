@@ -1,105 +1,159 @@
 """Which clients trust the authority of a run, and by what: each asks, with nothing said to it of certificates.
 
-Every row of the table in docs/tls.md is tried here, with the variables that the run sets and without them.
+The table of docs/tls.md is what is found here; `WRITE_DOCS=1` writes it there.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
+from tests.programs.clients import CLIENTS, JAVA
 from tests.programs.jobs import run_job
 from tests.programs.servers import Web
+from tests.programs.test_git import SETTINGS, git
+from tests.programs.test_pip import write_wheel
 from tests.runs.launch import Ended, Place, write_policy
 
 from trio_egress.kernel.trust import VARIABLES
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
 
-PAGE = (Path(__file__).parents[2] / "docs/tls.md").read_text("utf-8")
+PAGE = Path(__file__).parents[2] / "docs/tls.md"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-URL = "https://api.example.com/hello"
-ANSWER = "hello https api.example.com GET"
-PATHS = 'paths = ["/hello", "/trust.html", "/git/**", "/npm/**"]\n'
-
-NODE = f"fetch('{URL}').then(r => r.text()).then(console.log)"
-URLLIB = f"import urllib.request; print(urllib.request.urlopen('{URL}').read().decode())"
-JAVA = """
-import java.net.URI;
-import java.net.http.*;
-public class Client {
-    public static void main(String[] arguments) throws Exception {
-        HttpRequest request = HttpRequest.newBuilder(URI.create(arguments[0])).build();
-        System.out.println(HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body());
-    }
-}
-"""
-BROWSE = """
-chromium --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile-$RANDOM" --no-first-run \\
-  --disable-background-networking --dump-dom https://api.example.com/trust.html
-"""
-
-CLIENTS = {
-    "curl": f"curl -sS {URL}",
-    "wget": f"wget -qO- {URL}",
-    "openssl s_client": "openssl s_client -brief -verify_return_error -connect api.example.com:443 "
-    f"-servername api.example.com </dev/null 2>&1 && echo '{ANSWER}'",
-    "git": "git ls-remote https://api.example.com/git/none 2>&1 | tee /dev/stderr | "
-    f"grep -q 'not found' && echo '{ANSWER}'",
-    "Python's ssl (urllib)": f'python3 -c "{URLLIB}"',
-    "node (fetch)": f'node -e "{NODE}"',
-    "npm": "npm view --registry https://api.example.com/npm/ none 2>&1 | tee /dev/stderr | "
-    f"grep -q E404 && echo '{ANSWER}'",
-    "Java (java.net.http)": f"java {{place}}/Client.java {URL}",
-    "Chromium": BROWSE,
-}
-"""By their row: what asks for URL, or, in a protocol of its own, for something that is not there."""
+HEAD = "| client | trusts | with the variables | without |\n|---|---|---|---|\n"
+SEEN_INTO, OPAQUE = "api.example.com", "index.example.com"
+URL = f"https://{SEEN_INTO}/hello"
+ANSWER = f"hello https {SEEN_INTO} GET"
+PATHS = 'paths = ["/hello/**", "/trust.html", "/git/**", "/npm/**", "/simple/**", "/go/**"]\n'
 
 WITHOUT = "env " + " ".join(f"-u {name}" for name in VARIABLES)
-
-
-def rows() -> Mapping[str, tuple[str, str]]:
-    """With the variables, and without: `yes` or `no`."""
-    table = PAGE.partition("| client |")[2].split("\n\n")[0].splitlines()[2:]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in table]
-    return {client: (first, second) for client, _, first, second in cells}
+WAYS = {"with": (SEEN_INTO, ""), "without": (SEEN_INTO, WITHOUT), "elsewhere": (OPAQUE, WITHOUT)}
+"""Where each client asks, and how: the last is the control, a server that nobody inside has a reason to trust."""
 
 
 @pytest.fixture
 def policy(web: Web) -> str:
-    (web.root / "trust.html").write_text(f"<p>{ANSWER}")
-    more = f'[[egress]]\ndestination = "api.example.com"\n{PATHS}'
-    return write_policy(more=more, pins=web.pins("api.example.com", "evil.example"))
+    return make_policy(web)
+
+
+def make_policy(web: Web) -> str:
+    more = f'[[egress]]\ndestination = "{SEEN_INTO}"\n{PATHS}[[egress]]\ndestination = "{OPAQUE}"\n'
+    return write_policy(more=more, pins=web.pins(SEEN_INTO, OPAQUE))
+
+
+@pytest.fixture(scope="module")
+def shelf(one_web: Web) -> None:
+    """What the clients ask for: a page, a wheel, a crate, a module."""
+    (one_web.root / "trust.html").write_text("<p>as served")
+    write_wheel(one_web.root / "simple", "trio-egress-trusted")
+    versions = one_web.root / "go/example.com/sample/@v"
+    versions.mkdir(parents=True)
+    (versions / "list").write_text("v1.0.0\n")
+    (versions / "v1.0.0.info").write_text('{"Version": "v1.0.0", "Time": "2026-01-01T00:00:00Z"}')
+    (versions / "v1.0.0.mod").write_text("module example.com/sample\n")
+    crate = one_web.root / "crate"
+    (crate / "src").mkdir(parents=True)
+    (crate / "src/lib.rs").touch()
+    (crate / "Cargo.toml").write_text('[package]\nname = "sample"\nversion = "1.0.0"\n')
+    git("init", "--quiet", crate)
+    git("-C", crate, "add", ".")
+    git("-C", crate, "commit", "--quiet", "-m", "one")
+    git("clone", "--quiet", "--bare", crate, one_web.root / "git/sample.git")
+
+
+@attrs.frozen
+class Asked:
+    """A run in which every client has asked in each of WAYS."""
+
+    ended: Ended
+    web: Web
+
+    def trusts(self, client: str, way: str) -> bool:
+        return "yes" in self._read(client, way, "out").split()
+
+    def explain(self, client: str) -> str:
+        return "".join(f"{client}, {way}:\n{self._read(client, way, 'err')[-700:]}\n" for way in WAYS)
+
+    def _read(self, client: str, way: str, what: str) -> str:
+        return (self.ended.work / f"{find_folder(client, way)}.{what}").read_text(errors="replace")
+
+
+def find_folder(client: str, way: str) -> str:
+    return f"{list(CLIENTS).index(client)}-{way}"
+
+
+@pytest.fixture(scope="module")
+def asked(one_web: Web, shelf: None) -> Iterator[Asked]:
+    place = Place()
+    try:
+        (place.path / "Client.java").write_text(JAVA)
+        subprocess.run(["javac", "-d", place.path, place.path / "Client.java"], check=True)
+        questions = [render_question(place, client, way) for client in CLIENTS for way in WAYS]
+        yield Asked(ask(place, one_web, make_policy(one_web), "\n".join(questions)), one_web)
+    finally:
+        place.close()
+
+
+def render_question(place: Place, client: str, way: str) -> str:
+    host, changed = WAYS[way]
+    folder = find_folder(client, way)
+    script = place.write(f"{folder}.sh", f"set -o pipefail\n{CLIENTS[client].command}")
+    own = f"HOST={host} URL=https://{host}{CLIENTS[client].path}"
+    return f"mkdir {folder}; ({own} {changed} bash -c 'cd {folder}; . {script}' >{folder}.out 2>{folder}.err) || true"
 
 
 def ask(place: Place, web: Web, policy: str, script: str) -> Ended:
-    # A machine may have told npm of the bundle; here it is as it comes.
-    plain = {"NPM_CONFIG_GLOBALCONFIG": "/dev/null", "NPM_CONFIG_USERCONFIG": "/dev/empty"}
-    environment = {"SSL_CERT_FILE": str(web.authority), "GIT_TERMINAL_PROMPT": "0", **plain}
+    environment = {
+        "SSL_CERT_FILE": str(web.authority),
+        "PYTHON": sys.executable,
+        "CLASSES": str(place.path),
+        **SETTINGS,
+    }
     return run_job(place, script, policy=policy, environment=environment)
 
 
-def test_every_client_of_the_page_is_tried() -> None:
-    assert set(rows()) == set(CLIENTS)
+def render_table(asked: Asked) -> str:
+    said = {True: "yes", False: "no"}
+    rows = (
+        f"| {name} | {client.trusts} | {said[asked.trusts(name, 'with')]} | {said[asked.trusts(name, 'without')]} |\n"
+        for name, client in CLIENTS.items()
+    )
+    return HEAD + "".join(rows)
+
+
+def test_the_page_says_what_was_found(asked: Asked) -> None:
+    page = PAGE.read_text("utf-8")
+    before, _, rest = page.partition(HEAD)
+    after = rest[rest.index("\n\n") + 1 :]
+    found = before + render_table(asked) + after
+    if os.environ.get("WRITE_DOCS"):
+        PAGE.write_text(found, "utf-8")
+    reasons = "\n".join(map(asked.explain, CLIENTS))
+    assert PAGE.read_text("utf-8") == found, f"run this test with WRITE_DOCS=1 to write it.\n{reasons}"
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_trusts_what_the_page_says(place: Place, web: Web, policy: str, client: str) -> None:
-    place.write("Client.java", JAVA)
-    command = CLIENTS[client].replace("{place}", str(place.path))
-    inside = place.write("ask.sh", command)
-    script = f"bash {inside} >with 2>with.err || true; {WITHOUT} bash {inside} >without 2>without.err || true"
-    ended = ask(place, web, policy, script)
-    told = {name: ANSWER in (place.work / name).read_text() for name in ("with", "without")}
-    found = tuple("yes" if told[name] else "no" for name in ("with", "without"))
-    assert found == rows()[client], [(place.work / f"{name}.err").read_text() for name in told]
-    asked = [outcome for outcome in ended.outcomes if outcome.transport == "intercept"]
-    assert bool(asked) == (client != "openssl s_client"), "it asks for nothing"
-    assert {outcome.facts["dialled"] for outcome in asked} <= {f"127.0.0.1:{web.https}"}
-    assert ended.verify() == 0
-    assert ended.verify_foreign() == 0
+def test_a_client_trusts_the_authority_and_not_just_anybody(asked: Asked, client: str) -> None:
+    assert asked.trusts(client, "with"), asked.explain(client)
+    assert not asked.trusts(client, "elsewhere"), asked.explain(client)
+    path = CLIENTS[client].path
+    seen = [o for o in asked.ended.outcomes if o.target.startswith(f"https://{SEEN_INTO}:443{path}")]
+    assert seen or not path, "openssl alone asks for nothing"
+    assert {outcome.transport for outcome in seen} <= {"intercept"}
+    assert {outcome.facts["dialled"] for outcome in seen} <= {f"127.0.0.1:{asked.web.https}"}
+
+
+def test_what_the_clients_asked_for_can_be_verified(asked: Asked) -> None:
+    assert asked.ended.code == 0
+    assert asked.ended.verify() == 0
+    assert asked.ended.verify_foreign() == 0
 
 
 def test_without_a_rule_that_looks_inside_nothing_is_added(place: Place, web: Web) -> None:

@@ -80,3 +80,13 @@ def test_java_gets_those_that_can_be_read() -> None:
     bad = "-----BEGIN CERTIFICATE-----\nMAIwAA==\n-----END CERTIFICATE-----\n"
     good = trustme.CA().cert_pem.bytes().decode()
     assert len(render_java_store(good + bad)) == len(render_java_store(good))
+
+
+def test_a_root_whose_number_is_not_allowed_is_taken_without_a_word(tmp_path: Path) -> None:
+    """Debian 12 has one; a warning is an error here, and words of a library on a user's terminal elsewhere."""
+    odd = tmp_path / "odd.pem"
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{tmp_path}/key"]
+    command = ["openssl", "req", "-x509", *new, "-subj", "/CN=odd", "-set_serial", "0", "-out", str(odd)]
+    subprocess.run(command, check=True, capture_output=True)
+    sound = trustme.CA().cert_pem.bytes().decode()
+    assert len(render_java_store(sound + odd.read_text())) > len(render_java_store(sound))

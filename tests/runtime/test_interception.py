@@ -41,3 +41,16 @@ def test_a_certificate_that_is_none_spoils_no_bundle(tmp_path: Path) -> None:
     assert trust is not None
     assert trust.roots == bad + good
     assert render_java_store(trust.pem + trust.roots)
+
+
+def test_java_is_shown_the_roots_of_the_machine_and_not_those_of_a_variable(tmp_path: Path) -> None:
+    """It has never looked at one; a company's own root in a file alone would leave it with no other."""
+    own = tmp_path / "own"
+    own.write_bytes(trustme.CA().cert_pem.bytes())
+    interception = open_interception(SEEING, "run")
+    trusts = [find_trust(SEEING, interception, said) for said in ({"SSL_CERT_FILE": str(own)}, {})]
+    with_own, without = (trust for trust in trusts if trust is not None)
+    assert with_own.roots != without.roots
+    assert with_own.java_stores
+    sizes = {len(trust.java.encode("utf-8", "surrogateescape")) for trust in (with_own, without)}
+    assert len(sizes) == 1, "the same but for a salt"

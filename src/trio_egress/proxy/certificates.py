@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import warnings
 from collections.abc import Iterator
 
 from cryptography import x509
@@ -44,11 +45,15 @@ def hash_name(name: x509.Name) -> str:
     return digest[3::-1].hex()
 
 
-def _read_sound(pem: str) -> Iterator[x509.Certificate]:
-    """A bundle may have one that is not as it should be; programs pass over it, and so do we."""
-    for one in CERTIFICATE.findall(pem):
-        with contextlib.suppress(ValueError):
-            yield x509.load_pem_x509_certificate(one.encode("ascii"))
+def _read_sound(pem: str) -> list[x509.Certificate]:
+    """A bundle may have one that is not as it should be; programs pass over it, and so do we, without a word."""
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in CERTIFICATE.findall(pem):
+            with contextlib.suppress(ValueError):
+                found.append(x509.load_pem_x509_certificate(one.encode("ascii")))
+    return found
 
 
 def _render_attribute(attribute: x509.NameAttribute[str | bytes]) -> bytes:

@@ -52,8 +52,11 @@ def find_trust(
 
     roots = _read_roots(environment.get(ROOTS_VARIABLE, "") or find_bundle())
     stores = find_java_stores(environment.get("PATH", os.defpath))
-    everything = "".join(one.pem for one in added) + roots
-    java = render_java_store(everything).decode("utf-8", "surrogateescape") if stores else ""
+    java = ""
+    if stores:  # Java has never looked at a variable: it goes on to trust what the machine does
+        machine = _read_roots(find_bundle()) or roots
+        everything = "".join(one.pem for one in added) + machine
+        java = render_java_store(everything).decode("utf-8", "surrogateescape")
     return Trust(added, roots, java, stores)
 
 
