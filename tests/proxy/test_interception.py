@@ -238,13 +238,13 @@ async def test_limits_are_of_requests_and_not_of_their_connection(
 # the upstream
 
 
-def certify(authority: trustme.CA, name: str, **more: object) -> ssl.SSLContext:
+def certify(authority: trustme.CA, *names: str, **more: object) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(name, **more).configure_cert(context)  # type: ignore[arg-type]
+    authority.issue_cert(*names, **more).configure_cert(context)  # type: ignore[arg-type]
     return context
 
 
-@pytest.mark.parametrize("fault", ["another name", "expired", "a stranger's"])
+@pytest.mark.parametrize("fault", ["another name", "a common name alone", "expired", "a stranger's"])
 async def test_an_upstream_that_is_not_who_it_says_hears_nothing(
     open_world: OpenWorld, upstreams: Upstreams, authority: trustme.CA, fault: str
 ) -> None:
@@ -252,6 +252,7 @@ async def test_an_upstream_that_is_not_who_it_says_hears_nothing(
     past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
     context = {
         "another name": lambda: certify(authority, "other.example"),
+        "a common name alone": lambda: certify(authority, common_name=HOST),
         "expired": lambda: certify(authority, HOST, not_after=past),
         "a stranger's": lambda: certify(trustme.CA(), HOST),
     }[fault]()

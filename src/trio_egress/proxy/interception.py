@@ -97,6 +97,7 @@ def open_client_context(more_roots: str = "") -> ssl.SSLContext:
     context.options &= ~getattr(
         ssl, "OP_IGNORE_UNEXPECTED_EOF", 0
     )  # an end has to be said: secure_peer.py, Rule 2
+    context.hostname_checks_common_name = False  # RFC 9525 2: nor does a browser since 2017
     context.load_default_certs()
     if more_roots:
         context.load_verify_locations(cadata=more_roots)
