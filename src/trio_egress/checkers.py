@@ -24,13 +24,13 @@ from trio_egress.evidence.stream import Answers, Checker, CheckHere, Claim
 
 JOBS_MAX = 16
 JOBS_USUAL = 4
-"""Reading takes a fourth of all the time, so more cores than this have little to do."""
+"""Reading takes a fifth of all the time, so more cores than this have little to do."""
 
-FIRST_BATCHES = 32
+FIRST_BATCHES = 8
 """Checked here before a process is started: most packets end before one would be ready."""
 
-QUEUE = 2
-"""Batches that a process has at most: one that it works on, and the next."""
+QUEUE = 4
+"""Batches that a process has at most: one that it works on, and what it needs while this process is busy with one."""
 
 _READY = b"\x01"
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from trio_egress.checkers import serve; serve()"

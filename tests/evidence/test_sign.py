@@ -7,6 +7,9 @@ import base64
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from nacl.exceptions import CryptoError
+from nacl.exceptions import ValueError as NaclValueError
+from nacl.signing import VerifyKey
 from tests.evidence.specimens import KEY, STRANGER
 
 from trio_egress.errors import EvidenceError
@@ -55,6 +58,39 @@ def test_a_signature_fits_one_message_and_one_key() -> None:
     assert not is_signed(PUBLIC, b"another", signature)
     assert not is_signed(bytes.fromhex(STRANGER.public_hex), b"message", signature)
     assert not is_signed(PUBLIC, b"message", bytes(64))
+
+
+ORDER = 2**252 + 27742317777372353535851937790883648493
+SIGNED = KEY.sign(b"message")
+CLAIMS = {
+    "true": (PUBLIC, b"message", SIGNED),
+    "of nothing": (PUBLIC, b"", KEY.sign(b"")),
+    "another spelling": (
+        PUBLIC,
+        b"message",
+        SIGNED[:32] + (int.from_bytes(SIGNED[32:], "little") + ORDER).to_bytes(32, "little"),
+    ),
+    "by a key of small order": (
+        (1).to_bytes(32, "little"),
+        b"message",
+        (1).to_bytes(32, "little") + bytes(32),
+    ),
+    "by what is no point": (b"\xff" * 32, b"message", SIGNED),
+    "by half a key": (PUBLIC[:16], b"message", SIGNED),
+    "half a signature": (PUBLIC, b"message", SIGNED[:32]),
+    "a signature and a half": (PUBLIC, b"message", SIGNED + SIGNED[:32]),
+    "message shifted into the signature": (PUBLIC, b"essage", SIGNED + b"m"),
+    "no signature": (PUBLIC, b"message", b""),
+}
+
+
+@pytest.mark.parametrize(("public", "message", "signature"), CLAIMS.values(), ids=CLAIMS)
+def test_what_is_signed_is_what_pynacl_says(public: bytes, message: bytes, signature: bytes) -> None:
+    try:
+        expected = VerifyKey(public).verify(message, signature) == message
+    except (CryptoError, NaclValueError):
+        expected = False
+    assert is_signed(public, message, signature) is expected
 
 
 @pytest.mark.parametrize(

@@ -33,21 +33,32 @@ class Dials:
         """By host, address and port; without a name the host is the address."""
 
         self.left_out = 0
+        self._usual: dict[tuple[object, object], Dialled] = {}
 
     def feed(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
-        ip, colon, port = str(facts["dialled"]).rpartition(":")
-        sound = colon and port.isascii() and port.isdecimal() and len(port) <= 5
-        if not sound or record.get("decision_phase") != "outcome":
+        if record.get("decision_phase") != "outcome":
             return
+        said = facts["dialled"], facts.get("host")
+        sums = self._usual.get(said) or self._find(*said)
+        if sums is not None:
+            sums.attempts += 1
+            sums.bytes_up += _count(facts.get("bytes_up"))
+            sums.bytes_down += _count(facts.get("bytes_down"))
+
+    def _find(self, dialled: object, host: object) -> Dialled | None:
+        ip, colon, port = str(dialled).rpartition(":")
+        if not (colon and port.isascii() and port.isdecimal() and len(port) <= 5):
+            return None
         ip = ip.removeprefix("[").removesuffix("]")
-        row = str(facts.get("host", ip)), ip, int(port)
+        row = str(ip if host is None else host), ip, int(port)
         if row not in self.rows and (len(self.rows) == ROWS or len(row[0]) + len(row[1]) > ROW_CHARS):
             self.left_out += 1
-            return
+            return None
         sums = self.rows.setdefault(row, Dialled())
-        sums.attempts += 1
-        sums.bytes_up += _count(facts.get("bytes_up"))
-        sums.bytes_down += _count(facts.get("bytes_down"))
+        # One row may be spelt in many ways.
+        if len(self._usual) < ROWS:
+            self._usual[dialled, host] = sums
+        return sums
 
 
 def _count(value: object) -> int:

@@ -42,6 +42,12 @@ ENVELOPE = Table(
 
 _usual = UsualForms()
 
+# Where a record begins in a line, how far before the digits of the signature it ends, and how far after their first one
+# the ext begins.
+_RECORD_AT = len(b'{"version":1,"action_record":')
+_RECORD_BEFORE = len(b',"signature":"' + SIGNATURE_PREFIX.encode())
+_EXT_AFTER = 128 + len(b'","signer_key":"') + 64 + len(b'","ext":')
+
 
 class Line(NamedTuple):
     """A receipt as stored. `fit` says that its record and ext are what the tables say."""
@@ -62,31 +68,31 @@ def read_line(raw: bytes) -> Line | tuple[Misfit, ...]:
         return _read_usual(raw, *usual)
     line = read_in_full(raw)
     if isinstance(line, Line) and line.ext is not None and not line.misfits:
-        _usual.learn(raw, line.record, line.ext[EXT_NAME])
+        _usual.learn(raw, line.record, line.ext[EXT_NAME], line.signer_key)
     return line
 
 
 def _read_usual(raw: bytes, form: Form, found: re.Match[str]) -> Line:
     """A line without escapes is its own canonical form, so every hash is one of its bytes as they stand."""
-    _, end, names, reads, fixed, fact_names, fact_reads, fact_fixed = form
+    _, end, signer_key, record, names, reads, facts, fact_names, fact_reads = form
     groups = found.groups()
-    record: dict[str, object] = dict(zip(names, groups[1:]))  # noqa: B905 (more groups follow)
+    record, facts = record.copy(), facts.copy()
+    record.update(zip(names, groups))  # noqa: B905 (more groups follow)
     for name, read in reads:
         record[name] = read(record[name])  # type: ignore[arg-type]
-    record.update(fixed)
-    facts: dict[str, object] = dict(zip(fact_names, groups[end + 3 :]))  # noqa: B905
+    facts.update(zip(fact_names, groups[end + 1 :]))  # noqa: B905
     for name, read in fact_reads:
         facts[name] = read(facts[name])  # type: ignore[arg-type]
-    facts.update(fact_fixed)
     ext: dict[str, object] = {EXT_NAME: facts}
-    stored_ext = groups[end + 2].encode()
+    at = found.start(end + 1)
+    stored_ext = raw[at + _EXT_AFTER : -1]
     bound = record.get("precedent_refs") == [render_ext_ref(stored_ext)]
     return Line(
         record,
         ext,
         bytes.fromhex(groups[end]),
-        groups[end + 1],
-        digest_record(groups[0].encode()),
+        signer_key,
+        digest_record(raw[_RECORD_AT : at - _RECORD_BEFORE]),
         hash_receipt(raw),
         () if bound else tuple(_find_unbound(record, ext, stored_ext)),
     )

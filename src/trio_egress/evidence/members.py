@@ -17,6 +17,9 @@ import attrs
 
 UINT64_MAX = 2**64 - 1
 
+PLAIN = r"[ !#-%'-;=?-\[\]-~]"
+"""A character of a JSON text that has no second spelling: none of `"` `\\` `<` `>` `&`, printable ASCII."""
+
 MISFITS = 8
 """How many misfits of one object are told: enough to see what is wrong."""
 
@@ -40,8 +43,7 @@ class Shape:
     """What a value must be, and the words for it. `table` is that of an object.
 
     `pattern` is a regular expression for JSON texts of such values, which may leave some out. Its one group is the
-    value, and without one there is only one value. It is for lines that hold no escape, so that text ends at the next
-    quote (usual.py). Most have none.
+    value, and without one there is only one value. It is for text of PLAIN characters alone (usual.py). Most have none.
     """
 
     expected: str
@@ -176,7 +178,7 @@ def object_of(table: Table) -> Shape:
     return Shape("an object", lambda value: not table.find_misfits(value), table)
 
 
-TEXT = Shape("text", _is_text, pattern='"([^"]+)"')
+TEXT = Shape("text", _is_text, pattern=f'"({PLAIN}+)"')
 TEXTS = Shape("a list of text", is_texts)
 UINT64 = Shape("an integer from 0 to 2^64-1", is_uint64, pattern="(0|[1-9][0-9]{0,18})")
 BOOLEAN = Shape("a boolean", lambda value: type(value) is bool)

@@ -396,5 +396,5 @@ class Replay:
 
 
 def _facts(line: Line) -> Mapping[str, object]:
-    facts = (line.ext or _NOTHING).get(EXT_NAME, _NOTHING)
-    return facts if isinstance(facts, Mapping) else _NOTHING
+    facts = (line.ext or _NOTHING).get(EXT_NAME)
+    return facts if type(facts) is dict else _NOTHING

@@ -62,7 +62,7 @@ def replay_stream(stream: BinaryIO, replay: Replay, checker: Checker | None = No
         claims = [
             (bytes.fromhex(item.signer_key), item.digest, item.signature)
             for item in batch
-            if isinstance(item, Line)
+            if type(item) is Line
         ]
         under_way.append((size, batch, checker.start(claims)))
         while len(under_way) >= checker.depth or sum(size for size, _, _ in under_way) > UNDER_WAY_BYTES:
