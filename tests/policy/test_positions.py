@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -270,3 +271,26 @@ def test_one_place_is_counted_from_one(offset: int, place: tuple[int, int]) -> N
 def test_what_cannot_be_read_says_why() -> None:
     error = Unreadable(3, 4, "because")
     assert (str(error), error.line, error.column) == ("because", 3, 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x = "{}"'.format("a" * 300_000),
+        'x = "{}"'.format(r"\n" * 150_000),
+        "x = '{}'".format("a" * 300_000),
+        'x = """{}"""'.format('a"' * 150_000),
+        '"{}" = 1'.format(r"\n" * 150_000),
+        "{}x = 1".format("#\n" * 150_000),
+        "{}x = 1".format(" \n" * 150_000),
+        "x = [{}1]".format("#\n" * 150_000),
+    ],
+)
+def test_a_long_text_takes_no_hundred_times_its_length(text: str) -> None:
+    tracemalloc.start()
+    try:
+        locate(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30 * len(text)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trio_egress.policy.problems import (
     SHOWN_CHARS,
+    UNKNOWN_MAX,
     Fault,
     Faults,
     Table,
@@ -171,3 +172,8 @@ def test_a_field_whose_key_is_a_word_of_python_is_named_as_the_key() -> None:
 def test_the_nearest_of_several_is_named() -> None:
     assert find_nearest("methid", ["methods", "method", "path"]) == "method"
     assert find_nearest("zzz", ["methods", "method"]) is None
+
+
+def test_of_a_flood_of_unknown_keys_no_more_are_told_than_anybody_reads() -> None:
+    told = faults_of({f"key{number}": 1 for number in range(3 * UNKNOWN_MAX)})
+    assert sum("unknown key" in fault.message for fault in told) == UNKNOWN_MAX

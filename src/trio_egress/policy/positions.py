@@ -4,7 +4,8 @@
 
 Rule 1: a path is the way down from the root: keys, and places in arrays (from 0).
 Rule 2: a table stands where it is first named, an element of an array of tables at its `[[`.
-Rule 3: no recursion: the depth of the text is not the depth of our stack.
+Rule 3: no recursion: the depth of the text is not the depth of our stack. And no repeated group in a
+pattern: `re` keeps some hundred bytes for each turn, and a text may be megabytes long.
 """
 
 from __future__ import annotations
@@ -20,16 +21,11 @@ import tomli
 Path = tuple[str | int, ...]
 
 _BLANK = re.compile(r"[ \t]*")
-_GAP = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_NAME = re.compile(r"""[ \t]*(?:([A-Za-z0-9_-]+)|("(?:[^"\\]|\\.)*"|'[^']*'))[ \t]*(\.?)""")
-# A multi-line string may end in up to five quotes, of which the first two are its own (TOML, "String").
-_STRING = re.compile(
-    r'"""(?:[^"\\]|\\.|"{1,2}(?!"))*"""(?:"{0,2})'
-    r"|'''(?:[^']|'{1,2}(?!'))*'''(?:'{0,2})"
-    r'|"(?:[^"\\]|\\.)*"'
-    r"|'[^']*'",
-    re.DOTALL,
-)
+_GAP = re.compile(r"[ \t\r\n]*")
+_COMMENT = re.compile(r"#[^\n]*[ \t\r\n]*")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_QUOTES = re.compile(r"\"\"\"|'''|[\"']")
+_INSIDE = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^']*")}
 # A date and a time may have one space between them (TOML, "Local Date-Time").
 _SCALAR = re.compile(r"[^,\]}\s#]+(?: [0-9][0-9]:[^,\]}\s#]*)?")
 
@@ -113,19 +109,36 @@ class _Scanner:
 
     def scan(self) -> None:
         table: Path = ()
-        self._step(_GAP)
+        self._step_gap()
         while self.at < len(self.text):
             if self.text[self.at] == "[":
                 table = self._read_header()
             else:
                 self._read_value(self._read_pair(table))
-            self._step(_GAP)
+            self._step_gap()
 
     def _step(self, pattern: re.Pattern[str]) -> re.Match[str]:
         match = pattern.match(self.text, self.at)
         assert match is not None, f"tomli accepts at {self.at} what positions does not"
         self.at = match.end()
         return match
+
+    def _step_gap(self) -> None:
+        self._step(_GAP)
+        while self.text.startswith("#", self.at):
+            self._step(_COMMENT)
+
+    def _step_string(self) -> None:
+        """A multi-line string may end in up to five quotes, of which the first two are its own (TOML, "String")."""
+        quotes = self._step(_QUOTES)[0]
+        inside = _INSIDE[quotes[0]]
+        self._step(inside)
+        while not self.text.startswith(quotes, self.at):
+            self.at += 2 if self.text[self.at] == "\\" else 1
+            self._step(inside)
+        self.at += len(quotes)
+        for _ in range(2 if len(quotes) == 3 else 0):
+            self.at += self.text.startswith(quotes[0], self.at)
 
     def _read_header(self) -> Path:
         """`[a.b]` or `[[a.b]]`: gives the path of the table that the next lines fill."""
@@ -164,11 +177,17 @@ class _Scanner:
         """The parts of a dotted key, each with its offset."""
         parts = []
         while True:
-            name = self._step(_NAME)
-            bare, quoted, dot = name.groups()
-            parts.append((bare or _unquote(quoted), name.start(1 if bare else 2)))
-            if not dot:
+            self._step(_BLANK)
+            start = self.at
+            if self.text[start] in "\"'":
+                self._step_string()
+                parts.append((_unquote(self.text[start : self.at]), start))
+            else:
+                parts.append((self._step(_BARE)[0], start))
+            self._step(_BLANK)
+            if not self.text.startswith(".", self.at):
                 return parts
+            self.at += 1
 
     def _read_value(self, path: Path) -> None:
         """Steps over one value with everything in it."""
@@ -181,17 +200,17 @@ class _Scanner:
                 within.append(_Open(following, 0 if opener == "[" else None))
                 self.at += 1
             else:
-                self._step(_STRING if opener in "\"'" else _SCALAR)
+                self._step_string() if opener in "\"'" else self._step(_SCALAR)
             following = self._read_separator(within)
 
     def _read_separator(self, within: list[_Open]) -> Path | None:
         """Steps over what stands between values; gives the path of the next one, None if all is closed."""
         while within:
             innermost = within[-1]
-            self._step(_GAP)
+            self._step_gap()
             if self.text[self.at] == ",":
                 self.at += 1
-                self._step(_GAP)
+                self._step_gap()
             if self.text[self.at] in "]}":
                 self.at += 1
                 within.pop()

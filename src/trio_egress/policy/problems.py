@@ -2,7 +2,7 @@
 
 Reads no text: `load` gives each place its line. Turns the error tree of cattrs flat.
 
-Rule 1: every problem is told, not just the first.
+Rule 1: every problem is told, not just the first; of a flood no more than anybody reads.
 Rule 2: what was got is shown short, and where a right spelling is near, it is named.
 """
 
@@ -22,6 +22,9 @@ from cattrs import (
 from trio_egress.policy.positions import Path
 
 SHOWN_CHARS = 60
+UNKNOWN_MAX = 100
+"""Unknown keys of one table that are told; whoever made more of them didn't misspell."""
+
 NEAR = 0.7
 """As difflib measures: a swapped pair of letters in a word of four is near (0.75), half a word is not."""
 
@@ -89,7 +92,7 @@ def find_faults(error: Exception, tables: Mapping[type, Table], path: Path = ())
         case ClassValidationError() | IterableValidationError():
             yield from _find_in_group(error, tables, path)
         case ForbiddenExtraKeysError():
-            for key in sorted(error.extra_fields):
+            for key in sorted(error.extra_fields)[:UNKNOWN_MAX]:
                 yield Fault((*path, key), _explain_unknown(key, error.cl, tables), on_key=True)
         case ValueError():
             yield Fault(path, str(error))
@@ -116,7 +119,7 @@ def _find_in_group(
 def _find_unknown(errors: Iterable[Exception]) -> Iterator[str]:
     for error in errors:
         if isinstance(error, ForbiddenExtraKeysError):
-            yield from error.extra_fields
+            yield from sorted(error.extra_fields)[:UNKNOWN_MAX]
 
 
 def _explain_unknown(key: str, table: type, tables: Mapping[type, Table]) -> str:
