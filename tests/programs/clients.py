@@ -34,6 +34,7 @@ raise SystemExit(library.curl_easy_perform(handle))
 URLLIB = "import os, urllib.request as r; print(r.urlopen(os.environ['URL']).read().decode())"
 REQUESTS = "import os, requests; print(requests.get(os.environ['URL']).text)"
 HTTPX = "import os, httpx; print(httpx.get(os.environ['URL']).text)"
+HTTPLIB2 = "import os, httplib2; print(httplib2.Http().request(os.environ['URL'])[1].decode())"
 AIOHTTP = """
 import aiohttp, asyncio, os
 async def main():
@@ -101,6 +102,9 @@ CLIENTS = {
         "requests", "roots of its own, `REQUESTS_CA_BUNDLE`", f'"$PYTHON" -c "{REQUESTS}"'
     ),
     "Python's httpx": hello("httpx", "roots of its own, `SSL_CERT_FILE`", f'"$PYTHON" -c "{HTTPX}"'),
+    "Python's httplib2": hello(
+        "httplib2", "roots of its own, `HTTPLIB2_CA_CERTS`", f'"$PYTHON" -c "{HTTPLIB2}"'
+    ),
     "pip": Client("bundle, directory", "/simple", PIP),
     "uv": Client("roots of its own, `SSL_CERT_FILE`", "/simple", UV),
     "node (fetch)": hello("node", "roots of its own, `NODE_EXTRA_CA_CERTS`", f'node -e "{NODE}"'),

@@ -50,6 +50,7 @@ VARIABLES: Mapping[str, str] = {
             "PIP_CERT",
             "CARGO_HTTP_CAINFO",
             "AWS_CA_BUNDLE",
+            "HTTPLIB2_CA_CERTS",
             "NPM_CONFIG_CAFILE",
         ),
         BUNDLE_FILE,
