@@ -3,13 +3,23 @@
 Rule 1: where nothing may be skipped (`--no-skips`, CI=true), a skipped test fails the run.
 Rule 2: what only root can do is marked `root`, what only others are refused `ordinary`; each is selected only where it
 belongs, and `./check` runs the suite as both.
+Rule 3: no test depends on how fast a machine is.
 """
 
 from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
+
+if (
+    hypothesis.settings.get_current_profile_name() == "default"
+):  # with CI=true there is another, which does the same
+    hypothesis.settings.register_profile(
+        "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

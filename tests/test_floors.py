@@ -58,6 +58,8 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     ],
     "exceptiongroup": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "h11": ["wire/http1.py"],
+    "h2": ["wire/http2.py"],
+    "hyperframe": ["wire/http2.py"],
     "hypothesis": ["fuzzing/*"],
     "idna": ["policy/hosts.py", "fuzzing/hosts.py"],
     "nacl": ["evidence/sign.py"],

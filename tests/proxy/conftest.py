@@ -35,7 +35,7 @@ from trio_egress.policy.rule import Policy
 from trio_egress.proxy.authority import Authority
 from trio_egress.proxy.connection import handle_explicit, handle_transparent
 from trio_egress.proxy.gate import Gate, Limits
-from trio_egress.proxy.interception import Interception, open_client_context
+from trio_egress.proxy.interception import Interception, open_interception
 from trio_egress.proxy.ledger import ABLE
 from trio_egress.proxy.listen import Handle, keep_listener
 from trio_egress.proxy.names import Names
@@ -44,6 +44,9 @@ from trio_egress.recorder import open_recorder
 HEAD = 'version = "1.0"\ndefault_deny = true\ndns_resolution = "proxy_only"\n'
 PATIENCE_SECONDS = 60.0
 """No test waits longer for anything; none waits at all when it passes."""
+
+NO_APPLICATION_PROTOCOL = bytes.fromhex("15030300020278")
+"""The alert of RFC 7301 3.2, in a record of its own."""
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
 
@@ -203,12 +206,25 @@ class Upstreams:
         port: int = listener.socket.getsockname()[1]
         return port
 
-    async def serve_tls(self, name: str, handle: Callable[[trio.SSLStream[trio.SocketStream]], Any]) -> int:
+    async def serve_tls(
+        self,
+        name: str,
+        handle: Callable[[trio.SSLStream[trio.SocketStream]], Any],
+        protocols: Sequence[str] = (),
+    ) -> int:
+        """`protocols`: by their ALPN names; a client that offers none of them gets an alert, as Go's servers do it."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
         self._authority.issue_cert(name).configure_cert(context)
 
         async def take(stream: trio.SocketStream) -> None:
-            await handle(trio.SSLStream(stream, context, server_side=True, https_compatible=True))
+            hello = await stream.socket.recv(16_384, socket.MSG_PEEK)
+            if protocols and not any(bytes([len(one)]) + one.encode() in hello for one in protocols):
+                await stream.socket.recv(16_384)
+                await stream.send_all(NO_APPLICATION_PROTOCOL)
+            else:
+                await handle(trio.SSLStream(stream, context, server_side=True, https_compatible=True))
 
         return await self.serve(take)
 
@@ -308,9 +324,10 @@ def make_interception(policy: Policy, authority: trustme.CA) -> Interception | N
     patterns = find_intercepted(policy)
     if not patterns:
         return None
-    client = open_client_context()
-    authority.configure_trust(client)
-    return Interception(Authority(patterns, datetime.now(timezone.utc), "run-1"), client)
+    interception = open_interception(Authority(patterns, datetime.now(timezone.utc), "run-1"))
+    for client in (interception.single, interception.many):
+        authority.configure_trust(client)
+    return interception
 
 
 def find_differences(directory: Path, policy: Policy) -> Iterator[object]:

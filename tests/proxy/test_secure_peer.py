@@ -14,7 +14,7 @@ import trustme
 from trio_egress.errors import UpstreamError
 from trio_egress.proxy.interception import open_client_context
 from trio_egress.proxy.peer import READ_BYTES, Peer
-from trio_egress.proxy.secure_peer import SecurePeer
+from trio_egress.proxy.secure_peer import HTTP_1, SecurePeer
 
 HOST = "api.example"
 Pair = tuple[SecurePeer, trio.SSLStream[trio.SocketStream]]
@@ -26,7 +26,7 @@ async def pair(authority: trustme.CA) -> Pair:
     ours, theirs = trio.socket.socketpair()
     ours.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 1 << 20)
     theirs.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 1 << 20)
-    client, server = open_client_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    client, server = open_client_context("", [HTTP_1]), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.configure_trust(client)
     authority.issue_cert(HOST).configure_cert(server)
     peer = SecurePeer(Peer(ours, UpstreamError), client, server_name=HOST)

@@ -52,6 +52,7 @@ FACTS: Mapping[str, Shape] = {
     "sni": TEXT,
     "tls": TEXT,
     "tls_version": TEXT,
+    "http": TEXT,
     "reason": TEXT,
     "bytes_up": UINT64,
     "bytes_down": UINT64,

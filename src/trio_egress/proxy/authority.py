@@ -25,9 +25,7 @@ from trio_egress.model import Host, Name
 from trio_egress.policy.destination import Below, Exact, Pattern, find_network
 from trio_egress.policy.index import build_index
 from trio_egress.proxy.certificates import hash_name
-
-HTTP_1 = "http/1.1"
-"""What is spoken inside, by its ALPN name."""
+from trio_egress.proxy.secure_peer import HTTP_1, HTTP_2
 
 CONTEXTS = 1024
 """Hosts whose certificates are kept; another one costs a signature."""
@@ -141,7 +139,7 @@ def load_server_context(raw: bytes) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # which Python sets by itself
     context.num_tickets = 0
-    context.set_alpn_protocols([HTTP_1])
+    context.set_alpn_protocols([HTTP_2, HTTP_1])
     descriptor = os.memfd_create("trio-egress-leaf", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, raw)

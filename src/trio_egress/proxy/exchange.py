@@ -1,7 +1,8 @@
 """One request and its answer between the agent and an upstream, both directions at once.
 
-Judges nothing, and records nothing but counts and the status. Each message is rendered from what was parsed; bodies of
-known length go by unparsed, exactly as long as their head says.
+Judges nothing, and records nothing but counts and the status. Each message is rendered from what was parsed, in what
+the other side speaks; between two sides of HTTP/1.1, bodies of known length go by unparsed, exactly as long as their
+head says.
 
 Rule 1: the answer may come before the upload ends; what ends the exchange is the end of the answer.
 Rule 2: faults are values in `fault`; nothing but bugs and cancellation leaves `run`.
@@ -13,13 +14,13 @@ import trio
 
 from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.policy.budget import Limit
+from trio_egress.proxy.ends import AgentEnd, End, Http1End, UpstreamEnd
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.relay import Meter, Patience, move
 from trio_egress.recorder import Flow
-from trio_egress.wire.http1 import AgentSide, UpstreamSide
-from trio_egress.wire.message import BadMessage, Framing, RequestHead, ResponseHead, Trailers
+from trio_egress.wire.message import BadMessage, Body, ResponseHead, Trailers
 
 
 class Exchange:
@@ -32,10 +33,8 @@ class Exchange:
 
     def __init__(
         self,
-        agent: Peer,
-        side: AgentSide,
-        upstream: Peer,
-        request: RequestHead,
+        agent: AgentEnd,
+        upstream: UpstreamEnd,
         flow: Flow,
         limits: Limits,
         *,
@@ -43,10 +42,7 @@ class Exchange:
         trailers: bool = True,
     ) -> None:
         self._agent = agent
-        self._agent_side = side
         self._upstream = upstream
-        self._upstream_side = UpstreamSide(limits.head_bytes, limits.header_count)
-        self._request = request
         self._flow = flow
         self._idle_seconds = limits.idle_seconds
         self._patience = Patience(limits.idle_seconds)
@@ -62,7 +58,7 @@ class Exchange:
         self.upstream_stays = False
 
     async def run(self, host: str) -> None:
-        """Carry it out; `host` is what the upstream is told as Host."""
+        """Carry it out; `host` is what the upstream is told as the authority."""
         with self._patience.scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._upload, host, nursery.cancel_scope)
@@ -74,11 +70,15 @@ class Exchange:
             self.agent_stays = self.upstream_stays = False
 
     async def _upload(self, host: str, scope: trio.CancelScope) -> None:
+        agent, request = self._agent, self._agent.request
         try:
-            head = self._upstream_side.render_head(self._request, host)
-            await self._send_body(head)
+            self._upstream.put_request(request, host)
+            limit = _BodyLimit(self._account)
+            await _pass_body(
+                agent, self._upstream, request.body, self._meter.up, limit=limit, trailers=self._trailers
+            )
             self._uploaded = True
-            await self._agent.wait_word()
+            await agent.wait_word()
         except UpstreamError:
             pass  # it reads no more; its answer may be on its way all the same
         except UsedUp as cut:
@@ -86,38 +86,20 @@ class Exchange:
         except PeerError as fault:
             self._fail(str(fault), scope, agents=True)
 
-    async def _send_body(self, head: bytes) -> None:
-        agent, upstream, body = self._agent, self._upstream, self._request.body
-        if isinstance(body, int):
-            agent.ahead = self._agent_side.leftover()
-            await _pass_length(head, agent, upstream, body, self._meter.up)
-        else:
-            limit = _BodyLimit(self._account)
-            await _pass_chunks(
-                head,
-                agent,
-                self._agent_side,
-                upstream,
-                self._upstream_side,
-                self._meter.up,
-                limit,
-                self._trailers,
-            )
-            agent.ahead = self._agent_side.leftover()
-
     async def _download(self, scope: trio.CancelScope) -> None:
+        agent, upstream = self._agent, self._upstream
         try:
             answer = await self._read_answer()
             # A fast answer may be read in the same turn of the loop in which the upload learns that all was taken: it
             # must not be mistaken for one that came before the request's end, which would cost the connection.
             await trio.lowlevel.checkpoint()
             self._flow.note(status=answer.status)
-            self.agent_stays = self._request.persists and self._uploaded
+            self.agent_stays = agent.request.persists and self._uploaded
             self.upstream_stays = answer.persists
-            head = self._agent_side.render_head(answer, close=not self.agent_stays)
             self.answerable = False
-            await self._send_answer(head, answer)
-            self.upstream_stays = self.upstream_stays and not self._upstream.ahead
+            agent.put_answer(answer, close=not self.agent_stays)
+            await _pass_body(upstream, agent, answer.body, self._meter.down)
+            self.upstream_stays = self.upstream_stays and upstream.clean
             scope.cancel()
         except UsedUp as cut:
             self._cut(cut, scope)
@@ -131,31 +113,14 @@ class Exchange:
     async def _read_answer(self) -> ResponseHead:
         """The final answer's head; interim ones are sent on as they come (RFC 9110 15.2)."""
         while True:
-            answer = self._upstream_side.head()
+            answer = self._upstream.head()
             if answer is None:
-                self._upstream_side.feed(await self._upstream.recv())
+                await self._upstream.receive()
             elif answer.status < 200:
-                await self._agent.send(self._agent_side.render_head(answer), self._meter.down)
+                self._agent.put_answer(answer)
+                await self._agent.flush(self._meter.down)
             else:
                 return answer
-
-    async def _send_answer(self, head: bytes, answer: ResponseHead) -> None:
-        agent, upstream, count = self._agent, self._upstream, self._meter.down
-        if answer.body is Framing.CHUNKED:
-            await _pass_chunks(head, upstream, self._upstream_side, agent, self._agent_side, count)
-            upstream.ahead = self._upstream_side.leftover()
-            return
-        upstream.ahead = self._upstream_side.leftover()
-        if isinstance(answer.body, int):
-            await _pass_length(head, upstream, agent, answer.body, count)
-        else:
-            await self._pass_until_close(head, count)
-
-    async def _pass_until_close(self, head: bytes, count: Count) -> None:
-        await self._agent.send(head, count)
-        while raw := await self._upstream.recv():
-            await self._agent.send(self._agent_side.render_piece(raw), count)
-        await self._agent.send(self._agent_side.render_end(Trailers()), count)
 
     def _cut(self, cut: UsedUp, scope: trio.CancelScope) -> None:
         self.cut = self.fault is None
@@ -185,38 +150,46 @@ class _BodyLimit:
             raise account.refuse(Limit.BODY)
 
 
+async def _pass_body(
+    source: End,
+    sink: End,
+    body: Body,
+    count: Count,
+    *,
+    limit: _BodyLimit | None = None,
+    trailers: bool = True,
+) -> None:
+    """What was put, and a body; what one read held goes out in one write."""
+    if isinstance(source, Http1End) and isinstance(body, int):
+        if isinstance(sink, Http1End):
+            source.give_back()
+            await _pass_length(sink.take(), source.peer, sink.peer, body, count)
+            return
+        if body == 0:
+            source.give_back()
+    if body == 0:
+        sink.put_end(Trailers())
+        await sink.flush(count)
+        return
+    while True:
+        match source.piece():
+            case bytes() as data:
+                if limit is not None:
+                    limit.add(len(data))
+                sink.put(data)
+            case Trailers() as end:
+                sink.put_end(end if trailers else Trailers())
+                await sink.flush(count)
+                return
+            case None:
+                await sink.flush(count)
+                await source.receive()
+
+
 async def _pass_length(head: bytes, source: Peer, sink: Peer, length: int, count: Count) -> None:
-    """A head and a body of exactly `length` bytes."""
+    """A head and a body of exactly `length` bytes, unparsed."""
     ready = await source.recv(length) if source.ahead and length else b""
     await sink.send(head + ready, count)
     left = length - len(ready)
     if left and await move(source, sink, count, left) < left:
         raise source.blame("ended inside a body")
-
-
-async def _pass_chunks(
-    head: bytes,
-    source: Peer,
-    source_side: AgentSide | UpstreamSide,
-    sink: Peer,
-    sink_side: AgentSide | UpstreamSide,
-    count: Count,
-    limit: _BodyLimit | None = None,
-    trailers: bool = True,
-) -> None:
-    """A head and a chunked body, decoded and encoded again; what one read held goes out in one write."""
-    out = [head]
-    while True:
-        match source_side.body():
-            case bytes() as data:
-                if limit is not None:
-                    limit.add(len(data))
-                out.append(sink_side.render_piece(data))
-            case Trailers() as end:
-                out.append(sink_side.render_end(end if trailers else Trailers()))
-                await sink.send(b"".join(out), count)
-                return
-            case None:
-                await sink.send(b"".join(out), count)
-                out = []
-                source_side.feed(await source.recv())

@@ -41,4 +41,10 @@ async def intercept(agent: Peer, judged: Judgement, gate: Gate) -> None:
             agent.reset()
             return
         flow.note(tls_version=inside.version)
-        await handle_http(inside, Door(Transport.INTERCEPT, judged.attempt.host, judged.attempt.port), gate)
+        door = Door(Transport.INTERCEPT, judged.attempt.host, judged.attempt.port)
+        if inside.multiplexes:
+            from trio_egress.proxy.http2 import handle_http2
+
+            await handle_http2(inside, door, gate)
+        else:
+            await handle_http(inside, door, gate)

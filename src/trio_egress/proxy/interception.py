@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Sequence
 
 import attrs
 import trio
 
 from trio_egress.errors import UpstreamError
 from trio_egress.model import Endpoint, Host, Layer, Name, Upstream
-from trio_egress.proxy.authority import HTTP_1, Authority
+from trio_egress.proxy.authority import Authority
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Peer
-from trio_egress.proxy.secure_peer import SecurePeer
+from trio_egress.proxy.secure_peer import HTTP_1, HTTP_2, OtherProtocol, SecurePeer
 
 REHEARSAL = Name("rehearsal.invalid")
 
@@ -37,16 +38,18 @@ class Secured:
 
 @attrs.frozen
 class Interception:
-    """Of one run. `client`: the context in which it is an upstream's client."""
+    """Of one run. `single`, `many`: the contexts in which it is an upstream's client, for one request at a time (in
+    HTTP/1.1) or for many."""
 
     authority: Authority
-    client: ssl.SSLContext
+    single: ssl.SSLContext
+    many: ssl.SSLContext
 
     def rehearse(self) -> None:
         """Shake hands with ourselves once, so that nothing is left to load (names have a codec of their own)."""
         there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
         nobody = self.authority.rehearse(REHEARSAL).wrap_bio(there, back, server_side=True)
-        client = self.client.wrap_bio(back, there, server_hostname=REHEARSAL)
+        client = self.many.wrap_bio(back, there, server_hostname=REHEARSAL)
         with contextlib.suppress(ssl.SSLCertVerificationError):
             for side in (client, nobody, client):
                 with contextlib.suppress(ssl.SSLWantReadError):
@@ -58,12 +61,20 @@ class Interception:
         await inside.handshake()
         return inside
 
-    async def dial(self, upstream: Upstream, limits: Limits) -> Secured | Undialled:
-        """Connect to where the decision allows, and make sure who is there."""
+    async def dial(self, upstream: Upstream, limits: Limits, *, many: bool = False) -> Secured | Undialled:
+        """Connect to where the decision allows, and make sure who is there. `many`: for requests that come at once."""
+        try:
+            return await self._dial(upstream, limits, self.many if many else self.single)
+        except OtherProtocol as fault:
+            if many:
+                return Undialled(str(fault))
+        return await self.dial(upstream, limits, many=True)
+
+    async def _dial(self, upstream: Upstream, limits: Limits, context: ssl.SSLContext) -> Secured | Undialled:
         dialled = await dial(upstream, limits)
         if isinstance(dialled, Undialled):
             return dialled
-        peer = SecurePeer(Peer(dialled.sock, UpstreamError), self.client, server_name=str(upstream.host))
+        peer = SecurePeer(Peer(dialled.sock, UpstreamError), context, server_name=str(upstream.host))
         fault = await _shake_hands(peer, upstream, limits)
         if fault is not None:
             peer.reset()
@@ -78,6 +89,9 @@ async def _shake_hands(peer: SecurePeer, upstream: Upstream, limits: Limits) -> 
     except ssl.SSLCertVerificationError as error:
         said = f"{upstream.host} can't be trusted: {error.verify_message}"
         return Undialled(said, blocked=True, layer=Layer.CERTIFICATE)
+    except OtherProtocol:
+        peer.close()
+        raise
     except UpstreamError as error:
         return Undialled(str(error))
     except BaseException:
@@ -89,8 +103,14 @@ async def _shake_hands(peer: SecurePeer, upstream: Upstream, limits: Limits) -> 
     return None
 
 
-def open_client_context(more_roots: str = "") -> ssl.SSLContext:
-    """Not `ssl.create_default_context`, which obeys SSLKEYLOGFILE. `more_roots`: in PEM."""
+def open_interception(authority: Authority, more_roots: str = "") -> Interception:
+    """`more_roots`: those that upstreams are trusted by beside this machine's, in PEM. Raises OSError."""
+    single = open_client_context(more_roots, [HTTP_1])
+    return Interception(authority, single, open_client_context(more_roots, [HTTP_2, HTTP_1]))
+
+
+def open_client_context(more_roots: str, protocols: Sequence[str]) -> ssl.SSLContext:
+    """One that offers these protocols. Not `ssl.create_default_context`, which obeys SSLKEYLOGFILE."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -101,5 +121,5 @@ def open_client_context(more_roots: str = "") -> ssl.SSLContext:
     context.load_default_certs()
     if more_roots:
         context.load_verify_locations(cadata=more_roots)
-    context.set_alpn_protocols([HTTP_1])
+    context.set_alpn_protocols(protocols)
     return context

@@ -90,7 +90,7 @@ def judge_request(policy: Policy, door: Door, head: RequestHead, moment: Moment 
     """One HTTP request, by its target, its Host, and what else its head says."""
     wanted = [upgrade for upgrade in head.upgrades if not upgrade.startswith(DROPPED_UPGRADES)]
     attempt = _read_attempt(door, head, websocket=wanted == [WEBSOCKET])
-    facts = {**_read_facts(policy, attempt), **_withhold(head)}
+    facts = {**_read_facts(policy, head, attempt), **_withhold(head)}
     try:
         told = _told(head)
     except (PeerError, ValueError) as error:
@@ -106,7 +106,12 @@ def judge_request(policy: Policy, door: Door, head: RequestHead, moment: Moment 
     if wanted and not attempt.websocket:
         reason = f"an upgrade to {', '.join(wanted)} can't be inspected"
         return Judgement(attempt, deny(Layer.PROTOCOL, reason), facts)
-    return _judge(policy, attempt, moment, {**facts, **_asked(door, host)})
+    judged = _judge(policy, attempt, moment, {**facts, **_asked(door, host)})
+    if judged.decision.allowed and head.method == "CONNECT":
+        return attrs.evolve(
+            judged, decision=deny(Layer.PROTOCOL, "a tunnel in a connection can't be inspected")
+        )
+    return judged
 
 
 def judge_connect(policy: Policy, head: RequestHead, door: Door, moment: Moment = NO_MOMENT) -> Judgement:
@@ -163,9 +168,11 @@ def _read_attempt(door: Door, head: RequestHead, *, websocket: bool) -> Attempt:
     )
 
 
-def _read_facts(policy: Policy, attempt: Attempt) -> dict[str, object]:
+def _read_facts(policy: Policy, head: RequestHead, attempt: Attempt) -> dict[str, object]:
     """What the policy looks at of a request beside method and path: names, in order, and no value."""
     facts: dict[str, object] = {"websocket": True} if attempt.websocket else {}
+    if head.version != 1:
+        facts["http"] = str(head.version)
     if "query" in policy.looks_at:
         facts["query"] = sorted(attempt.query or ())
     if "headers" in policy.looks_at:

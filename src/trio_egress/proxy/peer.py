@@ -43,7 +43,7 @@ class Count:
             self._tell(sent)
 
 
-_UNCOUNTED = Count(lambda _sent: None)
+UNCOUNTED = Count(lambda _sent: None)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -106,7 +106,7 @@ class Peer:
     async def send(self, raw: bytes, count: Count | None = None) -> None:
         """All of `raw`; `count` hears of each part when the kernel has it, also when the rest fails."""
         rest = memoryview(raw)
-        count = count or _UNCOUNTED
+        count = count or UNCOUNTED
         while rest:
             claimed, sent = count.claim(len(rest)), 0
             try:

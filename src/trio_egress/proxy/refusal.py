@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import trio
 
 from trio_egress.errors import PeerError
@@ -17,6 +18,7 @@ from trio_egress.model import Decision, Layer, Protocol, RuleRef, render_authori
 from trio_egress.proxy.gate import Gate, Limits
 from trio_egress.proxy.judge import Judgement
 from trio_egress.proxy.peer import Peer
+from trio_egress.wire.message import ResponseHead
 from trio_egress.wire.tls_hello import ACCESS_DENIED, UNRECOGNIZED_NAME, render_alert
 
 _PHRASES = {
@@ -24,6 +26,7 @@ _PHRASES = {
     403: "Denied By Egress Policy",
     408: "Request Timeout",
     421: "Misdirected Request",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",
     502: "Upstream Failed",
@@ -32,9 +35,18 @@ _PHRASES = {
 }
 
 
-def render_denial(judged: Judgement, file: str, status: int, *, close: bool, with_body: bool = True) -> bytes:
-    """The whole answer to a denied request (RFC 9457)."""
+@attrs.frozen
+class Answer:
+    """An answer of our own, whole."""
+
+    head: ResponseHead
+    body: bytes
+
+
+def describe_denial(judged: Judgement, file: str, status: int = 0) -> Answer:
+    """The answer to a denied request (RFC 9457)."""
     decision = judged.decision
+    status = status or find_status(judged)
     problem: dict[str, object] = {
         "title": "Denied by the egress policy" if status == 403 else _PHRASES.get(status, "Refused"),
         "status": status,
@@ -45,11 +57,11 @@ def render_denial(judged: Judgement, file: str, status: int, *, close: bool, wit
         "retry": False,
         "remedy": _describe_remedy(judged, file),
     }
-    return _render(status, problem, ("X-Trio-Egress: denied",), close=close, with_body=with_body)
+    return _describe(status, problem, b"denied")
 
 
-def render_failure(reason: str, *, late: bool, with_body: bool = True) -> bytes:
-    """The whole answer to an allowed request that its upstream failed."""
+def describe_failure(reason: str, *, late: bool) -> Answer:
+    """The answer to an allowed request that its upstream failed."""
     status = 504 if late else 502
     problem: dict[str, object] = {
         "title": "The upstream could not be reached or did not answer",
@@ -58,22 +70,27 @@ def render_failure(reason: str, *, late: bool, with_body: bool = True) -> bytes:
         "origin": "upstream",
         "retry": True,
     }
-    return _render(status, problem, ("X-Trio-Egress: upstream",), close=True, with_body=with_body)
+    return _describe(status, problem, b"upstream")
 
 
-def _render(
-    status: int, problem: dict[str, object], extra: tuple[str, ...], *, close: bool, with_body: bool
-) -> bytes:
+def _describe(status: int, problem: dict[str, object], origin: bytes) -> Answer:
     body = json.dumps(problem, indent=2).encode("ascii") + b"\n"
-    head = [
-        f"HTTP/1.1 {status} {_PHRASES.get(status, 'Refused')}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        *extra,
-        *(["Connection: close"] if close else []),
-    ]
-    return "\r\n".join([*head, "", ""]).encode("ascii") + (body if with_body else b"")
+    fields = (
+        (b"Content-Type", b"application/problem+json"),
+        (b"Content-Length", b"%d" % len(body)),
+        (b"Cache-Control", b"no-store"),
+        (b"X-Trio-Egress", origin),
+    )
+    phrase = _PHRASES.get(status, "Refused").encode("ascii")
+    return Answer(ResponseHead(status, phrase, fields, len(body), persists=True), body)
+
+
+def render_answer(answer: Answer, *, close: bool, with_body: bool = True) -> bytes:
+    """In HTTP/1.1, also for a request that couldn't be parsed."""
+    head = answer.head
+    lines = [b"HTTP/1.1 %d %s" % (head.status, head.phrase), *(b": ".join(field) for field in head.fields)]
+    lines += [b"Connection: close"] if close else []
+    return b"\r\n".join([*lines, b"", b""]) + (answer.body if with_body else b"")
 
 
 def _describe_rule(rule: RuleRef | None) -> str | None:
@@ -125,15 +142,11 @@ def find_status(judged: Judgement) -> int:
     return 403
 
 
-async def refuse_request(
-    agent: Peer, judged: Judgement, gate: Gate, *, status: int = 0, keep: bool = False, with_body: bool = True
-) -> None:
-    """Answer a denied request. Unless `keep`, the connection is at its end afterwards."""
-    status = status or find_status(judged)
-    file = gate.policy.source_file
-    await agent.send(render_denial(judged, file, status, close=not keep, with_body=with_body))
-    if not keep:
-        await close_gently(agent, gate.limits)
+async def refuse_request(agent: Peer, judged: Judgement, gate: Gate, *, status: int = 0) -> None:
+    """Answer a denied request by the last word on its connection."""
+    answer = describe_denial(judged, gate.policy.source_file, status)
+    await agent.send(render_answer(answer, close=True))
+    await close_gently(agent, gate.limits)
 
 
 async def refuse_tls(agent: Peer, decision: Decision, limits: Limits) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import ssl
 
@@ -19,7 +20,15 @@ from trio_egress.proxy.peer import READ_BYTES, Count, Peer
 RECORD_BYTES = 16 * 1024
 """Of one record (RFC 8446 5.1), which is what one read gives at most."""
 
+HTTP_1, HTTP_2 = "http/1.1", "h2"
+"""What may be spoken inside, by its ALPN name."""
+
+_OTHER_PROTOCOL = "tlsv1 alert no application protocol"
 _UNREADABLE = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class OtherProtocol(UpstreamError):
+    """An upstream speaks none of the protocols that it was offered (RFC 7301 3.2)."""
 
 
 class SecurePeer(Peer):
@@ -45,8 +54,14 @@ class SecurePeer(Peer):
         """Of the protocol, in OpenSSL's words."""
         return self._tls.version()
 
+    @property
+    def multiplexes(self) -> bool:
+        """Whether both ends agreed on HTTP/2."""
+        return self._tls.selected_alpn_protocol() == HTTP_2
+
     async def handshake(self) -> None:
-        """Raises this side's fault; ssl.SSLCertVerificationError where an upstream is not who it must be."""
+        """Raises this side's fault, of an upstream OtherProtocol where it speaks none that was offered;
+        ssl.SSLCertVerificationError where it is not who it must be."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -58,6 +73,10 @@ class SecurePeer(Peer):
                 raise
             except ssl.SSLError as error:
                 await self._flush()
+                if _describe(error) == _OTHER_PROTOCOL:
+                    raise OtherProtocol(
+                        "the upstream speaks none of the protocols that it was offered"
+                    ) from None
                 raise self.blame(f"failed the TLS handshake: {_describe(error)}") from None
             else:
                 await self._flush()
@@ -179,5 +198,8 @@ def _is_readable(sock: trio.socket.SocketType) -> bool:
 
 
 def _describe(error: ssl.SSLError) -> str:
-    """OpenSSL's reason, in its own words but without its line numbers."""
-    return (error.reason or "unknown").lower().replace("_", " ")
+    """OpenSSL's reason, in its own words but without its line numbers; Python has a name for most of them."""
+    if error.reason:
+        return error.reason.lower().replace("_", " ")
+    found = re.search(r"\] ([a-z0-9 ]+) \(", str(error))
+    return found.group(1) if found else "unknown"

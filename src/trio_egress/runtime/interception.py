@@ -28,14 +28,15 @@ def open_interception(policy: Policy, run_id: str) -> Interception | None:
     patterns = find_intercepted(policy)
     if not patterns:
         return None
+    from trio_egress.proxy import http2  # noqa: F401  rule 1
+    from trio_egress.proxy import interception as proxy
     from trio_egress.proxy.authority import Authority
-    from trio_egress.proxy.interception import Interception, open_client_context
 
     try:
-        client = open_client_context("".join(root.pem for root in policy.roots))
+        authority = Authority(patterns, datetime.now(timezone.utc), run_id)
+        interception = proxy.open_interception(authority, "".join(root.pem for root in policy.roots))
     except OSError as error:
         raise SandboxError(f"the roots that this machine trusts can't be read: {error}") from None
-    interception = Interception(Authority(patterns, datetime.now(timezone.utc), run_id), client)
     interception.rehearse()
     return interception
 

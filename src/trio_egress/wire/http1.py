@@ -28,6 +28,7 @@ from trio_egress.wire.message import (
     RequestHead,
     ResponseHead,
     Trailers,
+    describe_fault,
 )
 
 Parsed = Sequence[tuple[bytes, bytes]]
@@ -165,6 +166,7 @@ def _request_head(event: h11.Request) -> RequestHead:
         body=_request_body(event.headers),
         persists=event.http_version == b"1.1" and b"close" not in options,
         upgrades=tuple(_text(token).lower() for token in _tokens(event.headers, b"upgrade")),
+        takes_trailers=b"trailers" in _tokens(event.headers, b"te"),
     )
 
 
@@ -234,8 +236,4 @@ def _text(raw: bytes) -> str:
 
 
 def _bad(error: h11.RemoteProtocolError) -> BadMessage:
-    """h11's reason without the payload that it may quote."""
-    found = re.match(r"[A-Za-z][A-Za-z -]*?(?= *(?:bytearray|b['\"]|[^A-Za-z -]|$))", str(error))
-    return BadMessage(
-        f"not HTTP/1.1: {found.group().lower() if found else 'malformed'}", error.error_status_hint
-    )
+    return BadMessage(f"not HTTP/1.1: {describe_fault(error)}", error.error_status_hint)

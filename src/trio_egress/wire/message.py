@@ -64,6 +64,8 @@ class RequestHead:
 
     `scheme` and `authority` are those of an absolute-form target, `authority` alone that of CONNECT; `path` is what
     goes upstream ("/…" or "*"); `host` is the Host field as given. `fields` hold what goes on, without Host.
+    `version`: of HTTP, its first number. `takes_trailers`: it says so by `TE: trailers`, without which a gRPC server
+    may not answer.
     """
 
     method: str
@@ -75,6 +77,8 @@ class RequestHead:
     body: Body
     persists: bool
     upgrades: tuple[str, ...] = ()
+    takes_trailers: bool = False
+    version: int = 1
 
 
 @attrs.frozen
@@ -106,3 +110,9 @@ def split_authority(raw: str) -> tuple[str, int | None]:
     if not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:
         raise BadMessage("a port must be a number from 1 to 65535")
     return host, int(port)
+
+
+def describe_fault(error: Exception) -> str:
+    """A parser's reason in lower case, without the payload that it may quote."""
+    found = re.match(r"[A-Za-z][A-Za-z -]*?(?= *(?:bytearray|b['\"]|[^A-Za-z -]|$))", str(error))
+    return found.group().lower() if found else "malformed"

@@ -1,0 +1,164 @@
+"""The two ends of an exchange: the agent's, which asks, and the upstream's, which answers, in HTTP/1.1 or HTTP/2.
+
+Each reads one message and writes another: what is put is rendered at once and goes out with `flush`, so that what was
+read together is written together. HTTP/1.1 is here; a stream of HTTP/2 is in multiplex.py.
+
+Rule 1: an end raises its own side's fault (PeerError or UpstreamError), and nothing else that a peer can cause.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from trio_egress.proxy.gate import Limits
+from trio_egress.proxy.peer import Count, Peer
+from trio_egress.proxy.refusal import Answer, close_gently, render_answer
+from trio_egress.wire.http1 import AgentSide, UpstreamSide
+from trio_egress.wire.message import RequestHead, ResponseHead, Trailers
+
+
+class End(Protocol):
+    """What both ends do: one message's body in, another's out."""
+
+    def piece(self) -> bytes | Trailers | None:
+        """The next piece of the body that comes in, its end, or None until more was received."""
+
+    async def receive(self) -> None:
+        """Wait for more of it."""
+
+    def put(self, data: bytes) -> None:
+        """A piece of the body that goes out."""
+
+    def put_end(self, trailers: Trailers) -> None:
+        """Its end."""
+
+    async def flush(self, count: Count) -> None:
+        """Send all that was put."""
+
+
+class AgentEnd(End, Protocol):
+    """Whoever asked for `request`, and gets an answer, passed on (`put_answer`) or of our own, or a reset."""
+
+    @property
+    def request(self) -> RequestHead: ...
+
+    def put_answer(self, head: ResponseHead, *, close: bool = False) -> None:
+        """An answer's head. `close`: where a connection is the answer's alone, it ends after it."""
+
+    async def wait_word(self) -> None:
+        """Return when it has said more than its request; raise when it gives up."""
+
+    async def answer(self, answer: Answer, *, keep: bool = False) -> None:
+        """An answer of our own. Unless `keep`, a connection that is the request's alone ends."""
+
+    async def finish(self) -> None:
+        """The answer was the last that it gets."""
+
+    def reset(self, *, refused: bool = False) -> None:
+        """No answer, or half of one. `refused`: nobody has looked at the request."""
+
+
+class UpstreamEnd(End, Protocol):
+    """Whoever is asked."""
+
+    def put_request(self, head: RequestHead, host: str) -> None:
+        """A request's head, for the authority `host`."""
+
+    def head(self) -> ResponseHead | None:
+        """The next answer's head, interim ones included, or None until more was received."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing came after the answer."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it said that it has not looked at the request, so that it can be asked again."""
+
+
+class Http1End:
+    """One message each way on a connection of HTTP/1.1."""
+
+    def __init__(self, peer: Peer, side: AgentSide | UpstreamSide) -> None:
+        self.peer = peer
+        self._side = side
+        self._out: list[bytes] = []
+
+    def piece(self) -> bytes | Trailers | None:
+        found = self._side.body()
+        if isinstance(found, Trailers):
+            self.give_back()
+        return found
+
+    async def receive(self) -> None:
+        self._side.feed(await self.peer.recv())
+
+    def put(self, data: bytes) -> None:
+        self._out.append(self._side.render_piece(data))
+
+    def put_end(self, trailers: Trailers) -> None:
+        self._out.append(self._side.render_end(trailers))
+
+    async def flush(self, count: Count) -> None:
+        if raw := self.take():
+            await self.peer.send(raw, count)
+
+    def take(self) -> bytes:
+        """What was put, to be sent with what follows it."""
+        raw, self._out = b"".join(self._out), []
+        return raw
+
+    def give_back(self) -> None:
+        """What was fed and isn't this message's head or body is the connection's again."""
+        self.peer.ahead = self._side.leftover()
+
+
+class Http1Agent(Http1End):
+    """A request on a connection of the agent."""
+
+    def __init__(self, peer: Peer, side: AgentSide, request: RequestHead, limits: Limits) -> None:
+        super().__init__(peer, side)
+        self.request = request
+        self._agent_side = side
+        self._limits = limits
+
+    def put_answer(self, head: ResponseHead, *, close: bool = False) -> None:
+        self._out.append(self._agent_side.render_head(head, close=close))
+
+    async def wait_word(self) -> None:
+        await self.peer.wait_word()
+
+    async def answer(self, answer: Answer, *, keep: bool = False) -> None:
+        if keep:
+            self.give_back()
+        raw = render_answer(answer, close=not keep, with_body=self.request.method != "HEAD")
+        await self.peer.send(raw)
+        if not keep:
+            await self.finish()
+
+    async def finish(self) -> None:
+        await close_gently(self.peer, self._limits)
+
+    def reset(self, *, refused: bool = False) -> None:
+        """A client whose connection is reset before an answer knows how to try again."""
+        self.peer.reset()
+
+
+class Http1Upstream(Http1End):
+    """A request of ours on a connection."""
+
+    refused = False
+
+    def __init__(self, peer: Peer, limits: Limits) -> None:
+        self._upstream_side = UpstreamSide(limits.head_bytes, limits.header_count)
+        super().__init__(peer, self._upstream_side)
+
+    def put_request(self, head: RequestHead, host: str) -> None:
+        self._out.append(self._upstream_side.render_head(head, host))
+
+    def head(self) -> ResponseHead | None:
+        return self._upstream_side.head()
+
+    @property
+    def clean(self) -> bool:
+        return not self.peer.ahead

@@ -1,0 +1,194 @@
+"""The connections to upstreams that one connection of the agent has, and may use again.
+
+Rule 1: one is used again only for the same upstream, and only where it is clean: in HTTP/1.1 both sides were, in HTTP/2
+        it takes further streams.
+Rule 2: each side's protocol is its own. An agent that speaks HTTP/1.1 gets an upstream that does, and HTTP/2 only where
+        that speaks nothing else; an agent that speaks HTTP/2 gets it where the upstream has it.
+Rule 3: requests that an agent makes at once wait for the first connection: it may be all that they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.model import Endpoint, Upstream
+from trio_egress.proxy.dial import Undialled, dial
+from trio_egress.proxy.ends import Http1Upstream, UpstreamEnd
+from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.judge import Door
+from trio_egress.proxy.peer import Peer
+
+if TYPE_CHECKING:
+    from trio_egress.proxy.exchange import Exchange
+    from trio_egress.proxy.interception import Interception
+    from trio_egress.proxy.multiplex import Multiplex
+
+
+@attrs.frozen(eq=False)
+class Way:
+    """An upstream's end for one exchange. `again`: its connection had served another before."""
+
+    end: UpstreamEnd
+    endpoint: Endpoint
+    again: bool
+    _keep: Callable[[], None]
+    _drop: Callable[[bool], None]
+
+    @contextmanager
+    def use(self, exchange: Exchange) -> Iterator[None]:
+        """The body runs the exchange; afterwards the connection is kept, or ended as its fault says."""
+        try:
+            yield
+        except BaseException:
+            self._drop(False)
+            raise
+        if exchange.upstream_stays:
+            self._keep()
+        else:
+            self._drop(exchange.fault is not None)
+
+
+@attrs.frozen(eq=False)
+class _Idle:
+    """A connection of HTTP/1.1 that waits for the next exchange."""
+
+    upstream: Upstream
+    endpoint: Endpoint
+    peer: Peer
+    since: float
+
+
+@attrs.frozen(eq=False)
+class _Shared:
+    """A connection of HTTP/2."""
+
+    upstream: Upstream
+    endpoint: Endpoint
+    connection: Multiplex
+
+
+class Ways:
+    """Of one agent connection. `tasks`: where connections of HTTP/2 live; `many`: it asks for more than one at once."""
+
+    def __init__(self, door: Door, gate: Gate, tasks: trio.Nursery | None, *, many: bool) -> None:
+        self._door = door
+        self._gate = gate
+        self._tasks = tasks
+        self._many = many
+        self._idle: list[_Idle] = []
+        self._shared: list[_Shared] = []
+        self._first = trio.Lock()
+        self._known: set[Upstream] = set()
+
+    async def open(self, upstream: Upstream) -> Way | Undialled:
+        """An end to ask at, connected; every address that it is dialled at was checked."""
+        if (found := self._find(upstream)) is not None:
+            return found
+        if self._many and upstream not in self._known:
+            async with self._first:
+                if (found := self._find(upstream)) is not None:
+                    return found
+                if upstream not in self._known:
+                    way = await self._dial(upstream)
+                    self._known.add(upstream)
+                    return way
+        return await self._dial(upstream)
+
+    def close(self) -> None:
+        """Once no exchange runs any more."""
+        for idle in self._idle:
+            idle.peer.close()
+
+    def _find(self, upstream: Upstream) -> Way | None:
+        for shared in self._shared:
+            if shared.upstream == upstream and shared.connection.takes_streams:
+                return self._share(shared, again=True)
+        while self._idle:
+            idle = self._idle.pop()
+            fresh = trio.current_time() - idle.since <= self._gate.limits.reuse_seconds
+            if fresh and idle.upstream == upstream and idle.peer.quiet():
+                return self._lend(idle, again=True)
+            idle.peer.close()
+        return None
+
+    async def _dial(self, upstream: Upstream) -> Way | Undialled:
+        limits, interception = self._gate.limits, self._gate.interception
+        if not self._door.secure:
+            dialled = await dial(upstream, limits)
+            if isinstance(dialled, Undialled):
+                return dialled
+            peer = Peer(dialled.sock, UpstreamError)
+            return self._lend(_Idle(upstream, dialled.endpoint, peer, 0.0), again=False)
+        if interception is None:
+            raise ValueError("this run has nothing to open TLS with")
+        return await self._dial_secure(upstream, interception)
+
+    async def _dial_secure(self, upstream: Upstream, interception: Interception) -> Way | Undialled:
+        secured = await interception.dial(upstream, self._gate.limits, many=self._many)
+        if isinstance(secured, Undialled):
+            return secured
+        if not secured.peer.multiplexes:
+            return self._lend(_Idle(upstream, secured.endpoint, secured.peer, 0.0), again=False)
+        from trio_egress.proxy.multiplex import Multiplex
+
+        if self._tasks is None:
+            raise ValueError("there is nowhere for a connection of HTTP/2 to live")
+        shared = _Shared(upstream, secured.endpoint, Multiplex(secured.peer, self._gate.limits, client=True))
+        self._shared.append(shared)
+        self._tasks.start_soon(self._keep_shared, shared)
+        return self._share(shared, again=False)
+
+    async def _keep_shared(self, shared: _Shared) -> None:
+        try:
+            await shared.connection.keep()
+        finally:
+            self._shared.remove(shared)
+            shared.connection.peer.close()
+
+    def _share(self, shared: _Shared, *, again: bool) -> Way:
+        stream = shared.connection.open_stream()
+        return Way(stream, shared.endpoint, again, stream.leave, lambda _reset: stream.leave())
+
+    def _lend(self, idle: _Idle, *, again: bool) -> Way:
+        peer, end = idle.peer, Http1Upstream(idle.peer, self._gate.limits)
+
+        def keep() -> None:
+            self._idle.append(attrs.evolve(idle, since=trio.current_time()))
+
+        def drop(reset: bool) -> None:
+            if reset:
+                peer.reset()
+            else:
+                peer.close()
+
+        return Way(end, idle.endpoint, again, keep, drop)
+
+
+@asynccontextmanager
+async def open_ways(door: Door, gate: Gate, *, many: bool = False) -> AsyncIterator[Ways]:
+    """For one connection of the agent, as long as the body takes; afterwards all of them are closed."""
+    if not door.secure:
+        ways = Ways(door, gate, None, many=many)
+        try:
+            yield ways
+        finally:
+            ways.close()
+        return
+    fault: PeerError | None = None
+    async with trio.open_nursery() as tasks:
+        ways = Ways(door, gate, tasks, many=many)
+        try:
+            yield ways
+        except PeerError as error:  # as itself, and not in a group
+            fault = error
+        finally:
+            ways.close()
+            tasks.cancel_scope.cancel()
+    if fault is not None:
+        raise fault
