@@ -67,6 +67,7 @@ def _silent(sock: socket.socket) -> None:
         (_answering((SIGNATURE, bytes(65))), "not one of its key"),
         (_answering((TELLS_KEY, HELLO)), "was expected"),
         (_answering((REFUSAL, b"no such thing \xff")), r"no such thing \\xff"),
+        (_answering((REFUSAL, b"\x1b[31mred\nand more" + bytes(5000))), r"^ \[31mred and more {,1000}$"),
         (_silent, "did not answer within"),
     ],
 )
@@ -91,6 +92,10 @@ def test_without_a_right_signature_there_is_an_error_and_then_nothing_else(
         ((TELLS_KEY, HELLO + b"x"), "does not tell its key"),
         ((TELLS_KEY, HELLO + b"[]"), "does not tell its key"),
         ((REFUSAL, b"another version"), "another version"),
+        ((REFUSAL, b""), "the signer refuses"),
+        ((TELLS_KEY, HELLO + b'{"hide": "/key"}'), "no list of paths"),
+        ((TELLS_KEY, HELLO + b'{"hide": ["/a\\u0000b"]}'), "no list of paths"),
+        ((TELLS_KEY, HELLO + b"[" * 200_000), "does not tell its key"),
         ((b"?", HELLO), "was expected"),
     ],
 )

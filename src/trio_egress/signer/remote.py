@@ -45,6 +45,9 @@ GREETING_SECONDS = 60.0
 END_SECONDS = 5.0
 """How long a signer that we started may take to end by itself."""
 
+REFUSAL_BYTES = 1000
+"""Of a refusal's words that are shown, on one line."""
+
 PROGRAM = "trio-egress"
 """As the first word of a command: this very program, wherever it is installed."""
 
@@ -94,8 +97,10 @@ class RemoteKey:
         try:
             public = parse_public_key(answer[:PUBLIC_BYTES].hex().encode())
             hide = json.loads(answer[PUBLIC_BYTES:] or b"{}").get("hide", [])
-            return public, tuple(os.path.abspath(str(path)) for path in hide)
-        except (EvidenceError, ValueError, AttributeError, TypeError) as error:
+            if type(hide) is not list or not all(type(path) is str and "\0" not in path for path in hide):
+                raise ValueError("what it says to hide is no list of paths")
+            return public, tuple(map(os.path.abspath, hide))
+        except (EvidenceError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise self._fail(f"the signer does not tell its key: {error}") from None
 
     def _sign(self, kind: bytes, body: bytes, message: bytes) -> bytes:
@@ -124,7 +129,8 @@ class RemoteKey:
         finally:
             self._lock.release()
         if got == REFUSAL:
-            raise self._fail(answer.decode(errors="backslashreplace"))
+            said = answer[:REFUSAL_BYTES].decode(errors="backslashreplace")
+            raise self._fail("".join(c if c.isprintable() else " " for c in said) or "the signer refuses")
         if got != expected:
             raise self._fail(f"the signer answered with {got!r} where {expected!r} was expected")
         return answer
