@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +82,16 @@ def test_what_is_made_with_closed_streams_gets_none_of_their_numbers(tmp_path: P
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", program]
     assert subprocess.run(command, cwd=tmp_path, timeout=120, check=False).returncode == 0
     assert (tmp_path / "made").read_bytes() == b""
+
+
+def test_an_interrupted_command_ends_with_130_and_says_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "policy.toml")
+    command = [sys.executable, "-m", "trio_egress", "policy", "check", "policy.toml"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True)
+    with open(tmp_path / "policy.toml", "w"):  # waits until the command reads it
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (130, b"")
 
 
 def test_a_command_that_needs_a_directory_says_that_it_is_gone(tmp_path: Path) -> None:

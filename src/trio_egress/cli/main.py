@@ -20,6 +20,7 @@ from trio_egress.cli.policy.parser import add_policy
 from trio_egress.cli.streams import explain_failure, open_closed
 
 REFUSED = 125
+INTERRUPTED = 130
 USAGE = 64
 
 RUN_EPILOG = """\
@@ -81,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (code := explain_failure(error)) is None:
             raise
         return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _dispatch(arguments: Sequence[str] | None) -> int:

@@ -27,11 +27,9 @@ FASTEST_SECONDS, SLOWEST_SECONDS = 0.1, 1.0
 SILENT_BEATS = 3
 """So many heartbeats must be missing before the run is said to be silent."""
 
-INTERRUPTED = 130
-
 
 def main(options: argparse.Namespace) -> int:
-    """0 the chain was closed, and holds together; 1 it does not; 2 it can't be read; 130 interrupted."""
+    """0 the chain was closed, and holds together; 1 it does not; 2 it can't be read."""
     directory = Path(options.directory)
     try:
         trusted = read_trust(options.public_key)
@@ -39,8 +37,6 @@ def main(options: argparse.Namespace) -> int:
     except EvidenceError as error:
         _say(escape_text(str(error)))
         return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
 def _follow(directory: Path, paint: Paint, trusted: Trust, *, as_json: bool) -> int:
