@@ -184,12 +184,29 @@ class Avoided:
 
 
 @attrs.frozen
+class Via:
+    """The proxy of a company, by which something is reached. `looks_up`: names are looked up here, not by it.
+
+    `login`: as whom, in the words of Proxy-Authorization; secret.
+    """
+
+    host: Host
+    port: int
+    looks_up: bool = False
+    login: str = attrs.field(default="", eq=False, repr=False)
+
+    def __str__(self) -> str:
+        return render_authority(self.host, self.port)
+
+
+@attrs.frozen
 class Upstream:
     """Where an allowed attempt may be dialled.
 
     `pin` is the endpoint that `[resolve]` names: nothing is looked up and its range is not checked.
     `loopback`: the host's own loopback, its IPv4 address first. Otherwise `host` is resolved and, unless
     `allow_private`, only an outside address is dialled. Never one that is in `avoided`.
+    `via`: by another proxy, which may do the looking up; never what is pinned or the loopback.
     """
 
     host: Host
@@ -198,6 +215,7 @@ class Upstream:
     allow_private: bool = False
     loopback: bool = False
     avoided: tuple[Avoided, ...] = ()
+    via: Via | None = None
 
 
 @attrs.frozen

@@ -18,8 +18,9 @@ from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.upstream_proxy import UpstreamProxy
 
-_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "tls")}
+_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "tls", "upstream")}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ _TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "
         ("| key | default | meaning |\n|---|---|---|\n| `pass`", Env, {}),
         ("| key | at least", Limits, {}),
         ("| key of `[tls]`", Roots, {}),
+        ("| key of `[upstream]`", UpstreamProxy, {}),
     ],
 )
 def test_each_key_means_on_its_page_what_the_schema_says(

@@ -358,6 +358,11 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
         return {**HEAD, "secret": [{"name": "a", "from": {"env": "A"}, key: value}]}
     if table is From:
         return {**HEAD, "secret": [{"name": "a", "from": {key: value}}]}
+    if name == "upstream":
+        return {
+            **HEAD,
+            name: {"proxy": "http://corp:3128", "username": "a", "password": {"env": "A"}, key: value},
+        }
     if name in ("files", "env", "limits", "tls"):
         return {**HEAD, name: {key: value}}
     inner = name.removeprefix("rule_")
@@ -386,7 +391,7 @@ def test_each_key_is_read_with_some_value_that_was_tried() -> None:
         {"A": "é"},
         {"env": "A"},
     ]
-    tried.append([{"name": "a", "from": {"env": "A"}}])
+    tried += [[{"name": "a", "from": {"env": "A"}}], "http://corp:3128", {"proxy": "http://corp:3128"}]
     tried += [{key: value} for keys in MEANINGS.values() for key in keys for value in (True, 1 << 25, ["a"])]
     unread = set(_PLACES)
     for place in _PLACES:

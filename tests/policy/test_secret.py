@@ -13,7 +13,7 @@ from trio_egress.policy.compiled import parse_compiled, policy_hash, render_comp
 from trio_egress.policy.diff import compare
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.rule import Policy
-from trio_egress.policy.secret import NAME_CHARS, RESERVED, SECRETS_MAX, From, Secret
+from trio_egress.policy.secret import NAME_CHARS, RESERVED, SECRETS_MAX, UPSTREAM_PASSWORD, From, Secret
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 TOKEN = '[[secret]]\nname = "token"\nfrom = { env = "API_TOKEN" }\n'
@@ -125,7 +125,7 @@ def test_every_name_may_stand_in_a_commitment_and_what_always_does_is_reserved()
     name = "a" * NAME_CHARS
     assert load(TOKEN.replace('"token"', f'"{name}"')).secrets
     assert COMMITMENT.fullmatch(f"[{name}:{'0' * 32}]")
-    assert RESERVED == CLASSES
+    assert (*CLASSES, UPSTREAM_PASSWORD) == RESERVED
 
 
 def test_in_yaml_too() -> None:

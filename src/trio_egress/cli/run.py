@@ -9,7 +9,7 @@ import argparse
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -27,9 +27,15 @@ from trio_egress.evidence.sign import Signer, fingerprint, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
-from trio_egress.runtime.environment import agent_environment, find_ci, find_provenance
+from trio_egress.runtime.environment import agent_environment, find_ci, find_provenance, find_proxy_variables
 from trio_egress.runtime.policy_file import find_policy, read_policy
-from trio_egress.runtime.secrets import keep_commitment_key, make_commitment_key, open_redactor
+from trio_egress.runtime.secrets import (
+    find_password_file,
+    keep_commitment_key,
+    make_commitment_key,
+    open_redactor,
+    sign_in,
+)
 from trio_egress.runtime.signals import Inbox, Interrupted
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.signer.remote import RemoteKey, open_signer
@@ -133,12 +139,13 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     commitment_key = make_commitment_key()
     directory = _find_directory()
     redactor = open_redactor(policy, os.environ, directory, commitment_key)
+    policy = sign_in(policy, os.environ, directory)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     spec = RunSpec(
         command=tuple(command),
         directory=directory,
         environment=agent_environment(
-            os.environ,
+            _withhold_password(os.environ, policy),
             identities,
             run_id,
             options.proxy_port,
@@ -155,7 +162,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         run_id=run_id,
         pinned=pinned,
         provenance=find_provenance(os.environ),
-        hidden=_hidden(options, evidence, key),
+        hidden=_hidden(options, evidence, key, find_password_file(policy, os.environ, directory)),
         ci=find_ci(os.environ),
         protected=tuple(Path(name).absolute() for name in (options.status_file, *written) if name),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
@@ -221,13 +228,23 @@ def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
     return min((seconds for seconds in (given, of_policy) if seconds is not None), default=None)
 
 
-def _hidden(options: argparse.Namespace, evidence: Path, key: Signer) -> tuple[Path, ...]:
-    """What the agent must not see besides this run's evidence: the keys, and the evidence of earlier runs."""
+def _withhold_password(environ: Mapping[str, str], policy: Policy) -> Mapping[str, str]:
+    """The caller's variables without the one that has the password of [upstream]."""
+    source = None if policy.upstream is None else policy.upstream.table.password
+    return {name: value for name, value in environ.items() if source is None or name != source.env}
+
+
+def _hidden(
+    options: argparse.Namespace, evidence: Path, key: Signer, password: Path | None
+) -> tuple[Path, ...]:
+    """What the agent must not see besides this run's evidence: keys and password, and the evidence of earlier runs."""
     kept = [Path(path).absolute() for path in (options.key, options.rotate_key_to) if path]
     if isinstance(key, RemoteKey):
         named = (*key.hide, os.path.abspath(options.signer))  # its socket; a command is no path
         kept = [Path(path) for path in dict.fromkeys(named) if os.path.exists(path)]
     kept += [Path(path).absolute() for path in (options.commitment_key, options.anchor_file) if path]
+    if password is not None:
+        kept.append(password)
     return tuple(kept) if options.evidence else (evidence.parent, *kept)
 
 
@@ -235,6 +252,12 @@ def _announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *,
     say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
     for warning in policy.warnings:
         say(str(warning))
+    if policy.upstream is not None:
+        say(f"everything goes out by the proxy {policy.upstream.table.proxy}")
+    elif unused := find_proxy_variables(os.environ):
+        say(
+            f"not used: {', '.join(unused)}; a proxy to go out by is for the policy to name ([upstream] proxy)"
+        )
     if isinstance(key, RemoteKey):
         say(f"signed by another process, with the key {fingerprint(key.public_hex)}")
     if not pinned:

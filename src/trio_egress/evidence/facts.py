@@ -49,6 +49,8 @@ FACTS: Mapping[str, Shape] = {
     "port": _PORT,
     "proto": TEXT,
     "dialled": TEXT,
+    "via": TEXT,
+    "origin": TEXT,
     "sni": TEXT,
     "tls": TEXT,
     "tls_version": TEXT,

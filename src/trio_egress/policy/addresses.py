@@ -102,3 +102,12 @@ def _find(address: IPv4Address | IPv6Address) -> str | None:
         if first <= number <= last:
             return described
     return None
+
+
+PRIVATE_DOMAINS = ("localhost", "local", "internal", "home.arpa")
+"""Names for which no resolver of the internet has an answer (RFC 6761, RFC 6762, RFC 8375, ICANN 2024)."""
+
+
+def is_private_name(name: str) -> bool:
+    """Whether nothing outside can have this name: one without a dot is a machine nearby, too."""
+    return "." not in name or any(f".{name}".endswith(f".{domain}") for domain in PRIVATE_DOMAINS)

@@ -29,6 +29,7 @@ from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root, render_roots
 from trio_egress.policy.rule import Policy, Rule, Terms
 from trio_egress.policy.secret import PlacedSecret, render_secrets
+from trio_egress.policy.upstream_proxy import PlacedProxy, render_upstream
 
 COMPILED_FILE = "policy-compiled.json"
 """What messages call it."""
@@ -97,6 +98,7 @@ def render_compiled(policy: Policy) -> bytes:
         "env": _write_env(policy.env),
         "limits": attrs.asdict(policy.limits),
         **({"tls": render_roots(policy.roots)} if policy.roots else {}),
+        **({"upstream": render_upstream(policy.upstream.table)} if policy.upstream else {}),
         **({"secret": render_secrets(policy.secrets)} if policy.secrets else {}),
     }
     members = {key: _render_json(value) for key, value in tables.items()}
@@ -142,6 +144,7 @@ def parse_compiled(raw: bytes) -> Policy:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _refuse("it is not a compiled policy") from None
     refs = (RuleRef(place, str(terms.destination), 1) for place, terms in enumerate(document.egress))
+    nowhere = Problem(COMPILED_FILE, 1, 1, "")
     policy = Policy(
         number_rules(zip(refs, document.egress, strict=True)),
         document.resolve,
@@ -150,7 +153,8 @@ def parse_compiled(raw: bytes) -> Policy:
         env=document.env,
         limits=document.limits,
         roots=tuple(Root(root.target, root.sha256 or "") for root in document.tls.extra_ca),
-        secrets=tuple(PlacedSecret(secret, Problem(COMPILED_FILE, 1, 1, "")) for secret in document.secret),
+        secrets=tuple(PlacedSecret(secret, nowhere) for secret in document.secret),
+        upstream=PlacedProxy(document.upstream, nowhere) if document.upstream else None,
     )
     if render_compiled(policy) != raw:
         raise _refuse("it is not in canonical form")

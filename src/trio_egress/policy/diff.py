@@ -56,6 +56,7 @@ def compare(old: Policy, new: Policy) -> tuple[Change, ...]:
         *_compare_values("env", before["env"], after["env"]),
         *_compare_values("limits", before["limits"], after["limits"]),
         *_compare_roots(before.get("tls", {}), after.get("tls", {})),
+        *_compare_upstream(before.get("upstream", {}), after.get("upstream", {})),
         *_compare_secrets(before.get("secret", []), after.get("secret", [])),
         *_compare_rest(before, after),
     ]
@@ -205,9 +206,16 @@ def _compare_roots(before: _Document, after: _Document) -> Iterator[Change]:
             yield Change(CHANGES, f"the roots in {name} are others: sha256 {was[name]} → {now[name]}")
 
 
+def _compare_upstream(before: _Document, after: _Document) -> Iterator[Change]:
+    """Where it all goes out changes nothing of what may."""
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            yield Change(CHANGES, f"[upstream] {key}: {_show(before.get(key))} → {_show(after.get(key))}")
+
+
 def _compare_rest(before: _Document, after: _Document) -> Iterator[Change]:
     """Tables that nothing above knows: a difference is told, if not in words."""
-    known = ("egress", "resolve", "files", "env", "limits", "secret", "tls")
+    known = ("egress", "resolve", "files", "env", "limits", "secret", "tls", "upstream")
     for key in sorted({*before, *after} - set(known)):
         if before.get(key) != after.get(key):
             yield Change(CHANGES, f"{key}: {_show(before.get(key))} → {_show(after.get(key))}")

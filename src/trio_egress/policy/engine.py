@@ -58,7 +58,8 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
         return _deny(policy, attempt, rules, forced, pinned=pin is not None, moment=moment)
     loopback = attempt.host == HOST_INTERNAL
     avoided = _find_avoided(policy, attempt, moment) if policy.avoided else ()
-    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, avoided)
+    via = policy.find_via(attempt)
+    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, avoided, via)
     needs = find_needs(chosen, attempt)
     if forced is not None:
         needs |= NEEDED[forced[0]]
@@ -83,8 +84,8 @@ def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) ->
     if not able:
         return decide(policy, asking, moment)
     chosen = min(able, key=lambda rule: (not rule.terms.allow_private, rule.rank))
-    loopback = attempt.host == HOST_INTERNAL
-    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback)
+    loopback, via = attempt.host == HOST_INTERNAL, policy.find_via(attempt)
+    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, via=via)
     return Decision(True, Layer.RULE, f"{chosen.ref} allows some requests", chosen.ref, upstream)
 
 

@@ -8,6 +8,7 @@ Rule 3: what one file may not say together, several may not either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import RuleRef
 from trio_egress.policy.compiled import number_rules
 from trio_egress.policy.conflicts import find_conflicts
+from trio_egress.policy.destination import find_network
 from trio_egress.policy.environment import Env, read_pass
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
 from trio_egress.policy.keys import RULES_MAX
@@ -26,6 +28,7 @@ from trio_egress.policy.problems import Faults
 from trio_egress.policy.roots import join_roots
 from trio_egress.policy.rule import Pin, Policy, Resolve, Source, Terms
 from trio_egress.policy.secret import SECRETS_MAX, From, PlacedSecret
+from trio_egress.policy.upstream_proxy import PlacedProxy, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX
 
 Setting = tuple[str, Any, Path]
@@ -50,7 +53,11 @@ def join(parts: Sequence[Part]) -> Policy:
             parts[0].make_problem(("env",), f"set has at most {ITEMS_MAX} variables, with all includes")
         )
     secrets = _join_secrets(parts, problems)
-    warnings = _hold_against_each_other(parts, problems)
+    upstream = _join_upstream(parts, problems)
+    warnings = (
+        *_hold_against_each_other(parts, problems),
+        *islice(_find_unchecked(parts, upstream), PROBLEMS_MAX),
+    )
     if problems:
         raise PolicyError(tuple(problems[:PROBLEMS_MAX]))
     return Policy(
@@ -63,6 +70,7 @@ def join(parts: Sequence[Part]) -> Policy:
         secrets=secrets,
         roots=join_roots(root for part in parts for root in part.roots),
         warnings=warnings,
+        upstream=upstream,
         sources=(*(part.source for part in parts), *_find_root_sources(parts)),
         cases=tuple(case for part in parts for case in place_cases(part)),
     )
@@ -135,6 +143,41 @@ def _join_secrets(parts: Sequence[Part], problems: list[Problem]) -> tuple[Place
             parts[0].make_problem((), f"a policy has at most {SECRETS_MAX} secrets, with all includes")
         )
     return tuple(placed[name] for name in sorted(placed))
+
+
+def _say_upstream(part: Part) -> Iterator[tuple[str, Setting]]:
+    for key in part.reading.data.get("upstream", {}):
+        if key != "no_proxy":
+            yield key, (f"upstream.{key}", getattr(part.document.upstream, key), ("upstream", key))
+
+
+def _join_upstream(parts: Sequence[Part], problems: list[Problem]) -> PlacedProxy | None:
+    """What all files say of it, and the place of its password in the first file that has one."""
+    said = _join_settings(parts, _say_upstream, problems)
+    tables = [(part, part.document.upstream) for part in parts if part.document.upstream is not None]
+    if not tables:
+        return None
+    direct = {str(item): item for _, table in tables for item in table.no_proxy}
+    table = UpstreamProxy(no_proxy=tuple(direct[name] for name in sorted(direct)), **said)
+    part, path = next(
+        ((part, ("upstream", "password")) for part, one in tables if one.password is not None),
+        (tables[0][0], ("upstream",)),
+    )
+    return PlacedProxy(table, part.make_problem(path, ""))
+
+
+def _find_unchecked(parts: Sequence[Part], upstream: PlacedProxy | None) -> Iterator[Problem]:
+    """A warning at each denied network, where another looks names up."""
+    if upstream is None or upstream.table.resolve:
+        return
+    for part in parts:
+        for place, terms in enumerate(part.document.egress):
+            if terms.deny and find_network(terms.destination.pattern) is not None:
+                message = (
+                    "the proxy of [upstream] looks names up, so this denies addresses that are asked for, and no name "
+                    "that leads there; resolve = true in [upstream] looks names up here"
+                )
+                yield attrs.evolve(part.make_problem(("egress", place), message), warning=True)
 
 
 def _join_settings(

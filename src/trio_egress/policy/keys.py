@@ -56,6 +56,13 @@ from trio_egress.policy.secret import (
     read_variable,
 )
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.upstream_proxy import (
+    UpstreamProxy,
+    check_upstream,
+    read_no_proxy,
+    read_proxy,
+    read_username,
+)
 
 RULES_MAX = 100_000
 TESTS_MAX = 10_000
@@ -80,6 +87,7 @@ class Document:
     test: tuple[Case, ...] = ()
     secret: tuple[Secret, ...] = ()
     tls: Roots = attrs.field(factory=Roots)
+    upstream: UpstreamProxy | None = None
 
 
 TABLES: Mapping[type, Table] = {
@@ -91,6 +99,7 @@ TABLES: Mapping[type, Table] = {
     Env: Table("in the [env] table", {}),
     Limits: Table("in the [limits] table", {}),
     Roots: Table("in the [tls] table", {}),
+    UpstreamProxy: Table("in the [upstream] table", {"proxy": 'proxy = "http://proxy.corp.example:3128"'}),
     Case: Table(
         "in a [[test]] table",
         {"attempt": 'attempt = "POST https://api.example.com/v1"', "expect": 'expect = "deny"'},
@@ -157,6 +166,13 @@ def _read_from(value: object, type_: object) -> From:
     return check_from(source)
 
 
+def _read_password(value: object, _type: object) -> From:
+    if not isinstance(value, dict) or not value:
+        message = 'password says where it is found: { env = "PROXY_PASSWORD" } or { file = "…" }'
+        raise Faults([Fault((), message, secret=True)])
+    return check_from(_CONVERTER.structure(value, From))
+
+
 def _read_resolve(value: object, _type: object) -> Resolve:
     return parse_pins(_expect_table("resolve", value))
 
@@ -175,6 +191,10 @@ def _read_limits(value: object, _type: object) -> Limits:
 
 def _read_roots(value: object, _type: object) -> Roots:
     return _CONVERTER.structure(_expect_table("tls", value), Roots)
+
+
+def _read_upstream(value: object, _type: object) -> UpstreamProxy:
+    return check_upstream(_CONVERTER.structure(_expect_table("upstream", value), UpstreamProxy))
 
 
 def _read_destination(value: object, _type: object) -> Destination:
@@ -252,6 +272,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "env": _read_env,
         "limits": _read_limits,
         "tls": _read_roots,
+        "upstream": _read_upstream,
         "test": _read_test,
         "secret": _read_secret,
     },
@@ -300,6 +321,13 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     Env: {"pass_": _reader(read_pass), "set": _reader(read_set)},
     Limits: {field.name: _reader(read_limit(field.name)) for field in attrs.fields(Limits)},
     Roots: {"extra_ca": _reader(read_extra_ca)},
+    UpstreamProxy: {
+        "proxy": _reader(read_proxy),
+        "username": _reader(read_username),
+        "password": _read_password,
+        "no_proxy": _reader(read_no_proxy),
+        "resolve": _reader(read_flag("resolve")),
+    },
 }
 
 

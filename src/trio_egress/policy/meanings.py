@@ -17,6 +17,7 @@ from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.upstream_proxy import UpstreamProxy
 
 MEANINGS: Mapping[type, Mapping[str, str]] = {
     Document: {
@@ -37,6 +38,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "test": "[what the policy must decide](working-with-policies.md#testing-one); a test means nothing else",
         "secret": "[what is secret](#secrets-secret): it is in no receipt, log, report or message",
         "tls": "[further roots](#further-roots-tls) under which upstreams are verified",
+        "upstream": "[a company's proxy](#a-companys-proxy-upstream) by which everything goes out",
     },
     Terms: {
         "destination": "a host, the names below a domain, or a network; perhaps with a port",
@@ -133,6 +135,19 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "extra_ca": (
             "files with certificates in PEM, named like [included ones](#several-files-include): roots that count "
             "besides those of the machine, for the boundary and for the agent"
+        ),
+    },
+    UpstreamProxy: {
+        "proxy": 'where it is: `"http://proxy.corp.example:3128"`. Its own address may be a private one',
+        "username": "who it is told that we are (basic authentication)",
+        "password": (
+            'where the password is found: `{ env = "PROXY_PASSWORD" }` or `{ file = "/run/secrets/proxy" }`, as for a '
+            "[secret](#secrets-secret); the agent gets neither"
+        ),
+        "no_proxy": "what is dialled directly: hosts, domains and networks, as a rule's `destination`",
+        "resolve": (
+            "whether names are looked up here, and the proxy is asked for the checked address; otherwise it looks them "
+            "up itself"
         ),
     },
     Limits: {

@@ -22,7 +22,8 @@ def observe(policy: Policy, attempt: Attempt, decision: Decision) -> Decision:
     if attempt.protocol is Protocol.DNS:
         return Decision(True, Layer.OBSERVE, reason, decision.rule)
     pin = policy.resolve.find(attempt.host, attempt.port)
-    return Decision(True, Layer.OBSERVE, reason, decision.rule, Upstream(attempt.host, attempt.port, pin))
+    upstream = Upstream(attempt.host, attempt.port, pin, via=policy.find_via(attempt))
+    return Decision(True, Layer.OBSERVE, reason, decision.rule, upstream)
 
 
 def _may_pass(policy: Policy, attempt: Attempt) -> bool:

@@ -129,12 +129,13 @@ def _place(part: Part, faults: Iterable[Fault]) -> tuple[Problem, ...]:
         (
             positions.place_key(fault.path) if fault.on_key else positions.place_value(fault.path),
             reword(fault.message),
+            fault.secret,
         )
         for fault in faults
     )
     problems = [
-        _render(part.shown, line, column, message, lines[line - 1])
-        for (line, column), message in placed[:PROBLEMS_MAX]
+        _render(part.shown, line, column, message, "" if secret else lines[line - 1])
+        for (line, column), message, secret in placed[:PROBLEMS_MAX]
     ]
     if left := len(placed) - len(problems):
         line, column = placed[PROBLEMS_MAX][0]

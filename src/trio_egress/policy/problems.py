@@ -31,11 +31,15 @@ NEAR = 0.7
 
 @attrs.frozen
 class Fault:
-    """One thing wrong with the value at `path`, or, with `on_key`, with the last key of the path."""
+    """One thing wrong with the value at `path`, or, with `on_key`, with the last key of the path.
+
+    `secret`: somebody may have written a password there, and the line is not shown.
+    """
 
     path: Path
     message: str
     on_key: bool = False
+    secret: bool = False
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import attrs
 
 from trio_egress.errors import Problem
-from trio_egress.model import Address, Endpoint, Host, RuleLimits, RuleRef, render_authority
+from trio_egress.model import Address, Attempt, Endpoint, Host, RuleLimits, RuleRef, Via, render_authority
 from trio_egress.policy.cases import PlacedCase
 from trio_egress.policy.destination import Destination, Network, find_network
 from trio_egress.policy.doors import IN_TLS, Ports, Scheme
@@ -27,6 +27,7 @@ from trio_egress.policy.roots import Root
 from trio_egress.policy.secret import PlacedSecret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 from trio_egress.policy.times import Window
+from trio_egress.policy.upstream_proxy import PlacedProxy
 
 
 class Tls(enum.Enum):
@@ -189,6 +190,7 @@ class Policy:
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
     secrets: tuple[PlacedSecret, ...] = attrs.field(default=(), kw_only=True)
     roots: tuple[Root, ...] = attrs.field(default=(), kw_only=True)
+    upstream: PlacedProxy | None = attrs.field(default=None, kw_only=True)
     cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)
@@ -200,6 +202,12 @@ class Policy:
 
     avoided: tuple[tuple[Network, Rule], ...] = attrs.field(init=False, eq=False, repr=False)
     """Networks and addresses that rules deny, with those rules; in an order that is not the file's."""
+
+    def find_via(self, attempt: Attempt) -> Via | None:
+        """The company's proxy, by which an attempt goes out; None where it is dialled directly."""
+        if self.upstream is None or self.resolve.find(attempt.host, attempt.port) is not None:
+            return None
+        return self.upstream.find(attempt.host, attempt.port)
 
     @avoided.default
     def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:

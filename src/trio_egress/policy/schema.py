@@ -31,6 +31,7 @@ from trio_egress.policy.rule_keys import NAME_CHARS, REASON_CHARS, WORD_CHARS
 from trio_egress.policy.secret import NAME_CHARS as SECRET_CHARS
 from trio_egress.policy.secret import RESERVED, SECRETS_MAX, From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.upstream_proxy import USERNAME_CHARS, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX, NUMBER_MAX, UNITS
 
 Shape = Mapping[str, Any]
@@ -102,6 +103,7 @@ _NAMES: Mapping[type, str] = {
     Env: "env",
     Limits: "limits",
     Roots: "tls",
+    UpstreamProxy: "upstream",
     Secret: "secret",
     From: "source",
 }
@@ -121,6 +123,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "env": _table(Env),
         "limits": _table(Limits),
         "tls": _table(Roots),
+        "upstream": _table(UpstreamProxy),
         "test": _list(_table(Case), most=TESTS_MAX),
         "secret": _list(_table(Secret), most=SECRETS_MAX),
     },
@@ -174,6 +177,13 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "at": {"type": "string", "pattern": "^[0-9]{4}"},
     },
     Roots: {"extra_ca": _list(_pinned({**_PATH, "not": {"pattern": "://"}}), most=INCLUDES_MAX)},
+    UpstreamProxy: {
+        "proxy": {"type": "string", "pattern": "^[Hh][Tt][Tt][Pp]://[^/?#@]+:[1-9][0-9]{0,4}/?$"},
+        "username": {"type": "string", "pattern": "^[^:]+$", "maxLength": USERNAME_CHARS},
+        "password": _table(From),
+        "no_proxy": _list({"type": "string", "minLength": 1}),
+        "resolve": _BOOLEAN,
+    },
     Secret: {
         "name": {
             "type": "string",

@@ -20,8 +20,10 @@ SECRETS_MAX = 100
 NAME_CHARS = 64
 SOURCE_CHARS = 4096
 
-RESERVED = ("query", "userinfo")
-"""What stands in receipts for values of queries and for userinfo, which no policy has to name."""
+UPSTREAM_PASSWORD = "upstream-password"  # noqa: S105  a name
+
+RESERVED = ("query", "userinfo", UPSTREAM_PASSWORD)
+"""What stands in receipts for values of queries, for userinfo, and for what `[upstream]` says the password is."""
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS - 1}}}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

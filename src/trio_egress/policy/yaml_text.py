@@ -99,8 +99,8 @@ _IN_YAML = (
     ("an [[egress]] table", 'a rule of "egress"'),
     ("a [[test]] table", 'a test of "test"'),
     ("a [[secret]] table", 'a secret of "secret"'),
-    *((f'; did you mean "[{key}]"?', "") for key in ("resolve", "files", "env", "limits", "tls")),
-    *((f"the [{key}] table", f'"{key}"') for key in ("resolve", "files", "env", "limits", "tls")),
+    *((f'; did you mean "[{key}]"?', "") for key in ("resolve", "files", "env", "limits", "tls", "upstream")),
+    *((f"the [{key}] table", f'"{key}"') for key in ("resolve", "files", "env", "limits", "tls", "upstream")),
 )
 _EXAMPLE = re.compile(r"(\{ ?|write |as in |`)([a-z_0-9A-Z]+) = (?=[\[\"{tf0-9])")
 """How a message says what to write: `write version = "1.0"`, `{ fetch = ["org/*"] }`."""

@@ -5,7 +5,9 @@ Called only after the intent receipt is on disk. Never connects to a name, so no
 Rule 1: an address that isn't outside is never dialled unless the rule says `allow_private`, names `host.internal`, or
 a pin names it. One that a rule denies is never dialled at all.
 Rule 2: a name is looked up as it is written. The machine's search domains would make another name of it.
-Rule 3: whatever the network does is a value, `Undialled`; nothing is raised but bugs and cancellation.
+Rule 3: where the policy names a company's proxy, it is asked for a tunnel, and nothing else is dialled. A name that it
+looks up itself is checked by nobody here: only names that nothing outside can have are refused.
+Rule 4: whatever the network does is a value, `Undialled`; nothing is raised but bugs and cancellation.
 """
 
 from __future__ import annotations
@@ -18,9 +20,17 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import attrs
 import trio
 
-from trio_egress.model import Address, Endpoint, Layer, Upstream, render_authority
-from trio_egress.policy.addresses import describe_range, is_outside
+from trio_egress.errors import UpstreamError
+from trio_egress.model import Address, Endpoint, Layer, Upstream, Via, render_authority
+from trio_egress.policy.addresses import describe_range, is_outside, is_private_name
 from trio_egress.proxy.gate import Limits
+from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.through import open_through
+from trio_egress.recorder import Flow
+from trio_egress.wire.message import BadMessage
+
+BY_PROXY = "upstream_proxy"
+"""Who it was that refused or failed, as receipts and answers say it (`origin`)."""
 
 LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 """Where `host.internal` is. Not `localhost`, which a file or a resolver could lead elsewhere."""
@@ -28,20 +38,39 @@ LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 @attrs.frozen
 class Dialled:
-    """A connection to a checked address. The socket is the receiver's to close."""
+    """A connection to a checked address, or to the company's proxy, with a tunnel through it.
+
+    The socket is the receiver's to close. `ahead`: what came from the other end already.
+    """
 
     sock: trio.socket.SocketType
     endpoint: Endpoint
+    ahead: bytes = b""
+
+    def open_peer(self) -> Peer:
+        peer = Peer(self.sock, UpstreamError)
+        peer.ahead = self.ahead
+        return peer
 
 
 @attrs.frozen
 class Undialled:
-    """Why there is none. `blocked`: the boundary refused every address, by `layer`. `late`: it took too long."""
+    """Why there is none. `blocked`: the boundary refused every address, by `layer`. `late`: it took too long.
+
+    `by_proxy`: it is the company's proxy that refused, or failed.
+    """
 
     reason: str
     blocked: bool = False
     late: bool = False
     layer: Layer = Layer.ADDRESS
+    by_proxy: bool = False
+
+    def tell(self, flow: Flow) -> None:
+        """What the outcome of the attempt says of it."""
+        flow.fail(self.reason, self.layer if self.blocked else None, blocked=self.blocked)
+        if self.by_proxy:
+            flow.note(origin=BY_PROXY)
 
 
 def forget_search_domains() -> None:
@@ -54,6 +83,8 @@ def forget_search_domains() -> None:
 
 async def dial(upstream: Upstream, limits: Limits) -> Dialled | Undialled:
     """Connect to where the decision allows."""
+    if upstream.via is not None:
+        return await _dial_via(upstream, upstream.via, limits)
     found = await find_endpoints(upstream, limits)
     if isinstance(found, Undialled):
         return found
@@ -66,6 +97,66 @@ async def dial(upstream: Upstream, limits: Limits) -> Dialled | Undialled:
     if patience.cancelled_caught:
         faults.append(f"no answer within {limits.connect_seconds:g} s")
     return Undialled(f"{target} can't be reached: {'; '.join(faults)}", late=patience.cancelled_caught)
+
+
+async def _dial_via(upstream: Upstream, via: Via, limits: Limits) -> Dialled | Undialled:
+    """A tunnel through the proxy to the first target that it reaches."""
+    targets = await _find_targets(upstream, via, limits)
+    if isinstance(targets, Undialled):
+        return targets
+    failed: Dialled | Undialled | None = None
+    with trio.move_on_after(limits.connect_seconds):
+        for target in targets[: limits.candidates]:
+            failed = await _ask_proxy(via, target, limits)
+            if isinstance(failed, Dialled):
+                return failed
+    if isinstance(failed, Undialled):
+        return failed
+    reason = f"the upstream proxy {via} did not answer within {limits.connect_seconds:g} s"
+    return Undialled(reason, late=True, by_proxy=True)
+
+
+async def _find_targets(upstream: Upstream, via: Via, limits: Limits) -> Sequence[str] | Undialled:
+    """What the proxy may be asked for; at least one."""
+    host = upstream.host
+    if via.looks_up or isinstance(host, (IPv4Address, IPv6Address)):
+        found = await find_endpoints(upstream, limits)
+        return found if isinstance(found, Undialled) else list(map(str, found))
+    if is_private_name(host) and not upstream.allow_private:
+        reason = (
+            f"{host} is a name of private networks, and the upstream proxy {via} would look it up in its own"
+        )
+        return Undialled(reason, blocked=True)
+    return [render_authority(host, upstream.port)]
+
+
+async def _ask_proxy(via: Via, target: str, limits: Limits) -> Dialled | Undialled:
+    who = f"the upstream proxy {via}"
+    own = [via.host] if isinstance(via.host, (IPv4Address, IPv6Address)) else None
+    addresses = own or await _resolve(str(via.host), limits.resolve_seconds)
+    if isinstance(addresses, Undialled):
+        return Undialled(f"{who}: {addresses.reason}", late=addresses.late, by_proxy=True)
+    faults: list[str] = []
+    endpoints = [Endpoint(address, via.port) for address in addresses[: limits.candidates]]
+    dialled = await _race(endpoints, limits.stagger_seconds, faults)
+    if dialled is None:
+        return Undialled(f"{who} can't be reached: {'; '.join(faults)}", by_proxy=True)
+    peer = dialled.open_peer()
+    try:
+        refusal = await open_through(peer, via, target, limits)
+    except BadMessage as fault:
+        reason = f"{who} gave no answer for {target} that can be taken: {fault}"
+    except UpstreamError as fault:
+        reason = f"{who} gave no answer for {target}: {str(fault).replace('the upstream', 'it', 1)}"
+    except BaseException:
+        peer.close()
+        raise
+    else:
+        if refusal is None:
+            return attrs.evolve(dialled, ahead=peer.take())
+        reason = f"{who} refused {target}: {refusal}"
+    peer.close()
+    return Undialled(reason, by_proxy=True)
 
 
 async def find_endpoints(upstream: Upstream, limits: Limits) -> Sequence[Endpoint] | Undialled:

@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from trio_egress.errors import PeerError
+from trio_egress.model import INTERCEPTED
 from trio_egress.proxy.books import Books, Entries
 from trio_egress.proxy.in_force import InForce, put_in_force
 from trio_egress.proxy.ledger import Account, Ledger
@@ -115,10 +116,13 @@ class Gate:
 
         Raises PeerError where the policy was changed meanwhile and doesn't allow it any more.
         """
-        attempt, decision = judged.attempt, judged.decision
+        attempt, decision, facts = judged.attempt, judged.decision, judged.facts
+        via = decision.upstream.via if decision.upstream is not None else None
+        if via is not None and facts.get("tls") != INTERCEPTED:  # which leads to no dial of its own
+            facts = {**facts, "via": str(via)}
         with (
             self.ledger.charge(attempt, decision, judged.moment) as account,
-            await self.recorder.allow(attempt, decision, judged.facts) as flow,
+            await self.recorder.allow(attempt, decision, facts) as flow,
             trio.CancelScope() as scope,
             self.in_force.hold(judged, flow, scope, self.ledger),
         ):

@@ -74,7 +74,7 @@ class Interception:
         dialled = await dial(upstream, limits)
         if isinstance(dialled, Undialled):
             return dialled
-        peer = SecurePeer(Peer(dialled.sock, UpstreamError), context, server_name=str(upstream.host))
+        peer = SecurePeer(dialled.open_peer(), context, server_name=str(upstream.host))
         fault = await _shake_hands(peer, upstream, limits)
         if fault is not None:
             peer.reset()

@@ -15,6 +15,7 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.model import Decision, Layer, Protocol, RuleRef, render_authority
+from trio_egress.proxy.dial import BY_PROXY
 from trio_egress.proxy.gate import Gate, Limits
 from trio_egress.proxy.judge import Judgement
 from trio_egress.proxy.peer import Peer
@@ -60,17 +61,18 @@ def describe_denial(judged: Judgement, file: str, status: int = 0) -> Answer:
     return _describe(status, problem, b"denied")
 
 
-def describe_failure(reason: str, *, late: bool) -> Answer:
-    """The answer to an allowed request that its upstream failed."""
-    status = 504 if late else 502
+def describe_failure(reason: str, *, late: bool, by_proxy: bool = False) -> Answer:
+    """The answer to an allowed request that its upstream failed, or the company's proxy on the way to it."""
+    status, origin = 504 if late else 502, BY_PROXY if by_proxy else "upstream"
+    title = "The upstream could not be reached or did not answer"
     problem: dict[str, object] = {
-        "title": "The upstream could not be reached or did not answer",
+        "title": "The upstream proxy refused or failed" if by_proxy else title,
         "status": status,
         "detail": reason,
-        "origin": "upstream",
-        "retry": True,
+        "origin": origin,
+        "retry": late or not by_proxy,
     }
-    return _describe(status, problem, b"upstream")
+    return _describe(status, problem, origin.encode("ascii"))
 
 
 def _describe(status: int, problem: dict[str, object], origin: bytes) -> Answer:

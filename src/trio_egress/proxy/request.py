@@ -71,7 +71,7 @@ async def serve_request(agent: AgentEnd, door: Door, gate: Gate, ways: Ways) -> 
         case Undialled(blocked=True):
             await _deny(agent, attrs.evolve(judged, decision=deny(after.layer, after.reason)), gate)
         case Undialled():
-            await agent.answer(describe_failure(after.reason, late=after.late))
+            await agent.answer(describe_failure(after.reason, late=after.late, by_proxy=after.by_proxy))
     return False
 
 
@@ -88,7 +88,7 @@ async def _forward(
         raise ValueError("an allowed request has no upstream")
     way = await ways.open(upstream)
     if isinstance(way, Undialled):
-        flow.fail(way.reason, way.layer if way.blocked else None, blocked=way.blocked)
+        way.tell(flow)
         return way
     flow.dialled(way.endpoint)
     # A field that a rule forbids must not come in the trailers, and nobody waits for those of a request.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from trio_egress.errors import UpstreamError
 from trio_egress.model import Protocol
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Gate
@@ -32,11 +31,11 @@ async def open_tunnel(agent: Peer, judged: Judgement, gate: Gate) -> Undialled |
     async with gate.open_flow(judged) as (flow, account):
         dialled = await dial(judged.decision.upstream, gate.limits)
         if isinstance(dialled, Undialled):
-            flow.fail(dialled.reason, dialled.layer if dialled.blocked else None, blocked=dialled.blocked)
+            dialled.tell(flow)
             return dialled
         flow.dialled(dialled.endpoint)
         with dialled.sock:
-            upstream = Peer(dialled.sock, UpstreamError)
+            upstream = dialled.open_peer()
             ending = await relay(agent, upstream, flow, gate.limits.tunnel_idle_seconds, account)
             if ending is not None:
                 flow.fail(ending)

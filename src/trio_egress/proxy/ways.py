@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.errors import PeerError
 from trio_egress.model import Endpoint, Upstream
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.ends import Http1Upstream, UpstreamEnd
@@ -123,8 +123,7 @@ class Ways:
             dialled = await dial(upstream, limits)
             if isinstance(dialled, Undialled):
                 return dialled
-            peer = Peer(dialled.sock, UpstreamError)
-            return self._lend(_Idle(upstream, dialled.endpoint, peer, 0.0), again=False)
+            return self._lend(_Idle(upstream, dialled.endpoint, dialled.open_peer(), 0.0), again=False)
         if interception is None:
             raise ValueError("this run has nothing to open TLS with")
         return await self._dial_secure(upstream, interception)

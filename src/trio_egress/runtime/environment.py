@@ -114,6 +114,12 @@ def agent_environment(
     return result | dict(added or {})
 
 
+def find_proxy_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of those by which the caller's own programs would go out by a proxy."""
+    asked = [name for name in PROXY_VARIABLES if name in ("http_proxy", "https_proxy", "all_proxy")]
+    return tuple(sorted(name for name, value in environment.items() if value and name.lower() in asked))
+
+
 def _refuse_closed(passed: Sequence[str]) -> None:
     """A pattern may match what is closed, as `*` does; a name means it, and would be disappointed."""
     for name in passed:

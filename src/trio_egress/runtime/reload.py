@@ -2,7 +2,7 @@
 
 Rule 1: a policy with any error, or one that can't be read any more, changes nothing, and the refusal is a receipt.
 Rule 2: what was built into the sandbox ([files], [env], [limits], [tls], and for whom the run's authority vouches)
-        can't change, nor can what is secret: a policy that does is refused.
+        can't change, nor can what is secret and the way out ([upstream]): a policy that does is refused.
 Rule 3: a change is a receipt with both hashes and what it did to open connections; what follows is signed under the
         new one.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 
+import attrs
 import trio
 
 from trio_egress.errors import PolicyError, UsageError
@@ -31,6 +32,7 @@ BUILT_IN = {
     "env": "[env]",
     "limits": "[limits]",
     "roots": "[tls]",
+    "upstream": "[upstream]",
     "secrets": "[[secret]]",
 }
 REASON_CHARS = 500
@@ -56,7 +58,12 @@ async def keep_policy(
         elif told := find_told(redactor, policy.sources):
             recorder.refuse_policy(f"the policy was not changed: {told} has the value of a secret in it")
         else:
-            _change(record, gate, recorder, policy)
+            _change(record, gate, recorder, _stay_signed_in(policy, gate.policy))
+
+
+def _stay_signed_in(policy: Policy, old: Policy) -> Policy:
+    """Both name the same upstream proxy; what it is told of who we are was read when the run began."""
+    return policy if old.upstream is None else attrs.evolve(policy, upstream=old.upstream)
 
 
 def _find_fixed(gate: Gate, new: Policy) -> str:

@@ -1,4 +1,5 @@
-"""The values of what the policy calls secret, and the key by which they are committed to: read before anything runs.
+"""The values of what the policy calls secret, the password of `[upstream]`, and the key by which they are committed to:
+read before anything runs.
 
 Rule 1: what can't be found or is too short to be looked for ends the run before it begins, at its line of the policy.
 Rule 2: the values are in the memory of the supervisor, and nowhere else.
@@ -7,8 +8,9 @@ Rule 3: the commitment key is made for one run. Without a file for it, nobody ha
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -16,7 +18,7 @@ import attrs
 from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.evidence.redact import KEY_BYTES, Redactor
 from trio_egress.policy.rule import Policy, Source
-from trio_egress.policy.secret import From
+from trio_egress.policy.secret import UPSTREAM_PASSWORD, From, PlacedSecret, Secret
 
 LEAST_BYTES = 8
 """What is shorter stands in too many texts by chance, and is guessed in no time by whoever has the commitment key."""
@@ -29,7 +31,8 @@ def open_redactor(policy: Policy, environ: Mapping[str, str], directory: Path, k
     """What keeps this policy's secrets out of the record. Raises PolicyError with everything that is wrong."""
     values: dict[str, bytes] = {}
     problems: list[Problem] = []
-    for placed in policy.secrets:
+    secrets = tuple(_list_secrets(policy))
+    for placed in secrets:
         try:
             value = _read(placed.secret.from_, environ, directory)
         except ValueError as error:
@@ -37,7 +40,7 @@ def open_redactor(policy: Policy, environ: Mapping[str, str], directory: Path, k
         else:
             values[placed.secret.name] = value
     redactor = Redactor(key, values)
-    for placed in policy.secrets:
+    for placed in secrets:
         if (file := find_told(Redactor(key, _only(values, placed.secret.name)), policy.sources)) is not None:
             told = f"its value stands in {file}, and a policy is part of every packet"
             message = f"the secret {placed.secret.name}: {told}"
@@ -45,6 +48,31 @@ def open_redactor(policy: Policy, environ: Mapping[str, str], directory: Path, k
     if problems:
         raise PolicyError(tuple(problems))
     return redactor
+
+
+def sign_in(policy: Policy, environ: Mapping[str, str], directory: Path) -> Policy:
+    """The policy with what its upstream proxy is told of who we are (RFC 7617). For one that a redactor is open for."""
+    upstream = policy.upstream
+    if upstream is None or upstream.table.password is None:
+        return policy
+    user = f"{upstream.table.username}:".encode() + _read(upstream.table.password, environ, directory)
+    login = f"Basic {base64.b64encode(user).decode('ascii')}"
+    return attrs.evolve(policy, upstream=attrs.evolve(upstream, login=login))
+
+
+def find_password_file(policy: Policy, environ: Mapping[str, str], directory: Path) -> Path | None:
+    """Where it really is, for it to be hidden from the agent."""
+    source = None if policy.upstream is None else policy.upstream.table.password
+    if source is None or source.file is None:
+        return None
+    return Path(os.path.realpath(directory / _expand(source.file, environ)))
+
+
+def _list_secrets(policy: Policy) -> Iterator[PlacedSecret]:
+    yield from policy.secrets
+    if policy.upstream is not None and policy.upstream.table.password is not None:
+        secret = Secret(name=UPSTREAM_PASSWORD, from_=policy.upstream.table.password)
+        yield PlacedSecret(secret, policy.upstream.place)
 
 
 def find_told(redactor: Redactor, sources: Iterable[Source]) -> str | None:
@@ -106,9 +134,7 @@ def _read_variable(name: str, environ: Mapping[str, str]) -> bytes:
 
 
 def _read_file(source: From, environ: Mapping[str, str], directory: Path) -> bytes:
-    written = source.file or ""
-    if written == "~" or written.startswith("~/"):
-        written = environ.get("HOME", "~") + written[1:]
+    written = _expand(source.file or "", environ)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY
     try:
         with open(os.open(directory / written, flags), "rb") as file:
@@ -116,3 +142,9 @@ def _read_file(source: From, environ: Mapping[str, str], directory: Path) -> byt
     except OSError as error:
         raise ValueError(f"can't read {source}: {error.strerror}") from None
     return raw.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _expand(written: str, environ: Mapping[str, str]) -> str:
+    if written == "~" or written.startswith("~/"):
+        return environ.get("HOME", "~") + written[1:]
+    return written
