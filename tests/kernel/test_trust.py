@@ -11,8 +11,12 @@ from trio_egress.kernel import trust
 from trio_egress.kernel.trust import (
     AUTHORITY_FILE,
     BUNDLE_FILE,
+    BUNDLES,
+    VARIABLES,
     Added,
+    Named,
     Trust,
+    find_named,
     find_variables,
     plan_named,
     plan_trust,
@@ -59,12 +63,44 @@ def test_no_step_without_an_authority() -> None:
 
 def test_variables_of_the_policy_stay_as_they_are() -> None:
     given = {"PATH": "/bin", "SSL_CERT_DIR": "/etc/certs", "CURL_CA_BUNDLE": "/own"}
-    found = find_variables(given, {"CURL_CA_BUNDLE": "/own"})
+    found = find_variables(given, {"CURL_CA_BUNDLE": "/own"}, Trust(()))
     assert (found["CURL_CA_BUNDLE"], found["SSL_CERT_FILE"]) == ("/own", BUNDLE_FILE)
     assert "SSL_CERT_DIR" not in found
-    assert find_variables(given, {"SSL_CERT_DIR": "/etc/certs"})["SSL_CERT_DIR"] == "/etc/certs"
+    assert find_variables(given, {"SSL_CERT_DIR": "/etc/certs"}, Trust(()))["SSL_CERT_DIR"] == "/etc/certs"
 
 
 def test_an_unreadable_bundle_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         read_certificates(str(tmp_path / "none"))
+
+
+def test_files_that_the_caller_names_are_found_once_and_those_of_the_machine_are_not(tmp_path: Path) -> None:
+    own, other, link = (tmp_path / name for name in ("own", "other", "link"))
+    own.touch()
+    other.touch()
+    link.symlink_to(own)
+    given = {
+        "SSL_CERT_FILE": own,
+        "NODE_EXTRA_CA_CERTS": own,
+        "npm_config_cafile": link,
+        "AWS_CA_BUNDLE": other,
+        "PIP_CERT": other,
+        "REQUESTS_CA_BUNDLE": tmp_path,
+        "CURL_CA_BUNDLE": tmp_path / "none",
+        "GIT_SSL_CAINFO": BUNDLES[0],
+        "HTTPLIB2_CA_CERTS": "",
+    }
+    found = find_named({name: str(path) for name, path in given.items()}, {"PIP_CERT": str(other)})
+    assert found == {str(own): ("NODE_EXTRA_CA_CERTS", "npm_config_cafile"), str(other): ("AWS_CA_BUNDLE",)}
+
+
+def test_a_program_that_was_told_of_a_file_is_told_of_one_with_that_and_one_more() -> None:
+    named = (Named(("NODE_EXTRA_CA_CERTS", "npm_config_cafile"), "theirs\n"), Named(("PIP_CERT",), "other\n"))
+    trust = Trust((Added("own\n", "00000000"),), "machine\n", named=named)
+    found = find_variables({"npm_config_cafile": "/corp", "CURL_CA_BUNDLE": BUNDLES[0]}, {}, trust)
+    assert found["CURL_CA_BUNDLE"] == BUNDLES[0]
+    assert set(found) == {*VARIABLES, "npm_config_cafile"}
+    files = {step.target: step.source for step in plan_named(trust)}
+    assert files[found["NODE_EXTRA_CA_CERTS"]] == files[found["npm_config_cafile"]] == "theirs\nown\n"
+    assert files[found["PIP_CERT"]] == "other\nown\n"
+    assert files[found["AWS_CA_BUNDLE"]] == "machine\nown\n"

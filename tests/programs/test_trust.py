@@ -204,6 +204,23 @@ def test_what_was_trusted_stays_trusted(place: Place, web: Web, policy: str) -> 
     assert re.fullmatch(r"[0-9a-f]{8}\.0", added)
 
 
+BOTH = f"""
+for (const host of ['{SEEN_INTO}', '{OPAQUE}'])
+  fetch(`https://${{host}}/hello/node`).then(r => r.text()).then(t => console.log(t.trim()))
+"""
+
+
+def test_what_the_caller_had_a_program_trust_stays_trusted(place: Place, web: Web, policy: str) -> None:
+    """A company's root in NODE_EXTRA_CA_CERTS, and a tunnel to a server of the company's."""
+    environment = {"SSL_CERT_FILE": str(web.authority), "NODE_EXTRA_CA_CERTS": str(web.authority)}
+    ended = run_job(place, 'node -e "$1"', BOTH, policy=policy, environment=environment)
+    assert sorted(ended.text.splitlines()) == [f"hello https {host} GET" for host in (SEEN_INTO, OPAQUE)]
+    assert {outcome.facts.get("tls") for outcome in ended.outcomes if outcome.transport == "transparent"} == {
+        "intercepted",
+        "opaque",
+    }
+
+
 def test_the_authority_vouches_for_nobody_else(place: Place, web: Web, policy: str) -> None:
     """Its certificate says so to whoever verifies, and openssl obeys: the control is the host that it is for."""
     script = "openssl x509 -in /run/trio-egress/ca.pem -noout -ext nameConstraints,basicConstraints,keyUsage"

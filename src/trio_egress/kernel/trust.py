@@ -21,6 +21,9 @@ from trio_egress.kernel.steps import STAGE, Mount
 BUNDLE_FILE = f"{STAGE}/ca-bundle.pem"
 AUTHORITY_FILE = f"{STAGE}/ca.pem"
 
+ROOTS_VARIABLE = "SSL_CERT_FILE"
+"""Where the caller has roots of another place than the machine's; they count for the proxy, and for the agent."""
+
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -60,6 +63,15 @@ VARIABLES: Mapping[str, str] = {
 }
 """For programs that bring roots of their own, by the variable that each of them reads."""
 
+OTHERS = (
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+    "NIX_SSL_CERT_FILE",
+    "PERL_LWP_SSL_CA_FILE",
+    "npm_config_cafile",
+)
+"""Not needed, unless the caller has set them: then a program believes that file and no bundle."""
+
 CERTIFICATE = re.compile(
     r"-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]*-----END (?:TRUSTED )?CERTIFICATE-----"
 )
@@ -79,10 +91,18 @@ class Added:
 
 
 @attrs.frozen
+class Named:
+    """Roots of the caller's, in PEM, of a file that these variables name."""
+
+    variables: tuple[str, ...]
+    roots: str
+
+
+@attrs.frozen
 class Trust:
     """What the agent is to trust besides what this machine does: `added`, the run's own authority first, if it has one.
 
-    `roots`: in PEM, whom programs trusted so far.
+    `roots`: in PEM, whom programs trusted so far; `named`: whom those did that the caller had told of another file.
     `java`: a trust store with all of that (text, its bytes as surrogates); `java_stores`: the files that it stands for.
     """
 
@@ -90,6 +110,7 @@ class Trust:
     roots: str = ""
     java: str = ""
     java_stores: tuple[str, ...] = ()
+    named: tuple[Named, ...] = ()
 
     @property
     def pem(self) -> str:
@@ -109,9 +130,22 @@ def find_java_stores(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(os.path.realpath(store) for store in (*JAVA, *own) if os.path.isfile(store)))
 
 
-def find_variables(environment: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
-    """The agent's environment with VARIABLES in it, but for those that are in `kept`."""
-    named = {name: path for name, path in VARIABLES.items() if name not in kept}
+def find_named(environment: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The files of roots of the caller's own that programs are told of, each with the variables that name it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in (*VARIABLES, *OTHERS):
+        path = os.path.realpath(environment.get(name) or "/")
+        if name not in (ROOTS_VARIABLE, *kept) and not _is_bundle(path) and os.path.isfile(path):
+            found[path] = (*found.get(path, ()), name)
+    return found
+
+
+def find_variables(environment: Mapping[str, str], kept: Mapping[str, str], trust: Trust) -> dict[str, str]:
+    """The agent's environment with VARIABLES in it, but for those in `kept`, and those that name a bundle as it is."""
+    own = {name: _name_own(number) for number, one in enumerate(trust.named) for name in one.variables}
+    others = ((name, environment.get(name) or "/") for name in VARIABLES if name != ROOTS_VARIABLE)
+    good = {name for name, path in others if _is_bundle(os.path.realpath(path))}
+    named = {name: path for name, path in {**VARIABLES, **own}.items() if name not in {*good, *kept}}
     return {k: v for k, v in environment.items() if k not in REMOVED or k in kept} | named
 
 
@@ -145,6 +179,16 @@ def plan_named(trust: Trust | None) -> Iterator[Mount]:
     if trust is not None:
         yield Mount("file", AUTHORITY_FILE, trust.pem)
         yield Mount("file", BUNDLE_FILE, trust.roots + trust.pem)
+        for number, one in enumerate(trust.named):
+            yield Mount("file", _name_own(number), one.roots + trust.pem)
+
+
+def _is_bundle(path: str) -> bool:
+    return path in {os.path.realpath(bundle) for bundle in BUNDLES}
+
+
+def _name_own(number: int) -> str:
+    return f"{STAGE}/ca-{number}.pem"
 
 
 def _find_folders() -> list[str]:

@@ -12,15 +12,21 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from trio_egress.errors import SandboxError
-from trio_egress.kernel.trust import Added, Trust, find_bundle, find_java_stores, read_certificates
+from trio_egress.kernel.trust import (
+    ROOTS_VARIABLE,
+    Added,
+    Named,
+    Trust,
+    find_bundle,
+    find_java_stores,
+    find_named,
+    read_certificates,
+)
 from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.rule import Policy
 
 if TYPE_CHECKING:
     from trio_egress.proxy.interception import Interception
-
-ROOTS_VARIABLE = "SSL_CERT_FILE"
-"""Where the caller has roots of another place than the machine's; they count for the proxy, and for the agent."""
 
 
 def open_interception(policy: Policy, run_id: str) -> Interception | None:
@@ -58,7 +64,9 @@ def find_trust(
         machine = _read_roots(find_bundle()) or roots
         everything = "".join(one.pem for one in added) + machine
         java = render_java_store(everything).decode("utf-8", "surrogateescape")
-    return Trust(added, roots, java, stores)
+    others = find_named(environment, dict(policy.env.set))
+    named = (Named(variables, _read_roots(path, variables[0])) for path, variables in others.items())
+    return Trust(added, roots, java, stores, tuple(named))
 
 
 def _find_added(policy: Policy) -> Iterator[Added]:
@@ -75,10 +83,10 @@ def _find_added(policy: Policy) -> Iterator[Added]:
             raise SandboxError(f"{root.name}, which [tls] extra_ca names: {error}") from None
 
 
-def _read_roots(path: str) -> str:
+def _read_roots(path: str, variable: str = ROOTS_VARIABLE) -> str:
     try:
         return read_certificates(path) if path else ""
     except OSError as error:
         raise SandboxError(
-            f"cannot read {path}, which says whom programs trust: {error.strerror}; mend or unset {ROOTS_VARIABLE}"
+            f"cannot read {path}, which says whom programs trust: {error.strerror}; mend or unset {variable}"
         ) from None

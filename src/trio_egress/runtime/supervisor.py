@@ -211,7 +211,7 @@ def _plan(spec: RunSpec) -> tuple[View, Plan, Interception | None]:
     view, limits = _view(spec, trust), find_limits(spec.policy.limits)
     environment = spec.environment
     if trust is not None:
-        environment = find_variables(environment, dict(spec.policy.env.set))
+        environment = find_variables(environment, dict(spec.policy.env.set), trust)
     plan = plan_sandbox(spec.command, environment, spec.identities, view, spec.proxy_port, limits)
     return view, plan, interception
 
