@@ -10,7 +10,7 @@ from driver import fuzz, instrumented
 from trio_egress.errors import PeerError
 
 with instrumented():
-    from trio_egress.wire.http1 import AgentSide, UpstreamSide
+    from trio_egress.wire.http1 import EXPECTS_NO_BODY, AgentSide, UpstreamSide
     from trio_egress.wire.message import HOP_BY_HOP, Framing, RequestHead, split_authority
 
 
@@ -46,7 +46,8 @@ def check(raw: bytes) -> None:
 
 def sent_fields(head: RequestHead) -> list[tuple[bytes, bytes]]:
     chunked = [(b"Transfer-Encoding", b"chunked")] if head.body is Framing.CHUNKED else []
-    return [*head.fields, *chunked]
+    unexpected = head.body != 0 and head.method in EXPECTS_NO_BODY
+    return [*head.fields, *chunked, *([(b"Connection", b"close")] if unexpected else [])]
 
 
 def read_independently(told: bytes) -> list[tuple[bytes, bytes]]:

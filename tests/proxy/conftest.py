@@ -60,6 +60,7 @@ class Receipt:
     layer: str
     target: str
     facts: Mapping[str, Any]
+    method: str = ""
 
     @property
     def said(self) -> tuple[str, str, str]:
@@ -158,7 +159,8 @@ class World:
             if record["transport"] != "receipt_session":
                 facts = receipt["ext"]["trio_egress"]
                 phase, layer = record.get("decision_phase", ""), record.get("layer", "")
-                found.append(Receipt(record["verdict"], phase, layer, record["target"], facts))
+                said = record["verdict"], phase, layer, record["target"]
+                found.append(Receipt(*said, facts, record.get("method", "")))
         return found
 
     def outcome(self) -> Receipt:

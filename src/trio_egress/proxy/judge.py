@@ -215,7 +215,7 @@ def render_host(head: RequestHead, attempt: Attempt) -> str:
     """The Host field for the upstream: as the agent spelt it where that is the judged host, else its normal form."""
     raw = head.authority or head.host
     if raw and split_authority(raw)[0].lower() in (str(attempt.host), f"[{attempt.host}]"):
-        return raw
+        return raw.removesuffix(":")
     usual = TLS_PORT if attempt.secure else HTTP_PORT
     authority = render_authority(attempt.host, attempt.port)
     return authority.removesuffix(f":{usual}") if attempt.port == usual else authority

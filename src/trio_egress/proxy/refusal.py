@@ -26,6 +26,8 @@ _PHRASES = {
     400: "Bad Request",
     403: "Denied By Egress Policy",
     408: "Request Timeout",
+    413: "Content Too Large",
+    417: "Expectation Failed",
     421: "Misdirected Request",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",

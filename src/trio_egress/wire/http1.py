@@ -4,7 +4,7 @@ One object is one request and its answer: a new one for each, fed with what the 
 a body of known length: those bytes go past it.
 
 Rule 1: what isn't unambiguous is refused with BadMessage, and nothing else is raised (two framings, a version other
-than 1.0 or 1.1, userinfo, a target that is none of the four forms).
+than 1.0 or 1.1, userinfo, a target that is none of the four forms, a length that some read as another number).
 Rule 2: a message is rendered from what was parsed, never from its bytes; hop-by-hop fields end here (RFC 9110 7.6.1).
 Rule 3: a head is at most HEAD_BYTES long with HEADER_COUNT fields.
 """
@@ -28,8 +28,17 @@ from trio_egress.wire.message import (
     RequestHead,
     ResponseHead,
     Trailers,
+    check_expectation,
     describe_fault,
 )
+
+LENGTH_MAX = 2**63 - 1
+"""A body's (an off_t's largest): what is more wraps around in some readers, and is a short body to them."""
+
+EXPECTS_NO_BODY = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
+"""Methods whose bodies have no meaning (RFC 9110 9.3.1): some servers don't read them, and take them for requests."""
+
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Parsed = Sequence[tuple[bytes, bytes]]
 """Names in lower case, and values, as h11 gives them."""
@@ -55,6 +64,8 @@ class _Side:
             case h11.Data(data=data):
                 return bytes(data)
             case h11.EndOfMessage(headers=headers):
+                self._check_size(headers)
+                _check_controls(headers)
                 return Trailers(_only_trailing(headers.raw_items()))
         return None
 
@@ -80,16 +91,20 @@ class _Side:
     def _check_head(self, event: h11.Request | h11.Response | h11.InformationalResponse) -> None:
         if event.http_version not in (b"1.0", b"1.1"):
             raise BadMessage("the HTTP version is neither 1.0 nor 1.1", 505)
-        if len(event.headers) > self._header_count:
-            raise BadMessage(f"a head has more than {self._header_count} fields", 431)
-        # h11 bounds what is incomplete; a head that came whole in few reads can be longer.
-        if sum(len(name) + len(value) for name, value in event.headers) > self._head_bytes:
-            raise BadMessage(f"a head has more than {self._head_bytes} bytes", 431)
+        self._check_size(event.headers, len(event.target) if isinstance(event, h11.Request) else 0)
         names = {name for name, _ in event.headers}
         if {b"content-length", b"transfer-encoding"} <= names:
             raise BadMessage("a message has both Content-Length and Transfer-Encoding (RFC 9112 6.1)")
         if b"transfer-encoding" in names and event.http_version == b"1.0" and isinstance(event, h11.Request):
             raise BadMessage("an HTTP/1.0 request has Transfer-Encoding (RFC 9112 6.1)")
+
+    def _check_size(self, fields: Parsed, more: int = 0) -> None:
+        """Of a head, or of the trailers."""
+        if len(fields) > self._header_count:
+            raise BadMessage(f"a head has more than {self._header_count} fields", 431)
+        # h11 bounds what is incomplete; a head that came whole in few reads can be longer.
+        if more + sum(len(name) + len(value) for name, value in fields) > self._head_bytes:
+            raise BadMessage(f"a head has more than {self._head_bytes} bytes", 431)
 
 
 class AgentSide(_Side):
@@ -133,9 +148,15 @@ class UpstreamSide(_Side):
         self._method = ""
 
     def render_head(self, head: RequestHead, host: str) -> bytes:
-        """The request's head, for the authority `host`."""
+        """The request's head, for the authority `host`.
+
+        One with a body that nobody expects is the connection's last: a server that doesn't read the body must not take
+        it for the next request.
+        """
         self._method = head.method
         framing = [(b"Transfer-Encoding", b"chunked")] if head.body is Framing.CHUNKED else []
+        if head.body != 0 and head.method in EXPECTS_NO_BODY:
+            framing.append((b"Connection", b"close"))
         fields = [(b"Host", host.encode("ascii")), *head.fields, *framing]
         return self._h11.send(h11.Request(method=head.method, target=head.path, headers=fields)) or b""
 
@@ -156,6 +177,8 @@ def _request_head(event: h11.Request) -> RequestHead:
     scheme, authority, path = _split_target(method, event.target.decode("ascii"))
     hosts = [value for name, value in event.headers if name == b"host"]
     options = _options(event.headers)
+    _check_controls(event.headers)
+    check_expectation(value for name, value in event.headers if name == b"expect")
     return RequestHead(
         method=method,
         scheme=scheme,
@@ -174,9 +197,9 @@ def _split_target(method: str, target: str) -> tuple[str | None, str | None, str
     """Scheme, authority and path of the four forms (RFC 9112 3.2)."""
     if method == "CONNECT":
         return None, target, ""
-    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
+    if (target.startswith("/") and "#" not in target) or (target == "*" and method == "OPTIONS"):
         return None, None, target
-    found = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)((?:[/?][^#]*)?)", target)
+    found = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]+)((?:[/?][^#]*)?)", target)
     if found is None:
         raise BadMessage("a request target must be a path, `http://host/path` or `*` (RFC 9112 3.2)")
     scheme, authority, path = found.groups()
@@ -191,8 +214,16 @@ def _request_body(headers: Parsed) -> Body:
         if name == b"transfer-encoding":
             return Framing.CHUNKED
         if name == b"content-length":
-            return int(value)
+            if (length := int(value)) > LENGTH_MAX:
+                raise BadMessage("a body can't be that long", 413)
+            return length
     return 0
+
+
+def _check_controls(fields: Parsed) -> None:
+    """Characters that h11 lets through, and no value may have (RFC 9110 5.5)."""
+    if any(_CONTROLS.search(value) for _, value in fields):
+        raise BadMessage("a field's value has a control character")
 
 
 def _response_head(method: str, event: h11.Response | h11.InformationalResponse) -> ResponseHead:
@@ -213,8 +244,13 @@ def _response_head(method: str, event: h11.Response | h11.InformationalResponse)
 def _only_end_to_end(
     raw: list[tuple[bytes, bytes]], options: frozenset[bytes], besides: bytes = b""
 ) -> Fields:
+    """`Content-Length` in its usual digits: to some a leading zero begins an octal number."""
     dropped = HOP_BY_HOP | (options - FRAMING) | {besides}
-    return tuple((name, value) for name, value in raw if name.lower() not in dropped)
+    return tuple(
+        (name, b"%d" % int(value) if name.lower() == b"content-length" else value)
+        for name, value in raw
+        if name.lower() not in dropped
+    )
 
 
 def _only_trailing(raw: list[tuple[bytes, bytes]]) -> Fields:

@@ -20,12 +20,13 @@ from trio_egress.wire.message import (
     RequestHead,
     ResponseHead,
     Trailers,
+    check_expectation,
 )
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_PATH = re.compile(rb"[\x21-\x7e]+")
+_PATH = re.compile(rb"[\x21\x22\x24-\x7e]+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 Raw = Iterable[tuple[bytes, bytes]]
@@ -43,6 +44,7 @@ def read_request(raw: Raw, *, ended: bool) -> RequestHead:
         _PATH.fullmatch(path) and (path.startswith(b"/") or (path == b"*" and method == b"OPTIONS"))
     ):
         raise BadMessage("a request's :path must be a path, or `*` for OPTIONS (RFC 9113 8.3.1)")
+    check_expectation(value for name, value in fields if name == b"expect")
     hosts = [value for name, value in fields if name == b"host"]
     authority = told.get(b":authority")
     length = _read_body(fields)
@@ -130,7 +132,12 @@ def _read_body(fields: list[tuple[bytes, bytes]]) -> Body:
 
 
 def _only_end_to_end(fields: Fields | list[tuple[bytes, bytes]], besides: bytes = b"") -> Fields:
-    return tuple((name, value) for name, value in fields if name not in HOP_BY_HOP and name != besides)
+    """`Content-Length` in its usual digits: to some a leading zero begins an octal number."""
+    return tuple(
+        (name, b"%d" % int(value) if name == b"content-length" else value)
+        for name, value in fields
+        if name not in HOP_BY_HOP and name != besides
+    )
 
 
 def _lower(fields: Fields) -> list[tuple[bytes, bytes]]:

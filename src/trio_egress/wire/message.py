@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable
 
 import attrs
 
@@ -107,9 +108,15 @@ def split_authority(raw: str) -> tuple[str, int | None]:
         raise BadMessage("a host must be `name`, `name:port`, `[address]` or `[address]:port`")
     if not port:
         return host, None
-    if not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", port, re.ASCII) or int(port) > 65535:
         raise BadMessage("a port must be a number from 1 to 65535")
     return host, int(port)
+
+
+def check_expectation(values: Iterable[bytes]) -> None:
+    """RFC 9110 10.1.1. What else one says in `Expect`, some servers read as `100-continue`, and some don't."""
+    if [value.lower() for value in values] not in ([], [b"100-continue"]):
+        raise BadMessage("an expectation must be `100-continue`", 417)
 
 
 def describe_fault(error: Exception) -> str:
