@@ -121,6 +121,14 @@ def test_a_run_that_never_was_leaves_no_empty_policy(place: Place) -> None:
     assert not output.exists()
 
 
+def test_a_command_that_is_not_found_leaves_no_empty_policy(place: Place) -> None:
+    place.work.chmod(0o777)
+    ran = learn(place, "--evidence", place.path / "packet", "--", "no-such-command")
+    assert ran.returncode == 127
+    assert "wrote" not in ran.stderr
+    assert not (place.work / "trio-egress.toml").exists()
+
+
 def test_a_policy_that_does_not_fit_on_the_disk_is_told(place: Place, web: int) -> None:
     _, packet, _ = observe(place, web)
     command = [sys.executable, "-m", "trio_egress", "learn", "--from", str(packet)]

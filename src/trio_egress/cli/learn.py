@@ -22,13 +22,15 @@ from trio_egress.model import INTERCEPTED, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
 from trio_egress.runtime.signals import Inbox
-from trio_egress.runtime.spec import RunResult
+from trio_egress.runtime.spec import End, RunResult
 
 OUTPUT_NAME = "trio-egress.toml"
 NOT_ENFORCED = (
     "OBSERVING, NOT ENFORCING: everything but private addresses and this machine's own services is let through and "
     "recorded; the evidence of this run never counts as enforced"
 )
+
+_NEVER_RAN = (End.REFUSED, End.NOT_STARTED)
 
 
 def main(options: argparse.Namespace, inbox: Inbox) -> int:
@@ -73,6 +75,8 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
         print(f"trio-egress: {NOT_ENFORCED}", file=sys.stderr)
 
         def finish(result: RunResult) -> None:
+            if result.end in _NEVER_RAN or result.ended_by is not None:
+                return
             learnt = _learn([result.evidence])
             file.write(learnt.text)
             _tell(learnt, output)
