@@ -110,6 +110,7 @@ http {{
     listen 127.0.0.1:{web.https} ssl http2 backlog=1024; listen [::1]:{web.https} ssl http2 backlog=1024;
     root {web.root};
     location /hello {{ return 200 "hello $scheme $http_host $request_method\\n"; }}
+    location /advertised {{ add_header Alt-Svc 'h3=":443"; ma=3600'; return 200 "$server_protocol\n"; }}
     location /away {{ return 302 http://evil.example/hello; }}
     location /take {{ proxy_pass http://127.0.0.1:{web.http}/hello; proxy_request_buffering on; }}
     location /put/ {{ dav_methods PUT DELETE; create_full_put_path on; }}

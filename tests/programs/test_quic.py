@@ -112,3 +112,19 @@ def test_a_client_is_refused_at_once_and_goes_on_over_tcp(
     assert [outcome.transport for outcome in ended.outcomes] == ["intercept"] * seen + ["transparent"]
     assert ended.verify() == 0
     assert ended.verify_foreign() == 0
+
+
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_nobody_is_told_of_quic_where_answers_are_seen(
+    place: Place, web: Web, seen: bool, version: str
+) -> None:
+    """An opaque tunnel is the control."""
+    paths = 'paths = ["/advertised"]\n' if seen else ""
+    policy = write_policy(more=f'[[egress]]\ndestination = "{HOST}"\n{paths}', pins=web.pins(HOST))
+    script = f"curl -sS {version} -D - https://{HOST}/advertised"
+    ended = run_job(place, script, policy=policy, environment={"SSL_CERT_FILE": str(web.authority)})
+    head, _, body = ended.text.replace("\r", "").partition("\n\n")
+    assert body.startswith("HTTP/")
+    assert ("alt-svc: h3=" in head.lower()) != seen
+    assert ended.verify() == 0

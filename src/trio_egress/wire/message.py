@@ -22,9 +22,10 @@ HEADER_COUNT = 128
 
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-connection te transfer-encoding upgrade http2-settings".split()
-    + b"proxy-authorization proxy-authenticate proxy-authentication-info".split()
+    + b"proxy-authorization proxy-authenticate proxy-authentication-info alt-svc".split()
 )
-"""RFC 9110 7.6.1, RFC 9113 3.1, and the fields that speak to a proxy alone (RFC 9110 11.7)."""
+"""RFC 9110 7.6.1, RFC 9113 3.1, the fields that speak to a proxy alone (RFC 9110 11.7), and Alt-Svc, which names ways
+to the server that the agent hasn't (RFC 7838): QUIC, or another host."""
 
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host", b"trailer"))
 """Never removed because `Connection` names them, and never taken from a trailer (RFC 9110 6.5.1)."""
