@@ -18,8 +18,9 @@ from tests.evidence.test_packet import FACTS, make_packet
 
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, read_manifest
+from trio_egress.evidence.openssh import render_line
 from trio_egress.evidence.report import Report
-from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, render_ssh_key, sign_file
+from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
 from trio_egress.evidence.verify import verify
 
 MEASURED = b'{"probes":{},"version":1}'
@@ -84,7 +85,7 @@ def test_it_lists_every_file_with_size_and_hash_and_names_the_chain(packet: Path
 
 
 def test_ssh_keygen_checks_it_without_any_code_of_ours(packet: Path, tmp_path: Path) -> None:
-    (tmp_path / "signers").write_text(f"run {render_ssh_key(KEY.public_hex)}\n")
+    (tmp_path / "signers").write_text(f"run {render_line(bytes.fromhex(KEY.public_hex))}\n")
     command = ["ssh-keygen", "-Y", "verify", "-f", str(tmp_path / "signers"), "-I", "run"]
     command += ["-n", MANIFEST_NAMESPACE, "-s", str(packet / SIGNATURE_NAME)]
     raw = (packet / MANIFEST_NAME).read_bytes()

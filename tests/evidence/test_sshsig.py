@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.evidence.specimens import KEY, STRANGER
 
+from trio_egress.evidence.openssh import render_line
 from trio_egress.evidence.sign import PublicKey
-from trio_egress.evidence.sshsig import is_file_signed, render_ssh_key, sign_file
+from trio_egress.evidence.sshsig import is_file_signed, sign_file
 
 RAW = b'{"files":[]}'
 SIGNED = sign_file(KEY, "a-namespace", RAW)
@@ -20,7 +21,7 @@ def run_ssh_keygen(
     directory: Path, namespace: str, raw: bytes, signer: str = KEY.public_hex
 ) -> subprocess.CompletedProcess[str]:
     """`ssh-keygen -Y verify` of SIGNED, for whom this key is trusted."""
-    (directory / "signers").write_text(f"run {render_ssh_key(PublicKey(signer))}\n")
+    (directory / "signers").write_text(f"run {render_line(bytes.fromhex(signer))}\n")
     (directory / "sig").write_bytes(SIGNED)
     command = ["ssh-keygen", "-Y", "verify", "-f", "signers", "-I", "run", "-n", namespace, "-s", "sig"]
     return subprocess.run(

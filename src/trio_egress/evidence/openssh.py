@@ -14,8 +14,8 @@ import binascii
 import hashlib
 
 PRIVATE_LABEL = b"OPENSSH PRIVATE KEY"
+KEY_TYPE = b"ssh-ed25519"
 
-_TYPE = b"ssh-ed25519"
 _MAGIC = b"openssh-key-v1\0"
 _NONE = b"none"
 _BLOCK = 8
@@ -24,34 +24,34 @@ _LINE_CHARS = 70
 
 def render_line(public: bytes, comment: str = "") -> str:
     """The line of an authorized_keys file, or of a .pub file."""
-    text = f"{_TYPE.decode()} {base64.b64encode(_blob(public)).decode()}"
+    text = f"{KEY_TYPE.decode()} {base64.b64encode(render_blob(public)).decode()}"
     return f"{text} {comment}" if comment else text
 
 
 def parse_line(text: bytes) -> bytes:
     """The 32 bytes of a public line, whatever its comment."""
     words = text.split()
-    if len(words) < 2 or words[0] != _TYPE:
+    if len(words) < 2 or words[0] != KEY_TYPE:
         raise ValueError("the OpenSSH public key is not an ssh-ed25519 key")
     blob = _decode(words[1])
-    if len(blob) != len(_blob(bytes(32))) or blob != _blob(blob[-32:]):
+    if len(blob) != len(render_blob(bytes(32))) or blob != render_blob(blob[-32:]):
         raise ValueError("the OpenSSH public key is not one of 32 bytes")
     return blob[-32:]
 
 
 def render_fingerprint(public: bytes) -> str:
     """As `ssh-keygen -l` tells it."""
-    digest = base64.b64encode(hashlib.sha256(_blob(public)).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(render_blob(public)).digest()).decode()
     return f"SHA256:{digest.rstrip('=')}"
 
 
 def render_private(seed: bytes, public: bytes, comment: str = "") -> bytes:
     """The private file. Store it with mode 0600."""
     check = hashlib.sha256(_MAGIC + seed).digest()[:4]
-    inner = check + check + b"".join(map(_frame, (_TYPE, public, seed + public, comment.encode())))
+    inner = check + check + b"".join(map(render_string, (KEY_TYPE, public, seed + public, comment.encode())))
     inner += bytes(range(1, 1 + -len(inner) % _BLOCK))
-    outer = _MAGIC + b"".join(map(_frame, (_NONE, _NONE, b""))) + (1).to_bytes(4, "big")
-    body = base64.b64encode(outer + _frame(_blob(public)) + _frame(inner))
+    outer = _MAGIC + b"".join(map(render_string, (_NONE, _NONE, b""))) + (1).to_bytes(4, "big")
+    body = base64.b64encode(outer + render_string(render_blob(public)) + render_string(inner))
     lines = [body[at : at + _LINE_CHARS] for at in range(0, len(body), _LINE_CHARS)]
     return b"\n".join(
         [b"-----BEGIN %b-----" % PRIVATE_LABEL, *lines, b"-----END %b-----" % PRIVATE_LABEL, b""]
@@ -71,12 +71,12 @@ def parse_private(raw: bytes) -> tuple[bytes, bytes]:
     if rest or inner[:4] != inner[4:8]:
         raise ValueError("it is damaged")
     (kind, public, both, _comment), padding = _take(inner[8:], 4)
-    if kind != _TYPE:
+    if kind != KEY_TYPE:
         raise ValueError("it is not an ssh-ed25519 key")
     if (
         len(both) != 64
         or both[32:] != public
-        or blob != _blob(public)
+        or blob != render_blob(public)
         or padding != _pad(len(inner), padding)
     ):
         raise ValueError("its public half does not belong to it")
@@ -106,9 +106,11 @@ def _decode(text: bytes) -> bytes:
         raise ValueError("the OpenSSH public key is not valid base64") from None
 
 
-def _blob(public: bytes) -> bytes:
-    return _frame(_TYPE) + _frame(public)
+def render_blob(public: bytes) -> bytes:
+    """A public key as it stands in lines, files and signatures (RFC 8709 4)."""
+    return render_string(KEY_TYPE) + render_string(public)
 
 
-def _frame(raw: bytes) -> bytes:
+def render_string(raw: bytes) -> bytes:
+    """A `string` of RFC 4251 5."""
     return len(raw).to_bytes(4, "big") + raw

@@ -59,7 +59,6 @@ EXIT_CODES = {
     Verdict.OBSERVED: 3,
     Verdict.LINKED: 3,
 }
-USAGE_EXIT_CODE = 64
 
 _SENTENCES = {
     Verdict.VALID: "VALID: signed by a pinned key, complete, and in itself consistent",

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 
+from trio_egress.evidence.openssh import KEY_TYPE, render_blob, render_string
 from trio_egress.evidence.sign import PublicKey, Signer, is_signed
 
 MANIFEST_NAMESPACE = "trio-egress-manifest"
@@ -22,7 +23,6 @@ SIGNATURE_BYTES = 4096
 _MAGIC = b"SSHSIG"
 _VERSION = 1
 _HASH = b"sha512"
-_KEY_TYPE = b"ssh-ed25519"
 _BEGIN = b"-----BEGIN SSH SIGNATURE-----\n"
 _END = b"-----END SSH SIGNATURE-----\n"
 _ARMOR_CHARS = 70
@@ -42,25 +42,20 @@ def is_file_signed(armored: bytes, key: PublicKey, namespace: str, raw: bytes) -
     return is_signed(bytes.fromhex(key), _preimage(namespace, raw), signature)
 
 
-def render_ssh_key(key: PublicKey) -> str:
-    """A public key as OpenSSH writes it, without a comment."""
-    return f"{_KEY_TYPE.decode()} {base64.b64encode(_render_key(key)).decode()}"
-
-
 def _preimage(namespace: str, raw: bytes) -> bytes:
     frames = (namespace.encode("ascii"), b"", _HASH, hashlib.sha512(raw).digest())
-    return _MAGIC + b"".join(map(_frame, frames))
+    return _MAGIC + b"".join(map(render_string, frames))
 
 
 def _armor(key: PublicKey, namespace: str, signature: bytes) -> bytes:
     frames = (
-        _render_key(key),
+        render_blob(bytes.fromhex(key)),
         namespace.encode("ascii"),
         b"",
         _HASH,
-        _frame(_KEY_TYPE) + _frame(signature),
+        render_string(KEY_TYPE) + render_string(signature),
     )
-    text = base64.b64encode(_MAGIC + _VERSION.to_bytes(4, "big") + b"".join(map(_frame, frames)))
+    text = base64.b64encode(_MAGIC + _VERSION.to_bytes(4, "big") + b"".join(map(render_string, frames)))
     lines = [text[at : at + _ARMOR_CHARS] + b"\n" for at in range(0, len(text), _ARMOR_CHARS)]
     return b"".join([_BEGIN, *lines, _END])
 
@@ -74,12 +69,3 @@ def _find_signature(armored: bytes) -> bytes | None:
     except binascii.Error:
         return None
     return blob[-_RAW_BYTES:] if len(blob) > _RAW_BYTES else None
-
-
-def _render_key(key: PublicKey) -> bytes:
-    return _frame(_KEY_TYPE) + _frame(bytes.fromhex(key))
-
-
-def _frame(raw: bytes) -> bytes:
-    """A `string` of RFC 4251."""
-    return len(raw).to_bytes(4, "big") + raw

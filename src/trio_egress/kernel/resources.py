@@ -18,7 +18,6 @@ MEMORY_SHARE = (7, 8)
 """Of the memory that the caller has; the rest is for the supervisor and the machine."""
 
 LEAST_MEMORY = 32 << 20
-LEAST_PROCESSES = 1
 
 
 @attrs.frozen
