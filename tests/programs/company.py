@@ -40,7 +40,7 @@ class Company:
         return [line for line in self.log.read_text().splitlines() if "transaction-end" not in line]
 
 
-def render_squid(place: Path, port: int, ports: str) -> str:
+def render_squid(place: Path, port: int, http: int, https: int) -> str:
     user = "cache_effective_user proxy\ncache_effective_group proxy\n" if os.geteuid() == 0 else ""
     return f"""{user}
 http_port 127.0.0.1:{port}
@@ -58,9 +58,12 @@ auth_param basic program {CHECKER} {place}/passwords
 auth_param basic children 1 startup=1
 auth_param basic utf8 on
 acl known proxy_auth REQUIRED
-acl web port {ports}
+acl web port {http} {https}
+acl tls port {https}
+acl tunnel method CONNECT
 acl evil dstdomain evil.example
 http_access deny !web
+http_access deny tunnel !tls
 http_access deny evil
 http_access allow known
 http_access deny all
@@ -69,8 +72,8 @@ shutdown_lifetime 0 seconds
 
 
 @contextmanager
-def open_company(place: Path, *ports: int) -> Iterator[Company]:
-    """It lets through to these ports alone."""
+def open_company(place: Path, http: int, https: int) -> Iterator[Company]:
+    """It lets through to `http` what is in the clear, and opens tunnels to `https` alone, as squid does by default."""
     (port,) = find_ports(1)
     place.mkdir()
     place.chmod(0o777)  # as root it becomes a user of its own
@@ -80,7 +83,7 @@ def open_company(place: Path, *ports: int) -> Iterator[Company]:
     hashed = subprocess.check_output(["openssl", "passwd", "-apr1", PASSWORD], text=True)
     (place / "passwords").write_text(f"{USER}:{hashed}")
     (place / "hosts").write_text("127.0.0.1 api.example.com evil.example\n")
-    (place / "squid.conf").write_text(render_squid(place, port, " ".join(map(str, ports))))
+    (place / "squid.conf").write_text(render_squid(place, port, http, https))
     squid = shutil.which("squid", path=f"{os.environ['PATH']}:/usr/sbin") or "squid"
     log = place / "squid.log"
     with start_server([squid, "-N", "-f", place / "squid.conf"], log) as process:

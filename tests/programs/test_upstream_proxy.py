@@ -78,6 +78,21 @@ def test_tls_goes_by_the_proxy_and_nobody_else_has_the_password(
     assert ended.verify_foreign() == 0
 
 
+def test_a_request_in_the_clear_goes_by_the_proxy(place: Place, web: Web, company: Company) -> None:
+    """Which asks for a password, and opens no tunnel to that port; the other host it refuses itself."""
+    urls = [f"http://{host}:{web.http}/hello" for host in ("api.example.com", "evil.example")]
+    script = f"curl -sS {urls[0]} {urls[0]}; curl -s {urls[1]} -o answer -w '%{{http_code}}'"
+    ended = run(place, web, write(web, company.table(VARIABLE)), script)
+    assert ended.text == f"hello http api.example.com:{web.http} GET\n" * 2 + "403"
+    asked = [f"200 {USER} GET {urls[0]}"] * 2 + [f"403 - GET {urls[1]}"]
+    assert company.take_requests(3) == asked
+    assert [outcome.facts["status"] for outcome in ended.outcomes] == [200, 200, 403]
+    assert {outcome.facts["via"] for outcome in ended.outcomes} == {f"127.0.0.1:{company.port}"}
+    assert has_credentials(ended) == []
+    assert ended.verify() == 0
+    assert ended.verify_foreign() == 0
+
+
 def test_a_password_in_a_file_is_out_of_the_agents_sight(place: Place, web: Web, company: Company) -> None:
     secret = place.work / "proxy-password"
     secret.write_text(f"{PASSWORD}\n")

@@ -290,6 +290,120 @@ async def test_credentials_that_it_does_not_take_are_told_as_that(
     assert world.outcome().facts["reason"].endswith("407 No (it takes no such username and password)")
 
 
+# requests in the clear, which it passes on itself
+
+
+def plain_request(path: str = "/v1/a", method: str = "GET", host: str = HOST, fields: str = "") -> bytes:
+    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n".encode()
+
+
+async def ask_plainly(world: World, *raw: bytes, port: int = 80) -> bytes:
+    async with await world.agent(HOST, port) as stream:
+        answer = b""
+        for one in raw:
+            await stream.send_all(one)
+            answer = await receive_until(stream, b"\r\n\r\n")
+            if b"ok" not in answer[-2:]:
+                answer += await stream.receive_some()
+        return answer
+
+
+async def test_a_request_in_the_clear_is_passed_on_by_its_whole_url(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """As squid wants it, which by default opens tunnels to port 443 alone; one connection serves several."""
+    port = await upstreams.serve(
+        script(
+            (plain_request("http://api.example/v1/a?b=c"), OK),
+            (plain_request("http://api.example", "OPTIONS"), OK),
+            (plain_request("http://api.example/v1/d", "POST", fields="Content-Length: 2\r\n") + b"hi", OK),
+        )
+    )
+    async with open_world(PLAIN + f'[upstream]\nproxy = "http://127.0.0.1:{port}"\n') as world:
+        posted = plain_request("/v1/d", "POST", fields="Content-Length: 2\r\n") + b"hi"
+        asked = (plain_request("/v1/a?b=c"), plain_request("*", "OPTIONS"), posted)
+        assert (await ask_plainly(world, *asked)).endswith(b"\r\n\r\nok")
+    assert upstreams.accepted == 1
+    outcomes = [receipt for receipt in world.receipts() if receipt.phase == "outcome"]
+    assert {(one.facts["via"], one.facts["dialled"], one.facts["status"]) for one in outcomes} == {
+        (f"127.0.0.1:{port}", f"127.0.0.1:{port}", 200)
+    }
+
+
+async def test_the_url_has_the_port_that_was_judged(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    """Whatever the agent's Host leaves out: to the proxy nothing else says where to."""
+    told = plain_request("http://api.example:8080/v1/a", host="api.example:8080")
+    port = await upstreams.serve(script((told, OK)))
+    rule = f'[[egress]]\ndestination = "{HOST}:8080"\n'
+    async with open_world(f'{rule}[upstream]\nproxy = "http://127.0.0.1:{port}"\n') as world:
+        assert (await ask_plainly(world, plain_request(), port=8080)).endswith(b"ok")
+
+
+async def test_credentials_go_with_requests_in_the_clear_and_the_agents_own_do_not(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    login = "Proxy-Authorization: Basic Y2k6aHVudGVyMjI=\r\n"
+    port = await upstreams.serve(script((plain_request("http://api.example/v1/a", fields=login), OK)))
+    table = f'[upstream]\nproxy = "http://127.0.0.1:{port}"\n{LOGIN}'
+    async with open_world(PLAIN + table) as world:
+        sign_in(world)
+        asked = plain_request(fields="Proxy-Authorization: Basic YWdlbnQ6YWdlbnQ=\r\n")
+        assert (await ask_plainly(world, asked)).endswith(b"ok")
+
+
+async def test_the_agent_is_never_asked_for_the_proxys_password(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    refusal = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 2\r\n\r\nok"
+    port = await upstreams.serve(script((plain_request("http://api.example/v1/a"), refusal)))
+    async with open_world(PLAIN + f'[upstream]\nproxy = "http://127.0.0.1:{port}"\n') as world:
+        answer = await ask_plainly(world, plain_request())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert b"authenticate" not in head.lower()
+    said = (
+        f"the upstream proxy 127.0.0.1:{port} refused the request: 407 No (it asks for username and password"
+    )
+    problem = json.loads(body)
+    assert (problem["origin"], problem["retry"]) == ("upstream_proxy", False)
+    assert problem["detail"].startswith(said)
+    assert world.outcome().facts["reason"] == problem["detail"]
+    assert world.outcome().facts["origin"] == "upstream_proxy"
+
+
+async def test_a_refused_tunnel_is_answered_inside_tls(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    company = await open_company(upstreams, saying(b"HTTP/1.1 403 Forbidden\r\n\r\n"))
+    async with open_world(SEEN + company.table()) as world:
+        answer = await ask(world, request())
+    problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert (problem["status"], problem["origin"], problem["retry"]) == (502, "upstream_proxy", False)
+    assert problem["detail"] == (
+        f"the upstream proxy 127.0.0.1:{company.port} refused api.example:443: 403 Forbidden"
+    )
+
+
+async def test_where_names_are_looked_up_here_requests_in_the_clear_go_by_a_tunnel_too(
+    open_world: OpenWorld, upstreams: Upstreams, resolver: Resolver
+) -> None:
+    """A URL with the name would have the proxy look it up again."""
+    resolver.answers[HOST.encode()] = ["93.184.216.34"]
+    port = await upstreams.serve(script((plain_request(), OK)))
+    company = await open_company(upstreams, leading(port))
+    async with open_world(PLAIN + company.table("resolve = true\n")) as world:
+        assert (await ask_plainly(world, plain_request())).endswith(b"ok")
+    assert company.target == b"93.184.216.34:80"
+
+
+async def test_a_private_name_is_no_url_either(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    company = await open_company(upstreams, saying(OK))
+    rule = '[[egress]]\ndestination = "a.local"\n'
+    async with open_world(rule + company.table()) as world, await world.agent("a.local", 80) as stream:
+        await stream.send_all(plain_request(host="a.local"))
+        assert (await receive_all(stream)).startswith(b"HTTP/1.1 403 ")
+    assert company.asked == []
+    assert (world.outcome().verdict, world.outcome().layer) == ("block", "address")
+
+
 # what does not go through
 
 

@@ -40,12 +40,14 @@ LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 class Dialled:
     """A connection to a checked address, or to the company's proxy, with a tunnel through it.
 
-    The socket is the receiver's to close. `ahead`: what came from the other end already.
+    The socket is the receiver's to close. `ahead`: what came from the other end already. `forwards`: there is no
+    tunnel, and requests are the proxy's to pass on.
     """
 
     sock: trio.socket.SocketType
     endpoint: Endpoint
     ahead: bytes = b""
+    forwards: bool = False
 
     def open_peer(self) -> Peer:
         peer = Peer(self.sock, UpstreamError)
@@ -81,10 +83,10 @@ def forget_search_domains() -> None:
     os.environ["LOCALDOMAIN"] = "."
 
 
-async def dial(upstream: Upstream, limits: Limits) -> Dialled | Undialled:
-    """Connect to where the decision allows."""
+async def dial(upstream: Upstream, limits: Limits, *, plain: bool = False) -> Dialled | Undialled:
+    """Connect to where the decision allows. `plain`: for requests in the clear, which a proxy can pass on itself."""
     if upstream.via is not None:
-        return await _dial_via(upstream, upstream.via, limits)
+        return await _dial_via(upstream, upstream.via, limits, plain=plain and not upstream.via.looks_up)
     found = await find_endpoints(upstream, limits)
     if isinstance(found, Undialled):
         return found
@@ -99,15 +101,15 @@ async def dial(upstream: Upstream, limits: Limits) -> Dialled | Undialled:
     return Undialled(f"{target} can't be reached: {'; '.join(faults)}", late=patience.cancelled_caught)
 
 
-async def _dial_via(upstream: Upstream, via: Via, limits: Limits) -> Dialled | Undialled:
-    """A tunnel through the proxy to the first target that it reaches."""
+async def _dial_via(upstream: Upstream, via: Via, limits: Limits, *, plain: bool) -> Dialled | Undialled:
+    """A tunnel through the proxy to the first target that it reaches; with `plain` the proxy itself."""
     targets = await _find_targets(upstream, via, limits)
     if isinstance(targets, Undialled):
         return targets
     failed: Dialled | Undialled | None = None
     with trio.move_on_after(limits.connect_seconds):
         for target in targets[: limits.candidates]:
-            failed = await _ask_proxy(via, target, limits)
+            failed = await _ask_proxy(via, None if plain else target, limits)
             if isinstance(failed, Dialled):
                 return failed
     if isinstance(failed, Undialled):
@@ -130,7 +132,7 @@ async def _find_targets(upstream: Upstream, via: Via, limits: Limits) -> Sequenc
     return [render_authority(host, upstream.port)]
 
 
-async def _ask_proxy(via: Via, target: str, limits: Limits) -> Dialled | Undialled:
+async def _ask_proxy(via: Via, target: str | None, limits: Limits) -> Dialled | Undialled:
     who = f"the upstream proxy {via}"
     own = [via.host] if isinstance(via.host, (IPv4Address, IPv6Address)) else None
     addresses = own or await _resolve(str(via.host), limits.resolve_seconds)
@@ -141,6 +143,8 @@ async def _ask_proxy(via: Via, target: str, limits: Limits) -> Dialled | Undiall
     dialled = await _race(endpoints, limits.stagger_seconds, faults)
     if dialled is None:
         return Undialled(f"{who} can't be reached: {'; '.join(faults)}", by_proxy=True)
+    if target is None:
+        return attrs.evolve(dialled, forwards=True)
     peer = dialled.open_peer()
     try:
         refusal = await open_through(peer, via, target, limits)

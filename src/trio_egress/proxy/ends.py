@@ -10,11 +10,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import attrs
+
+from trio_egress.errors import UpstreamError
+from trio_egress.model import Upstream, render_authority
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.refusal import Answer, close_gently, render_answer
+from trio_egress.proxy.through import describe_refusal, render_login
 from trio_egress.wire.http1 import AgentSide, UpstreamSide
-from trio_egress.wire.message import RequestHead, ResponseHead, Trailers
+from trio_egress.wire.message import Fields, RequestHead, ResponseHead, Trailers
 
 
 class End(Protocol):
@@ -74,6 +79,10 @@ class UpstreamEnd(End, Protocol):
     @property
     def refused(self) -> bool:
         """Whether it said that it has not looked at the request, so that it can be asked again."""
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether it is the company's proxy that refused, and no upstream."""
 
 
 class Http1End:
@@ -148,9 +157,11 @@ class Http1Upstream(Http1End):
     """A request of ours on a connection."""
 
     refused = False
+    by_proxy = False
 
-    def __init__(self, peer: Peer, limits: Limits) -> None:
+    def __init__(self, peer: Peer, limits: Limits, upstream: Upstream) -> None:
         self._upstream_side = UpstreamSide(limits.head_bytes, limits.header_count)
+        self._upstream = upstream
         super().__init__(peer, self._upstream_side)
 
     def put_request(self, head: RequestHead, host: str) -> None:
@@ -162,3 +173,26 @@ class Http1Upstream(Http1End):
     @property
     def clean(self) -> bool:
         return not self.peer.ahead
+
+
+class ForwardingProxy(Http1Upstream):
+    """The company's proxy, asked to pass a request on: its target is a whole URL (RFC 9112 3.2.2)."""
+
+    def put_request(self, head: RequestHead, host: str) -> None:
+        """For the host and port that were judged, whatever the agent's Host leaves out: nothing else says where to."""
+        authority = render_authority(self._upstream.host, self._upstream.port).removesuffix(":80")
+        whole = f"http://{authority}{'' if head.path == '*' else head.path}"
+        super().put_request(attrs.evolve(head, path=whole, fields=(*head.fields, *self._login)), authority)
+
+    def head(self) -> ResponseHead | None:
+        """Nobody but the proxy answers 407 (RFC 9110 15.5.8); the agent has no word in that."""
+        answer = super().head()
+        if answer is not None and answer.status == 407 and self._upstream.via is not None:
+            self.by_proxy = True
+            said = describe_refusal(answer, self._upstream.via)
+            raise UpstreamError(f"the upstream proxy {self._upstream.via} refused the request: {said}")
+        return answer
+
+    @property
+    def _login(self) -> Fields:
+        return () if self._upstream.via is None else render_login(self._upstream.via)

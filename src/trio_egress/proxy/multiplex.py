@@ -191,6 +191,7 @@ class Stream:
     def __init__(self, connection: Multiplex, number: int = 0, request: RequestHead | None = None) -> None:
         self.number = number
         self.refused = False
+        self.by_proxy = False
         self.clean = True
         self._asked = request
         self._connection = connection

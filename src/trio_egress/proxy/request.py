@@ -13,7 +13,7 @@ import attrs
 
 from trio_egress.errors import PeerError
 from trio_egress.model import Attempt, Layer, Protocol
-from trio_egress.proxy.dial import Undialled
+from trio_egress.proxy.dial import BY_PROXY, Undialled
 from trio_egress.proxy.ends import AgentEnd
 from trio_egress.proxy.exchange import Exchange
 from trio_egress.proxy.gate import Gate
@@ -99,10 +99,12 @@ async def _forward(
     if exchange.fault is None:
         return After.GO_ON if exchange.agent_stays else After.CLOSE
     flow.fail(exchange.fault, Layer.LIMIT if exchange.cut else None)
+    if way.end.by_proxy:
+        flow.note(origin=BY_PROXY)
     if exchange.cut and exchange.answerable:
         return UsedUp(exchange.fault)
     if way.end.refused and exchange.answerable:
         return After.REFUSED
     if exchange.answerable and (not way.again or exchange.late):
-        return Undialled(exchange.fault, late=exchange.late)
+        return Undialled(exchange.fault, late=exchange.late, by_proxy=way.end.by_proxy)
     return After.RESET

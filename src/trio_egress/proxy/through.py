@@ -1,4 +1,4 @@
-"""A tunnel through the proxy of a company: CONNECT, and its answer (RFC 9110 9.3.6).
+"""A tunnel through the proxy of a company: CONNECT, and its answer (RFC 9110 9.3.6); and what it is told of us.
 
 Rule 1: the answer's head is bounded like any other; what comes behind it is the first of the tunnel, and is kept.
 Rule 2: an answer of 200 to 299 opens the tunnel, whatever its head says of a body. Every other is the proxy's refusal.
@@ -10,7 +10,7 @@ from trio_egress.model import Via
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Peer
 from trio_egress.wire.http1 import UpstreamSide
-from trio_egress.wire.message import RequestHead, ResponseHead, Trailers
+from trio_egress.wire.message import Fields, RequestHead, ResponseHead, Trailers
 
 PHRASE_CHARS = 60
 LOGIN_FIELD = b"Proxy-Authorization"
@@ -22,23 +22,27 @@ async def open_through(peer: Peer, via: Via, target: str, limits: Limits) -> str
     Raises UpstreamError for what it does, and BadMessage for what it says that is no answer.
     """
     side = UpstreamSide(limits.head_bytes, limits.header_count)
-    fields = ((LOGIN_FIELD, via.login.encode("ascii")),) if via.login else ()
     head = RequestHead(
         method="CONNECT",
         scheme=None,
         authority=target,
         path=target,
         host=target,
-        fields=fields,
+        fields=render_login(via),
         body=0,
         persists=True,
     )
     await peer.send(side.render_head(head, target) + side.render_end(Trailers()))
     answer = await _read_answer(peer, side)
     if not 200 <= answer.status < 300:
-        return _describe(answer, via)
+        return describe_refusal(answer, via)
     peer.ahead = side.leftover()
     return None
+
+
+def render_login(via: Via) -> Fields:
+    """What the proxy is told of who we are."""
+    return ((LOGIN_FIELD, via.login.encode("ascii")),) if via.login else ()
 
 
 async def _read_answer(peer: Peer, side: UpstreamSide) -> ResponseHead:
@@ -50,7 +54,8 @@ async def _read_answer(peer: Peer, side: UpstreamSide) -> ResponseHead:
             return answer
 
 
-def _describe(answer: ResponseHead, via: Via) -> str:
+def describe_refusal(answer: ResponseHead, via: Via) -> str:
+    """An answer that is none of the upstream's, in few words."""
     phrase = answer.phrase.decode("latin-1")[:PHRASE_CHARS]
     said = (
         f"{answer.status} {phrase}".strip()

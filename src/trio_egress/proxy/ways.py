@@ -19,7 +19,7 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.model import Endpoint, Upstream
 from trio_egress.proxy.dial import Undialled, dial
-from trio_egress.proxy.ends import Http1Upstream, UpstreamEnd
+from trio_egress.proxy.ends import ForwardingProxy, Http1Upstream, UpstreamEnd
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door
 from trio_egress.proxy.peer import Peer
@@ -56,12 +56,13 @@ class Way:
 
 @attrs.frozen(eq=False)
 class _Idle:
-    """A connection of HTTP/1.1 that waits for the next exchange."""
+    """A connection of HTTP/1.1 that waits for the next exchange. `forwards`: to a proxy that passes requests on."""
 
     upstream: Upstream
     endpoint: Endpoint
     peer: Peer
     since: float
+    forwards: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -120,10 +121,11 @@ class Ways:
     async def _dial(self, upstream: Upstream) -> Way | Undialled:
         limits, interception = self._gate.limits, self._gate.interception
         if not self._door.secure:
-            dialled = await dial(upstream, limits)
+            dialled = await dial(upstream, limits, plain=True)
             if isinstance(dialled, Undialled):
                 return dialled
-            return self._lend(_Idle(upstream, dialled.endpoint, dialled.open_peer(), 0.0), again=False)
+            idle = _Idle(upstream, dialled.endpoint, dialled.open_peer(), 0.0, dialled.forwards)
+            return self._lend(idle, again=False)
         if interception is None:
             raise ValueError("this run has nothing to open TLS with")
         return await self._dial_secure(upstream, interception)
@@ -155,7 +157,8 @@ class Ways:
         return Way(stream, shared.endpoint, again, stream.leave, lambda _reset: stream.leave())
 
     def _lend(self, idle: _Idle, *, again: bool) -> Way:
-        peer, end = idle.peer, Http1Upstream(idle.peer, self._gate.limits)
+        peer, kind = idle.peer, ForwardingProxy if idle.forwards else Http1Upstream
+        end = kind(peer, self._gate.limits, idle.upstream)
 
         def keep() -> None:
             self._idle.append(attrs.evolve(idle, since=trio.current_time()))
