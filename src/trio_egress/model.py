@@ -150,6 +150,7 @@ class Layer(enum.Enum):
     MALFORMED = "malformed"
     LIMIT = "limit"
     KERNEL = "kernel"
+    SECRET = "secret"  # noqa: S105  the name of a layer
     OBSERVE = "observe"
 
 

@@ -176,3 +176,16 @@ def make_dossier(
     }
     policies = {policy_hash(LOADED): LOADED}
     return compile_dossier(io.BytesIO(b"".join(lines)), report, own, policies, claimed=claimed)
+
+
+def write_used_secrets() -> list[bytes]:
+    """A secret that the boundary put in twice, and that was asked for by somebody else once."""
+    scribe = begin()
+    asked = {"host": "api.example.com", "port": 443, "proto": "http", "connection": 1}
+    for _ in range(2):
+        scribe.allow(facts={**asked, "secrets_used": [f"[api-token:{'0' * 32}]"]}, transport="intercept")
+    facts = {**asked, "host": "evil.example", "secrets_refused": ["api-token"], "reason": "goes elsewhere"}
+    scribe.append(
+        scribe.draft("evil.example", verdict="block", layer="secret", facts=facts, transport="intercept")
+    )
+    return scribe.close().lines

@@ -24,6 +24,7 @@ from tests.pages.specimens import (
     write_hostile,
     write_huge,
     write_secrets,
+    write_used_secrets,
     write_usual,
 )
 
@@ -173,13 +174,27 @@ def test_another_key_is_told() -> None:
 def test_a_secret_in_attempts_is_told_and_its_value_is_not() -> None:
     dossier = make_dossier(write_secrets())
     _, text = read(dossier)
-    assert text.index("Secrets in attempts") < text.index("first receipt to the last")
-    assert "in 2 attempts, 1 of them let through: [api-token:" in text
+    assert text.index("What the policy calls secret") < text.index("first receipt to the last")
+    assert "stood in 2 attempts, 1 of them let through: [api-token:" in text
     assert "no rule can be worked out" in text
     assert "hunter2" not in text
     summary = render_summary(dossier).decode()
-    assert "**A secret stood in attempts:** `api-token` `in 2 attempts, 1 of them let through" in summary
-    assert "Secrets in attempts" not in read(make_dossier(write_usual()))[1]
+    assert "**Secret** `api-token` `stood in 2 attempts, 1 of them let through" in summary
+    assert "What the policy calls secret" not in read(make_dossier(write_usual()))[1]
+
+
+def test_a_secret_that_was_used_is_told_and_one_that_was_asked_for_by_another_comes_first() -> None:
+    dossier = make_dossier(write_used_secrets())
+    _, text = read(dossier)
+    refused, used = (
+        "was asked for and refused in 1 attempt: evil.example",
+        "was put into 2 requests: api.example.com",
+    )
+    assert text.index(refused) < text.index(used) < text.index("first receipt to the last")
+    assert "A secret was asked for where the policy doesn't send it" in text
+    summary = render_summary(dossier).decode()
+    assert f"**Secret** `api-token` `{refused}`" in summary
+    assert f"**Secret** `api-token` `{used}`" in summary
 
 
 def test_the_page_lets_itself_load_nothing_but_its_own_style() -> None:

@@ -453,4 +453,4 @@ def test_what_is_missing_or_unknown_in_a_secret_is_told_with_its_table() -> None
         'the key "from" is missing in a [[secret]] table; write from = { env = "API_TOKEN" }'
     )
     (fault,) = faults_of(secret=[{"name": "a", "from": {"env": "A", "colour": 1}}])
-    assert fault.message == 'unknown key "colour" in a `from` table; the keys there are env, file'
+    assert fault.message == 'unknown key "colour" in a `from` table; the keys there are env, file, command'

@@ -8,6 +8,7 @@ import pytest
 from tests.policy.specimens import make_policy
 
 from trio_egress.model import NO_NEEDS, Attempt, Name, Need, Protocol, Transport
+from trio_egress.policy.load import load_policy
 from trio_egress.policy.recall import (
     NAMES_CHARS,
     NAMES_LEFT_OUT,
@@ -174,3 +175,25 @@ def test_a_tunnel_for_some_request_is_decided_as_that() -> None:
 def test_abilities_are_read_as_far_as_they_are_known() -> None:
     assert read_able({"able": ["meter", "magic", 5]}) == {Need.METER}
     assert read_able({}) == read_able({"able": "meter"}) == NO_NEEDS
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ([], None),
+        (["[token:0123]"], None),
+        (["[token:0123]", "[other:0123]"], "the secret other put in"),
+        (["[strange:0123]"], "the secret strange put in"),
+    ],
+)
+def test_a_secret_that_was_put_in_where_the_policy_does_not_send_it_is_a_difference(
+    told: list[str], found: str | None
+) -> None:
+    tables = "".join(
+        f'[[secret]]\nname = "{name}"\nfrom = {{ env = "{name}" }}\n{to}'
+        for name, to in (("token", 'to = ["a.example"]\n'), ("other", 'to = ["b.example"]\n'))
+    )
+    rules = "".join(f'[[egress]]\ndestination = "{host}.example"\n' for host in "ab")
+    policy = load_policy(f'version = "1.0"\ndefault_deny = true\n{rules}{tables}', "f.toml")
+    difference = decide_again(policy, RECORD, {**FACTS, "secrets_used": told}, frozenset({Need.METER}))
+    assert (None if difference is None else difference.found) == found

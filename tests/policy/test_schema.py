@@ -330,6 +330,7 @@ TEXTS = [
         "2026-11-23T09:00:00Z",
         "20261123",
     ),
+    *("basic", "header:x-api-key", "header:Host", "query:key", "query:", "ghp_0000placeholder0000"),
     *("127.0.0.1:80", "[::1]:80", "a\x00b", "é", "a" * 300, "a-b_c.d", "-a"),
 ]
 NUMBERS = [-1, 0, 1, 16, 443, 65535, 65536, 1 << 25, 1 << 53, 1.0, 1.5]
@@ -355,7 +356,7 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
     if table is Case:
         return {**HEAD, "test": [{"attempt": "a.example", "expect": "deny", key: value}]}
     if table is Secret:
-        return {**HEAD, "secret": [{"name": "a", "from": {"env": "A"}, key: value}]}
+        return {**HEAD, "secret": [{"name": "a", "from": {"env": "A"}, "to": ["a.example"], key: value}]}
     if table is From:
         return {**HEAD, "secret": [{"name": "a", "from": {key: value}}]}
     if name == "upstream":

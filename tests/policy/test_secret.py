@@ -17,6 +17,8 @@ from trio_egress.policy.secret import NAME_CHARS, RESERVED, SECRETS_MAX, UPSTREA
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 TOKEN = '[[secret]]\nname = "token"\nfrom = { env = "API_TOKEN" }\n'
+SENT = 'to = ["a.example"]\n'
+COMMAND = '[[secret]]\nname = "pass"\nfrom = { command = ["pass", "x"] }\n'
 FILE = '[[secret]]\nname = "key.pem"\nfrom = { file = "~/key.pem" }\n'
 
 
@@ -61,15 +63,56 @@ def test_the_compiled_form_has_names_and_sources_in_any_order_and_reads_back() -
         (TOKEN.replace('"token"', "1"), 4, 8, 'name must be a text such as "api-token", not 1'),
         (TOKEN.replace('"token"', '"a b"'), 4, 8, '"a b" can\'t name a secret'),
         (TOKEN.replace('"token"', '"query"'), 4, 8, '"query" stands for something else in receipts'),
-        (TOKEN + 'to = "x"\n', 6, 1, 'unknown key "to" in a [[secret]] table; the keys there are name, from'),
-        (TOKEN + 'as = "x"\n', 6, 1, 'unknown key "as" in a [[secret]] table'),
-        (TOKEN + 'placeholder = "x"\n', 6, 1, 'unknown key "placeholder" in a [[secret]] table'),
+        (TOKEN + 'to = "x"\n', 6, 6, 'to must be a list such as ["api.example.com"], not "x"'),
+        (TOKEN + "to = []\n", 6, 6, "to is empty, so nobody would ever get it"),
+        (
+            TOKEN + 'to = [1, "a b"]\n',
+            6,
+            7,
+            'a destination must be a string such as "api.example.com", not 1',
+        ),
+        (TOKEN + 'to = ["https://a.example/x"]\n', 6, 7, "a destination is a host, not a URL"),
+        (TOKEN + 'to = ["*"]\n', 6, 7, "a rule can't allow every host"),
+        (TOKEN + 'as = "basic"\n', 6, 1, "`as` is for a secret that the agent never has: say with `to` who"),
+        (TOKEN + 'env = "X"\n', 6, 1, "`env` is for a secret that the agent never has"),
+        (TOKEN + 'placeholder = "0123456789abcdef"\n', 6, 1, "`placeholder` is for a secret that the agent"),
+        (TOKEN + SENT + 'placeholder = "short"\n', 7, 15, "placeholder must be a text such as"),
+        (TOKEN + SENT + 'placeholder = "0123456789 abcdef"\n', 7, 15, "placeholder must be a text such as"),
+        (TOKEN + SENT + "as = []\n", 7, 6, "as is empty, so it would be put in nowhere"),
+        (TOKEN + SENT + 'as = "header"\n', 7, 6, 'which field? as in "header:x-api-key"'),
+        (
+            TOKEN + SENT + 'as = ["basic", "body"]\n',
+            7,
+            16,
+            '"body" is no place in a request; there are "basic"',
+        ),
+        (TOKEN + SENT + 'as = ["header:Host"]\n', 7, 7, "the field host says how a request is carried"),
+        (
+            FILE + SENT,
+            6,
+            1,
+            "the agent has to know what to send instead: name the variable in which it finds",
+        ),
         (TOKEN + 'value = "x"\n', 6, 1, 'unknown key "value" in a [[secret]] table'),
         (
             TOKEN.replace("env", "command"),
             5,
-            10,
-            'unknown key "command" in a `from` table; the keys there are env, file',
+            20,
+            'command must be a list such as ["pass", "show", "api-token"]',
+        ),
+        (COMMAND.replace('"pass", "x"', ""), 5, 20, "command is empty; write a program and its arguments"),
+        (COMMAND.replace('"pass"', '"./pass"'), 5, 20, '"./pass" would be another program in each directory'),
+        (
+            COMMAND.replace('"x"', '"\\u0000"'),
+            5,
+            20,
+            "command has at most 100 words of 4096 characters, and no NUL",
+        ),
+        (
+            COMMAND.replace('"pass", "x"', '"x",' * 101),
+            5,
+            20,
+            "command has at most 100 words of 4096 characters",
         ),
         (TOKEN.replace('{ env = "API_TOKEN" }', "{}"), 5, 8, "from is empty, which says nothing"),
         (TOKEN.replace('{ env = "API_TOKEN" }', '"API_TOKEN"'), 5, 8, "from must be a table such as"),
@@ -133,10 +176,69 @@ def test_in_yaml_too() -> None:
     text = text.replace("{env: API_TOKEN}", "\n      env: API_TOKEN")
     assert load_policy(text, "f.yaml").secrets == load(TOKEN).secrets
     with pytest.raises(PolicyError, match='a secret of "secret"'):
-        load_policy(text + "    to: x\n", "f.yaml")
+        load_policy(text + "    too: x\n", "f.yaml")
 
 
 def test_a_place_makes_no_difference() -> None:
     (one,), (other,) = load(TOKEN).secrets, load("\n\n" + TOKEN).secrets
     assert one == other
     assert attrs.evolve(one.place, line=0) != one.place
+
+
+RULE = '[[egress]]\ndestination = "*.a.example"\n[[egress]]\ndestination = "b.example:8443"\n'
+WHOLE = """
+to = ["x.a.example", "b.example:8443"]
+as = ["query:Key", "header:X-Key"]
+env = "TOKEN"
+placeholder = "ghp_0000placeholder0000"
+"""
+
+
+def test_where_a_secret_goes_is_read_and_stands_in_the_compiled_form_without_defaults() -> None:
+    policy = load(RULE + TOKEN + WHOLE + COMMAND)
+    (command,) = [placed.secret for placed in policy.secrets if placed.secret.name == "pass"]
+    assert command.from_.command == ("pass", "x")
+    assert str(command.from_) == "the command pass"
+    assert (command.to, command.variable, command.way) == ((), None, "nowhere")
+    assert json.loads(render_compiled(policy))["secret"] == [
+        {"name": "pass", "from": {"command": ["pass", "x"]}},
+        {
+            "name": "token",
+            "from": {"env": "API_TOKEN"},
+            "to": ["b.example:8443", "x.a.example"],
+            "as": ["header:x-key", "query:Key"],
+            "env": "TOKEN",
+            "placeholder": "ghp_0000placeholder0000",
+        },
+    ]
+    again = parse_compiled(render_compiled(policy))
+    assert again.secrets == policy.secrets
+    assert [rule.bears for rule in again.rules] == [rule.bears for rule in policy.rules]
+    usual = load(RULE + TOKEN + 'to = ["x.a.example"]\nas = ["header:Authorization", "basic"]\n')
+    assert json.loads(render_compiled(usual))["secret"] == [
+        {"name": "token", "from": {"env": "API_TOKEN"}, "to": ["x.a.example"]}
+    ]
+    assert usual.secrets[0].secret.variable == "API_TOKEN"
+
+
+def test_where_a_secret_goes_has_one_value_in_all_files() -> None:
+    include = 'include = ["b.toml"]\n'
+    ((line, column, message),) = problems_of(
+        include + RULE + TOKEN + 'to = ["x.a.example"]\n', {"b.toml": TOKEN}
+    )
+    assert (line, column) == (5, 8)
+    assert message == (
+        "where the secret token goes is 'nowhere' here and 'x.a.example as basic, header:authorization; env API_TOKEN' "
+        "at f.toml:10:8: it can have one value"
+    )
+
+
+def test_where_a_secret_goes_opens_and_closes() -> None:
+    old = load(RULE + TOKEN + 'to = ["x.a.example"]\n')
+    new = load(RULE + TOKEN + 'to = ["b.example:8443"]\nas = "basic"\n')
+    assert [(change.effect, change.text) for change in compare(old, new)] == [
+        ("opens", "the secret token is sent to b.example:8443"),
+        ("closes", "the secret token is not sent to x.a.example any more"),
+        ("changes", "the secret token: as not set → basic"),
+    ]
+    assert [change.effect for change in compare(old, load(RULE + TOKEN))] == ["opens", "closes"]

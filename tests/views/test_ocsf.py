@@ -128,3 +128,10 @@ def test_what_cannot_be_read_is_one_finding(tmp_path: Path) -> None:
     (event,) = export(verify_unreadable(tmp_path / "nowhere"))
     assert event["finding_info"]["title"].startswith("THE PACKET COULD NOT BE READ")
     assert "nowhere" in event["message"]
+
+
+def test_a_secret_that_was_asked_for_by_another_weighs_more_than_another_denial(tmp_path: Path) -> None:
+    scribe = Scribe().open().block("evil.example")
+    scribe.append(scribe.draft("evil.example", verdict="block", layer="secret"))
+    events = export(take(write_packet(tmp_path, scribe.close().lines)))
+    assert [event["severity"] for event in events if event["class_uid"] == 4001] == ["Medium", "High"]

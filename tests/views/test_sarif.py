@@ -206,3 +206,15 @@ def test_what_the_verifier_notes_is_a_notification(tmp_path: Path, schema: Draft
     told = log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
     assert [one["level"] for one in told] == ["warning", "note"]
     assert told[1]["message"]["text"].startswith("the chain is not closed")
+
+
+def test_a_secret_that_was_asked_for_by_another_is_an_error(
+    tmp_path: Path, schema: Draft202012Validator
+) -> None:
+    scribe = Scribe(RULED).open()
+    scribe.append(scribe.draft("evil.example", verdict="block", layer="secret"))
+    log = export(take(write_packet(tmp_path, scribe.close().lines)))
+    assert list(schema.iter_errors(log)) == []
+    assert [(rule, level) for rule, level, *_ in list_results(log)][-1] == ("denied/secret", "error")
+    (rule,) = [rule for rule in log["runs"][0]["tool"]["driver"]["rules"] if rule["id"] == "denied/secret"]
+    assert rule["properties"]["tags"] == ["security", "egress", "policy"]

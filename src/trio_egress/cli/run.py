@@ -28,6 +28,12 @@ from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.environment import agent_environment, find_ci, find_provenance, find_proxy_variables
+from trio_egress.runtime.placeholders import (
+    check_command,
+    find_secret_files,
+    open_vault,
+    put_placeholders,
+)
 from trio_egress.runtime.policy_file import find_policy, read_policy
 from trio_egress.runtime.secrets import (
     find_password_file,
@@ -139,19 +145,15 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     commitment_key = make_commitment_key()
     directory = _find_directory()
     redactor = open_redactor(policy, os.environ, directory, commitment_key)
-    policy = sign_in(policy, os.environ, directory)
+    policy = sign_in(policy, redactor)
+    vault = open_vault(policy, redactor)
+    check_command(command, vault, redactor)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     spec = RunSpec(
         command=tuple(command),
         directory=directory,
-        environment=agent_environment(
-            _withhold_password(os.environ, policy),
-            identities,
-            run_id,
-            options.proxy_port,
-            proxy_variables=options.proxy_variables,
-            passed=policy.env.pass_,
-            added=dict(policy.env.set),
+        environment=put_placeholders(
+            _find_environment(options, policy, identities, run_id), policy, vault, redactor
         ),
         policy=policy,
         policy_path=path,
@@ -162,7 +164,10 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         run_id=run_id,
         pinned=pinned,
         provenance=find_provenance(os.environ),
-        hidden=_hidden(options, evidence, key, find_password_file(policy, os.environ, directory)),
+        hidden=(
+            *_hidden(options, evidence, key, find_password_file(policy, os.environ, directory)),
+            *find_secret_files(policy, os.environ, directory),
+        ),
         ci=find_ci(os.environ),
         protected=tuple(Path(name).absolute() for name in (options.status_file, *written) if name),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
@@ -170,6 +175,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         observing=options.observing,
         watch=None if options.quiet else Denials(redactor.hush(say)).show,
         redactor=redactor,
+        vault=vault,
         tell=Anchors(None if options.quiet else say, options.anchor_file).tell,
     )
     if options.commitment_key:  # last: a run that is none leaves no key in the way of the next
@@ -186,6 +192,20 @@ def _find_directory() -> Path:
         raise UsageError(
             f"the working directory is gone ({error.strerror}): go to one that is there"
         ) from None
+
+
+def _find_environment(
+    options: argparse.Namespace, policy: Policy, identities: Identities, run_id: str
+) -> dict[str, str]:
+    return agent_environment(
+        _withhold_password(os.environ, policy),
+        identities,
+        run_id,
+        options.proxy_port,
+        proxy_variables=options.proxy_variables,
+        passed=policy.env.pass_,
+        added=dict(policy.env.set),
+    )
 
 
 def _find_key(options: argparse.Namespace, identities: Identities) -> Signer:

@@ -69,6 +69,8 @@ FACTS: Mapping[str, Shape] = {
     "policy_includes_sha256": TEXT,
     "commitment_key_sha256": TEXT,
     "query_values": TEXTS,
+    "secrets_used": TEXTS,
+    "secrets_refused": TEXTS,
     "recovers": TEXT,
     "abandoned_seq": UINT64,
     "abandoned_head": TEXT,

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -59,6 +59,18 @@ class Redactor:
     def key_sha256(self) -> str:
         """By which the commitment key of a run is known again."""
         return hashlib.sha256(LABEL + self._key).hexdigest()
+
+    def value_of(self, name: str) -> bytes:
+        """What it keeps out of the record; for whoever puts it in where it belongs."""
+        return self._secrets[name]
+
+    def only(self, names: Iterable[str]) -> Redactor:
+        """One that knows no others."""
+        return Redactor(self._key, {name: self._secrets[name] for name in names})
+
+    def commit(self, name: str) -> str:
+        """What stands in receipts for a secret."""
+        return commit(self._key, name, self._secrets[name])
 
     def redact(self, text: str) -> str:
         """A text without anything secret."""

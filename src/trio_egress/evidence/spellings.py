@@ -10,9 +10,11 @@ Rule 3: letters count in either case, in base64 too: by chance that happens once
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 _LOWER = {ord(upper): ord(upper) + 32 for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
@@ -74,6 +76,27 @@ class Finder:
         if _PERCENT.search(text):
             return None
         return lower(text).replace(".", "")
+
+
+def list_spellings(value: bytes) -> tuple[bytes, ...]:
+    """Whole spellings in lower case, for streams of bytes: what programs make of a value that they pass on.
+
+    As it is, percent-encoded, escaped as in JSON and HTML, hex, base64 wherever it begins. No mixture, and no dots.
+    """
+    text = _decode(value)
+    quoted = (
+        quote(value, safe=""),
+        quote(value),
+        quote_plus(value),
+        "".join(f"%{byte:02x}" for byte in value),
+    )
+    escaped = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    marked = (html.escape(text), html.escape(text, quote=False), html.escape(text).replace("&#x27;", "&#39;"))
+    inner = tuple(re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text) for text in escaped)
+    texts = [*quoted, *escaped, *inner, *(text.replace("/", "\\/") for text in escaped), *marked, value.hex()]
+    for core in _encode_base64(value):
+        texts += [core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")]
+    return tuple(dict.fromkeys([value.lower(), *(text.lower().encode() for text in texts)]))
 
 
 def _decode(value: bytes) -> str:

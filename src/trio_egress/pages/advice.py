@@ -27,6 +27,9 @@ _FIXED = {
     Layer.KERNEL: "No rule can allow this: nothing but TCP and DNS has a way out of the sandbox.",
     Layer.MALFORMED: "No rule can allow this: it could not be read as what it claimed to be.",
     Layer.NAME_MISMATCH: "No rule can allow this: it named one host and asked for another.",
+    Layer.SECRET: (
+        "A secret was asked for where the policy doesn't send it: that is in `to` and `as` of its `[[secret]]`."
+    ),
     Layer.LIMIT: "The rule allows it, and its limits were used up: they are in its `limits`.",
 }
 _WITHHELD = "Something in it is secret and is not told: no rule can be worked out from its receipt."

@@ -13,6 +13,7 @@ from trio_egress.evidence.report import render_balance
 from trio_egress.evidence.rotation import ROTATION_FACT
 from trio_egress.pages.dossier import Dossier, Members
 from trio_egress.pages.markup import Content, Html, code, show, tag
+from trio_egress.pages.story import Mention
 from trio_egress.pages.traffic import SOURCE_LINES, render_section
 from trio_egress.pages.words import count_of, render_moment, render_seconds
 
@@ -76,17 +77,30 @@ def _render_secrets(dossier: Dossier) -> Content:
     if not told:
         return None
     meant = (
-        "Values that the policy calls secret stood in attempts. Receipts have a commitment in their place."
+        "What the policy calls secret. Receipts have a commitment in place of a value, and the agent a placeholder in "
+        "place of one that is sent."
     )
-    return [tag("h3", "Secrets in attempts"), tag("p", meant), tag("ul", *told, class_="points")]
+    return [tag("h3", "Secrets"), tag("p", meant), tag("ul", *told, class_="points")]
 
 
 def list_secrets(dossier: Dossier) -> Iterator[tuple[str, str]]:
-    """Each class of secrets that stood in attempts, and in how many, to whom."""
+    """Each secret, and in how many attempts it stood, was put in or was refused, to whom."""
     for name, secret in sorted(dossier.story.secrets.items()):
-        hosts = ", ".join(show(host, 80) for host in sorted(secret.hosts))
-        through = f"{secret.allowed:,} of them let through"
-        yield name, f"in {count_of(secret.attempts, 'attempt')}, {through}: {hosts}"
+        stood, used, refused = secret.stood, secret.used, secret.refused
+        if stood.attempts:
+            through = f"{stood.allowed:,} of them let through"
+            yield name, f"stood in {count_of(stood.attempts, 'attempt')}, {through}: {_list_hosts(stood)}"
+        if refused.attempts:
+            yield (
+                name,
+                f"was asked for and refused in {count_of(refused.attempts, 'attempt')}: {_list_hosts(refused)}",
+            )
+        if used.attempts:
+            yield name, f"was put into {count_of(used.attempts, 'request')}: {_list_hosts(used)}"
+
+
+def _list_hosts(mention: Mention) -> str:
+    return ", ".join(show(host, 80) for host in sorted(mention.hosts))
 
 
 def render_boundary(dossier: Dossier) -> Html:

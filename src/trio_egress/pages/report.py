@@ -218,5 +218,5 @@ _SECTIONS: Mapping[str, Callable[[Dossier], Html]] = {
 def _order_sections(dossier: Dossier) -> list[str]:
     """What the verifier found, and secrets in attempts, go before all else that the record says."""
     names = list(_SECTIONS)
-    urgent = dossier.report.finding_count or dossier.story.secrets
+    urgent = dossier.report.finding_count or any(each.urgent for each in dossier.story.secrets.values())
     return sorted(names, key=lambda name: name != "findings") if urgent else names

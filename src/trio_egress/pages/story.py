@@ -16,6 +16,7 @@ import attrs
 from trio_egress.evidence.canonical import LINE_BYTES, parse_json
 from trio_egress.evidence.facts import EXT_NAME, escape_text
 from trio_egress.evidence.receipt import parse_timestamp
+from trio_egress.evidence.redact import COMMITMENT
 from trio_egress.evidence.session import INTERCEPTED, KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
 from trio_egress.model import Transport
 
@@ -97,12 +98,32 @@ class Change:
 
 
 @attrs.define
-class Secret:
-    """How often a value of this class stood in what was tried; receipts have a commitment in its place."""
+class Mention:
+    """In how many attempts, to whom."""
 
     attempts: int = 0
     allowed: int = 0
     hosts: set[str] = attrs.field(factory=set)
+
+    def add(self, host: Host, count: int, *, allowed: bool) -> None:
+        self.attempts += count
+        self.allowed += count if allowed else 0
+        if len(self.hosts) < SECRET_HOSTS:
+            self.hosts.add(host.name)
+
+
+@attrs.define
+class Secret:
+    """`stood`: its value was in what was tried; receipts have a commitment in its place. `used`: the boundary put it
+    in. `refused`: it was asked for where the policy doesn't send it."""
+
+    stood: Mention = attrs.field(factory=Mention)
+    used: Mention = attrs.field(factory=Mention)
+    refused: Mention = attrs.field(factory=Mention)
+
+    @property
+    def urgent(self) -> bool:
+        return bool(self.stood.attempts or self.refused.attempts)
 
 
 @attrs.define
@@ -186,7 +207,7 @@ class Story:
             facts.get("tls") == INTERCEPTED
         )  # a connection that leads nowhere: requests in it are told, too
         if phase != "outcome":
-            self._take_secrets(record, host, count)
+            self._take_secrets(record, facts, host, count)
         else:
             host.bytes_up += _whole(facts, "bytes_up")
             host.bytes_down += _whole(facts, "bytes_down")
@@ -207,17 +228,26 @@ class Story:
             host.observed += count
             self._deny(record, facts, at_ns, count, observed=True)
 
-    def _take_secrets(self, record: Members, host: Host, count: int) -> None:
+    def _take_secrets(self, record: Members, facts: Members, host: Host, count: int) -> None:
         redaction = record.get("redaction")
         classes = redaction.get("by_class") if isinstance(redaction, dict) else None
-        for name in [name[:64] for name in list(classes)[:SECRETS]] if isinstance(classes, dict) else ():
-            if name not in self.secrets and len(self.secrets) >= SECRETS:
-                continue
-            secret = self.secrets.setdefault(name, Secret())
-            secret.attempts += count
-            secret.allowed += count if record.get("decision_phase") == "intent" else 0
-            if len(secret.hosts) < SECRET_HOSTS:
-                secret.hosts.add(host.name)
+        allowed = record.get("decision_phase") == "intent"
+        for kind, told in (
+            ("stood", list(classes) if isinstance(classes, dict) else None),
+            ("used", facts.get("secrets_used")),
+            ("refused", facts.get("secrets_refused")),
+        ):
+            for name in told[:SECRETS] if isinstance(told, list) else ():
+                if (secret := self._find_secret(str(name))) is not None:
+                    getattr(secret, kind).add(host, count, allowed=allowed)
+
+    def _find_secret(self, told: str) -> Secret | None:
+        """By its name or its commitment."""
+        found = COMMITMENT.fullmatch(told)
+        name = (found[1] if found else told)[:64]
+        if name not in self.secrets and len(self.secrets) >= SECRETS:
+            return None
+        return self.secrets.setdefault(name, Secret())
 
     def _find_host(self, record: Members, facts: Members) -> Host:
         name = _text(facts, "host") or _text(record, "target")

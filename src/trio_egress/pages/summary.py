@@ -73,7 +73,7 @@ def _render_findings(dossier: Dossier) -> Iterator[str]:
 def _render_secrets(dossier: Dossier) -> Iterator[str]:
     for name, words in list_secrets(dossier):
         yield ""
-        yield f"**A secret stood in attempts:** {_code(name)} {_code(words, 300)}"
+        yield f"**Secret** {_code(name)} {_code(words, 300)}"
 
 
 def _render_contacts(dossier: Dossier) -> Iterator[str]:

@@ -29,6 +29,7 @@ from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root, render_roots
 from trio_egress.policy.rule import Policy, Rule, Terms
 from trio_egress.policy.secret import PlacedSecret, render_secrets
+from trio_egress.policy.sent import find_borne
 from trio_egress.policy.upstream_proxy import PlacedProxy, render_upstream
 
 COMPILED_FILE = "policy-compiled.json"
@@ -123,13 +124,19 @@ def render_terms(terms: Terms) -> str:
     )
 
 
-def number_rules(rules: Iterable[tuple[RuleRef, Terms]]) -> tuple[Rule, ...]:
+def number_rules(
+    rules: Iterable[tuple[RuleRef, Terms]], secrets: Iterable[PlacedSecret] = ()
+) -> tuple[Rule, ...]:
     """Rules in the order given, each meaning once (the first that has it), with their ranks in the compiled form."""
+    sent = tuple(dict.fromkeys(destination for placed in secrets for destination in placed.secret.to))
     firsts: dict[str, tuple[RuleRef, Terms]] = {}
     for ref, terms in rules:
         firsts.setdefault(render_terms(terms), (ref, terms))
     ranks = {meaning: rank for rank, meaning in enumerate(sorted(firsts))}
-    return tuple(Rule(ref, terms, ranks[meaning]) for meaning, (ref, terms) in firsts.items())
+    return tuple(
+        Rule(ref, terms, ranks[meaning], find_borne(terms, sent) if sent else ())
+        for meaning, (ref, terms) in firsts.items()
+    )
 
 
 def parse_compiled(raw: bytes) -> Policy:
@@ -145,15 +152,16 @@ def parse_compiled(raw: bytes) -> Policy:
         raise _refuse("it is not a compiled policy") from None
     refs = (RuleRef(place, str(terms.destination), 1) for place, terms in enumerate(document.egress))
     nowhere = Problem(COMPILED_FILE, 1, 1, "")
+    secrets = tuple(PlacedSecret(secret, nowhere) for secret in document.secret)
     policy = Policy(
-        number_rules(zip(refs, document.egress, strict=True)),
+        number_rules(zip(refs, document.egress, strict=True), secrets),
         document.resolve,
         COMPILED_FILE,
         files=document.files,
         env=document.env,
         limits=document.limits,
         roots=tuple(Root(root.target, root.sha256 or "") for root in document.tls.extra_ca),
-        secrets=tuple(PlacedSecret(secret, nowhere) for secret in document.secret),
+        secrets=secrets,
         upstream=PlacedProxy(document.upstream, nowhere) if document.upstream else None,
     )
     if render_compiled(policy) != raw:

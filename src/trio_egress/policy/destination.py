@@ -57,6 +57,11 @@ class Destination:
     pattern: Pattern
     port: int | None = None
 
+    def holds(self, host: Host, port: int) -> bool:
+        """Whether it leads there; without a port of its own on 80 and 443."""
+        on = port in (80, 443) if self.port is None else port == self.port
+        return on and _holds_all(self.pattern, Exact(host))
+
     def __str__(self) -> str:
         match self.pattern:
             case Exact(host):
@@ -75,6 +80,25 @@ def find_network(pattern: Pattern) -> Network | None:
         case Exact(IPv4Address() | IPv6Address() as address):
             return ip_network(address)
     return None
+
+
+def find_overlap(one: Pattern, other: Pattern) -> Pattern | None:
+    """The hosts that both hold, which is always all of one of them; None where there is no such host."""
+    return one if _holds_all(other, one) else other if _holds_all(one, other) else None
+
+
+def _holds_all(wide: Pattern, narrow: Pattern) -> bool:
+    match wide, narrow:
+        case Exact(host), Exact(other):
+            return host == other
+        case Below(name), Exact(host):
+            return host != HOST_INTERNAL and isinstance(host, str) and host.endswith(f".{name}")
+        case Below(name), Below(other):
+            return other == name or other.endswith(f".{name}")
+        case Within(network), _:
+            inner = find_network(narrow)
+            return inner is not None and inner.version == network.version and inner.subnet_of(network)  # type: ignore[arg-type]
+    return False
 
 
 def parse_destination(raw: str) -> Destination:

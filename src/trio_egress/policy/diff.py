@@ -183,15 +183,36 @@ def _compare_values(table: str, before: _Document, after: _Document) -> Iterator
 
 
 def _compare_secrets(before: Sequence[_Document], after: Sequence[_Document]) -> Iterator[Change]:
-    """By their names; what is kept out of the record opens nothing and closes nothing."""
-    was, now = ({secret["name"]: secret["from"] for secret in secrets} for secrets in (before, after))
+    """By their names; what is kept out of the record opens nothing and closes nothing, and where it goes does."""
+    was, now = ({secret["name"]: secret for secret in secrets} for secrets in (before, after))
     for name in sorted({*was, *now}):
+        one, other = was.get(name, {}), now.get(name, {})
         if name not in was:
             yield Change(CHANGES, f"{name} is secret: receipts have a commitment for it")
         elif name not in now:
             yield Change(CHANGES, f"{name} is not secret any more: receipts tell it where it stands")
-        elif was[name] != now[name]:
-            yield Change(CHANGES, f"the secret {name}: from {_show(was[name])} → {_show(now[name])}")
+        elif one["from"] != other["from"]:
+            yield Change(CHANGES, f"the secret {name}: from {_show(one['from'])} → {_show(other['from'])}")
+        yield from _compare_ways(name, one, other)
+
+
+def _compare_ways(name: str, before: _Document, after: _Document) -> Iterator[Change]:
+    """Where a secret is sent, and how."""
+    was, now = before.get("to", []), after.get("to", [])
+    for effect, words, more, less in ((OPENS, "is", now, was), (CLOSES, "is not", was, now)):
+        for destination in more:
+            if destination not in less:
+                still = "" if effect == OPENS else " any more"
+                yield Change(effect, f"the secret {name} {words} sent to {destination}{still}")
+    if was and not now:
+        yield Change(
+            OPENS, f"the secret {name}: the agent gets it as [env] and [files] say, and no placeholder"
+        )
+    for key in ("as", "env", "placeholder"):
+        if was and now and before.get(key) != after.get(key):
+            yield Change(
+                CHANGES, f"the secret {name}: {key} {_show(before.get(key))} → {_show(after.get(key))}"
+            )
 
 
 def _compare_roots(before: _Document, after: _Document) -> Iterator[Change]:

@@ -35,11 +35,13 @@ _WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
 
 @attrs.frozen
 class Step:
-    """One decision: of a connection, or of a request inside it. `misses`: rules that did not allow it, in words."""
+    """One decision: of a connection, or of a request inside it. `misses`: rules that did not allow it, in words.
+    `secrets`: names of those that the boundary puts into such a request."""
 
     attempt: Attempt
     decision: Decision
     misses: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -86,7 +88,13 @@ def _step(policy: Policy, attempt: Attempt, moment: Moment) -> Step:
     misses = (
         tuple(_find_misses(policy, attempt, decision, moment)) if attempt.protocol is not Protocol.DNS else ()
     )
-    return Step(attempt, decision, misses)
+    secrets = (
+        placed.secret.name
+        for placed in policy.secrets
+        if any(destination.holds(attempt.host, attempt.port) for destination in placed.secret.to)
+    )
+    sent = decision.allowed and attempt.protocol is Protocol.HTTP
+    return Step(attempt, decision, misses, tuple(secrets) if sent else ())
 
 
 def _find_misses(policy: Policy, attempt: Attempt, decision: Decision, moment: Moment) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from trio_egress.model import Attempt, Name, Need, Protocol, Transport
 from trio_egress.policy.conflicts import find_ports
 from trio_egress.policy.denial import Denial, find_denial
-from trio_egress.policy.destination import Pattern
+from trio_egress.policy.destination import Pattern, find_overlap
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.obstacle import find_needs, find_obstacle, is_of_request
 from trio_egress.policy.rule import Policy, Rule
@@ -15,10 +17,18 @@ _ALL_ABLE = Moment(able=frozenset(Need))
 
 
 def find_intercepted(policy: Policy) -> tuple[Pattern, ...]:
-    """The patterns of those rules, allowing or denying, each once and in their order."""
-    return tuple(
-        dict.fromkeys(rule.terms.destination.pattern for rule in policy.rules if _looks_inside(rule))
-    )
+    """The patterns of those rules, allowing or denying, and of where secrets go by the others; each once."""
+    return tuple(dict.fromkeys(pattern for rule in policy.rules for pattern in _find_patterns(rule)))
+
+
+def _find_patterns(rule: Rule) -> Iterator[Pattern]:
+    pattern = rule.terms.destination.pattern
+    if _looks_inside(rule):
+        yield pattern
+        return
+    for destination in rule.bears:
+        if (overlap := find_overlap(pattern, destination.pattern)) is not None:
+            yield overlap
 
 
 def _looks_inside(rule: Rule) -> bool:

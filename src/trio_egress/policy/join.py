@@ -26,8 +26,9 @@ from trio_egress.policy.part import PROBLEMS_MAX, Part, place_cases
 from trio_egress.policy.positions import Path
 from trio_egress.policy.problems import Faults
 from trio_egress.policy.roots import join_roots
-from trio_egress.policy.rule import Pin, Policy, Resolve, Source, Terms
+from trio_egress.policy.rule import Pin, Policy, Resolve, Rule, Source, Terms
 from trio_egress.policy.secret import SECRETS_MAX, From, PlacedSecret
+from trio_egress.policy.sent import find_faults
 from trio_egress.policy.upstream_proxy import PlacedProxy, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX
 
@@ -38,7 +39,8 @@ Setting = tuple[str, Any, Path]
 def join(parts: Sequence[Part]) -> Policy:
     """`parts` as `gather` gives them, the policy first. Raises PolicyError."""
     problems: list[Problem] = []
-    rules = number_rules(_name_rules(parts))
+    secrets = _join_secrets(parts, problems)
+    rules = number_rules(_name_rules(parts), secrets)
     if len(rules) > RULES_MAX:
         raise _refuse(
             parts[0], f"a policy has at most {RULES_MAX} rules, and with its includes this has {len(rules)}"
@@ -52,7 +54,8 @@ def join(parts: Sequence[Part]) -> Policy:
         problems.append(
             parts[0].make_problem(("env",), f"set has at most {ITEMS_MAX} variables, with all includes")
         )
-    secrets = _join_secrets(parts, problems)
+    env = Env(pass_=passed, set=tuple(sorted(variables.items())))
+    problems += _find_unsendable(parts, secrets, rules, env)
     upstream = _join_upstream(parts, problems)
     warnings = (
         *_hold_against_each_other(parts, problems),
@@ -65,7 +68,7 @@ def join(parts: Sequence[Part]) -> Policy:
         Resolve(tuple(pins.values())),
         parts[0].shown,
         files=files,
-        env=Env(pass_=passed, set=tuple(sorted(variables.items()))),
+        env=env,
         limits=Limits(**limits),
         secrets=secrets,
         roots=join_roots(root for part in parts for root in part.roots),
@@ -127,7 +130,10 @@ def _say_pins(part: Part) -> Iterator[tuple[str, Setting]]:
 
 def _say_secrets(part: Part) -> Iterator[tuple[str, Setting]]:
     for place, secret in enumerate(part.document.secret):
-        yield secret.name, (f"the secret {secret.name}", secret.from_, ("secret", place, "from"))
+        path: Path = ("secret", place, "from")
+        yield f"{secret.name} from", (f"the secret {secret.name}", secret.from_, path)
+        # What is not said counts, too: one file must not send what the other only keeps out of the record.
+        yield f"{secret.name} way", (f"where the secret {secret.name} goes", secret.way, path)
 
 
 def _join_secrets(parts: Sequence[Part], problems: list[Problem]) -> tuple[PlacedSecret, ...]:
@@ -178,6 +184,20 @@ def _find_unchecked(parts: Sequence[Part], upstream: PlacedProxy | None) -> Iter
                     "that leads there; resolve = true in [upstream] looks names up here"
                 )
                 yield attrs.evolve(part.make_problem(("egress", place), message), warning=True)
+
+
+def _find_unsendable(
+    parts: Sequence[Part], secrets: Sequence[PlacedSecret], rules: Sequence[Rule], env: Env
+) -> Iterator[Problem]:
+    """What the policy says against secrets that are sent, each at its place in the first file that has it."""
+    homes = {
+        secret.name: (part, place)
+        for part in reversed(parts)
+        for place, secret in enumerate(part.document.secret)
+    }
+    for name, key, message in find_faults([placed.secret for placed in secrets], rules, env):
+        part, place = homes[name]
+        yield part.make_problem(("secret", place, key), f"the secret {name}: {message}")
 
 
 def _join_settings(

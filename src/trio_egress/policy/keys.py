@@ -50,9 +50,14 @@ from trio_egress.policy.secret import (
     From,
     Secret,
     check_from,
+    check_secret,
     check_secrets,
+    read_as,
+    read_command,
     read_file,
+    read_placeholder,
     read_secret_name,
+    read_to,
     read_variable,
 )
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
@@ -168,7 +173,9 @@ def _read_from(value: object, type_: object) -> From:
 
 def _read_password(value: object, _type: object) -> From:
     if not isinstance(value, dict) or not value:
-        message = 'password says where it is found: { env = "PROXY_PASSWORD" } or { file = "…" }'
+        message = (
+            'password says where it is found: { env = "PROXY_PASSWORD" }, { file = "…" } or { command = […] }'
+        )
         raise Faults([Fault((), message, secret=True)])
     return check_from(_CONVERTER.structure(value, From))
 
@@ -316,8 +323,19 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "rule": _reader(read_rule_name),
         "at": _reader(read_at),
     },
-    Secret: {"name": _reader(read_secret_name), "from_": _read_from},
-    From: {"env": _reader(read_variable), "file": _reader(read_file)},
+    Secret: {
+        "name": _reader(read_secret_name),
+        "from_": _read_from,
+        "to": _reader(read_to),
+        "as_": _reader(read_as),
+        "env": _reader(read_variable),
+        "placeholder": _reader(read_placeholder),
+    },
+    From: {
+        "env": _reader(read_variable),
+        "file": _reader(read_file),
+        "command": _reader(read_command),
+    },
     Env: {"pass_": _reader(read_pass), "set": _reader(read_set)},
     Limits: {field.name: _reader(read_limit(field.name)) for field in attrs.fields(Limits)},
     Roots: {"extra_ca": _reader(read_extra_ca)},
@@ -354,6 +372,8 @@ def _make_table_hook(
         table_read = read_keys(value, type_)
         if table is Terms:
             check_terms(table_read)
+        elif table is Secret:
+            check_secret(table_read, value)
         return table_read
 
     return read_table

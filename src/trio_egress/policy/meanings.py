@@ -103,12 +103,32 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
     },
     Secret: {
         "name": "what stands for it in receipts, with a commitment: `[api-token:5f0c…]`",
-        "from": 'where its value is: `{ env = "API_TOKEN" }` or `{ file = "~/.config/api-token" }`',
+        "from": (
+            'where its value is: `{ env = "API_TOKEN" }`, `{ file = "~/.config/api-token" }` or '
+            '`{ command = ["pass", "show", "api-token"] }`'
+        ),
+        "to": (
+            "the destinations that get it, as a rule writes them. The agent [never has it](#secrets-that-the-agent-"
+            "never-has) then: it gets a placeholder, and the proxy puts the value in"
+        ),
+        "as": (
+            "where in a request it may stand: `basic` (the credentials of `Authorization: Basic`), `header:NAME`, "
+            '`query:NAME`; one, or a list. Without it `["basic", "header:authorization"]`'
+        ),
+        "env": "the variable in which the agent finds the placeholder; without it the one of `from`",
+        "placeholder": (
+            "what the agent sees instead of the value, for programs that look at its form; without it a new one is "
+            "made for each run"
+        ),
     },
     From: {
         "env": "a variable of whoever starts the run",
         "file": (
             "a file; a relative one is in the working directory, and one line end at its end does not count"
+        ),
+        "command": (
+            "a program and its arguments, run once before the sandbox is made and outside of it: what it writes to "
+            "standard output, without one line end at its end"
         ),
     },
     Files: {

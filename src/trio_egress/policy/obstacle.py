@@ -84,7 +84,7 @@ def find_obstacle(
         return Obstacle.ADDRESS
     if attempt.protocol is Protocol.HTTP:
         return _find_request_obstacle(rule, attempt, moment)
-    if (rule.inside and terms.tls is not Tls.PASSTHROUGH) or terms.tls is Tls.INTERCEPT:
+    if rule.ends_tls(attempt.host, port):
         return _find_stream_obstacle(rule, attempt, moment)
     return None if rule.plain else _find_use_obstacle(rule, attempt, moment)
 
@@ -100,7 +100,7 @@ def find_needs(rule: Rule, attempt: Attempt) -> frozenset[Need]:
         return NO_NEEDS
     terms = rule.terms
     needs = set()
-    if attempt.protocol is Protocol.TLS and (rule.inside or terms.tls is Tls.INTERCEPT):
+    if attempt.protocol is Protocol.TLS and rule.ends_tls(attempt.host, attempt.port):
         needs.add(Need.TLS)
     elif attempt.protocol is Protocol.HTTP and attempt.calls is None and _asks_for_calls(terms):
         needs.add(Need.BODIES)

@@ -84,6 +84,11 @@ def _explain_tunnel(_rule: Rule, _attempt: Attempt, _moment: Moment) -> str:
 
 
 def _explain_interception(rule: Rule, _attempt: Attempt, _moment: Moment) -> str:
+    if not rule.inside and rule.terms.tls is None:
+        return (
+            "leads where a secret is sent (`[[secret]] to`), which needs TLS interception, and there is none: a human "
+            "can remove `to`"
+        )
     if not rule.inside:
         return 'says `tls = "intercept"`, and there is no TLS interception: a human can remove `tls` from the rule'
     keys = _quote(rule.inside)

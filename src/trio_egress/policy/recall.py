@@ -63,8 +63,23 @@ def decide_again(policy: Policy, record: Members, facts: Members, able: frozense
         decision = decide_some(policy, attempt, moment)
     found, expected = _read_answer(record, facts), _render_answer(decision)
     if found == expected or _is_of_use(found, decision, policy):
-        return None
+        return _hold_secrets(policy, attempt, facts)
     return Difference(" ".join(found), " ".join(expected))
+
+
+def _hold_secrets(policy: Policy, attempt: Attempt, facts: Members) -> Difference | None:
+    """Whether each secret that the boundary put in goes there by the policy."""
+    told = facts.get("secrets_used")
+    sent = {
+        placed.secret.name
+        for placed in policy.secrets
+        if any(destination.holds(attempt.host, attempt.port) for destination in placed.secret.to)
+    }
+    for each in told if isinstance(told, list) else ():
+        name = str(each).removeprefix("[").partition(":")[0]
+        if name not in sent:
+            return Difference(f"the secret {name[:64]} put in", "a secret that goes there, or none")
+    return None
 
 
 def recall_attempt(record: Members, facts: Members) -> Attempt | None:

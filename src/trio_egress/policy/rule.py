@@ -76,11 +76,13 @@ class Rule:
 
     `rank` is the place in the compiled form. It decides between rules, so that the order in a file means nothing.
     `inside`: the keys for which what is inside TLS must be seen. `plain`: no key needs more than the short way.
+    `bears`: where secrets go by it (`[[secret]] to`): what is inside TLS must be seen there, too.
     """
 
     ref: RuleRef
     terms: Terms
     rank: int = attrs.field(default=attrs.Factory(lambda rule: rule.ref.index, takes_self=True), eq=False)
+    bears: tuple[Destination, ...] = attrs.field(default=(), eq=False)
     inside: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
     plain: bool = attrs.field(init=False, eq=False, repr=False)
 
@@ -91,7 +93,15 @@ class Rule:
     @plain.default
     def _find_plain(self) -> bool:
         terms = self.terms
-        return not any(getattr(terms, key) not in (None, False) for key in _SPECIAL_KEYS)
+        return not self.bears and not any(getattr(terms, key) not in (None, False) for key in _SPECIAL_KEYS)
+
+    def ends_tls(self, host: Host, port: int) -> bool:
+        """Whether TLS there ends at the boundary, for whatever it allows."""
+        terms = self.terms
+        if terms.tls is Tls.PASSTHROUGH:
+            return False
+        looks = bool(self.inside) or terms.tls is Tls.INTERCEPT
+        return looks or any(destination.holds(host, port) for destination in self.bears)
 
 
 _SPECIAL_KEYS = tuple(field.name for field in attrs.fields(Terms) if field.name not in _PLAIN_KEYS)

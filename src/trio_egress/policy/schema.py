@@ -28,8 +28,17 @@ from trio_egress.policy.problems import key_of
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms, Tls
 from trio_egress.policy.rule_keys import NAME_CHARS, REASON_CHARS, WORD_CHARS
+from trio_egress.policy.secret import (
+    ARGUMENTS_MAX,
+    PLACEHOLDER_LEAST,
+    PLACEHOLDER_MOST,
+    RESERVED,
+    SECRETS_MAX,
+    SOURCE_CHARS,
+    From,
+    Secret,
+)
 from trio_egress.policy.secret import NAME_CHARS as SECRET_CHARS
-from trio_egress.policy.secret import RESERVED, SECRETS_MAX, From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 from trio_egress.policy.upstream_proxy import USERNAME_CHARS, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX, NUMBER_MAX, UNITS
@@ -50,6 +59,8 @@ _WINDOW: Shape = {
     "type": "string",
     "pattern": r"^[A-Z][a-z]{2}(-[A-Z][a-z]{2})? [0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2} UTC$",
 }
+_SLOT: Shape = {"type": "string", "pattern": "^(basic|header:[!#$%&'*+.^`|~0-9A-Za-z_-]+|query:.+)$"}
+_VARIABLE: Shape = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
 _SHA256: Shape = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _FILE: Shape = {
     "type": "string",
@@ -192,10 +203,20 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
             "not": {"enum": list(RESERVED)},
         },
         "from": _table(From),
+        "to": _list({"type": "string", "minLength": 1}, 1),
+        "as": {"anyOf": [_SLOT, _list(_SLOT, 1)]},
+        "env": _VARIABLE,
+        "placeholder": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._~-]*$",
+            "minLength": PLACEHOLDER_LEAST,
+            "maxLength": PLACEHOLDER_MOST,
+        },
     },
     From: {
-        "env": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "env": _VARIABLE,
         "file": _PATH,
+        "command": _list({"type": "string", "maxLength": SOURCE_CHARS}, 1, ARGUMENTS_MAX),
     },
     Env: {
         "pass": _list({"type": "string", "pattern": "^[A-Za-z0-9_*?]+$"}),

@@ -17,14 +17,17 @@ from trio_egress.policy.budget import Limit
 from trio_egress.proxy.ends import AgentEnd, End, Http1End, UpstreamEnd
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.ledger import Account, UsedUp
+from trio_egress.proxy.masking import Mask
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.relay import Meter, Patience, move
+from trio_egress.proxy.vault import mask_fields, mask_head
 from trio_egress.recorder import Flow
-from trio_egress.wire.message import BadMessage, Body, ResponseHead, Trailers
+from trio_egress.wire.message import BadMessage, Body, RequestHead, ResponseHead, Trailers
 
 
 class Exchange:
-    """Runs once. `account` is what the rule may still be used for; without `trailers` a request's end here.
+    """Runs once. `account` is what the rule may still be used for; without `trailers` a request's end here. `mask`: of
+    the answer, where it must not tell what a secret was filled with.
 
     Afterwards `fault` is None for a clean end; `late` says that it was only time that ended it, `cut` that a limit of
     the rule did, and `answerable` that the agent is there and has seen nothing of an answer; two more say which
@@ -40,6 +43,7 @@ class Exchange:
         *,
         account: Account | None = None,
         trailers: bool = True,
+        mask: Mask | None = None,
     ) -> None:
         self._agent = agent
         self._upstream = upstream
@@ -49,6 +53,7 @@ class Exchange:
         self._meter = Meter(flow, self._patience, account)
         self._account = account
         self._trailers = trailers
+        self._mask = mask
         self.fault: str | None = None
         self.late = False
         self.cut = False
@@ -57,11 +62,11 @@ class Exchange:
         self.agent_stays = False
         self.upstream_stays = False
 
-    async def run(self, host: str) -> None:
-        """Carry it out; `host` is what the upstream is told as the authority."""
+    async def run(self, request: RequestHead, host: str) -> None:
+        """Carry it out; `request` is the head that the upstream is told, and `host` the authority."""
         with self._patience.scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._upload, host, nursery.cancel_scope)
+                nursery.start_soon(self._upload, request, host, nursery.cancel_scope)
                 nursery.start_soon(self._download, nursery.cancel_scope)
         if self._patience.ran_out:
             self.late = True
@@ -69,8 +74,8 @@ class Exchange:
         if self.fault is not None or not self._uploaded:
             self.agent_stays = self.upstream_stays = False
 
-    async def _upload(self, host: str, scope: trio.CancelScope) -> None:
-        agent, request = self._agent, self._agent.request
+    async def _upload(self, request: RequestHead, host: str, scope: trio.CancelScope) -> None:
+        agent = self._agent
         try:
             self._upstream.put_request(request, host)
             limit = _BodyLimit(self._account)
@@ -98,7 +103,7 @@ class Exchange:
             self.upstream_stays = answer.persists
             self.answerable = False
             agent.put_answer(answer, close=not self.agent_stays)
-            await _pass_body(upstream, agent, answer.body, self._meter.down)
+            await _pass_body(upstream, agent, answer.body, self._meter.down, mask=self._mask)
             self.upstream_stays = self.upstream_stays and upstream.clean
             scope.cancel()
         except UsedUp as cut:
@@ -116,11 +121,13 @@ class Exchange:
             answer = self._upstream.head()
             if answer is None:
                 await self._upstream.receive()
-            elif answer.status < 200:
-                self._agent.put_answer(answer)
-                await self._agent.flush(self._meter.down)
-            else:
+                continue
+            if self._mask is not None:
+                answer = mask_head(answer, self._mask)
+            if answer.status >= 200:
                 return answer
+            self._agent.put_answer(answer)
+            await self._agent.flush(self._meter.down)
 
     def _cut(self, cut: UsedUp, scope: trio.CancelScope) -> None:
         self.cut = self.fault is None
@@ -158,10 +165,11 @@ async def _pass_body(
     *,
     limit: _BodyLimit | None = None,
     trailers: bool = True,
+    mask: Mask | None = None,
 ) -> None:
     """What was put, and a body; what one read held goes out in one write."""
     if isinstance(source, Http1End) and isinstance(body, int):
-        if isinstance(sink, Http1End):
+        if isinstance(sink, Http1End) and (mask is None or body == 0):
             source.give_back()
             await _pass_length(sink.take(), source.peer, sink.peer, body, count)
             return
@@ -176,8 +184,11 @@ async def _pass_body(
             case bytes() as data:
                 if limit is not None:
                     limit.add(len(data))
-                sink.put(data)
+                sink.put(data if mask is None else mask.feed(data))
             case Trailers() as end:
+                if mask is not None:
+                    sink.put(mask.finish())
+                    end = Trailers(mask_fields(end.fields, mask))
                 sink.put_end(end if trailers else Trailers())
                 await sink.flush(count)
                 return

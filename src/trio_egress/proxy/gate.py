@@ -18,6 +18,7 @@ from trio_egress.model import INTERCEPTED
 from trio_egress.proxy.books import Books, Entries
 from trio_egress.proxy.in_force import InForce, put_in_force
 from trio_egress.proxy.ledger import Account, Ledger
+from trio_egress.proxy.vault import Vault
 
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
@@ -97,6 +98,7 @@ class Gate:
     limits: Limits = Limits()
     ledger: Ledger = attrs.field(factory=Ledger, kw_only=True)
     interception: Interception | None = attrs.field(default=None, kw_only=True)
+    vault: Vault = attrs.field(factory=Vault, kw_only=True)
     books: Books = attrs.field(kw_only=True)
 
     @books.default

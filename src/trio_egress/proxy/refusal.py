@@ -126,6 +126,8 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
             return "the client has to change: no policy allows this"
         case Layer.LIMIT if decision.rule is None:
             return "the client has to change: no policy allows this"
+        case Layer.SECRET:
+            return f"a person can change `to` and `as` of that `[[secret]]` in {policy}"
         case Layer.CERTIFICATE:
             return (
                 "the upstream has to show a certificate that this machine trusts (SSL_CERT_FILE adds roots)"

@@ -20,6 +20,7 @@ from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, deny, judge_request, render_host
 from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.refusal import describe_denial, describe_failure
+from trio_egress.proxy.vault import Filled
 from trio_egress.proxy.ways import Ways
 from trio_egress.recorder import Flow
 from trio_egress.wire.message import BadMessage
@@ -50,14 +51,15 @@ async def serve_request(agent: AgentEnd, door: Door, gate: Gate, ways: Ways) -> 
     Raises the agent's fault, once recorded.
     """
     request = agent.request
-    judged = judge_request(gate.policy, door, request, gate.ledger.moment())
+    filled = gate.vault.fill(request, judge_request(gate.policy, door, request, gate.ledger.moment()))
+    judged = filled.judged
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         keep = request.persists and request.body == 0 and judged.decision.layer is not Layer.MALFORMED
         await agent.answer(describe_denial(judged, gate.policy.source_file), keep=keep)
         return keep
     async with gate.open_flow(judged) as (flow, account):
-        after = await _forward(agent, judged, gate, ways, flow, account)
+        after = await _forward(agent, filled, gate, ways, flow, account)
     match after:
         case After.GO_ON:
             return True
@@ -80,10 +82,10 @@ async def _deny(agent: AgentEnd, judged: Judgement, gate: Gate) -> None:
 
 
 async def _forward(
-    agent: AgentEnd, judged: Judgement, gate: Gate, ways: Ways, flow: Flow, account: Account | None
+    agent: AgentEnd, filled: Filled, gate: Gate, ways: Ways, flow: Flow, account: Account | None
 ) -> After | Undialled | UsedUp:
     """An allowed request to its upstream and back. `Undialled` and `UsedUp`: what the agent is told instead."""
-    upstream = judged.decision.upstream
+    upstream = filled.judged.decision.upstream
     if upstream is None:
         raise ValueError("an allowed request has no upstream")
     way = await ways.open(upstream)
@@ -93,9 +95,11 @@ async def _forward(
     flow.dialled(way.endpoint)
     # A field that a rule forbids must not come in the trailers, and nobody waits for those of a request.
     trailers = "headers" not in gate.policy.looks_at
-    exchange = Exchange(agent, way.end, flow, gate.limits, account=account, trailers=trailers)
+    exchange = Exchange(
+        agent, way.end, flow, gate.limits, account=account, trailers=trailers, mask=filled.open_mask()
+    )
     with way.use(exchange):
-        await exchange.run(render_host(agent.request, judged.attempt))
+        await exchange.run(filled.head, render_host(agent.request, filled.judged.attempt))
     if exchange.fault is None:
         return After.GO_ON if exchange.agent_stays else After.CLOSE
     flow.fail(exchange.fault, Layer.LIMIT if exchange.cut else None)

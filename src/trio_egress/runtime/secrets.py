@@ -19,6 +19,7 @@ from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.evidence.redact import KEY_BYTES, Redactor
 from trio_egress.policy.rule import Policy, Source
 from trio_egress.policy.secret import UPSTREAM_PASSWORD, From, PlacedSecret, Secret
+from trio_egress.runtime.secret_command import run_command
 
 LEAST_BYTES = 8
 """What is shorter stands in too many texts by chance, and is guessed in no time by whoever has the commitment key."""
@@ -50,12 +51,12 @@ def open_redactor(policy: Policy, environ: Mapping[str, str], directory: Path, k
     return redactor
 
 
-def sign_in(policy: Policy, environ: Mapping[str, str], directory: Path) -> Policy:
-    """The policy with what its upstream proxy is told of who we are (RFC 7617). For one that a redactor is open for."""
+def sign_in(policy: Policy, redactor: Redactor) -> Policy:
+    """The policy with what its upstream proxy is told of who we are (RFC 7617); the redactor is open for it."""
     upstream = policy.upstream
     if upstream is None or upstream.table.password is None:
         return policy
-    user = f"{upstream.table.username}:".encode() + _read(upstream.table.password, environ, directory)
+    user = f"{upstream.table.username}:".encode() + redactor.value_of(UPSTREAM_PASSWORD)
     login = f"Basic {base64.b64encode(user).decode('ascii')}"
     return attrs.evolve(policy, upstream=attrs.evolve(upstream, login=login))
 
@@ -65,7 +66,7 @@ def find_password_file(policy: Policy, environ: Mapping[str, str], directory: Pa
     source = None if policy.upstream is None else policy.upstream.table.password
     if source is None or source.file is None:
         return None
-    return Path(os.path.realpath(directory / _expand(source.file, environ)))
+    return Path(os.path.realpath(find_file(source, environ, directory)))
 
 
 def _list_secrets(policy: Policy) -> Iterator[PlacedSecret]:
@@ -113,11 +114,12 @@ def _only(values: Mapping[str, bytes], name: str) -> dict[str, bytes]:
 
 def _read(source: From, environ: Mapping[str, str], directory: Path) -> bytes:
     """Raises ValueError."""
-    value = (
-        _read_variable(source.env, environ)
-        if source.env is not None
-        else _read_file(source, environ, directory)
-    )
+    if source.command is not None:
+        value = run_command(source.command, environ, directory, MOST_BYTES + 3)
+    elif source.env is not None:
+        value = _read_variable(source.env, environ)
+    else:
+        value = _read_file(source, environ, directory)
     if len(value) < LEAST_BYTES:
         raise ValueError(f"{source} has fewer than {LEAST_BYTES} bytes, which stand in other texts by chance")
     if len(value) > MOST_BYTES:
@@ -134,17 +136,18 @@ def _read_variable(name: str, environ: Mapping[str, str]) -> bytes:
 
 
 def _read_file(source: From, environ: Mapping[str, str], directory: Path) -> bytes:
-    written = _expand(source.file or "", environ)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY
     try:
-        with open(os.open(directory / written, flags), "rb") as file:
+        with open(os.open(find_file(source, environ, directory), flags), "rb") as file:
             raw = file.read(MOST_BYTES + 3)
     except OSError as error:
         raise ValueError(f"can't read {source}: {error.strerror}") from None
     return raw.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _expand(written: str, environ: Mapping[str, str]) -> str:
+def find_file(source: From, environ: Mapping[str, str], directory: Path) -> Path:
+    """Where it is, by the name that the policy gives it."""
+    written = source.file or ""
     if written == "~" or written.startswith("~/"):
-        return environ.get("HOME", "~") + written[1:]
-    return written
+        written = environ.get("HOME", "~") + written[1:]
+    return directory / written

@@ -14,6 +14,7 @@ from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.sign import Signer
 from trio_egress.kernel.identity import Identities
 from trio_egress.policy.rule import Policy
+from trio_egress.proxy.vault import Vault
 from trio_egress.runtime.secrets import make_commitment_key
 
 PROXY_PORT = 8888
@@ -63,6 +64,9 @@ class RunSpec:
 
     redactor: Redactor = attrs.field(factory=lambda: Redactor(make_commitment_key()))
     """What keeps the policy's secrets out of everything that is recorded or said."""
+
+    vault: Vault = attrs.field(factory=Vault, repr=False)
+    """Those that the agent never has."""
 
 
 class End(enum.Enum):

@@ -145,7 +145,7 @@ async def _run_recorded(
     With what the close will say.
     """
     ledger = Ledger(observing=spec.observing)
-    gate = Gate(spec.policy, recorder, Names(), ledger=ledger, interception=interception)
+    gate = Gate(spec.policy, recorder, Names(), ledger=ledger, interception=interception, vault=spec.vault)
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
         async with _open_reload(spec, record, gate, recorder, orders):

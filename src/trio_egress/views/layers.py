@@ -87,6 +87,12 @@ MEANINGS: Mapping[Layer, Meaning] = {
         "It was tried by a way that has no judge, and so is closed to everybody inside: another protocol than TCP, DNS "
         "that went astray, or a system call that leads out of the sandbox.",
     ),
+    Layer.SECRET: Meaning(
+        "A secret was asked for that does not go there",
+        "The placeholder of a secret stood in a request to another destination than `to` of its `[[secret]]` names, in "
+        "another place than `as` names, or in one that would go out in the clear. Nothing was sent. An agent that was "
+        "told to send a credential away looks like this.",
+    ),
     Layer.OBSERVE: Meaning(
         "The policy would have denied it",
         "The run only observed, and let through what its policy denies. Nothing was enforced.",

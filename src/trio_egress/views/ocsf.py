@@ -20,6 +20,7 @@ from trio_egress.evidence.attempts import Attempt, Told
 from trio_egress.evidence.findings import CODES
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.report import Verdict
+from trio_egress.model import Layer
 from trio_egress.views.picture import Picture
 
 OCSF_VERSION = "1.8.0"
@@ -274,7 +275,9 @@ def _describe(picture: Picture, told: Told | None = None) -> Event:
 
 def _weigh(attempt: Attempt) -> int:
     """The severity."""
-    return 3 if attempt.denied else 2 if attempt.last.observed else 1
+    if attempt.denied:
+        return 4 if attempt.last.layer == Layer.SECRET.value else 3
+    return 2 if attempt.last.observed else 1
 
 
 def _list_unmapped(attempt: Attempt) -> Event:

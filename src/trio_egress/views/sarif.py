@@ -20,6 +20,7 @@ from trio_egress import __version__
 from trio_egress.evidence.attempts import Told
 from trio_egress.evidence.findings import CODES, Finding
 from trio_egress.evidence.report import Verdict
+from trio_egress.model import Layer
 from trio_egress.views.census import cut
 from trio_egress.views.layers import explain_layer, name_layer
 from trio_egress.views.picture import Picture
@@ -158,11 +159,16 @@ def _render_denial(key: str, denial: _Denial) -> Json:
     why = cut(last.reason, REASON_CHARS) or explain_layer(last.layer).short
     times = f" ({denial.count} times)" if denial.count > 1 else ""
     text = f"{'Observed' if last.observed else 'Denied'}{times}: {what}: {why}."
-    level = "note" if last.observed else "warning"
+    level = "note" if last.observed else _find_level(last.layer)
     result = _render_result(f"{DENIED}{name_layer(last.layer)}", level, _plain(text), denial.place, key)
     result["occurrenceCount"] = denial.count
     result["properties"] = {"receipt": last.seq, "actionId": cut(last.action_id, ID_CHARS)}
     return result
+
+
+def _find_level(layer: str) -> str:
+    """A secret that is asked for by somebody else is more than an attempt that found no rule."""
+    return "error" if layer == Layer.SECRET.value else "warning"
 
 
 def _render_omitted(picture: Picture, omitted: int) -> Json:
@@ -197,7 +203,7 @@ def _render_rule(name: str) -> Json:
         "help": {"text": help_, "markdown": help_},
         "defaultConfiguration": {"level": level},
         "properties": {
-            "tags": ["security", "egress", "evidence" if level == "error" else "policy"],
+            "tags": ["security", "egress", "policy" if name.startswith(DENIED) else "evidence"],
             "precision": "very-high",
             "problem.severity": level if level == "error" else "warning",
             "security-severity": "9.0" if level == "error" else "5.0",
@@ -209,7 +215,7 @@ def _explain(name: str) -> tuple[str, str, str]:
     """A phrase, a help and the usual level."""
     if name.startswith(DENIED):
         meaning = explain_layer(name.removeprefix(DENIED))
-        return meaning.short, meaning.help, "warning"
+        return meaning.short, meaning.help, _find_level(name.removeprefix(DENIED))
     if name == VERDICT_RULE:
         return "What the evidence is worth", VERDICT_HELP, "error"
     if name == OMITTED_RULE:

@@ -51,6 +51,8 @@ def _tell(explanation: Explanation) -> Iterator[str]:
         yield f"  {decision.reason}"
         if decision.needs:
             yield f"  needs: {', '.join(sorted(need.value for need in decision.needs))}"
+        if step.secrets:
+            yield f"  secrets: {', '.join(step.secrets)} (in place of the placeholder)"
         for miss in step.misses:
             yield f"  also: {miss}"
     if explanation.near is not None:
@@ -93,6 +95,7 @@ def _render_json(explanation: Explanation, rule: RuleText | None) -> dict[str, o
                 "line": step.decision.line,
                 "needs": sorted(need.value for need in step.decision.needs),
                 "misses": list(step.misses),
+                "secrets": list(step.secrets),
             }
             for step in explanation.steps
         ],
