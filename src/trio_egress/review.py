@@ -9,13 +9,14 @@ Rule 2: a policy that this release can't read, or reads as another than was comp
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from trio_egress.errors import EvidenceError, PolicyError
-from trio_egress.evidence.container import FilePath, Packet, find_packet, read_file
+from trio_egress.evidence.container import FilePath, Packet, find_packet, hash_file, measure_file, read_file
 from trio_egress.evidence.facts import EXT_NAME, escape_text
 from trio_egress.evidence.line import Line
 from trio_egress.evidence.packet import (
@@ -34,7 +35,9 @@ from trio_egress.policy.packaged import load_packaged
 from trio_egress.policy.recall import decide_again, read_able
 from trio_egress.policy.rule import Policy
 
-CHANGES_MAX = 10_000
+TEXT_BYTES, TEXT_SIGNS = 300_000, 12_000
+"""Of all texts of the policy together, with what they include: so many bytes, and so many of `[` `{` `-`, with which
+lists and tables begin. That is some three thousand rules; to read a hostile text of this size takes 60 MB."""
 
 Policies = Mapping[str, Policy]
 """By their hashes, as receipts name them."""
@@ -67,17 +70,33 @@ def read_policies(packet: Packet) -> Iterator[tuple[str, Policy]]:
     Raises PolicyError or EvidenceError for one that this release can't read, or reads as another.
     """
     names: tuple[str, str, str, str] = (COMPILED_NAME, POLICY_NAME, YAML_POLICY_NAME, INCLUDES_NAME)
-    for number in range(FIRST_CHANGE, CHANGES_MAX):
+    left, signs = TEXT_BYTES, TEXT_SIGNS
+    for number in itertools.count(FIRST_CHANGE):
         text = next((name for name in names[1:3] if name in packet), None)
         if text is None:
             return
-        includes = read_file(packet, names[3]) if names[3] in packet else b""
-        policy = load_packaged(read_file(packet, text), text, includes)
-        compiled = render_compiled(policy)
-        if compiled != read_file(packet, names[0]):
+        raw = _read_text(packet, text, left)
+        includes = _read_text(packet, names[3], left - len(raw)) if names[3] in packet else b""
+        left -= len(raw) + len(includes)
+        signs -= sum(map((raw + includes).count, (b"[", b"{", b"-")))
+        if signs < 0:
+            raise EvidenceError(
+                f"the policy has more than {TEXT_SIGNS} lists, tables and dashes, up to {text}"
+            )
+        policy = load_packaged(raw, text, includes)
+        digest = hashlib.sha256(render_compiled(policy)).hexdigest()
+        if digest != hash_file(packet, names[0]):
             raise EvidenceError(f"{text} doesn't compile to {names[0]} with this release")
-        yield f"sha256:{hashlib.sha256(compiled).hexdigest()}", policy
+        yield f"sha256:{digest}", policy
         names = change_names(number)
+
+
+def _read_text(packet: Packet, name: str, left: int) -> bytes:
+    if measure_file(packet, name, left).size > left:
+        raise EvidenceError(
+            f"the policy, with what it includes, has more than {TEXT_BYTES} bytes, up to {name}"
+        )
+    return read_file(packet, name)
 
 
 class _Judge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.evidence.specimens import write_chain, write_evidence
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence import container
-from trio_egress.evidence.container import Folder, open_plain, read_file, replay_evidence
+from trio_egress.evidence.container import Folder, hash_file, open_plain, read_file, replay_evidence
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.replay import Replay
 
@@ -46,11 +47,14 @@ def test_a_file_of_a_packet_is_read_only_inside_and_only_to_its_bound(
     assert read_file(packet, "sub/file") == b"12345"
     with pytest.raises(EvidenceError, match="leads through a link"):
         read_file(packet, "out/file")
-    monkeypatch.setattr(container, "FILE_BYTES", 5)
-    assert read_file(packet, "sub/file") == b"12345"
-    monkeypatch.setattr(container, "FILE_BYTES", 4)
+    assert read_file(packet, "sub/file", 5) == b"12345"
     with pytest.raises(EvidenceError, match="longer than 4 bytes"):
-        read_file(packet, "sub/file")
+        read_file(packet, "sub/file", 4)
+    monkeypatch.setattr(container, "HASHED_BYTES", 5)
+    assert hash_file(packet, "sub/file") == hashlib.sha256(b"12345").hexdigest()
+    monkeypatch.setattr(container, "HASHED_BYTES", 4)
+    with pytest.raises(EvidenceError, match="longer than 4 bytes"):
+        hash_file(packet, "sub/file")
 
 
 def test_a_dangling_link_counts_as_being_there(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ Rule 2: what says no state (what a crash left of another run's line) is passed o
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -44,8 +45,8 @@ def render_anchor(anchor: Anchor) -> bytes:
 
 def parse_anchors(raw: bytes) -> Iterator[tuple[int, Checkpoint]]:
     """Number, from 1, and state of each line that says one."""
-    for number, line in enumerate(raw.split(b"\n"), 1):
-        state = _parse_line(line)
+    for number, line in enumerate(io.BytesIO(raw), 1):
+        state = _parse_line(line.removesuffix(b"\n"))
         if state is not None:
             yield number, state
 

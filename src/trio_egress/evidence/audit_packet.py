@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from trio_egress.evidence.canonical import clean_text, find_repeated, parse_json
+from trio_egress.evidence.canonical import clean_text, parse_document
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet_form import PACKET, SCHEMA_VERSION, TOTALS, Posture, RunFacts
@@ -115,8 +115,7 @@ def check_packet(raw: bytes, replay: Replay, findings: Findings) -> Mapping[str,
     """
     sound = findings.count == 0
     try:
-        packet = parse_json(raw, "utf-8")
-        repeated = find_repeated(raw, "utf-8")
+        packet, repeated = parse_document(raw)
     except ValueError as error:
         findings.add("packet.form", PACKET_NAME, 0, str(error)[:120], "a JSON object without floats")
         return None

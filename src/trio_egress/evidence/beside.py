@@ -6,9 +6,9 @@ Rule 2: no file is believed for its own sake: it is bound by the receipts, follo
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import attrs
 
@@ -17,8 +17,8 @@ from trio_egress.evidence.archive import PLAIN_NAME
 from trio_egress.evidence.audit_packet import PACKET_NAME, check_packet
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.container import (
-    FILE_BYTES,
     Packet,
+    hash_file,
     measure_file,
     read_file,
 )
@@ -51,6 +51,8 @@ from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, check_counters, check_run
 from trio_egress.evidence.sign import parse_public_key
 from trio_egress.evidence.statement import BUNDLE_NAME, STATEMENT_NAME, check_bundle, check_statement
+
+_Read = TypeVar("_Read")
 
 
 def check_beside(packet: Packet, replay: Replay, findings: Findings) -> int | None:
@@ -109,7 +111,7 @@ def _measure(packet: Packet, entry: Entry) -> Entry | Missing:
 
 def _check_artifacts(packet: Packet, artifacts: Mapping[str, object], findings: Findings) -> None:
     for name in sorted(set(map(str, artifacts.values())) - {PACKET_NAME, EVIDENCE_NAME}):
-        _read(packet, name, findings)
+        _hash(packet, name, findings)
 
 
 def _check_policy(packet: Packet, policy: Mapping[str, object], replay: Replay, findings: Findings) -> None:
@@ -131,8 +133,8 @@ def _check_policy(packet: Packet, policy: Mapping[str, object], replay: Replay, 
         }
     bound = sorted((name, str(expected)) for name, expected in claims if expected is not None)
     for name, expected in bound:
-        raw = _read(packet, name, findings)
-        found = expected if raw is None else f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        digest = _hash(packet, name, findings)
+        found = expected if digest is None else f"sha256:{digest}"
         if found != expected:
             findings.add("packet.policy", name, 0, describe(found), describe(expected))
     for name in (POLICY_NAME, YAML_POLICY_NAME, INCLUDES_NAME):
@@ -154,8 +156,7 @@ def _check_posture(packet: Packet, replay: Replay, findings: Findings) -> None:
     expected = replay.opening.get("posture_capsule_sha256")
     if not expected:
         return
-    raw = _read(packet, POSTURE_NAME, findings)
-    found = expected if raw is None else hashlib.sha256(raw).hexdigest()
+    found = _hash(packet, POSTURE_NAME, findings) or expected
     if found != expected:
         findings.add("packet.posture", POSTURE_NAME, 0, describe(found), describe(expected))
 
@@ -204,7 +205,7 @@ def _check_statement(packet: Packet, replay: Replay, listed: Mapping[str, Entry]
         if name in listed:
             return listed[name].sha256  # another file than that is found already
         try:
-            return measure_file(packet, name, FILE_BYTES).sha256 if PLAIN_NAME.fullmatch(name) else None
+            return hash_file(packet, name) if PLAIN_NAME.fullmatch(name) else None
         except EvidenceError:
             return None
 
@@ -217,8 +218,16 @@ def _check_statement(packet: Packet, replay: Replay, listed: Mapping[str, Entry]
 
 
 def _read(packet: Packet, name: str, findings: Findings) -> bytes | None:
+    return _take(partial(read_file, packet, name), name, findings)
+
+
+def _hash(packet: Packet, name: str, findings: Findings) -> str | None:
+    return _take(partial(hash_file, packet, name), name, findings)
+
+
+def _take(read: Callable[[], _Read], name: str, findings: Findings) -> _Read | None:
     try:
-        return read_file(packet, name)
+        return read()
     except EvidenceError as error:
         findings.add(
             "packet.file", escape_text(name), 0, escape_text(str(error)), "a plain file of the packet"

@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
+from collections import Counter
 from typing import Any, NoReturn
 
 LINE_BYTES = 1 << 20
@@ -20,6 +22,13 @@ LINE_BYTES = 1 << 20
 
 NESTING = 128
 """Deepest nesting that readers of the format accept."""
+
+DOCUMENT_COST = 32 << 20
+"""Memory that reading one JSON file of a packet may take. The longest that a run writes, a manifest of twenty thousand
+files, takes nearly as much; a hostile one takes fifty times its own length."""
+
+_VALUE_COST = 120
+"""Of a value, or a name, at most: `{"a":1}` is an object of 184 bytes, and three of these."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _canonical = json.JSONEncoder(
@@ -85,6 +94,36 @@ def parse_json(raw: bytes, encoding: str = "ascii") -> object:
     except RecursionError:
         raise ValueError(f"nested deeper than {NESTING}") from None
     return value
+
+
+def parse_document(raw: bytes) -> tuple[object, str | None]:
+    """The JSON value of a file in UTF-8, and a member that stands twice in one object of it, or None.
+
+    Raises ValueError with a reason, and nothing else; also for what would take more memory than DOCUMENT_COST.
+    """
+    text = raw.decode("utf-8")
+    # Signs in texts count too: it is never less than what is needed.
+    cost = 3 * sys.getsizeof(text) + _VALUE_COST * sum(map(text.count, ",:[{"))
+    if cost > DOCUMENT_COST:
+        raise ValueError(
+            f"too large: reading it could take {cost >> 20} MiB, and may take {DOCUMENT_COST >> 20}"
+        )
+    repeated: list[str] = []
+
+    def look(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        value = dict(pairs)
+        if len(value) < len(pairs) and not repeated:
+            counted = Counter(name for name, _ in pairs)
+            repeated.append(next(name for name in counted if counted[name] > 1))
+        return value
+
+    decoder = json.JSONDecoder(
+        object_pairs_hook=look, parse_float=_refuse_float, parse_constant=_refuse_float
+    )
+    try:
+        return decoder.decode(text), repeated[0] if repeated else None
+    except RecursionError:
+        raise ValueError(f"nested deeper than {NESTING}") from None
 
 
 def is_nested(value: object, limit: int) -> bool:

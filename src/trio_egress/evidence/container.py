@@ -29,8 +29,11 @@ from trio_egress.evidence.stream import Checker, replay_stream
 
 FilePath = Union[str, "os.PathLike[str]"]
 
-FILE_BYTES = 64 << 20
-"""Longest packet.json or policy read: ten thousand hosts and ten thousand rules are a few MiB."""
+FILE_BYTES = 4 << 20
+"""Longest file that is read as a whole: a manifest of 20,000 files is 3 MB, a packet.json of 10,000 hosts 1 MB."""
+
+HASHED_BYTES = 64 << 20
+"""Longest file that is compared by its hash and not listed in a manifest: a policy has 16 MiB at most."""
 
 _CHUNK_BYTES = 1 << 20
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -162,13 +165,21 @@ def find_packet(path: FilePath) -> Packet | None:
             return None
 
 
-def read_file(packet: Packet, name: str) -> bytes:
-    """All of a file. Raises EvidenceError; also where it is longer than FILE_BYTES."""
+def read_file(packet: Packet, name: str, limit: int = FILE_BYTES) -> bytes:
+    """All of a file. Raises EvidenceError; also where it is longer than `limit`."""
     with packet.open(name) as file:
-        raw = _read(file, name, FILE_BYTES + 1)
-    if len(raw) > FILE_BYTES:
-        raise EvidenceError(f"{name} is longer than {FILE_BYTES} bytes")
+        raw = _read(file, name, limit + 1)
+    if len(raw) > limit:
+        raise EvidenceError(f"{name} is longer than {limit} bytes")
     return raw
+
+
+def hash_file(packet: Packet, name: str) -> str:
+    """Its hex SHA-256, read a piece at a time. Raises EvidenceError; also where it is longer than HASHED_BYTES."""
+    found = measure_file(packet, name, HASHED_BYTES)
+    if found.size > HASHED_BYTES:
+        raise EvidenceError(f"{name} is longer than {HASHED_BYTES} bytes")
+    return found.sha256
 
 
 def measure_file(packet: Packet, name: str, most: int) -> Entry:

@@ -15,7 +15,7 @@ import json
 
 import attrs
 
-from trio_egress.evidence.canonical import parse_json
+from trio_egress.evidence.canonical import parse_document
 from trio_egress.evidence.note import parse_base64
 from trio_egress.evidence.sign import PublicKey, Signer, fingerprint, is_signed, render_spki
 
@@ -66,7 +66,7 @@ def render_bundle(envelope: Envelope, key: PublicKey) -> bytes:
 
 def parse_envelope(raw: bytes) -> Envelope:
     """Raises ValueError with a reason, and nothing else."""
-    match parse_json(raw):
+    match parse_document(raw)[0]:
         case {
             "payload": str(payload),
             "payloadType": str(payload_type),

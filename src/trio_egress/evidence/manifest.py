@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from trio_egress.evidence.archive import PLAIN_NAME
-from trio_egress.evidence.canonical import find_repeated, parse_json
+from trio_egress.evidence.canonical import parse_document
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.members import (
@@ -42,8 +42,8 @@ SIGNATURE_NAME = "manifest.json.sig"
 UNLISTED = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 SCHEMA = "trio-egress.manifest.v1"
 
-FILES_MAX = 100_000
-"""Files of one packet: ten thousand changes of the policy leave forty thousand."""
+FILES_MAX = 20_000
+"""Files of one packet: four thousand changes of the policy leave sixteen thousand."""
 
 _VERSION = Shape(SCHEMA, lambda value: value == SCHEMA)
 _FILES = Shape("a list of objects", lambda value: type(value) is list and len(value) <= FILES_MAX)
@@ -114,8 +114,7 @@ def read_manifest(raw: bytes, findings: Findings) -> Mapping[str, Entry] | None:
 
 def _parse(raw: bytes, findings: Findings) -> dict[str, Any] | None:
     try:
-        value = parse_json(raw, "utf-8")
-        repeated = find_repeated(raw, "utf-8")
+        value, repeated = parse_document(raw)
     except ValueError as error:
         findings.add("manifest.form", MANIFEST_NAME, 0, str(error)[:120], "a JSON object without floats")
         return None
@@ -157,7 +156,7 @@ def check_signature(
     if key is not None and not is_file_signed(signature, key, MANIFEST_NAMESPACE, raw):
         expected = f"the one signature of {MANIFEST_NAME} by {key}"
         findings.add("manifest.signature", SIGNATURE_NAME, 0, "none that verifies", expected)
-    stated = parse_json(raw, "utf-8")
+    stated, _ = parse_document(raw)
     assert isinstance(stated, dict)
     for place, expected_value in (
         ("final_seq", replay.final_seq if replay.head else None),

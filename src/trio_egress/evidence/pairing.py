@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
 
-OPEN_INTENTS = 262_144
-"""No run has this many attempts under way: each holds two descriptors, and fs.nr_open is 1,048,576."""
+OPEN_INTENTS = 131_072
+"""No run has this many attempts under way: each holds two descriptors, and systemd lets no process have 524,288."""
 
 
 ALONE = frozenset({"dns", POLICY_TRANSPORT, KEY_TRANSPORT})

@@ -17,7 +17,7 @@ import attrs
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.chain import Chain
-from trio_egress.evidence.container import Packet, read_file
+from trio_egress.evidence.container import Packet, hash_file
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME
@@ -147,7 +147,7 @@ def _check_torn(packet: Packet, facts: Mapping[str, object], findings: Findings)
     if expected is None and TORN_NAME not in packet:
         return
     try:
-        found: object = hashlib.sha256(read_file(packet, TORN_NAME)).hexdigest()
+        found: object = hash_file(packet, TORN_NAME)
     except EvidenceError as error:
         found = escape_text(str(error))
     if found != expected:

@@ -36,7 +36,7 @@ from trio_egress.evidence.tally import Tally
 
 _PAYLOADS = {Step.OPEN: "open", Step.HEARTBEAT: "heartbeat", Step.CLOSE: "close"}
 POLICY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
-CHANGES_MAX = 10_000
+CHANGES_MAX = 4_000
 """Of the policy in one run; each is kept, to be held against the packet."""
 
 CHANGE_FACTS = ("policy_to", "policy_sha256", "policy_includes_sha256")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from trio_egress.evidence.canonical import clean_text, find_repeated, parse_json
+from trio_egress.evidence.canonical import clean_text, parse_document
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.members import (
     TEXT,
@@ -127,8 +127,7 @@ def _render(value: object) -> bytes:
 def check_run(raw: bytes, replay: Replay, run: Mapping[str, object], findings: Findings) -> None:
     """Find in what run.json is not of its form, or contradicts receipts or packet.json, whose `run` this is."""
     try:
-        found = parse_json(raw, "utf-8")
-        repeated = find_repeated(raw, "utf-8")
+        found, repeated = parse_document(raw)
     except ValueError as error:
         findings.add("run.form", RUN_NAME, 0, str(error)[:120], "a JSON object without floats")
         return

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trio_egress.evidence.canonical import find_repeated, parse_json
+from trio_egress.evidence.canonical import parse_document
 from trio_egress.evidence.dsse import Envelope, parse_envelope, render_bundle
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
@@ -155,8 +155,8 @@ def _parse_statement(envelope: Envelope) -> dict[str, Any]:
     """Raises ValueError."""
     if envelope.payload_type != PAYLOAD_TYPE:
         raise ValueError(f"a payload of the type {describe(envelope.payload_type)}")
-    statement = parse_json(envelope.payload, "utf-8")
-    if (repeated := find_repeated(envelope.payload, "utf-8")) is not None:
+    statement, repeated = parse_document(envelope.payload)
+    if repeated is not None:
         raise ValueError(f"{describe(repeated)} twice in one object")
     match statement:
         case {

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import attrs
 
-from trio_egress.evidence.canonical import parse_json
+from trio_egress.evidence.canonical import parse_document
 from trio_egress.evidence.report import Report, Verdict
 from trio_egress.pages.advice import Advice, advise
 from trio_egress.pages.story import Denial, Story, read_story
@@ -105,7 +105,7 @@ def compile_dossier(
 
 def _parse(files: Mapping[str, bytes], name: str) -> Members:
     try:
-        value = parse_json(files.get(name, b"{}"), "utf-8")
+        value, _ = parse_document(files.get(name, b"{}"))
     except ValueError:
         return _NOTHING
     return value if isinstance(value, dict) else _NOTHING

@@ -6,8 +6,6 @@ Rule 2: a rule's line is what the receipt says; where no rule decided, it is tha
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import posixpath
 import re
@@ -19,7 +17,8 @@ import attrs
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.attempts import Told
 from trio_egress.evidence.audit_packet import PACKET_NAME
-from trio_egress.evidence.container import Packet, read_file
+from trio_egress.evidence.canonical import parse_document
+from trio_egress.evidence.container import Packet, hash_file, read_file
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
     FIRST_CHANGE,
@@ -28,6 +27,9 @@ from trio_egress.evidence.packet import (
     YAML_POLICY_NAME,
     change_names,
 )
+
+POLICY_BYTES = 16 << 20
+"""Longest text of a policy that there is."""
 
 POLICIES_MAX = 1000
 """Policies of one run that are looked at; a run reads its policy again when somebody asks for it."""
@@ -92,8 +94,8 @@ def read_claims(packet: Packet) -> Mapping[str, object]:
 def read_object(packet: Packet, name: str) -> Mapping[str, object]:
     """The JSON object in a file of the packet; empty where there is none."""
     try:
-        value = json.loads(read_file(packet, name).decode("utf-8", "replace"))
-    except (EvidenceError, ValueError, RecursionError):
+        value, _ = parse_document(read_file(packet, name))
+    except (EvidenceError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -128,11 +130,11 @@ def _read_texts(packet: Packet) -> Mapping[str, _Text]:
     for number in range(FIRST_CHANGE, FIRST_CHANGE + POLICIES_MAX):
         try:
             name = names[2] if names[2] in packet and names[1] not in packet else names[1]
-            compiled, raw = read_file(packet, names[0]), read_file(packet, name)
+            compiled, raw = hash_file(packet, names[0]), read_file(packet, name, POLICY_BYTES)
         except EvidenceError:
             return texts
         found = _DEFAULT_DENY.search(raw)
         line = 1 if found is None else raw.count(b"\n", 0, found.start()) + 1
-        texts[f"sha256:{hashlib.sha256(compiled).hexdigest()}"] = _Text(name, names[3], line)
+        texts[f"sha256:{compiled}"] = _Text(name, names[3], line)
         names = change_names(number)
     return texts
