@@ -49,6 +49,7 @@ FLOORS = {
 
 LIBRARIES = {  # library: the files that may import it, as paths below src/trio_egress
     "attrs": ["*"],
+    "brotli": ["wire/coding.py"],
     "cattrs": ["policy/*"],
     "cryptography": [
         "demo/upstreams.py",
@@ -70,6 +71,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "tomlkit": ["policy/format.py"],
     "yaml": ["policy/yaml_text.py", "policy/foreign/documents.py"],
+    "zstandard": ["wire/coding.py"],
     # Of the standard library, where a floor's promise hangs on it.
     "ctypes": ["kernel/syscalls.py"],
 }
