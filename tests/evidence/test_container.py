@@ -57,6 +57,18 @@ def test_a_file_of_a_packet_is_read_only_inside_and_only_to_its_bound(
         hash_file(packet, "sub/file")
 
 
+def test_a_directory_of_packets_is_told_from_a_packet(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match=r"is no packet: there is no evidence\.jsonl in it$"):
+        Folder(tmp_path).open("evidence.jsonl")
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "evidence.jsonl").touch()
+    with pytest.raises(EvidenceError, match=r"in it; name one of those in it, such as .*/a$"):
+        Folder(tmp_path).open("evidence.jsonl")
+    with pytest.raises(EvidenceError, match=r"cannot open .*packet\.json: No such file"):
+        Folder(tmp_path).open("packet.json")
+
+
 def test_a_dangling_link_counts_as_being_there(tmp_path: Path) -> None:
     (tmp_path / "packet.json").symlink_to("nowhere")
     assert "packet.json" in Folder(tmp_path)

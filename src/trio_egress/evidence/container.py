@@ -119,7 +119,18 @@ class Folder:
         for depth in range(1, len(parts)):
             if self.directory.joinpath(*parts[:depth]).is_symlink():
                 raise EvidenceError(f"{name} leads through a link")
-        return open_plain(self.directory.joinpath(*parts))
+        try:
+            return open_plain(self.directory.joinpath(*parts))
+        except EvidenceError as error:
+            if name == EVIDENCE_NAME and isinstance(error.__cause__, FileNotFoundError):
+                raise EvidenceError(self._explain_absence()) from None
+            raise
+
+    def _explain_absence(self) -> str:
+        """Runs leave their packets below one directory, which is easily taken for one of them."""
+        below = min(self.directory.glob(f"*/{EVIDENCE_NAME}"), default=None)
+        hint = f"; name one of those in it, such as {below.parent}" if below else ""
+        return f"{self.directory} is no packet: there is no {EVIDENCE_NAME} in it{hint}"
 
 
 @attrs.frozen
