@@ -152,8 +152,10 @@ def test_the_password_must_be_there_and_nowhere_in_the_policy(
 
 
 def test_no_reload_leads_elsewhere(place: Place, web: Web, company: Company) -> None:
+    """And one that leads nowhere else goes by it as before, with the password that was read when the run began."""
     policy = write(web, company.table(VARIABLE))
-    script = "touch ready; until [ -e go ]; do sleep 0.02; done"
+    ask = f"curl -sS http://api.example.com:{web.http}/hello"
+    script = f"touch ready; until [ -e go ]; do sleep 0.02; done; {ask}"
     started = place.start(policy, "bash", "-c", script, environment={"PROXY_PASSWORD": PASSWORD})
     wait_until((place.work / "ready").exists, "the agent")
     file = place.path / "policy-0.toml"
@@ -166,7 +168,10 @@ def test_no_reload_leads_elsewhere(place: Place, web: Web, company: Company) -> 
         assert ran.returncode == code, ran.stderr
         assert ("[upstream] can't change during a run" in ran.stderr) == bool(code)
     (place.work / "go").touch()
-    assert started.wait().verify() == 0
+    ended = started.wait()
+    assert ended.text == f"hello http api.example.com:{web.http} GET\n"
+    assert len(company.take_requests(1)) == 1
+    assert ended.verify() == 0
 
 
 def test_a_proxy_of_the_callers_environment_is_not_used_and_that_is_said(place: Place, web: Web) -> None:

@@ -121,7 +121,7 @@ def test_awf() -> None:
         *("host.internal:5432", "host.internal:6379", "host.internal:8080"),
     ]
     assert list(converted.notes) == [
-        "network.upstreamProxy: no proxy can be chained by a rule",
+        "network.upstreamProxy: not converted; [upstream] proxy names one, and where its password is found",
         "network.dnsServers: names are resolved outside, by this machine's resolver",
         "network.new: not understood, and not converted",
         "security.new: not understood, and not converted",

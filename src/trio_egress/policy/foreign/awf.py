@@ -23,7 +23,9 @@ def read(document: Mapping[str, Any]) -> Draft:
     for domain in expect_texts(network.get("blockDomains"), "network.blockDomains"):
         _add(draft, domain, "network.blockDomains", deny=True, reason="blocked by awf's blockDomains")
     if network.get("upstreamProxy"):
-        draft.note("network.upstreamProxy: no proxy can be chained by a rule")
+        draft.note(
+            "network.upstreamProxy: not converted; [upstream] proxy names one, and where its password is found"
+        )
     if network.get("dnsServers"):
         draft.note("network.dnsServers: names are resolved outside, by this machine's resolver")
     draft.note_unknown(network, ("allowDomains", "blockDomains", "upstreamProxy", "dnsServers"), "network.")
