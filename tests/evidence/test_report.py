@@ -70,7 +70,7 @@ def test_what_could_not_be_read_is_exit_2() -> None:
     report = Report(path="p", verdict=Verdict.UNREADABLE, error="cannot open p")
     assert report.exit_code == 2
     assert render_text(report).splitlines()[:2] == [
-        "ERROR: the evidence could not be read",
+        "ERROR: nothing was checked, as something could not be read",
         "  cannot open p",
     ]
 

@@ -237,6 +237,22 @@ def test_failure_begins_with_the_name_of_the_call(code: str, message: str) -> No
         eval(f"syscalls.{code}")
 
 
+@pytest.mark.sandbox
+def test_too_many_namespaces_are_told_as_that_and_not_as_a_full_disk() -> None:
+    """In a user namespace of the test's own, whose limit is then of no consequence outside."""
+    told = said(
+        """
+        enter()
+        open("/proc/sys/user/max_net_namespaces", "w").write("0")
+        try:
+            unshare(CLONE_NEWNET)
+        except OSError as error:
+            print(str(error).partition(": ")[2])
+        """
+    )
+    assert told == "more namespaces than the sysctls user.max_*_namespaces allow"
+
+
 def test_call_without_a_number_is_not_implemented() -> None:
     with pytest.raises(OSError, match="made_up: not known on") as caught:
         syscalls._syscall("made_up")

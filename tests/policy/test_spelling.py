@@ -71,6 +71,7 @@ def test_the_names_of_parameters_and_gits_service() -> None:
     ("text", "reason"),
     [
         ("a b c", f"'a b c' is no attempt: {FORMS}"),
+        ("https://", f"'https://' is no attempt: {FORMS}"),
         ("https://2001:db8::1/", "an IPv6 address in a URL has brackets: https://[2001:db8::1]"),
         ("ftp://example.com", f"ftp:// is not judged here; {FORMS}"),
         ("ftp://example.com:21", f"ftp:// is not judged here; {FORMS}"),

@@ -63,7 +63,7 @@ EXIT_CODES = {
 _SENTENCES = {
     Verdict.VALID: "VALID: signed by a pinned key, complete, and in itself consistent",
     Verdict.INVALID: "INVALID: the evidence does not hold together",
-    Verdict.UNREADABLE: "ERROR: the evidence could not be read",
+    Verdict.UNREADABLE: "ERROR: nothing was checked, as something could not be read",
     Verdict.PREFIX: "VALID PREFIX: what is there holds together, but its end is not proven",
     Verdict.SELF_CONSISTENT: "SELF-CONSISTENT ONLY: it holds together, but no key was pinned",
     Verdict.LINKED: "LINKS ONLY: hashes and links hold; the receipts' signatures were NOT checked",

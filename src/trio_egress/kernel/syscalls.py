@@ -10,6 +10,7 @@ Rule 1: every argument goes out as a full machine word, so no upper half of a re
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -130,8 +131,8 @@ class _Program(ctypes.Structure):
 
 def _checked(result: int, call: str) -> int:
     if result == -1:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"{call}: {os.strerror(errno)}")
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
     return result
 
 
@@ -154,7 +155,14 @@ def _path(value: str | None) -> bytes | None:
 
 def unshare(flags: int) -> None:
     """unshare(2): CLONE_NEWUSER and others may go in one call, the user namespace then comes first."""
-    _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+    try:
+        _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # Of namespaces, not of a disk (`man 7 namespaces`, "The /proc/sys/user directory").
+        limit = "more namespaces than the sysctls user.max_*_namespaces allow"
+        raise OSError(error.errno, f"unshare({flags:#x}): {limit}") from None
 
 
 def mount(

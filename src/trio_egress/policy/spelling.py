@@ -39,7 +39,7 @@ class Spelt:
 def parse_spelling(raw: str) -> Spelt:
     """A method without a URL that can have one is refused; a URL of the web without a method is a GET."""
     found = _SPELLING.fullmatch(raw.strip())
-    if found is None:
+    if found is None or found["rest"].endswith("://"):
         raise ValueError(f"{raw!r} is no attempt: {_FORMS}")
     method, scheme, rest = found["method"], (found["scheme"] or "").lower(), found["rest"]
     if not scheme and rest.startswith("dns:"):
