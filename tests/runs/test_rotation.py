@@ -58,6 +58,37 @@ def test_a_run_takes_its_next_key_when_it_is_asked_to_and_only_once(place: Place
     assert ("dns:two.example", ended.key) not in pairs
 
 
+def test_a_run_takes_each_of_its_next_keys_in_order(place: Place) -> None:
+    keys = [generate(os.urandom(32)) for _ in range(3)]
+    options = []
+    for number, key in enumerate(keys):
+        file = place.path / f"next-{number}"
+        file.touch(0o600)
+        file.write_bytes(render_private_key(key))
+        options += ["--rotate-key-to", str(file)]
+    script = 'for file; do cat "$file" | grep -c pipelock; done\n' + AGENT.replace('"$1"', "/dev/null")
+    files = [place.path / f"next-{number}" for number in range(3)]
+    started = place.start(write_policy(), "bash", "-c", script, "agent", *files, options=options)
+    wait_until((place.work / "before").exists, "the agent's first query")
+    answers = [rotate(started.evidence) for _ in range(4)]
+    (place.work / "go").touch()
+    ended = started.wait()
+    assert [answer.returncode for answer in answers] == [0, 0, 0, 1], answers
+    assert ended.code == 0
+    assert ended.out.startswith(b"0\n0\n0\n")  # hidden like the first
+    assert ended.verify() == 0
+    told = [json.loads(answer.stdout)["rotation"] for answer in answers[:3]]
+    assert [each["new_signer_key"] for each in told] == [key.public_hex for key in keys]
+    assert [each["prior_signer_key"] for each in told] == [ended.key, *(key.public_hex for key in keys[:2])]
+    endorsements = [f"{ended.evidence}/rotation-{number}.json" for number in (1, 2, 3)]
+    known = ["--session-id", ended.status["run_id"]]
+    for endorsement in endorsements:
+        known += ["--rotation-endorsement", endorsement]
+    assert ended.verify_foreign(*known) == 0
+    assert ended.verify_foreign(*known[:-2]) == 1
+    assert ("dns:two.example", keys[2].public_hex) in list_signers(ended.evidence)
+
+
 def list_signers(evidence: Path) -> list[tuple[str, str]]:
     """The target and the signer of each receipt of a query."""
     records = ((line["action_record"], line["signer_key"]) for line in read_lines(evidence))
@@ -68,7 +99,7 @@ def list_signers(evidence: Path) -> list[tuple[str, str]]:
     ("options", "reason"),
     [
         (["--rotate-key-to", "key"], "the same key as --key"),
-        (["--rotate-key-to", "nowhere"], "cannot open"),
+        (["--rotate-key-to", "nowhere"], "does not exist"),
     ],
 )
 def test_a_next_key_that_is_none_is_refused(place: Place, options: list[str], reason: str) -> None:

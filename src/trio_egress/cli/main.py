@@ -219,7 +219,10 @@ def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--rotate-key-to",
         metavar="FILE",
-        help="a key to go on with when `trio-egress keys rotate` asks for it; --key endorses it in the log",
+        action="append",
+        default=[],
+        help="a key to go on with when `trio-egress keys rotate` asks for it; the one before endorses it in the log. "
+        "May be repeated, for one change each",
     )
     add(
         "--signer",
@@ -341,6 +344,11 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--key",
         metavar="FILE",
         help="sign with this key (default: one for this note only, which vouches for nothing)",
+    )
+    recover.add_argument(
+        "--signer",
+        metavar="SOCKET|COMMAND",
+        help="have the note signed by another process, which alone has the key, as `run --signer` does",
     )
     recover.add_argument("--json", action="store_true", help="print what was found as JSON")
 

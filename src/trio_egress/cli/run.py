@@ -159,7 +159,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         policy_path=path,
         evidence=evidence,
         key=key,
-        next_key=_find_next_key(options, key, identities),
+        next_keys=_find_next_keys(options, key, identities),
         identities=identities,
         run_id=run_id,
         pinned=pinned,
@@ -222,17 +222,23 @@ def _find_key(options: argparse.Namespace, identities: Identities) -> Signer:
     return _read_key(options.key, identities)
 
 
-def _find_next_key(options: argparse.Namespace, key: Signer, identities: Identities) -> Signer | None:
-    if options.rotate_key_to is None:
-        return None
+def _find_next_keys(options: argparse.Namespace, key: Signer, identities: Identities) -> tuple[Signer, ...]:
+    """In the order in which they are taken; no key comes back."""
+    if not options.rotate_key_to:
+        return ()
     if options.key is None:
         raise UsageError(
             "--rotate-key-to needs --key: a key of the run's own, or a signer's, endorses no other"
         )
-    after = _read_key(options.rotate_key_to, identities)
-    if after.public_hex == key.public_hex:
-        raise UsageError(f"--rotate-key-to {options.rotate_key_to}: it is the same key as --key")
-    return after
+    earlier = {key.public_hex: "--key"}
+    found = []
+    for path in options.rotate_key_to:
+        after = _read_key(path, identities)
+        if after.public_hex in earlier:
+            raise UsageError(f"--rotate-key-to {path}: it is the same key as {earlier[after.public_hex]}")
+        earlier[after.public_hex] = f"--rotate-key-to {path}"
+        found.append(after)
+    return tuple(found)
 
 
 def _read_key(path: str, identities: Identities) -> Signer:
@@ -258,7 +264,7 @@ def _hidden(
     options: argparse.Namespace, evidence: Path, key: Signer, password: Path | None
 ) -> tuple[Path, ...]:
     """What the agent must not see besides this run's evidence: keys and password, and the evidence of earlier runs."""
-    kept = [Path(path).absolute() for path in (options.key, options.rotate_key_to) if path]
+    kept = [Path(path).absolute() for path in (options.key, *options.rotate_key_to) if path]
     if isinstance(key, RemoteKey):
         named = (*key.hide, os.path.abspath(options.signer))  # its socket; a command is no path
         kept = [Path(path) for path in dict.fromkeys(named) if os.path.exists(path)]

@@ -46,8 +46,8 @@ class RunSpec:
     identities: Identities
     run_id: str
     pinned: bool = False
-    next_key: Signer | None = None
-    """The key that signs from when it is asked for (`trio-egress keys rotate`)."""
+    next_keys: tuple[Signer, ...] = ()
+    """The keys that sign from when one is asked for (`trio-egress keys rotate`), in order."""
 
     provenance: Mapping[str, str] = attrs.field(factory=dict)
     ci: Mapping[str, str] = attrs.field(factory=dict)

@@ -174,7 +174,7 @@ async def _open_reload(
     ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_policy, held, record, gate, recorder, orders.for_policy, spec.redactor)
-            nursery.start_soon(keep_key, spec.next_key, recorder, orders.for_key)
+            nursery.start_soon(keep_key, spec.next_keys, recorder, orders.for_key)
             yield
             nursery.cancel_scope.cancel()
 
