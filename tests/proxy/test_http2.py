@@ -247,6 +247,7 @@ async def test_a_denial_ends_nothing_but_its_stream(open_world: OpenWorld, upstr
 
 MALFORMED = {
     "a path that is none": (request(path="v1/a"), 400),
+    "a length without a body": (request(method="POST", content_length="5"), 400),
     "two lengths": ([*request(method="POST"), ("content-length", "2"), ("content-length", "2")], 400),
     "a name that is no token": ([*request(), ("a(b", "1")], 400),
     "a control character": ([*request(), ("a", "x\x01y")], 400),
@@ -297,6 +298,30 @@ async def test_what_breaks_the_protocol_ends_the_connection(
     assert upstreams.accepted == 0
     (block,) = [r for r in world.receipts() if r.verdict == "block"]
     assert block.facts["reason"].startswith("not HTTP/2: ")
+
+
+@pytest.mark.parametrize("length", ["0", "1", "5"])
+async def test_a_body_of_another_length_than_its_head_says_ends_the_connection(
+    open_world: OpenWorld, upstreams: Upstreams, length: str
+) -> None:
+    """In HTTP/1.1 the rest would be another request, or one would be missing."""
+    seen: list[bytes] = []
+
+    async def serve(stream: Secure) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            while raw := await stream.receive_some(4096):
+                seen.append(raw)
+
+    port = await upstreams.serve_tls(HOST, serve, ["http/1.1"])
+    async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
+        await talk.ask(request(method="POST", content_length=length), b"GET")
+        await talk.wait_over()
+    assert talk.goaway is not None
+    assert b"".join(seen).count(b"HTTP/1.1") <= 1
+    assert len(b"".join(seen).partition(b"\r\n\r\n")[2]) <= int(length)
+    assert [r.facts["reason"] for r in world.receipts() if r.verdict == "block"] == [
+        "a body has another length than its head says (RFC 9113 8.1.1)"
+    ]
 
 
 # floods

@@ -54,6 +54,7 @@ VARIABLES: Mapping[str, str] = {
             "CARGO_HTTP_CAINFO",
             "AWS_CA_BUNDLE",
             "HTTPLIB2_CA_CERTS",
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
             "NPM_CONFIG_CAFILE",
         ),
         BUNDLE_FILE,

@@ -171,6 +171,8 @@ class Frames:
         self._came += len(raw)
         try:
             found = self._h2.receive_data(raw)
+        except h2.exceptions.InvalidBodyLengthError:
+            raise BadMessage("a body has another length than its head says (RFC 9113 8.1.1)") from None
         except h2.exceptions.ProtocolError as error:
             raise BadMessage(f"not HTTP/2: {describe_fault(error)}") from None
         events = [event for one in found for event in self._read(one)]

@@ -48,6 +48,8 @@ def read_request(raw: Raw, *, ended: bool) -> RequestHead:
     hosts = [value for name, value in fields if name == b"host"]
     authority = told.get(b":authority")
     length = _read_body(fields)
+    if ended and length not in (0, Framing.CHUNKED):
+        raise BadMessage("Content-Length promises a body, and the stream ends without one (RFC 9113 8.1.1)")
     return RequestHead(
         method=method.decode("ascii"),
         scheme=_text(told[b":scheme"]).lower() if b":scheme" in told else None,
@@ -70,12 +72,14 @@ def read_answer(method: str, raw: Raw, *, ended: bool) -> ResponseHead:
         raise BadMessage("an answer's :status must be a number of three digits, and not 101 (RFC 9113 8.6)")
     status = int(said)
     length = _read_body(fields)
-    bodiless = ended or status < 200 or method == "HEAD" or status in (204, 304)
+    bodiless = status < 200 or method == "HEAD" or status in (204, 304)
+    if ended and not bodiless and length not in (0, Framing.CHUNKED):
+        raise BadMessage("Content-Length promises a body, and the stream ends without one (RFC 9113 8.1.1)")
     return ResponseHead(
         status=status,
         phrase=_find_phrase(status),
         fields=_only_end_to_end(fields),
-        body=0 if bodiless else length,
+        body=0 if bodiless or ended else length,
         persists=True,
     )
 
