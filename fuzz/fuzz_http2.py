@@ -1,8 +1,4 @@
-"""A request of HTTP/2 that is taken says the same in HTTP/1.1; bytes are events of a connection or a BadMessage.
-
-An input is what follows a connection's preface. One that begins with `fields` is a head instead, a field a line, with
-its name and value parted by a tab: mutations of compressed heads seldom say anything.
-"""
+"""A request of HTTP/2 that is taken says the same in HTTP/1.1; bytes are events of a connection or a BadMessage."""
 
 from __future__ import annotations
 
@@ -20,6 +16,8 @@ FIELDS = b"fields"
 
 
 def check(raw: bytes) -> None:
+    """`raw` follows a connection's preface; one that begins with `fields` is a head instead: a field a line, name and
+    value parted by a tab (mutations of compressed heads seldom say anything)."""
     if raw.startswith(FIELDS):
         told = [tuple(line.split(b"\t", 1)) for line in raw[len(FIELDS) :].split(b"\n") if b"\t" in line]
         block = hpack.Encoder().encode([(pair[0], pair[-1]) for pair in told])[: 1 << 14]

@@ -29,7 +29,7 @@ def test_a_url_is_spelt_in_many_ways() -> None:
     spelt = {spell_url(url, Choices(number * 7919)) for number in range(20_000)}
     assert len(spelt) > 1000
     assert any(text.startswith("HTTP://") for text in spelt)
-    assert any(":00080/" in text for text in spelt)
+    assert any(":/" in text.partition("://")[2] for text in spelt)
     assert any("%2D" in text for text in spelt)
 
 

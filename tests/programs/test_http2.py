@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from tests.programs.jobs import run_job
 from tests.programs.servers import Web, find_ports
@@ -148,7 +149,7 @@ def grpc_port(web: Web) -> Iterator[int]:
 
 def test_grpc_calls_of_every_kind_and_a_method_that_is_denied(place: Place, web: Web, grpc_port: int) -> None:
     policy = lay_out(place, web, GRPC_RULE).replace(f":{web.https}", f":{grpc_port}")
-    packages = Path(__import__("grpc").__file__).parents[1]
+    packages = Path(str(grpc.__file__)).parents[1]
     environment = {"PYTHONPATH": str(packages), "GRPC_VERBOSITY": "ERROR"}
     ended = run_job(place, f'{sys.executable} -c "$1"', CLIENT, policy=policy, environment=environment)
     assert ended.text.splitlines() == [

@@ -310,7 +310,7 @@ async def test_a_body_of_another_length_than_its_head_says_ends_the_connection(
     async def serve(stream: Secure) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
             while raw := await stream.receive_some(4096):
-                seen.append(raw)
+                seen.append(bytes(raw))
 
     port = await upstreams.serve_tls(HOST, serve, ["http/1.1"])
     async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:

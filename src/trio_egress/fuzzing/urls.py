@@ -73,8 +73,8 @@ def spellings_of_url(url: Url, *, ascii_only: bool = True) -> SearchStrategy[str
 def spell_url(url: Url, choices: Choices, *, ascii_only: bool = True) -> str:
     """One of the spellings."""
     scheme = choices.pick((url.scheme, url.scheme, url.scheme.upper(), url.scheme.title()))
-    ports = (f":{url.port}", f":{url.port:05d}")
-    port = choices.pick(("", ":", *ports) if url.port == DEFAULT_PORTS[url.scheme] else ports)
+    named = f":{url.port}"
+    port = choices.pick(("", ":", named)) if url.port == DEFAULT_PORTS[url.scheme] else named
     path = choices.pick(("/", "")) if url.path == "/" else _escape(url.path, choices)
     host = spell_host(url.host, choices, ascii_only=ascii_only)
     return f"{scheme}://{host}{port}{path}{choices.pick(('', '', '#', '#/@b.example'))}"
