@@ -86,6 +86,14 @@ def test_a_public_key_may_have_any_form() -> None:
         (roster(entry(valid_from="2026-01-01")), "r:6: valid_from must be a time with its zone"),
         (roster(entry(valid_from="2026-01-01T00:00:00")), "r:6: valid_from must be a time with its zone"),
         (roster(entry(valid_until="1")), "r:6: valid_until must be a time with its zone"),
+        (
+            roster(entry(valid_from="0001-01-01T00:00:00+01:00")),
+            "r:6: valid_from must be a time with its zone",
+        ),
+        (
+            roster(entry(valid_until="9999-12-31T23:59:59-01:00")),
+            "r:6: valid_until must be a time with its zone",
+        ),
         (roster(entry(valid_from=at(1), valid_until=at(1))), "r:7: valid_until must be later"),
         (roster(entry(revoked_at=at(0))), "r:6: revoked_at and reason belong together"),
         (roster(entry(reason='"retired"')), "r:3: revoked_at and reason belong together"),

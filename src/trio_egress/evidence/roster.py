@@ -166,7 +166,10 @@ def _read_key(
 def _read_time(value: object) -> int | None:
     if not isinstance(value, datetime) or value.tzinfo is None:
         return None
-    whole = value.astimezone(timezone.utc)
+    try:
+        whole = value.astimezone(timezone.utc)
+    except OverflowError:  # the first or the last day that there is, in another zone
+        return None
     seconds = int(whole.replace(microsecond=0).timestamp())
     return seconds * 1_000_000_000 + whole.microsecond * 1000
 
