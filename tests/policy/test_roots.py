@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError
 from trio_egress.policy.compiled import parse_compiled, policy_hash, render_compiled
 from trio_egress.policy.diff import compare
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.packaged import load_packaged, render_includes
-from trio_egress.policy.roots import ROOTS_BYTES
+from trio_egress.policy.roots import ROOTS_BYTES, read_roots
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.policy_file import read_policy
 
@@ -169,3 +173,13 @@ def test_files_are_read_where_they_are_but_through_no_link_below_the_policy(tmp_
 def test_in_yaml_too() -> None:
     text = 'version: "1.0"\ndefault_deny: true\ntls:\n  extra_ca:\n    - a.pem\n'
     assert load_policy(text, "f.yaml", lambda _: A).roots == load(TLS, {"a.pem": A}).roots
+
+
+@given(st.binary(max_size=200), st.integers(0, len(A)), st.integers(0, len(A)))
+def test_whatever_a_file_is_it_is_refused_in_words_or_has_whole_certificates(
+    raw: bytes, first: int, last: int
+) -> None:
+    with contextlib.suppress(ValueError):
+        pem = read_roots(A[:first] + raw + A[last:], "a.pem")
+        for body in re.findall("-----BEGIN CERTIFICATE-----(.*?)-----END", pem, re.DOTALL):
+            assert base64.b64decode("".join(body.split()), validate=True)[0] == 0x30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from pathlib import Path
@@ -16,9 +17,11 @@ from trio_egress.runtime.secrets import (
     LEAST_BYTES,
     LONG_CHARS,
     MOST_BYTES,
+    find_password_file,
     keep_commitment_key,
     make_commitment_key,
     open_redactor,
+    sign_in,
 )
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
@@ -127,3 +130,61 @@ def test_a_commitment_key_is_never_written_over_nor_into_the_evidence(tmp_path: 
             keep_commitment_key(b"k" * 32, tmp_path / name, tmp_path / "evidence")
     assert (tmp_path / "there").read_text() == "x"
     assert os.listdir(tmp_path / "evidence") == []
+
+
+# the password of [upstream]
+
+
+def chained(source: str) -> Policy:
+    table = f'[upstream]\nproxy = "http://corp:3128"\nusername = "ci"\npassword = {source}\n'
+    return load_policy(HEAD + table, "f.toml")
+
+
+def login_of(policy: Policy, environ: dict[str, str], directory: Path) -> str:
+    redactor = open_redactor(policy, environ, directory, b"k" * 32)
+    upstream = sign_in(policy, redactor).upstream
+    assert upstream is not None
+    return upstream.login
+
+
+@pytest.mark.parametrize("password", [VALUE, "a:b:c:d e", "Größe und é"])
+def test_a_proxy_is_told_who_we_are_as_rfc_7617_has_it(tmp_path: Path, password: str) -> None:
+    expected = "Basic " + base64.b64encode(f"ci:{password}".encode()).decode()
+    assert login_of(chained('{ env = "P" }'), {"P": password}, tmp_path) == expected
+    (tmp_path / "password").write_text(f"{password}\n")
+    assert login_of(chained('{ file = "~/password" }'), {"HOME": str(tmp_path)}, Path("/")) == expected
+
+
+def test_a_policy_without_a_password_stays_as_it_is(tmp_path: Path) -> None:
+    for policy in (load_policy(HEAD, "f"), load_policy(f'{HEAD}[upstream]\nproxy = "http://c:1"\n', "f")):
+        assert sign_in(policy, open_redactor(policy, {}, tmp_path, b"k" * 32)) is policy
+        assert find_password_file(policy, {}, tmp_path) is None
+
+
+def test_the_password_is_redacted_whoever_says_it(tmp_path: Path) -> None:
+    policy = chained('{ env = "P" }')
+    redactor = open_redactor(policy, {"P": VALUE}, tmp_path, b"k" * 32)
+    login = login_of(policy, {"P": VALUE}, tmp_path)
+    for said in (VALUE, login):
+        assert "[upstream-password:" in redactor.redact(f"Proxy-Authorization: {said}")
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [({}, "the variable P is not set"), ({"P": "short"}, "the variable P has fewer than 8 bytes")],
+)
+def test_a_password_that_cannot_be_read_is_told_at_its_line(
+    tmp_path: Path, environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(PolicyError) as caught:
+        open_redactor(chained('{ env = "P" }'), environ, tmp_path, b"k" * 32)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column) == (6, 12)
+    assert problem.message.startswith(f"the secret upstream-password: {message}")
+
+
+def test_the_file_of_a_password_is_known_by_where_it_really_is(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text(VALUE)
+    (tmp_path / "link").symlink_to("real")
+    assert find_password_file(chained('{ file = "link" }'), {}, tmp_path) == tmp_path / "real"
+    assert find_password_file(chained('{ env = "P" }'), {}, tmp_path) is None
