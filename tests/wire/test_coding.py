@@ -198,6 +198,16 @@ def test_a_frame_to_be_skipped_is_refused() -> None:
     refuse(zstandard.compress(b"x") + b"\x50\x2a\x4d\x18\x04\0\0\0abcd", "zstd")
 
 
+def test_a_size_that_is_told_and_is_not_so_is_refused_in_pieces_too() -> None:
+    """Found by fuzz_coding.py: the library minds it only where it has the frame as a whole."""
+    for size in (0, 35, 37):
+        told = b"\x28\xb5\x2f\xfd\x20" + bytes([36]) + (size << 3 | 1).to_bytes(3, "little") + b"x" * size
+        decoder = Decoder(("zstd",), LIMIT)
+        with pytest.raises(BadMessage):
+            [list(decoder.feed(told[at : at + 1])) for at in range(len(told))]
+    assert decode(b"\x28\xb5\x2f\xfd\x20\x24\x21\x01\x00" + b"x" * 36, "zstd", step=1) == b"x" * 36
+
+
 def test_a_window_that_nobody_has_to_hold_is_refused() -> None:
     wide = zstandard.ZstdCompressionParameters(window_log=24)
     stream = zstandard.ZstdCompressor(compression_params=wide).compressobj()

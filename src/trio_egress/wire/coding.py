@@ -35,6 +35,8 @@ ZSTD_STEP = 64
 """Bytes of one step into zstandard, which gives all that they stand for: 16 blocks of 128 KiB, of 4 bytes each."""
 
 _ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
+_ZSTD_HEADER_BYTES = 18
+"""At most (RFC 8878 3.1.1.1)."""
 
 
 class _Stage(Protocol):
@@ -217,9 +219,11 @@ class _Zstandard:
     def __init__(self) -> None:
         import zstandard
 
+        self._find_size = zstandard.frame_content_size
         self._context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
         self._frame = self._context.decompressobj()
         self._start = b""
+        self._said = 0
 
     def read(self, raw: bytes) -> Iterator[bytes]:
         for at in range(0, len(raw), ZSTD_STEP):
@@ -228,12 +232,17 @@ class _Zstandard:
     def _read_step(self, raw: bytes) -> Iterator[bytes]:
         while raw:
             if self._frame.eof:
-                self._frame, self._start = self._context.decompressobj(), b""
-            self._start += raw[: 4 - len(self._start)]
-            if not _ZSTD_FRAME.startswith(self._start):
+                self._frame, self._start, self._said = self._context.decompressobj(), b"", 0
+            self._start += raw[: _ZSTD_HEADER_BYTES - len(self._start)]
+            if self._start[:4] != _ZSTD_FRAME[: len(self._start)]:
                 raise _Broken
-            yield self._frame.decompress(raw)
+            piece = self._frame.decompress(raw)
+            self._said += len(piece)
+            yield piece
             raw = self._frame.unused_data if self._frame.eof else b""
+            # The library looks at the size that the head told only where it has the frame as a whole.
+            if self._frame.eof and self._find_size(self._start) not in (-1, self._said):
+                raise _Broken
 
     def ended(self) -> bool:
         return self._frame.eof
