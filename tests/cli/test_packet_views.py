@@ -11,11 +11,12 @@ from pathlib import Path
 import attrs
 import pytest
 from tests.cli.inside import Called, call
-from tests.evidence.specimens import KEY, OTHER_HASH, SESSION, Scribe
+from tests.evidence.specimens import KEY, OTHER_HASH, SESSION, STRANGER, Scribe
 from tests.evidence.test_packet import FACTS, make_packet
 from tests.views.pictures import POLICY
 
 from trio_egress.cli.packet.views import SUBJECTS
+from trio_egress.evidence.sign import generate
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.load import load_policy
 from trio_egress.views.compare import Subject
@@ -134,6 +135,34 @@ def test_a_receipt_is_shown_by_its_number_and_an_action_with_both(audit: Path) -
     assert ran.returncode == 1
     assert "there is no receipt 99" in ran.stderr
     assert run("show", "nowhere", cwd=audit).returncode == 2
+
+
+def test_a_number_names_one_receipt_whatever_key_signed_it(tmp_path: Path) -> None:
+    scribe = (
+        Scribe().open().allow().rotate(STRANGER).allow().block().rotate(generate(b"3" * 32)).block().close()
+    )
+    (tmp_path / "log").write_bytes(scribe.raw)
+    listed = [line.split()[0] for line in run("show", "log", cwd=tmp_path).stdout.splitlines()]
+    assert listed == ["1", "2:1", "2:3", "3:1"]
+    for which, heading in [
+        ("1", "receipt 1, line 2"),
+        ("1:1", "receipt 1, line 2"),
+        ("2:1", "receipt 2:1, line 5"),
+        ("3:1", "receipt 3:1, line 9"),
+        ("line:5", "receipt 2:1, line 5"),
+    ]:
+        shown = run("show", "log", which, cwd=tmp_path).stdout.splitlines()
+        assert [line for line in shown if line.startswith("receipt")] == [heading]
+    told = json.loads(run("show", "log", "2:1", "--json", cwd=tmp_path).stdout)
+    assert (told["key"], told["line"], told["action_record"]["chain_seq"]) == (2, 5, 1)
+    attempts = [json.loads(line) for line in run("show", "log", "--json", cwd=tmp_path).stdout.splitlines()]
+    assert [(each["key"], each["seq"], each["outcome_key"]) for each in attempts] == [
+        (1, 1, 1),
+        (2, 1, 2),
+        (2, 3, None),
+        (3, 1, None),
+    ]
+    assert run("show", "log", "4:0", cwd=tmp_path).returncode == 1
 
 
 def test_a_zip_is_read_as_the_packet_that_it_is(audit: Path) -> None:

@@ -33,11 +33,12 @@ _NOTHING: Mapping[str, object] = {}
 
 @attrs.frozen
 class Told:
-    """One receipt as stored, and what it says; `line` counts from 1."""
+    """One receipt as stored, and what it says; `line` counts from 1, and so does `key`: the log's first is 1."""
 
     line: int
     record: Mapping[str, object]
     facts: Mapping[str, object] = _NOTHING
+    key: int = 1
 
     def word(self, name: str) -> str:
         """A text of the record."""
@@ -60,6 +61,11 @@ class Told:
     def seq(self) -> int:
         seq = self.record.get("chain_seq")
         return seq if type(seq) is int else -1
+
+    @property
+    def name(self) -> str:
+        """What stands for this receipt alone: its number, and under a later key of the log which key, as `2:7`."""
+        return f"{self.seq}" if self.key == 1 else f"{self.key}:{self.seq}"
 
     @property
     def step(self) -> str:
@@ -180,23 +186,25 @@ def read_receipts(path: Path) -> Iterator[Told]:
 
 
 def read_stream(stream: BinaryIO) -> Iterator[Told]:
-    number = 0
+    number, key = 0, 1
     while raw := stream.readline(LINE_BYTES):
         number += 1
         if len(raw) == LINE_BYTES:
             while raw and not raw.endswith(b"\n"):
                 raw = stream.readline(LINE_BYTES)
-        elif raw.endswith(b"\n") and (told := tell(raw[:-1], number)) is not None:
+        elif raw.endswith(b"\n") and (told := tell(raw[:-1], number, key)) is not None:
+            key = told.key
             yield told
 
 
-def tell(raw: bytes, number: int) -> Told | None:
-    """The receipt of one line, without its LF."""
+def tell(raw: bytes, number: int, key: int = 1) -> Told | None:
+    """The receipt of one line, without its LF. `key`: the one in force, which it may end."""
     line = read_line(raw)
     if not isinstance(line, Line):
         return None
     facts = (line.ext or _NOTHING).get(EXT_NAME)
-    return Told(number, line.record, facts if isinstance(facts, dict) else _NOTHING)
+    key += "key_transition" in line.record
+    return Told(number, line.record, facts if isinstance(facts, dict) else _NOTHING, key)
 
 
 def join_attempts(receipts: Iterable[Told]) -> Iterator[Attempt]:

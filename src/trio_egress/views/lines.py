@@ -50,7 +50,7 @@ def render_attempt(attempt: Attempt, paint: Paint = leave_plain, *, live: bool =
     times = f" ({last.count} times)" if last.count > 1 else ""
     what = cut(f"{first.method} {first.target}".strip(), TARGET_CHARS) + times
     said = "" if live and attempt.last.allowed and not attempt.last.observed else _say_end(attempt)
-    head = f"{first.seq:>6}  {render_time(first.time)}  {paint(f'{word:<7}', colour)}"
+    head = f"{first.name:>6}  {render_time(first.time)}  {paint(f'{word:<7}', colour)}"
     return f"{head}  {what}{f'  {paint(said, Colour.ASIDE)}' if said else ''}"
 
 
@@ -64,6 +64,8 @@ def describe_attempt(attempt: Attempt) -> dict[str, object]:
     first, last = attempt.first, attempt.last
     return {
         "seq": first.seq,
+        "key": first.key,
+        "outcome_key": attempt.outcome.key if attempt.outcome else None,
         "outcome_seq": attempt.outcome.seq if attempt.outcome else None,
         "action_id": first.action_id,
         "time": first.time,
@@ -109,7 +111,7 @@ def _say_end(attempt: Attempt) -> str:
 
 def render_receipt(told: Told) -> Iterator[str]:
     """Every member and every fact, each on a line of its own."""
-    yield f"receipt {told.seq}, line {told.line}"
+    yield f"receipt {told.name}, line {told.line}"
     for name, value in _flatten("", told.record):
         yield _render_member(name, value)
     if told.facts:

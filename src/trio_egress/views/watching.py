@@ -50,6 +50,7 @@ class Watching:
         self._replay = Replay(self._findings, EVIDENCE_NAME, set(self._trusted) or None)
         self._told = 0
         self._lines = 0
+        self._key = 1
         self._allowed = 0
         self._denied = 0
 
@@ -67,8 +68,9 @@ class Watching:
         self._lines += 1
         self._replay.feed(raw)
         yield from self._tell_findings()
-        told = tell(raw, self._lines)
+        told = tell(raw, self._lines, self._key)
         if told is not None:
+            self._key = told.key
             yield from self._tell(told)
 
     def feed_overlong(self) -> Iterator[Said]:
@@ -102,7 +104,7 @@ class Watching:
             yield self._tell_close(told)
         elif not told.step:
             what = "key" if told.transport == KEY_TRANSPORT else "policy"
-            line = f"{told.seq:>6}  {render_time(told.time)}  {what:<7}  {told.reason}"
+            line = f"{told.name:>6}  {render_time(told.time)}  {what:<7}  {told.reason}"
             yield Said(line, {"event": what, **_identify(told), "taken": told.allowed, "reason": told.reason})
 
     def _tell_attempt(self, told: Told) -> Said:

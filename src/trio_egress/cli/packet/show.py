@@ -42,7 +42,13 @@ def _show_receipts(path: Path, options: argparse.Namespace) -> int:
         opening = told if told.step == "session_open" else opening
         if _is_meant(told, options.which):
             if options.json:
-                print(json.dumps({"line": told.line, "action_record": told.record, "facts": told.facts}))
+                members = {
+                    "line": told.line,
+                    "key": told.key,
+                    "action_record": told.record,
+                    "facts": told.facts,
+                }
+                print(json.dumps(members))
             else:
                 print(
                     *([""] if shown else []), *render_receipt(told), *_advise(path, told, opening), sep="\n"
@@ -72,7 +78,8 @@ def _advise(path: Path, told: Told, opening: Told) -> Iterator[str]:
 
 
 def _is_meant(told: Told, which: str) -> bool:
-    return which in (str(told.seq), told.action_id)
+    # A later key's receipts are numbered from 0 again, so their numbers name them only with that key.
+    return which in (told.name, f"{told.key}:{told.seq}", f"line:{told.line}", told.action_id)
 
 
 def _show_attempts(path: Path, options: argparse.Namespace) -> int:
@@ -96,6 +103,8 @@ def _select(path: Path, options: argparse.Namespace) -> Iterator[Attempt]:
 
 def _explain_nothing(options: argparse.Namespace) -> str:
     if options.which:
-        return f"there is no receipt {options.which}: give its number, or its action_id"
+        return (
+            f"there is no receipt {options.which}: give its number as it is listed, line:N, or its action_id"
+        )
     selected = [*(["denied"] if options.denied else []), *([f"at {options.host}"] if options.host else [])]
     return " ".join(["no attempt", *selected, "is recorded"])

@@ -102,7 +102,11 @@ def _add_show(actions: Actions) -> None:
     show.epilog = SHOWN
     show.add_argument("packet", metavar="PACKET", help="the packet's directory or zip, or its evidence.jsonl")
     show.add_argument(
-        "which", nargs="?", metavar="SEQ|ACTION_ID", help="the number of a receipt, or its action_id"
+        "which",
+        nargs="?",
+        metavar="SEQ|KEY:SEQ|line:N|ACTION_ID",
+        help="a receipt: its number as it is listed (2:7 is number 7 under the log's second key), its line in "
+        "evidence.jsonl, or its action_id",
     )
     show.add_argument("--denied", action="store_true", help="only what was denied")
     show.add_argument("--host", metavar="HOST", help="only what names this host or one below it")
