@@ -65,5 +65,5 @@ def test_packets_are_found_below_a_directory_or_are_it(tmp_path: Path) -> None:
     assert find_packets(tmp_path / "empty") == []
     with pytest.raises(EvidenceError, match="cannot read"):
         find_packets(tmp_path / "nowhere")
-    with pytest.raises(EvidenceError, match="cannot open"):
+    with pytest.raises(EvidenceError, match="is no packet"):
         read_entry(tmp_path / "empty")
