@@ -254,6 +254,7 @@ def entry(name: object, size: object = 0, digest: object = "0" * 64) -> dict[str
         ([entry("x" * 129)], "files[0].name"),
         ([entry(None)], "files[0].name"),
         ([entry("A"), entry("a")], "files[1].name"),
+        ([entry("Ab"), entry("aB")], "files[1].name"),
         ([entry("a"), entry("a")], "files[1].name"),
         ([entry("b"), entry("a")], "files"),
         ([entry("manifest.json")], "files[0].name"),
