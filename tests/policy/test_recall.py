@@ -197,3 +197,31 @@ def test_a_secret_that_was_put_in_where_the_policy_does_not_send_it_is_a_differe
     policy = load_policy(f'version = "1.0"\ndefault_deny = true\n{rules}{tables}', "f.toml")
     difference = decide_again(policy, RECORD, {**FACTS, "secrets_used": told}, frozenset({Need.METER}))
     assert (None if difference is None else difference.found) == found
+
+
+TABLE = '[upstream]\nproxy = "http://corp:3128"\nno_proxy = ["b.example"]\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "host", "via", "expected"),
+    [
+        (TABLE, "a.example", "corp:3128", None),
+        (TABLE, "b.example", None, None),
+        ("", "a.example", None, None),
+        (TABLE, "a.example", None, "dialled by corp:3128"),
+        (TABLE, "a.example", "other:1", "dialled by corp:3128"),
+        (TABLE, "b.example", "corp:3128", "dialled by no proxy"),
+        ("", "a.example", "corp:3128", "dialled by no proxy"),
+    ],
+)
+def test_what_was_dialled_went_out_as_the_policy_says(
+    table: str, host: str, via: str | None, expected: str | None
+) -> None:
+    policy = load_policy(f'version = "1.0"\ndefault_deny = true\n{table}', "f.toml")
+    facts = {**FACTS, "host": host, "dialled": "10.0.0.1:3128", **({} if via is None else {"via": via})}
+    record = {**RECORD, "decision_phase": "outcome", "target": f"http://{host}:80/p"}
+    found = decide_again(policy, record, facts, NO_NEEDS)
+    told = f"dialled by {via or 'no proxy'}"
+    assert found == (None if expected is None else Difference(told, expected))
+    facts.pop("dialled")
+    assert decide_again(policy, record, facts, NO_NEEDS) is None, "what was never dialled went nowhere"

@@ -53,6 +53,8 @@ def read_able(facts: Members) -> frozenset[Need]:
 
 def decide_again(policy: Policy, record: Members, facts: Members, able: frozenset[Need]) -> Difference | None:
     """None where the policy says the same, or can't be asked."""
+    if "dialled" in facts and record.get("decision_phase") == "outcome":
+        return _hold_way(policy, record, facts)
     attempt = recall_attempt(record, facts)
     if attempt is None or not _was_asked(record, facts):
         return None
@@ -65,6 +67,18 @@ def decide_again(policy: Policy, record: Members, facts: Members, able: frozense
     if found == expected or _is_of_use(found, decision, policy):
         return _hold_secrets(policy, attempt, facts)
     return Difference(" ".join(found), " ".join(expected))
+
+
+def _hold_way(policy: Policy, record: Members, facts: Members) -> Difference | None:
+    """Whether what was dialled went out by the proxy that the policy names, or by none."""
+    told = facts.get("via")
+    if policy.upstream is None and told is None:  # which costs nothing
+        return None
+    attempt = recall_attempt(record, facts)
+    via = None if attempt is None else policy.find_via(attempt)
+    if attempt is None or told == (None if via is None else str(via)):
+        return None
+    return Difference(*(f"dialled by {'no proxy' if one is None else one}" for one in (told, via)))
 
 
 def _hold_secrets(policy: Policy, attempt: Attempt, facts: Members) -> Difference | None:
