@@ -41,7 +41,7 @@ class Multiplex:
         )
         self._streams: dict[int, Stream] = {}
         self._asking: set[Stream] = set()
-        self._outbox = self.frames.take()
+        self._outbox = bytearray(self.frames.take())
         self._on_its_way = 0
         self._turn = trio.lowlevel.ParkingLot()
         self._leaving = False
@@ -96,10 +96,15 @@ class Multiplex:
             self._outbox += raw
             self._turn.unpark_all()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as much as may be is on its way."""
+        return len(self._outbox) + self._on_its_way > OUTBOX_BYTES
+
     async def wait_sent(self) -> None:
         """A checkpoint; longer where much is on its way."""
         await trio.lowlevel.checkpoint()
-        while len(self._outbox) + self._on_its_way > OUTBOX_BYTES and self._over is None:
+        while self.is_full and self._over is None:
             await self._turn.park()
 
     async def _write(self, scope: trio.CancelScope) -> None:
@@ -107,7 +112,7 @@ class Multiplex:
             while True:
                 while not self._outbox:
                     await self._turn.park()
-                raw, self._outbox = self._outbox, b""
+                raw, self._outbox = bytes(self._outbox), bytearray()
                 self._on_its_way = len(raw)
                 await self.peer.send(raw)
                 self._on_its_way = 0
@@ -334,8 +339,9 @@ class Stream:
             count.took(claimed, claimed)
             rest = rest[claimed:]
             self._connection.push()
-            await self._connection.wait_sent()
-            self._check()
+            if self._connection.is_full:
+                await self._connection.wait_sent()
+                self._check()
 
     def _send_end(self, end: Trailers) -> None:
         if end.fields:

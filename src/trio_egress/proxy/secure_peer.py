@@ -17,9 +17,6 @@ import trio
 from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.proxy.peer import READ_BYTES, Count, Peer
 
-RECORD_BYTES = 16 * 1024
-"""Of one record (RFC 8446 5.1), which is what one read gives at most."""
-
 HTTP_1, HTTP_2 = "http/1.1", "h2"
 """What may be spoken inside, by its ALPN name."""
 
@@ -34,7 +31,7 @@ class OtherProtocol(UpstreamError):
 class SecurePeer(Peer):
     """Made over another peer, whose socket and bytes read ahead it takes over; `handshake` comes first."""
 
-    __slots__ = ("_incoming", "_outgoing", "_sending", "_tls", "_unsent")
+    __slots__ = ("_incoming", "_late", "_outgoing", "_sending", "_tls", "_unsent")
 
     splices = False
 
@@ -45,6 +42,7 @@ class SecurePeer(Peer):
         self._incoming.write(plain.take())
         self._sending = trio.Lock()
         self._unsent = bytearray()
+        self._late: ssl.SSLError | None = None
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
         )
@@ -102,10 +100,10 @@ class SecurePeer(Peer):
             await self._receive()
 
     async def send(self, raw: bytes, count: Count | None = None) -> None:
-        """A record at a time: `count` hears of what is inside it once the first byte of it has gone."""
+        """A few records at a time: `count` hears of what is inside them once the first byte of them has gone."""
         rest = memoryview(raw)
         while rest:
-            claimed = count.claim(min(len(rest), RECORD_BYTES)) if count else min(len(rest), RECORD_BYTES)
+            claimed = count.claim(min(len(rest), READ_BYTES)) if count else min(len(rest), READ_BYTES)
             gone = False
             try:
                 async with self._sending:
@@ -148,7 +146,7 @@ class SecurePeer(Peer):
     def _decrypt(self, size: int) -> bytes | None:
         """Some of what is inside; empty at the end of the stream, None where more has to come first."""
         try:
-            return self._tls.read(size)
+            return self._read_records(size)
         except _UNREADABLE:
             return None
         except ssl.SSLZeroReturnError:
@@ -157,6 +155,25 @@ class SecurePeer(Peer):
             if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
                 raise self.blame("cut the TLS connection off") from None
             raise self.blame(f"failed in TLS: {_describe(error)}") from None
+
+    def _read_records(self, size: int) -> bytes:
+        """What is there already of up to `size` bytes; OpenSSL gives one record at a time. Raises ssl.SSLError."""
+        if self._late is not None:
+            raise self._late
+        found = self._tls.read(size)
+        if len(found) == size or not found or not self._incoming.pending:
+            return found
+        pieces = [found]
+        left = size - len(found)
+        try:
+            while left and (found := self._tls.read(left)):
+                pieces.append(found)
+                left -= len(found)
+        except _UNREADABLE:
+            pass
+        except ssl.SSLError as error:  # of a later record: what came before it was good
+            self._late = error
+        return b"".join(pieces)
 
     async def _receive(self) -> None:
         try:
@@ -180,7 +197,7 @@ class SecurePeer(Peer):
         self._unsent += self._outgoing.read()
         while self._unsent:
             try:
-                sent = await self.sock.send(bytes(self._unsent[:READ_BYTES]))
+                sent = await self.sock.send(bytes(self._unsent))
             except OSError as error:
                 raise self.blame_for(error) from None
             del self._unsent[:sent]

@@ -44,6 +44,9 @@ from trio_egress.wire.message import (
 STREAMS = 256
 """At once of one agent connection (RFC 9113 6.5.2 advises 100 at least; nginx has 128)."""
 
+FRAME_BYTES = 64 * 1024
+"""Of one frame of an upstream: a read's worth. An agent's are of 16 KiB: a head may have 64 of them."""
+
 STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 16 << 20
 """What may be on the way of one stream and of all, before it is used: most streams never fill theirs."""
@@ -161,6 +164,9 @@ class Frames:
         self._h2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = STREAM_WINDOW
         self._h2.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = STREAMS
         self._h2.local_settings[SettingCodes.ENABLE_PUSH] = 0
+        if client:
+            self._h2.local_settings[SettingCodes.MAX_FRAME_SIZE] = FRAME_BYTES
+            self._h2.max_inbound_frame_size = FRAME_BYTES
         self._h2.local_settings.acknowledge()
         self._h2.decoder.max_header_list_size = head_bytes
         self._h2.initiate_connection()
