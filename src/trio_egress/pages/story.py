@@ -8,13 +8,13 @@ Rule 2: takes only what has the type and range that its place must have, and rai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import BinaryIO
 
 import attrs
 
-from trio_egress.evidence.canonical import LINE_BYTES, parse_json
-from trio_egress.evidence.facts import EXT_NAME, escape_text
+from trio_egress.evidence.attempts import read_stream
+from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.redact import COMMITMENT
 from trio_egress.evidence.session import INTERCEPTED, KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
@@ -292,26 +292,9 @@ class Story:
 def read_story(stream: BinaryIO, started_ns: int, ended_ns: int) -> Story:
     """The whole file, one line in memory at a time. Raises OSError where it cannot be read."""
     story = Story(started_ns, ended_ns)
-    for record, facts in _read_receipts(stream):
-        story.feed(record, facts)
+    for told in read_stream(stream):
+        story.feed(told.record, told.facts)
     return story
-
-
-def _read_receipts(stream: BinaryIO) -> Iterator[tuple[Members, Members]]:
-    while raw := stream.readline(LINE_BYTES):
-        if len(raw) == LINE_BYTES:
-            while raw and not raw.endswith(b"\n"):
-                raw = stream.readline(LINE_BYTES)
-            continue
-        try:
-            receipt = parse_json(raw)
-        except ValueError:
-            continue
-        record = receipt.get("action_record") if isinstance(receipt, dict) else None
-        if isinstance(receipt, dict) and isinstance(record, dict):
-            ext = receipt.get("ext")
-            facts = ext.get(EXT_NAME) if isinstance(ext, dict) else None
-            yield record, facts if isinstance(facts, dict) else _NOTHING
 
 
 def _find_way(record: Members, facts: Members) -> str:
