@@ -12,6 +12,7 @@ from trio_egress.kernel.trust import (
     AUTHORITY_FILE,
     BUNDLE_FILE,
     BUNDLES,
+    OTHERS,
     VARIABLES,
     Added,
     Named,
@@ -92,6 +93,10 @@ def test_files_that_the_caller_names_are_found_once_and_those_of_the_machine_are
     }
     found = find_named({name: str(path) for name, path in given.items()}, {"PIP_CERT": str(other)})
     assert found == {str(own): ("NODE_EXTRA_CA_CERTS", "npm_config_cafile"), str(other): ("AWS_CA_BUNDLE",)}
+
+
+def test_a_variable_is_looked_at_once() -> None:
+    assert not {*VARIABLES} & {*OTHERS}
 
 
 def test_a_program_that_was_told_of_a_file_is_told_of_one_with_that_and_one_more() -> None:

@@ -42,6 +42,14 @@ async def main():
         print(await answer.text())
 asyncio.run(main())
 """
+GRPC = """
+import grpc, os
+channel = grpc.secure_channel(os.environ["HOST"] + ":443", grpc.ssl_channel_credentials())
+try:
+    channel.unary_unary("/grpc/Absent")(b"")
+except grpc.RpcError as error:
+    print(error.code(), error.details())
+"""
 NODE = "fetch(process.env.URL).then(r => r.text()).then(console.log)"
 RUBY = "puts Net::HTTP.get(URI(ENV['URL']))"
 TINY = "my $r = HTTP::Tiny->new(verify_SSL => 1)->get($ENV{URL}); print $r->{content}; exit !$r->{success}"
@@ -104,6 +112,11 @@ CLIENTS = {
     "Python's httpx": hello("httpx", "roots of its own, `SSL_CERT_FILE`", f'"$PYTHON" -c "{HTTPX}"'),
     "Python's httplib2": hello(
         "httplib2", "roots of its own, `HTTPLIB2_CA_CERTS`", f'"$PYTHON" -c "{HTTPLIB2}"'
+    ),
+    "gRPC (Python)": Client(
+        "roots of its own, `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`",
+        "/grpc",
+        f"\"$PYTHON\" -c '{GRPC}' | grep 'status: 404' && echo yes",
     ),
     "pip": Client("bundle, directory", "/simple", PIP),
     "uv": Client("roots of its own, `SSL_CERT_FILE`", "/simple", UV),

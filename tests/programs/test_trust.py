@@ -31,7 +31,7 @@ HEAD = "| client | trusts | with the variables | without |\n|---|---|---|---|\n"
 SEEN_INTO, OPAQUE = "api.example.com", "index.example.com"
 URL = f"https://{SEEN_INTO}/hello"
 ANSWER = f"hello https {SEEN_INTO} GET"
-PATHS = 'paths = ["/hello/**", "/trust.html", "/git/**", "/npm/**", "/simple/**", "/go/**"]\n'
+PATHS = 'paths = ["/hello/**", "/trust.html", "/git/**", "/npm/**", "/simple/**", "/go/**", "/grpc/**"]\n'
 
 TOGETHER = 8
 """Clients in one run."""

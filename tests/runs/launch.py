@@ -43,7 +43,9 @@ SEEN = "/srv" if AS_ROOT else AGENT.pw_dir
 PATHS = {name: os.path.abspath(os.environ[name]) for name in ("PYTHONPATH",) if os.environ.get(name)}
 """What is relative to the tree, made to hold in another directory."""
 
-TRUST = re.compile(r"PIP_.*|.*(_cafile|_CAFILE|_CA_BUNDLE|_CA_CERTS|_CAINFO|SSL_CERT_FILE|SSL_CERT_DIR)")
+TRUST = re.compile(
+    r"PIP_.*|.*(_cafile|_CAFILE|_CA_BUNDLE|_CA_CERTS|_CA_CERTS_FILE|_ROOTS_FILE_PATH|_CAINFO|SSL_CERT_FILE|SSL_CERT_DIR)"
+)
 """Settings of this machine that would decide which certificates and indexes a program of a test believes."""
 
 ENVIRONMENT = {k: v for k, v in {**os.environ, **PATHS}.items() if not TRUST.fullmatch(k)}

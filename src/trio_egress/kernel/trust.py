@@ -65,7 +65,6 @@ VARIABLES: Mapping[str, str] = {
 """For programs that bring roots of their own, by the variable that each of them reads."""
 
 OTHERS = (
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
     "NIX_SSL_CERT_FILE",
     "PERL_LWP_SSL_CA_FILE",
