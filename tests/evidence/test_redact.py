@@ -12,6 +12,7 @@ from tests.evidence.specimens import KEY, SESSION, Scribe, codes, replay
 
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.redact import COMMITMENT, LABEL, Redactor, Withheld, commit
+from trio_egress.evidence.spellings import list_spellings
 
 RUN_KEY = b"\x07" * 32
 TOKEN = "sk-live-9f3a7c51d2e8b640"
@@ -161,3 +162,26 @@ def test_a_redactor_shows_names_alone() -> None:
     assert repr(REDACTOR) == "Redactor(token, other)"
     assert REDACTOR.holds(f"x{TOKEN}x") == "token"
     assert REDACTOR.holds("x") == ""
+
+
+def test_one_that_knows_some_secrets_alone_finds_no_others() -> None:
+    secrets = {"one": b"first-secret", "other": b"second-secret"}
+    redactor = Redactor(bytes(32), secrets)
+    assert redactor.only(["one"]).holds("a first-secret b") == "one"
+    assert redactor.only(["one"]).holds("a second-secret b") == ""
+    assert redactor.only(["one", "other"]) is redactor
+    assert redactor.value_of("one") == b"first-secret"
+    assert redactor.commit("one") == redactor.redact("first-secret") == redactor.only(["one"]).commit("one")
+
+
+def test_whole_spellings_are_those_that_the_finder_finds() -> None:
+    """Of a stream, where no pattern can be tried, at least what stands in texts by itself; HTML is more."""
+    value = b'a/Key+of "9" <&>'
+    spellings = list_spellings(value)
+    assert len(spellings) == len(set(spellings))
+    assert all(spelling == spelling.lower() for spelling in spellings)
+    redactor = Redactor(bytes(32), {"one": value})
+    found = [spelling for spelling in spellings if redactor.holds(spelling.decode())]
+    assert [spelling for spelling in spellings if spelling not in found] == [
+        spelling for spelling in spellings if b"&lt;" in spelling
+    ]

@@ -100,6 +100,7 @@ def test_the_compiled_form_has_names_and_sources_in_any_order_and_reads_back() -
             20,
             'command must be a list such as ["pass", "show", "api-token"]',
         ),
+        (COMMAND.replace('"x"', "1"), 5, 20, "command must be a list of words such as"),
         (COMMAND.replace('"pass", "x"', ""), 5, 20, "command is empty; write a program and its arguments"),
         (COMMAND.replace('"pass"', '"./pass"'), 5, 20, '"./pass" would be another program in each directory'),
         (

@@ -147,6 +147,14 @@ def test_a_wildcard_of_env_passes_no_more_than_a_placeholder_and_is_no_error() -
     assert load(rule("a.example") + secret("a.example") + '[env]\npass = ["TOK*"]\n').secrets
 
 
+def test_a_placeholder_of_ones_own_needs_no_variable_and_differs_from_others() -> None:
+    source = 'from = { file = "/key" }\nplaceholder = "{}-0000-placeholder"\nto = ["a.example"]\n'
+    tables = "".join(f'[[secret]]\nname = "{name}"\n' + source.replace("{}", name) for name in "ab")
+    policy = load(rule("a.example") + tables + '[env]\npass = ["A"]\nset = { B = "x" }\n')
+    assert [placed.secret.variable for placed in policy.secrets] == [None, None]
+    assert "env None" not in policy.secrets[0].secret.way
+
+
 def test_an_explanation_says_which_secrets_go_there() -> None:
     policy = load(rule("a.example") + rule("b.example") + secret("a.example"))
     for host, secrets in (("a.example", ("token",)), ("b.example", ())):

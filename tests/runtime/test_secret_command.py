@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,20 @@ def test_what_goes_wrong_is_told_at_the_line_of_the_policy(tmp_path: Path) -> No
             open_redactor(policy, ENVIRON, tmp_path, b"k" * 32)
         assert caught.value.problems[0].line == 5
     assert MOST_BYTES == 65_536
+
+
+def test_a_signal_that_ends_the_run_ends_it_too(tmp_path: Path) -> None:
+    """As `trio-egress run` takes one while it gets ready: by an exception."""
+    started = tmp_path / "pid"
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sh(f"echo $$ >{started}; kill -USR1 {os.getpid()}; exec sleep 1000", tmp_path)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)

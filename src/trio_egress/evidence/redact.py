@@ -66,7 +66,8 @@ class Redactor:
 
     def only(self, names: Iterable[str]) -> Redactor:
         """One that knows no others."""
-        return Redactor(self._key, {name: self._secrets[name] for name in names})
+        wanted = {name: self._secrets[name] for name in names}
+        return self if wanted == self._secrets else Redactor(self._key, wanted)
 
     def commit(self, name: str) -> str:
         """What stands in receipts for a secret."""

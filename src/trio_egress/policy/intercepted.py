@@ -26,9 +26,7 @@ def _find_patterns(rule: Rule) -> Iterator[Pattern]:
     if _looks_inside(rule):
         yield pattern
         return
-    for destination in rule.bears:
-        if (overlap := find_overlap(pattern, destination.pattern)) is not None:
-            yield overlap
+    yield from filter(None, (find_overlap(pattern, destination.pattern) for destination in rule.bears))
 
 
 def _looks_inside(rule: Rule) -> bool:

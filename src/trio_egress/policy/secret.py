@@ -74,8 +74,9 @@ class Secret:
         """Where it goes and how, as people read it."""
         if not self.to:
             return "nowhere"
-        parts = [f"{', '.join(map(str, self.to))} as {', '.join(map(str, self.as_))}", f"env {self.variable}"]
-        return "; ".join([*parts, f"placeholder {self.placeholder}"][: 2 + (self.placeholder is not None)])
+        given = (("env", self.variable), ("placeholder", self.placeholder))
+        more = "".join(f"; {key} {value}" for key, value in given if value is not None)
+        return f"{', '.join(map(str, self.to))} as {', '.join(map(str, self.as_))}{more}"
 
 
 @attrs.frozen
@@ -116,7 +117,7 @@ def read_command(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         raise ValueError(f"command must be a list such as {example}, not {show(value)}: no shell reads it")
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise ValueError(f"command must be a list such as {example}, not {show(value)}")
+        raise ValueError(f"command must be a list of words such as {example}")
     if not value or not value[0]:
         raise ValueError(f"command is empty; write a program and its arguments, such as {example}")
     if len(value) > ARGUMENTS_MAX or any("\0" in word or len(word) > SOURCE_CHARS for word in value):

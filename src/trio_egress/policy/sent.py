@@ -9,6 +9,7 @@ Rule 2: the agent finds the placeholder where the policy says, and by no other k
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 
 from trio_egress.model import Attempt, Host, Name, Need, Protocol, Transport
 from trio_egress.policy.destination import Below, Destination, Exact, Pattern, find_overlap
@@ -63,21 +64,22 @@ def _find_way_fault(destination: Destination, rules: Sequence[Rule]) -> str | No
 
 
 def _find_examples(rule: Rule, destination: Destination) -> Iterator[Attempt]:
-    overlap = find_overlap(rule.terms.destination.pattern, destination.pattern)
-    for port in _PORTS if destination.port is None else (destination.port,):
-        for protocol in (Protocol.TLS, Protocol.HTTP) if overlap is not None else ():
-            yield Attempt(Transport.TRANSPARENT, protocol, _find_host(overlap), port)
+    ports = _PORTS if destination.port is None else (destination.port,)
+    host = _find_host(
+        find_overlap(rule.terms.destination.pattern, destination.pattern) or destination.pattern
+    )
+    for port, protocol in product(ports, (Protocol.TLS, Protocol.HTTP)):
+        yield Attempt(Transport.TRANSPARENT, protocol, host, port)
 
 
-def _find_host(pattern: Pattern | None) -> Host:
+def _find_host(pattern: Pattern) -> Host:
     match pattern:
         case Exact(host):
             return host
         case Below(name):
             return Name(f"any.{name}")
-        case None:
-            raise ValueError("nowhere")
-    return pattern.network.network_address
+        case wide:
+            return wide.network.network_address
 
 
 def _find_variable_faults(sent: Sequence[Secret], env: Env) -> Iterator[Said]:
