@@ -9,6 +9,7 @@ import pytest
 from tests.evidence.specimens import SESSION, Scribe, rewrite, setting, setting_fact
 
 from trio_egress.errors import EvidenceError
+from trio_egress.evidence import attempts
 from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_attempts, read_receipts
 
 HOSTILE = '\x1b[31m\r\n\u202e<script>"&]]>\x00é'
@@ -80,6 +81,23 @@ def test_one_whose_outcome_is_missing_comes_last(tmp_path: Path) -> None:
     joined = read_joined(write(tmp_path, scribe.raw))
     assert [one.place for one in joined] == ["tls://evil.example:443", "tls://a.example:443"]
     assert (joined[1].outcome, joined[1].bytes("bytes_up"), joined[1].denied) == (None, 0, False)
+
+
+def test_intents_without_end_are_told_before_they_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scribe = Scribe().open()
+    for host in ("a.example", "b.example", "c.example"):
+        scribe.append(scribe.draft(host, phase="intent", layer="rule"))
+    lines = [len(line) for line in scribe.lines]
+    path = write(tmp_path, scribe.block().raw)
+    monkeypatch.setattr(attempts, "OPEN_BYTES", lines[2] + lines[3])
+    assert [one.first.host for one in read_joined(path)] == [
+        "a.example",
+        "evil.example",
+        "b.example",
+        "c.example",
+    ]
 
 
 def test_what_the_boundary_refused_after_all_is_denied(tmp_path: Path) -> None:

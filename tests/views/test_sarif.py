@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from tests.evidence.specimens import Scribe
@@ -218,3 +219,17 @@ def test_a_secret_that_was_asked_for_by_another_is_an_error(
     assert [(rule, level) for rule, level, *_ in list_results(log)][-1] == ("denied/secret", "error")
     (rule,) = [rule for rule in log["runs"][0]["tool"]["driver"]["rules"] if rule["id"] == "denied/secret"]
     assert rule["properties"]["tags"] == ["security", "egress", "policy"]
+
+
+def test_of_a_denial_no_more_is_kept_than_is_shown(tmp_path: Path) -> None:
+    """However long its receipt is: 25,000 of them are kept."""
+    scribe = Scribe().open()
+    draft = scribe.draft(verdict="block", layer="default_deny")
+    scribe.append(
+        attrs.evolve(draft, target="tls://" + "t" * 50_000, facts={**draft.facts, "reason": "r" * 3000})
+    )
+    denials, _ = sarif._gather(take(write_packet(tmp_path, scribe.close().lines)), RESULTS)
+    (denial,) = denials.values()
+    kept = [value for value in attrs.astuple(denial) if isinstance(value, str)]
+    assert len(kept) == 4
+    assert all(len(text) < sarif.REASON_CHARS + 40 for text in kept)

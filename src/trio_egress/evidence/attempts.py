@@ -4,7 +4,7 @@ Checks nothing: `verify` does.
 
 Rule 1: whatever a line holds, every text that is told is printable ASCII, and what is not of its type is empty.
 Rule 2: a line that is no receipt, or was torn, is left out.
-Rule 3: an attempt is told once, with its outcome where it has one; no more than OPEN_INTENTS wait for theirs.
+Rule 3: an attempt is told once, with its outcome where it has one; no more wait for theirs than OPEN_BYTES of lines.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from trio_egress.evidence.container import find_packet, open_plain
 from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
-from trio_egress.evidence.pairing import OPEN_INTENTS
 from trio_egress.evidence.session import INTERCEPTED, OBSERVING, OWN_TRANSPORTS
 
 PORT_MAX = 65_535
+OPEN_BYTES = 16 << 20
+"""Of some fifteen thousand intents; no run has as many connections open, and a line may be a thousand times as long."""
 
 _PLACE = re.compile(r"[a-z0-9]+://[^/]*")
 _NOTHING: Mapping[str, object] = {}
@@ -33,12 +34,15 @@ _NOTHING: Mapping[str, object] = {}
 
 @attrs.frozen
 class Told:
-    """One receipt as stored, and what it says; `line` counts from 1, and so does `key`: the log's first is 1."""
+    """One receipt as stored, and what it says; `line` counts from 1, and so does `key`: the log's first is 1.
+
+    `size`: of the line that it stood on."""
 
     line: int
     record: Mapping[str, object]
     facts: Mapping[str, object] = _NOTHING
     key: int = 1
+    size: int = attrs.field(default=0, eq=False, kw_only=True)
 
     def word(self, name: str) -> str:
         """A text of the record."""
@@ -204,24 +208,30 @@ def tell(raw: bytes, number: int, key: int = 1) -> Told | None:
         return None
     facts = (line.ext or _NOTHING).get(EXT_NAME)
     key += "key_transition" in line.record
-    return Told(number, line.record, facts if isinstance(facts, dict) else _NOTHING, key)
+    return Told(number, line.record, facts if isinstance(facts, dict) else _NOTHING, key, size=len(raw))
 
 
 def join_attempts(receipts: Iterable[Told]) -> Iterator[Attempt]:
     """Each attempt when it has ended; last those whose end is not recorded."""
     waiting: dict[str, Told] = {}
+    held = 0
     for told in receipts:
         if not told.is_attempt:
             continue
+        known = waiting.pop(told.action_id, None) if told.phase in ("intent", "outcome") else None
+        held -= known.size if known else 0
         match told.phase:
             case "intent":
-                if len(waiting) >= OPEN_INTENTS or told.action_id in waiting:
-                    known = told.action_id if told.action_id in waiting else next(iter(waiting))
-                    yield Attempt(waiting.pop(known))
+                if known is not None:
+                    yield Attempt(known)
                 waiting[told.action_id] = told
+                held += told.size
+                while held > OPEN_BYTES and len(waiting) > 1:
+                    oldest = waiting.pop(next(iter(waiting)))
+                    held -= oldest.size
+                    yield Attempt(oldest)
             case "outcome":
-                intent = waiting.pop(told.action_id, None)
-                yield Attempt(told if intent is None else intent, told)
+                yield Attempt(told if known is None else known, told)
             case _:
                 yield Attempt(told)
     yield from map(Attempt, waiting.values())

@@ -47,11 +47,28 @@ Json = dict[str, object]
 
 @attrs.define
 class _Denial:
-    """Equal denials: the last receipt of the first of them, and where its reason stands."""
+    """Equal denials: what the last receipt of the first of them says, cut, and where its reason stands."""
 
-    last: Told
+    layer: str
+    observed: bool
+    what: str
+    why: str
     place: Place
+    seq: int
+    action_id: str
     count: int = 0
+
+    @classmethod
+    def of(cls, last: Told, place: Place) -> _Denial:
+        return cls(
+            layer=name_layer(last.layer),
+            observed=last.observed,
+            what=cut(f"{last.method} {last.target}".strip(), TARGET_CHARS),
+            why=cut(last.reason, REASON_CHARS) or explain_layer(last.layer).short,
+            place=place,
+            seq=last.seq,
+            action_id=cut(last.action_id, ID_CHARS),
+        )
 
 
 def render_sarif(picture: Picture) -> Iterator[str]:
@@ -146,7 +163,7 @@ def _gather(picture: Picture, most: int) -> tuple[Mapping[str, _Denial], int]:
         identity = (last.layer, last.transport, last.method, last.target, last.fact("detail"))
         key = hashlib.sha256("\0".join(identity).encode()).hexdigest()
         if key in denials or len(denials) < most:
-            denial = denials.setdefault(key, _Denial(last, picture.locate_reason(last)))
+            denial = denials.setdefault(key, _Denial.of(last, picture.locate_reason(last)))
             denial.count += last.count
         else:
             omitted += last.count
@@ -154,15 +171,12 @@ def _gather(picture: Picture, most: int) -> tuple[Mapping[str, _Denial], int]:
 
 
 def _render_denial(key: str, denial: _Denial) -> Json:
-    last = denial.last
-    what = cut(f"{last.method} {last.target}".strip(), TARGET_CHARS)
-    why = cut(last.reason, REASON_CHARS) or explain_layer(last.layer).short
     times = f" ({denial.count} times)" if denial.count > 1 else ""
-    text = f"{'Observed' if last.observed else 'Denied'}{times}: {what}: {why}."
-    level = "note" if last.observed else _find_level(last.layer)
-    result = _render_result(f"{DENIED}{name_layer(last.layer)}", level, _plain(text), denial.place, key)
+    text = f"{'Observed' if denial.observed else 'Denied'}{times}: {denial.what}: {denial.why}."
+    level = "note" if denial.observed else _find_level(denial.layer)
+    result = _render_result(f"{DENIED}{denial.layer}", level, _plain(text), denial.place, key)
     result["occurrenceCount"] = denial.count
-    result["properties"] = {"receipt": last.seq, "actionId": cut(last.action_id, ID_CHARS)}
+    result["properties"] = {"receipt": denial.seq, "actionId": denial.action_id}
     return result
 
 
