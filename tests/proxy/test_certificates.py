@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -90,3 +91,16 @@ def test_a_root_whose_number_is_not_allowed_is_taken_without_a_word(tmp_path: Pa
     subprocess.run(command, check=True, capture_output=True)
     sound = trustme.CA().cert_pem.bytes().decode()
     assert len(render_java_store(sound + odd.read_text())) > len(render_java_store(sound))
+
+
+def test_a_certificate_of_no_version_is_passed_over_in_a_bundle_and_refused_in_a_file() -> None:
+    """Found by fuzz_roots.py: it is no ValueError to the library."""
+    sound = make(x509.Name([]))
+    der = sound.public_bytes(serialization.Encoding.DER)
+    version = b"\xa0\x03\x02\x01\x02"
+    assert version in der
+    odd = ssl.DER_cert_to_PEM_cert(der.replace(version, b"\xa0\x03\x02\x01\x22", 1))
+    pem = sound.public_bytes(serialization.Encoding.PEM).decode()
+    assert render_java_store(odd + pem)
+    with pytest.raises(ValueError, match="certificate 2 can't be read: 34 is not a valid X509 version"):
+        list(split_certificates(pem + odd))

@@ -311,6 +311,7 @@ def test_chunks_that_end_too_soon_are_refused() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", 5, True),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", Framing.CHUNKED, True),
         (b"HTTP/1.1 200 OK\r\n\r\n", "GET", Framing.UNTIL_CLOSE, False),
+        (b"HTTP/1.1 200 OK\r\nTrailer: X\r\nHost: x\r\n\r\n", "GET", Framing.UNTIL_CLOSE, False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", 5, False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", "GET", 5, False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD", 0, True),

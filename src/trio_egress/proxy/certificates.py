@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificat
 from trio_egress.kernel.trust import CERTIFICATE
 
 _OID, _UTF8, _SEQUENCE, _SET = 0x06, 0x0C, 0x30, 0x31
+_UNREADABLE = (ValueError, x509.InvalidVersion)
 _SPACES = " \t\n\v\f\r"
 
 
@@ -25,7 +26,7 @@ def split_certificates(pem: str) -> Iterator[tuple[str, x509.Certificate]]:
     for number, one in enumerate(CERTIFICATE.findall(pem), 1):
         try:
             yield f"{one}\n", x509.load_pem_x509_certificate(one.encode("ascii"))
-        except ValueError as error:
+        except _UNREADABLE as error:
             raise ValueError(f"certificate {number} can't be read: {error}") from None
 
 
@@ -51,7 +52,7 @@ def _read_sound(pem: str) -> list[x509.Certificate]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for one in CERTIFICATE.findall(pem):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(*_UNREADABLE):
                 found.append(x509.load_pem_x509_certificate(one.encode("ascii")))
     return found
 

@@ -38,6 +38,7 @@ LENGTH_MAX = 2**63 - 1
 EXPECTS_NO_BODY = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """Methods whose bodies have no meaning (RFC 9110 9.3.1): some servers don't read them, and take them for requests."""
 
+_LENGTHS = frozenset((b"content-length", b"transfer-encoding"))
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Parsed = Sequence[tuple[bytes, bytes]]
@@ -231,7 +232,7 @@ def _response_head(method: str, event: h11.Response | h11.InformationalResponse)
     body: Body = 0
     if event.status_code >= 200 and method != "HEAD" and event.status_code not in (204, 304):
         names = {name for name, _ in event.headers}
-        body = _request_body(event.headers) if names & FRAMING else Framing.UNTIL_CLOSE
+        body = _request_body(event.headers) if names & _LENGTHS else Framing.UNTIL_CLOSE
     return ResponseHead(
         status=event.status_code,
         phrase=bytes(event.reason),
