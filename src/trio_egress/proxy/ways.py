@@ -4,7 +4,8 @@ Rule 1: one is used again only for the same upstream, and only where it is clean
         it takes further streams.
 Rule 2: each side's protocol is its own. An agent that speaks HTTP/1.1 gets an upstream that does, and HTTP/2 only where
         that speaks nothing else; an agent that speaks HTTP/2 gets it where the upstream has it.
-Rule 3: requests that an agent makes at once wait for the first connection: it may be all that they need.
+Rule 3: requests that an agent makes at once wait while one of them connects: it may be all that they need. Where each
+        needs a connection of its own (HTTP/1.1), or there is none to be had, only the first is waited for.
 """
 
 from __future__ import annotations
@@ -84,20 +85,21 @@ class Ways:
         self._many = many
         self._idle: list[_Idle] = []
         self._shared: list[_Shared] = []
-        self._first = trio.Lock()
-        self._known: set[Upstream] = set()
+        self._turn = trio.Lock()
+        self._apart: set[Upstream] = set()
 
     async def open(self, upstream: Upstream) -> Way | Undialled:
         """An end to ask at, connected; every address that it is dialled at was checked."""
         if (found := self._find(upstream)) is not None:
             return found
-        if self._many and upstream not in self._known:
-            async with self._first:
+        if self._many and upstream not in self._apart:
+            async with self._turn:
                 if (found := self._find(upstream)) is not None:
                     return found
-                if upstream not in self._known:
+                if upstream not in self._apart:
                     way = await self._dial(upstream)
-                    self._known.add(upstream)
+                    if not any(shared.upstream == upstream for shared in self._shared):
+                        self._apart.add(upstream)
                     return way
         return await self._dial(upstream)
 
