@@ -150,6 +150,44 @@ async def test_it_works_behind_connect_too(open_world: OpenWorld, upstreams: Ups
         await stream.aclose()
 
 
+async def visit(
+    world: World, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None
+) -> ssl.SSLObject:
+    """A client that may have been here before, up to an answer: what comes with it of a session, it has."""
+    transport = await world.agent(host, 443)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname=host, session=session)
+
+    async def repeat(step: Callable[[], object]) -> None:
+        while True:
+            try:
+                step()
+            except ssl.SSLWantReadError:
+                await transport.send_all(outgoing.read())
+                incoming.write(await transport.receive_some())
+            else:
+                return
+
+    await repeat(client.do_handshake)
+    client.write(request("/denied", host=host))
+    await repeat(client.read)
+    await transport.aclose()
+    return client
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_no_session_is_taken_up_again_at_this_host_or_another(
+    open_world: OpenWorld, version: ssl.TLSVersion
+) -> None:
+    async with open_world(RULE + RULE.replace(HOST, "other.example")) as world:
+        context = world.client_tls()
+        context.minimum_version = context.maximum_version = version
+        first = await visit(world, context, HOST, None)
+        for host in (HOST, "other.example"):
+            again = await visit(world, context, host, first.session)
+            assert again.session_reused is False
+
+
 # what is denied
 
 
