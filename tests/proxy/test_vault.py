@@ -172,6 +172,14 @@ def test_what_the_policy_denies_stays_denied_and_tells_a_secret_that_was_asked_f
         assert (done.judged.decision, done.judged.facts) == (judged.decision, facts)
 
 
+def test_a_websocket_gets_none() -> None:
+    judged = judge()
+    asked = attrs.evolve(judged, attempt=attrs.evolve(judged.attempt, websocket=True))
+    assert Vault([hold()]).fill(ask(), asked).judged is asked
+    done = Vault([hold()]).fill(ask(fields=((b"X-Key", MARK),)), asked)
+    assert "is not put into a WebSocket" in done.judged.decision.reason
+
+
 def test_a_thousand_placeholders_make_no_longer_head_than_there_may_be() -> None:
     many = b" ".join([MARK] * 1000)
     held = attrs.evolve(hold(), value=b"v" * 4096)

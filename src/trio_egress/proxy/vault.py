@@ -85,6 +85,9 @@ class Vault:
         if used and not _is_private(judged):
             reason = f"the secret {used[0].name} is not sent in the clear: ask for it by https"
             return Filled(_deny(judged, reason, [each.name for each in used]), head)
+        if used and judged.attempt.websocket:
+            reason = f"the secret {used[0].name} is not put into a WebSocket, whose messages could tell it"
+            return Filled(_deny(judged, reason, [each.name for each in used]), head)
         filled = _make_readable(_fill(head, used, lambda each: each.value))
         if sum(len(name) + len(value) for name, value in filled.fields) + len(filled.path) > FILLED_BYTES:
             reason = f"the request would be longer than {FILLED_BYTES} bytes with its secrets"
