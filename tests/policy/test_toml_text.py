@@ -25,6 +25,12 @@ def test_a_text_gives_its_values_and_their_places() -> None:
         ("\na = False", (2, 5), "Invalid value; did you mean false?"),
         ("a = b.c", (1, 5), 'Invalid value; did you mean "b.c"?'),
         ("a = ", (1, 5), "Invalid value"),
+        (
+            'version: "1.0"\negress:',
+            (1, 8),
+            "Expected '=' after a key in a key/value pair; YAML is read from a file whose name ends in .yaml",
+        ),
+        ("a:b = 1", (1, 2), "Expected '=' after a key in a key/value pair"),
         ('a = "x\\', (1, 8), "Unescaped '\\' in a string"),
         ("a = 1\na = 2", (2, 6), "Cannot overwrite a value"),
         ("a = " + "[" * 1000 + "]" * 1000, (1, 1), "something in it is nested too deeply"),

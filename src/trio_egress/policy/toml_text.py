@@ -13,6 +13,9 @@ from trio_egress.policy.positions import Reading, Unreadable, locate
 
 _WORD = re.compile(r"[^\s\"'#,\[\]{}=]+")
 
+_YAML = re.compile(r"(?:- +)?[A-Za-z_]+:(?:\s|$)")
+"""How a line begins that no TOML has, and most of a policy in YAML."""
+
 
 def parse_toml(text: str) -> Reading:
     """What the text says, and where. Raises Unreadable."""
@@ -21,6 +24,8 @@ def parse_toml(text: str) -> Reading:
     except tomli.TOMLDecodeError as error:
         line = text.split("\n")[error.lineno - 1]
         hint = _hint_value(line[error.colno - 1 :]) if error.msg == "Invalid value" else ""
+        if _YAML.match(line):
+            hint = "; YAML is read from a file whose name ends in .yaml"
         # tomli steps over a backslash and what follows it, be there anything or not.
         column = min(error.colno, len(line) + 1)
         raise Unreadable(error.lineno, column, error.msg + hint) from None
