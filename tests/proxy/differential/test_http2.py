@@ -64,9 +64,8 @@ CASES = {
     "a length, and nothing": Case([("content-length", "48")], refused=400),
     "a length that is too short": Case([("content-length", "0")], SMUGGLED.encode(), refused=CONNECTION),
     "a length that is too long": Case([("content-length", "90")], SMUGGLED.encode(), refused=CONNECTION),
-    "two lengths": Case(
-        [("content-length", str(len(SMUGGLED))), ("content-length", "0")], SMUGGLED.encode(), refused=400
-    ),
+    "two lengths": Case([("content-length", "4"), ("content-length", "0")], b"body", refused=CONNECTION),
+    "a length twice": Case([("content-length", "4"), ("content-length", "4")], b"body", refused=400),
     "chunks": Case([("transfer-encoding", "chunked")], b"0\r\n\r\n" + SMUGGLED.encode(), refused=CONNECTION),
     "a field in a value": Case([("x", "1\r\ntransfer-encoding: chunked")], b"0\r\n\r\n", refused=CONNECTION),
     "a request in a value": Case([("x", f"1\r\n\r\n{SMUGGLED}")], method="GET", refused=CONNECTION),
@@ -147,7 +146,11 @@ async def test_what_goes_on_in_http_1_is_read_as_it_was_judged(
     for title, (_, reads) in seen.items():
         case = CASES[title]
         expected = [] if case.read is None else [Read(case.method, case.path, case.read, (host,))]
-        assert reads == expected, title
+        # A head that says that no body follows is judged, and goes on, before what follows is seen.
+        begun = (
+            [Read(case.method, case.path, b"", (host,))] if case.headers == [("content-length", "0")] else []
+        )
+        assert reads in (expected, begun), title
     requests = [r for r in world.receipts() if r.facts["proto"] == "http"]
     served = sum(case.read is not None for case in CASES.values())
     ended = sum(case.refused == CONNECTION and "length" in title for title, case in CASES.items())
@@ -157,7 +160,7 @@ async def test_what_goes_on_in_http_1_is_read_as_it_was_judged(
 
 async def test_what_is_refused_would_be_another_request_to_a_server(servers: Mapping[str, Server]) -> None:
     """The control: a proxy that only writes down what it was told says more than it judged."""
-    for title in ("a request in a value", "chunks", "a length that is too short", "a request in a path"):
+    for title in ("a request in a value", "chunks", "a length that is too short"):
         case = CASES[title]
         head = f"{case.method} {case.path} HTTP/1.1\r\nhost: api.example\r\n"
         fields = "".join(f"{name}: {value}\r\n" for name, value in case.headers)
