@@ -116,7 +116,7 @@ def test_what_is_no_packet_is_told(packet: Path) -> None:
     (packet / "evidence.jsonl").unlink()
     ran = reveal(packet, VALUE)
     assert ran.returncode == 2
-    assert "cannot open" in ran.stderr
+    assert "is no packet: there is no evidence.jsonl in it" in ran.stderr
 
 
 def test_at_a_terminal_the_value_is_asked_for_and_not_shown(packet: Path) -> None:
