@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -32,14 +29,6 @@ PARTS = 4
 
 LAST_READ = Read("GET", "/last")
 BROKEN_READ = Read("POST", "/a")
-
-
-@pytest.fixture(scope="session")
-def servers() -> Iterator[dict[str, Server]]:
-    with ExitStack() as stack:
-        place = Path(tempfile.mkdtemp(prefix="trio-egress-"))
-        stack.callback(shutil.rmtree, place)
-        yield {name: stack.enter_context(opener(place)) for name, opener in OPENERS.items()}
 
 
 async def speak(stream: Stream, raw: bytes, *, cut: bool = False) -> bytes:

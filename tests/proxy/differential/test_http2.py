@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 import trio
-from tests.proxy.differential.servers import OPENERS, Read, Server
+from tests.proxy.differential.servers import Read, Server
 from tests.proxy.differential.test_http1 import NAMES, Way
 from tests.proxy.http2_peers import Headers, Talk, open_talk
 
@@ -61,6 +57,13 @@ CASES = {
     "fields that end at a proxy": Case(
         [("proxy-authorization", "Basic eDp5"), ("te", "trailers")], b"x", read=b"x"
     ),
+    "a body that nobody expects": Case(
+        [("content-length", str(len(SMUGGLED)))], SMUGGLED.encode(), method="GET", read=SMUGGLED.encode()
+    ),
+    "one without a length": Case(body=SMUGGLED.encode(), method="DELETE", read=SMUGGLED.encode()),
+    "a length with zeros": Case([("content-length", "0010")], b"abcdefghij", read=b"abcdefghij"),
+    "fields that are none here": Case([("transfer_encoding", "chunked")], b"x", read=b"x"),
+    "a length that wraps around": Case([("content-length", str(2**64))], refused=400),
     "a length, and nothing": Case([("content-length", "48")], refused=400),
     "a length that is too short": Case([("content-length", "0")], SMUGGLED.encode(), refused=CONNECTION),
     "a length that is too long": Case([("content-length", "90")], SMUGGLED.encode(), refused=CONNECTION),
@@ -85,14 +88,6 @@ CASES = {
     "an expectation": Case([("expect", "100-continue, x")], b"x", refused=417),
     "an upgrade": Case([("upgrade", "h2c")], method="GET", refused=CONNECTION),
 }
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, Server]]:
-    with ExitStack() as stack:
-        place = Path(tempfile.mkdtemp(prefix="trio-egress-"))
-        stack.callback(shutil.rmtree, place)
-        yield {name: stack.enter_context(OPENERS[name](place)) for name in SERVERS}
 
 
 async def open_agent(world: World, host: str) -> trio.SSLStream[trio.SocketStream]:
