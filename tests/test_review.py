@@ -10,11 +10,16 @@ import pytest
 
 from trio_egress.errors import UsageError
 from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.container import find_packet, measure_file
+from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, render_manifest
 from trio_egress.evidence.packet import change_names
 from trio_egress.evidence.receipt import Draft, uuid7
+from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import NOT_COMPILED, Report
 from trio_egress.evidence.session import Session
 from trio_egress.evidence.sign import generate
+from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
 from trio_egress.policy.compiled import policy_hash, render_compiled
 from trio_egress.policy.load import load_policy
 from trio_egress.review import review
@@ -115,6 +120,33 @@ def test_a_policy_that_cannot_be_read_is_a_note(tmp_path: Path, name: str, text:
     assert codes(report) == []
     assert any(note.startswith("no attempt was decided again: ") and said in note for note in report.notes)
     assert NOT_COMPILED in report.not_proven
+
+
+def sign_manifest(place: Path) -> None:
+    names = ("evidence.jsonl", "policy.toml", "policy-compiled.json")
+    found = find_packet(place)
+    assert found is not None
+    entries = [measure_file(found, name, 1 << 30) for name in names]
+    raw = render_manifest(Replay(Findings(), "evidence.jsonl", None), entries)
+    (place / MANIFEST_NAME).write_bytes(raw)
+    (place / SIGNATURE_NAME).write_bytes(sign_file(KEY, MANIFEST_NAMESPACE, raw))
+
+
+LONG = HEAD + "".join(f'[[egress]]\ndestination = "h{number}.example"\n' for number in range(8000))
+
+
+def test_a_long_policy_is_decided_by_where_a_pinned_key_vouches_for_it(tmp_path: Path) -> None:
+    rule = "egress[7999] 'h7999.example' (line 16001)"
+    drafts = [draft("h7999.example", "allow", "rule", rule), draft("x.example", "allow", "rule", rule)]
+    said = "the policy, with what it includes, has more than"
+    assert any(said in note for note in write(tmp_path, LONG, *drafts).notes)
+    sign_manifest(tmp_path)
+    assert ("decide.differs", 3) in codes(review(tmp_path, [KEY.public_hex]))
+    for keys in ([], [generate(bytes([1] * 32)).public_hex]):
+        assert any(said in note for note in review(tmp_path, keys).notes)
+    text = (tmp_path / "policy.toml").read_text()
+    (tmp_path / "policy.toml").write_text(f"{text}#")
+    assert any(said in note for note in review(tmp_path, [KEY.public_hex]).notes)
 
 
 def test_without_a_policy_it_is_the_verifier_alone(tmp_path: Path) -> None:

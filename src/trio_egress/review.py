@@ -19,6 +19,7 @@ from trio_egress.errors import EvidenceError, PolicyError
 from trio_egress.evidence.container import FilePath, Packet, find_packet, hash_file, measure_file, read_file
 from trio_egress.evidence.facts import EXT_NAME, escape_text
 from trio_egress.evidence.line import Line
+from trio_egress.evidence.manifest import Entry
 from trio_egress.evidence.packet import (
     COMPILED_NAME,
     FIRST_CHANGE,
@@ -28,7 +29,9 @@ from trio_egress.evidence.packet import (
     change_names,
 )
 from trio_egress.evidence.report import NOT_COMPILED, Report
+from trio_egress.evidence.trust import read_trust
 from trio_egress.evidence.verify import verify
+from trio_egress.evidence.vouched import find_vouched
 from trio_egress.model import Need
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.packaged import load_packaged
@@ -36,8 +39,9 @@ from trio_egress.policy.recall import decide_again, read_able
 from trio_egress.policy.rule import Policy
 
 TEXT_BYTES, TEXT_SIGNS = 300_000, 12_000
-"""Of all texts of the policy together, with what they include: so many bytes, and so many of `[` `{` `-`, with which
-lists and tables begin. That is some three thousand rules; to read a hostile text of this size takes 60 MB."""
+"""Of all texts of the policy together that nobody vouches for, with what they include: so many bytes, and so many of
+`[` `{` `-`, with which lists and tables begin. That is some three thousand rules; to read a hostile text of this size
+takes 60 MB. A text that a pinned key vouches for is the run's own, which has read it before."""
 
 Policies = Mapping[str, Policy]
 """By their hashes, as receipts name them."""
@@ -49,7 +53,11 @@ def review(path: FilePath, keys: Sequence[str] = (), **expected: Any) -> Report:
     if packet is None or not has_policy(packet):
         return verify(path, keys, **expected)
     try:
-        judge = _Judge(dict(read_policies(packet)))
+        vouched = find_vouched(packet, read_trust(keys))
+    except EvidenceError:  # which `verify` tells of
+        vouched = {}
+    try:
+        judge = _Judge(dict(read_policies(packet, vouched)))
     except (EvidenceError, PolicyError) as error:
         problem = error.problems[0] if isinstance(error, PolicyError) else error
         said = escape_text(str(problem).split("\n")[0])
@@ -64,25 +72,20 @@ def has_policy(packet: Packet) -> bool:
     return POLICY_NAME in packet or YAML_POLICY_NAME in packet
 
 
-def read_policies(packet: Packet) -> Iterator[tuple[str, Policy]]:
+def read_policies(packet: Packet, vouched: Mapping[str, Entry] | None = None) -> Iterator[tuple[str, Policy]]:
     """Those that the packet has, the first one and each that came into force later.
 
-    Raises PolicyError or EvidenceError for one that this release can't read, or reads as another.
+    `vouched`: files that are read whatever they cost. Raises PolicyError or EvidenceError for one that this release
+    can't read, or reads as another.
     """
     names: tuple[str, str, str, str] = (COMPILED_NAME, POLICY_NAME, YAML_POLICY_NAME, INCLUDES_NAME)
-    left, signs = TEXT_BYTES, TEXT_SIGNS
+    bounds = _Bounds(packet, vouched or {})
     for number in itertools.count(FIRST_CHANGE):
         text = next((name for name in names[1:3] if name in packet), None)
         if text is None:
             return
-        raw = _read_text(packet, text, left)
-        includes = _read_text(packet, names[3], left - len(raw)) if names[3] in packet else b""
-        left -= len(raw) + len(includes)
-        signs -= sum(map((raw + includes).count, (b"[", b"{", b"-")))
-        if signs < 0:
-            raise EvidenceError(
-                f"the policy has more than {TEXT_SIGNS} lists, tables and dashes, up to {text}"
-            )
+        raw = bounds.read(text)
+        includes = bounds.read(names[3]) if names[3] in packet else b""
         policy = load_packaged(raw, text, includes)
         digest = hashlib.sha256(render_compiled(policy)).hexdigest()
         if digest != hash_file(packet, names[0]):
@@ -91,12 +94,31 @@ def read_policies(packet: Packet) -> Iterator[tuple[str, Policy]]:
         names = change_names(number)
 
 
-def _read_text(packet: Packet, name: str, left: int) -> bytes:
-    if measure_file(packet, name, left).size > left:
-        raise EvidenceError(
-            f"the policy, with what it includes, has more than {TEXT_BYTES} bytes, up to {name}"
-        )
-    return read_file(packet, name)
+class _Bounds:
+    """What may still be read of texts that nobody vouches for."""
+
+    def __init__(self, packet: Packet, vouched: Mapping[str, Entry]) -> None:
+        self._packet = packet
+        self._vouched = vouched
+        self._bytes, self._signs = TEXT_BYTES, TEXT_SIGNS
+
+    def read(self, name: str) -> bytes:
+        """Raises EvidenceError."""
+        entry = self._vouched.get(name)
+        if entry is not None and measure_file(self._packet, name, entry.size) == entry:
+            return read_file(self._packet, name, entry.size)
+        if measure_file(self._packet, name, self._bytes).size > self._bytes:
+            raise EvidenceError(
+                f"the policy, with what it includes, has more than {TEXT_BYTES} bytes, up to {name}"
+            )
+        raw = read_file(self._packet, name)
+        self._bytes -= len(raw)
+        self._signs -= sum(map(raw.count, (b"[", b"{", b"-")))
+        if self._signs < 0:
+            raise EvidenceError(
+                f"the policy has more than {TEXT_SIGNS} lists, tables and dashes, up to {name}"
+            )
+        return raw
 
 
 class _Judge:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
+import socket
 import ssl
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -307,6 +310,31 @@ async def test_an_upstream_that_is_not_who_it_says_hears_nothing(
     outcome = next(r for r in world.receipts() if r.phase == "outcome" and r.facts["proto"] == "http")
     assert (status, layer, outcome.verdict, outcome.layer) == (403, "certificate", "block", "certificate")
     assert f"{HOST} can't be trusted: " in outcome.facts["reason"]
+
+
+async def test_an_upstream_of_tls_1_0_is_one_too(
+    open_world: OpenWorld, upstreams: Upstreams, authority: trustme.CA
+) -> None:
+    context = certify(authority, HOST)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+
+    def shake_hands(descriptor: int) -> None:
+        """As OpenSSL's own servers do: with an alert."""
+        with socket.socket(fileno=os.dup(descriptor)) as sock, contextlib.suppress(OSError):
+            sock.setblocking(True)
+            context.wrap_socket(sock, server_side=True)
+
+    async def handle(stream: trio.SocketStream) -> None:
+        await trio.to_thread.run_sync(shake_hands, stream.socket.fileno())
+
+    port = await upstreams.serve(handle)
+    async with open_world(RULE, {HOST: port}) as world:
+        assert problem(await ask(world, request())) == (403, "certificate")
+    outcome = next(r for r in world.receipts() if r.phase == "outcome" and r.facts["proto"] == "http")
+    assert outcome.facts["reason"] == f"{HOST} can't be trusted: it speaks no TLS from version 1.2 on"
     assert outcome.facts["bytes_up"] == 0
 
 

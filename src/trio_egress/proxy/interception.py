@@ -23,7 +23,7 @@ from trio_egress.proxy.authority import Authority
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Peer
-from trio_egress.proxy.secure_peer import HTTP_1, HTTP_2, OtherProtocol, SecurePeer
+from trio_egress.proxy.secure_peer import HTTP_1, HTTP_2, OtherProtocol, SecurePeer, TooOld
 
 REHEARSAL = Name("rehearsal.invalid")
 
@@ -88,6 +88,9 @@ async def _shake_hands(peer: SecurePeer, upstream: Upstream, limits: Limits) -> 
             await peer.handshake()
     except ssl.SSLCertVerificationError as error:
         said = f"{upstream.host} can't be trusted: {error.verify_message}"
+        return Undialled(said, blocked=True, layer=Layer.CERTIFICATE)
+    except TooOld as error:
+        said = f"{upstream.host} can't be trusted: {error}"
         return Undialled(said, blocked=True, layer=Layer.CERTIFICATE)
     except OtherProtocol:
         peer.close()

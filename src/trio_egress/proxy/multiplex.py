@@ -52,7 +52,12 @@ class Multiplex:
     @property
     def takes_streams(self) -> bool:
         """Whether another request may be asked on it now."""
-        return self._over is None and not self._leaving and len(self._asking) < self.frames.most_streams
+        return self.goes_on and len(self._asking) < self.frames.most_streams
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its peer would look at another request."""
+        return self._over is None and not self._leaving
 
     def open_stream(self) -> Stream:
         """One to ask on."""
@@ -316,7 +321,7 @@ class Stream:
             frames.answer(self.number, head, end=end)
         elif head is not None:
             _claim(count, len(head[0].path) + sum(len(name) + len(value) for name, value in head[0].fields))
-            number = frames.ask(*head, end=end)
+            number = frames.ask(*head, end=end) if self._connection.goes_on else None
             if number is None:
                 self.refuse()
                 self._check()

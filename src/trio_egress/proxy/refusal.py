@@ -130,7 +130,8 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
             return f"a person can change `to` and `as` of that `[[secret]]` in {policy}"
         case Layer.CERTIFICATE:
             return (
-                "the upstream has to show a certificate that this machine trusts (SSL_CERT_FILE adds roots)"
+                "the upstream has to speak TLS 1.2 or later, with a certificate that this machine trusts "
+                "(SSL_CERT_FILE and `[tls] extra_ca` add roots)"
             )
         case Layer.ADDRESS:
             return f"a person can set `allow_private = true` on the rule, or pin the host in `[resolve]`, in {policy}"

@@ -21,6 +21,7 @@ HTTP_1, HTTP_2 = "http/1.1", "h2"
 """What may be spoken inside, by its ALPN name."""
 
 _OTHER_PROTOCOL = "tlsv1 alert no application protocol"
+_TOO_OLD = ("tlsv1 alert protocol version", "unsupported protocol")
 _UNREADABLE = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -28,10 +29,14 @@ class OtherProtocol(UpstreamError):
     """An upstream speaks none of the protocols that it was offered (RFC 7301 3.2)."""
 
 
+class TooOld(UpstreamError):
+    """An upstream speaks no TLS that may be spoken."""
+
+
 class SecurePeer(Peer):
     """Made over another peer, whose socket and bytes read ahead it takes over; `handshake` comes first."""
 
-    __slots__ = ("_incoming", "_late", "_outgoing", "_sending", "_tls", "_unsent")
+    __slots__ = ("_incoming", "_is_upstream", "_late", "_outgoing", "_sending", "_tls", "_unsent")
 
     splices = False
 
@@ -43,6 +48,7 @@ class SecurePeer(Peer):
         self._sending = trio.Lock()
         self._unsent = bytearray()
         self._late: ssl.SSLError | None = None
+        self._is_upstream = server_name is not None
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
         )
@@ -58,7 +64,7 @@ class SecurePeer(Peer):
         return self._tls.selected_alpn_protocol() == HTTP_2
 
     async def handshake(self) -> None:
-        """Raises this side's fault, of an upstream OtherProtocol where it speaks none that was offered;
+        """Raises this side's fault, of an upstream OtherProtocol or TooOld where it speaks nothing that was offered;
         ssl.SSLCertVerificationError where it is not who it must be."""
         while True:
             try:
@@ -71,7 +77,9 @@ class SecurePeer(Peer):
                 raise
             except ssl.SSLError as error:
                 await self._flush()
-                if _describe(error) == _OTHER_PROTOCOL:
+                if self._is_upstream and _describe(error) in _TOO_OLD:
+                    raise TooOld("it speaks no TLS from version 1.2 on") from None
+                if self._is_upstream and _describe(error) == _OTHER_PROTOCOL:
                     raise OtherProtocol(
                         "the upstream speaks none of the protocols that it was offered"
                     ) from None
