@@ -116,13 +116,15 @@ def test_curl_speaks_what_it_asks_for_and_each_request_is_judged(place: Place, w
 def test_two_hundred_streams_at_once_and_thousands_on_one_connection(place: Place, web: Web) -> None:
     load = f"h2load -c 1 https://{HOST}/hello | grep -E '^requests|^status'"
     script = (
-        f"{load.replace('-c 1', '-c 1 -n 2000 -m 200')}; {load.replace('-c 1', '-c 1 -n 1000 -m 1 --h1')}"
+        f"{load.replace('-c 1', '-c 1 -n 10000 -m 200')}; {load.replace('-c 1', '-c 1 -n 1000 -m 1 --h1')}"
     )
     ended = run_job(place, script, policy=lay_out(place, web))
-    assert "requests: 2000 total, 2000 started, 2000 done, 2000 succeeded, 0 failed, 0 errored" in ended.text
+    assert (
+        "requests: 10000 total, 10000 started, 10000 done, 10000 succeeded, 0 failed, 0 errored" in ended.text
+    )
     assert "requests: 1000 total, 1000 started, 1000 done, 1000 succeeded, 0 failed, 0 errored" in ended.text
-    assert len(web.take_requests()) == 3000
-    assert sum(o.transport == "intercept" for o in ended.outcomes) == 3000
+    assert len(web.take_requests()) == 11_000
+    assert sum(o.transport == "intercept" for o in ended.outcomes) == 11_000
     assert ended.verify() == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -391,6 +392,43 @@ async def test_a_flood_ends_its_connection_and_no_other(
         "malformed",
         "limit",
     )
+
+
+async def test_who_reads_no_answers_to_its_frames_is_cut(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    """Also where it has said so much that its frames are no flood."""
+
+    async def serve(talk: Talk, number: int) -> None:
+        message = await talk.wait(number)
+        await talk.answer(number, [(":status", "200")], str(len(message.body)).encode())
+
+    port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
+    async with open_world(RULE, {HOST: port}) as world:
+        stream = await open_stream(world, "h2")
+        stream.transport_stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        talk = Talk(stream, client=True)
+        await talk.begin()
+        async with trio.open_nursery() as reading:
+            reading.start_soon(talk.read)
+            answer = await talk.wait(await talk.ask(request(method="POST"), bytes(4 << 20)))
+            reading.cancel_scope.cancel()
+        with contextlib.suppress(trio.BrokenResourceError):
+            for _ in range(1500):
+                await talk.say(frame(6, 0, 0, b"12345678") * 1000)
+        await trio.aclose_forcefully(stream)
+    assert answer.body == str(4 << 20).encode()
+    (block,) = [r for r in world.receipts() if r.verdict == "block"]
+    assert (block.layer, block.facts["reason"]) == ("limit", "it asks for answers, and reads none")
+
+
+async def test_a_connection_that_asks_for_nothing_is_told_goodbye(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    port = await upstreams.serve_tls(HOST, serve_http2(echo), H2)
+    async with open_world(RULE, {HOST: port}, keepalive_seconds=0.2) as world, open_agent(world) as talk:
+        fine = await talk.wait(await talk.ask(request()))
+        await talk.wait_over()
+    assert (fine.status, talk.goaway) == (200, ErrorCodes.NO_ERROR)
+    assert [r.verdict for r in world.receipts() if r.phase != "intent"] == ["allow", "allow"]
 
 
 # ends in the middle

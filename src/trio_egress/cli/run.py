@@ -133,7 +133,7 @@ def _mode(path: str) -> int:
 def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> RunSpec:
     """Everything that can be wrong with a run before anything is created."""
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
-    if not command:
+    if not command or not command[0]:
         raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")
     path = options.policy_path or find_policy(options.policy, os.environ)
     _, policy = read_policy(path)

@@ -50,6 +50,9 @@ class AgentEnd(End, Protocol):
     def put_answer(self, head: ResponseHead, *, close: bool = False) -> None:
         """An answer's head. `close`: where a connection is the answer's alone, it ends after it."""
 
+    def check(self) -> None:
+        """Raise where it is known to have given up."""
+
     async def wait_word(self) -> None:
         """Return when it has said more than its request; raise when it gives up."""
 
@@ -133,6 +136,9 @@ class Http1Agent(Http1End):
 
     def put_answer(self, head: ResponseHead, *, close: bool = False) -> None:
         self._out.append(self._agent_side.render_head(head, close=close))
+
+    def check(self) -> None:
+        """Whoever has hung up is only heard of by what is read or sent."""
 
     async def wait_word(self) -> None:
         await self.peer.wait_word()

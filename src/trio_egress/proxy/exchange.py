@@ -77,6 +77,7 @@ class Exchange:
     async def _upload(self, request: RequestHead, host: str, scope: trio.CancelScope) -> None:
         agent = self._agent
         try:
+            agent.check()
             self._upstream.put_request(request, host)
             limit = _BodyLimit(self._account)
             await _pass_body(

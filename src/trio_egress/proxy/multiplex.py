@@ -23,6 +23,9 @@ from trio_egress.wire.message import BadMessage, RequestHead, ResponseHead, Trai
 OUTBOX_BYTES = 128 * 1024
 """Who has more to say waits until this has gone: two reads' worth."""
 
+OUTBOX_MOST = 1 << 20
+"""More than this is only there where somebody sends frames that want answers, and reads none of them."""
+
 LAST_WORD_SECONDS = 1.0
 """For what is said last, to somebody who may not read any more."""
 
@@ -59,6 +62,10 @@ class Multiplex:
         """Whether its peer would look at another request."""
         return self._over is None and not self._leaving
 
+    @property
+    def _is_used(self) -> bool:
+        return bool(self._streams or self._asking)
+
     def open_stream(self) -> Stream:
         """One to ask on."""
         stream = Stream(self)
@@ -74,10 +81,14 @@ class Multiplex:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, nursery.cancel_scope)
                 nursery.start_soon(self._read, take, nursery.cancel_scope)
-                with self._patience:
-                    await trio.sleep_forever()
+                while True:
+                    with self._patience:
+                        await trio.sleep_forever()
+                    if not self._is_used:
+                        break
+                    self._patience = trio.CancelScope()  # somebody asked in the last moment
                 self.frames.close()
-                self._outbox += self.frames.take()
+                self.push()
                 await self._say_last()
                 nursery.cancel_scope.cancel()
         finally:
@@ -92,7 +103,7 @@ class Multiplex:
     def forget(self, stream: Stream) -> None:
         self._asking.discard(stream)
         self._streams.pop(stream.number, None)
-        if not self._streams and not self._asking:
+        if not self._is_used:
             self._patience.deadline = 0.0 if self._leaving else trio.current_time() + self._idle_seconds
 
     def push(self) -> None:
@@ -132,6 +143,8 @@ class Multiplex:
                 for event in self.frames.feed(raw):
                     self._deliver(event, take)
                 self.push()
+                if len(self._outbox) > OUTBOX_MOST:
+                    raise BadMessage("it asks for answers, and reads none", 429)
             if self._streams:
                 self._end(self.peer.blame("closed the connection"))
         except BadMessage as fault:
@@ -256,12 +269,12 @@ class Stream:
         if self._inbox and isinstance(self._inbox[0], ResponseHead):
             head = self._inbox.popleft()
             return head if isinstance(head, ResponseHead) else None
-        self._check()
+        self.check()
         return None
 
     def piece(self) -> bytes | Trailers | None:
         if not self._inbox:
-            self._check()
+            self.check()
             return None
         match self._inbox.popleft():
             case http2.Piece(data=data) as piece:
@@ -279,7 +292,7 @@ class Stream:
 
     async def wait_word(self) -> None:
         while True:
-            self._check()
+            self.check()
             await self._arrived.park()
 
     # what goes
@@ -297,7 +310,8 @@ class Stream:
         self._end = trailers
 
     async def flush(self, count: Count) -> None:
-        self._check()
+        self.check()
+        await self._wait_sent()
         data, self._out = b"".join(self._out), []
         end, self._end = self._end, None
         bare = end is not None and not end.fields
@@ -324,7 +338,7 @@ class Stream:
             number = frames.ask(*head, end=end) if self._connection.goes_on else None
             if number is None:
                 self.refuse()
-                self._check()
+                self.check()
             else:
                 self.number = number
                 self._connection.enter(number, self)
@@ -334,19 +348,22 @@ class Stream:
         rest = memoryview(data)
         frames = self._connection.frames
         while rest:
+            await self._wait_sent()
             room = frames.room(self.number)
             if room <= 0:
                 await self._arrived.park()
-                self._check()
+                self.check()
                 continue
             claimed = count.claim(min(room, len(rest)))
             frames.send(self.number, bytes(rest[:claimed]), end=end and claimed == len(rest))
             count.took(claimed, claimed)
             rest = rest[claimed:]
             self._connection.push()
-            if self._connection.is_full:
-                await self._connection.wait_sent()
-                self._check()
+
+    async def _wait_sent(self) -> None:
+        if self._connection.is_full:
+            await self._connection.wait_sent()
+            self.check()
 
     def _send_end(self, end: Trailers) -> None:
         if end.fields:
@@ -381,7 +398,8 @@ class Stream:
         self._connection.push()
         self._connection.forget(self)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise what ended it."""
         if self._fault is not None:
             raise self._fault
         self._connection.check()

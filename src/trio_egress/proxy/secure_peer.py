@@ -195,8 +195,9 @@ class SecurePeer(Peer):
             self._incoming.write_eof()
 
     async def _flush(self) -> None:
-        """What TLS itself has to say."""
-        if self._outgoing.pending or self._unsent:
+        """What TLS itself has to say. Who reads doesn't wait for who writes: the other end may read only once it has
+        said all; what is to be said goes with the next write then."""
+        if (self._outgoing.pending or self._unsent) and not self._sending.locked():
             async with self._sending:
                 await self._write()
 

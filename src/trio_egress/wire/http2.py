@@ -45,7 +45,7 @@ STREAMS = 256
 """At once of one agent connection (RFC 9113 6.5.2 advises 100 at least; nginx has 128)."""
 
 FRAME_BYTES = 64 * 1024
-"""Of one frame of an upstream: a read's worth. An agent's are of 16 KiB: a head may have 64 of them."""
+"""Of one frame, a read's worth. What an agent sends has 16 KiB at most: a head may have 64 of them."""
 
 STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 16 << 20
@@ -215,7 +215,7 @@ class Frames:
 
     def room(self, stream: int) -> int:
         """How many bytes of a body may be sent now, in one frame."""
-        return min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)
+        return min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size, FRAME_BYTES)
 
     @property
     def most_streams(self) -> int:
