@@ -183,7 +183,7 @@ class Multiplex:
                 if stream is not None:
                     stream.deliver(event)
                 elif isinstance(event, http2.Piece):
-                    self.frames.acknowledge(event)
+                    self.frames.acknowledge(event.stream, event.weight)
 
     def _leave(self, last: int) -> None:
         """Requests of ours above `last` may be asked elsewhere; an agent that says so only asks no more."""
@@ -276,15 +276,25 @@ class Stream:
         if not self._inbox:
             self.check()
             return None
-        match self._inbox.popleft():
-            case http2.Piece(data=data) as piece:
-                self._connection.frames.acknowledge(piece)
-                self._connection.push()
-                return data
+        match self._inbox[0]:
+            case http2.Piece():
+                return self._take_pieces()
             case Trailers() as end:
+                self._inbox.popleft()
                 return end
             case _:
                 raise self._connection.peer.blame("answered twice")
+
+    def _take_pieces(self) -> bytes:
+        """All that came together, of which its peer hears at once, too."""
+        pieces, weight = [], 0
+        while self._inbox and isinstance(piece := self._inbox[0], http2.Piece):
+            self._inbox.popleft()
+            pieces.append(piece.data)
+            weight += piece.weight
+        self._connection.frames.acknowledge(self.number, weight)
+        self._connection.push()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def receive(self) -> None:
         if not self._inbox and self._fault is None:
@@ -389,9 +399,7 @@ class Stream:
     def leave(self, code: int = http2.CANCEL) -> None:
         """Nobody reads or writes it any more; if it hasn't ended on both sides, its peer hears why."""
         frames = self._connection.frames
-        for item in self._inbox:
-            if isinstance(item, http2.Piece):
-                frames.acknowledge(item)
+        frames.acknowledge(self.number, sum(i.weight for i in self._inbox if isinstance(i, http2.Piece)))
         self._inbox.clear()
         if self.number:
             frames.abort(self.number, code)

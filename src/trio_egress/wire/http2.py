@@ -222,10 +222,11 @@ class Frames:
         """How many the peer takes at once."""
         return self._h2.remote_settings.max_concurrent_streams
 
-    def acknowledge(self, piece: Piece) -> None:
-        """It is used; whether its stream or the connection is still open makes no difference."""
-        with contextlib.suppress(h2.exceptions.ProtocolError):
-            self._h2.acknowledge_received_data(piece.weight, piece.stream)
+    def acknowledge(self, stream: int, weight: int) -> None:
+        """So much of it is used; whether the stream or the connection is still open makes no difference."""
+        if weight:
+            with contextlib.suppress(h2.exceptions.ProtocolError):
+                self._h2.acknowledge_received_data(weight, stream)
 
     def abort(self, stream: int, code: int) -> None:
         """Give a stream up, if there is anything left of it."""
