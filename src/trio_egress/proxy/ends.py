@@ -1,7 +1,7 @@
 """The two ends of an exchange: the agent's, which asks, and the upstream's, which answers, in HTTP/1.1 or HTTP/2.
 
 Each reads one message and writes another: what is put is rendered at once and goes out with `flush`, so that what was
-read together is written together. HTTP/1.1 is here; a stream of HTTP/2 is in multiplex.py.
+read together is written together. HTTP/1.1 is here; a stream of HTTP/2 is in http2_stream.py.
 
 Rule 1: an end raises its own side's fault (PeerError or UpstreamError), and nothing else that a peer can cause.
 """

@@ -6,8 +6,9 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.http2_stream import Stream
 from trio_egress.proxy.judge import Door
-from trio_egress.proxy.multiplex import Multiplex, Stream
+from trio_egress.proxy.multiplex import Multiplex
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.refusal import close_gently, describe_denial
 from trio_egress.proxy.request import refuse_malformed, serve_request
