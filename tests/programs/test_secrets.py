@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import secrets
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from tests.runs.launch import Ended, Place, Receipt, write_policy
 
 from trio_egress.evidence.redact import commit
 
-TOKEN = "ghp_Rk93jQx+7/Lm=52ZzTokenThatIsReal"
+TOKEN = f"ghp_{secrets.token_hex(5)}+7/Lm=52ZzTokenThatIsReal"
+"""Another one each time: this file may be where the agent can read it."""
 HOST = "api.example.com"
 OTHER = "evil.example"
 URL = f"https://{HOST}"

@@ -87,9 +87,11 @@ def test_a_signal_that_ends_the_run_ends_it_too(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGUSR1, interrupt)
+    # It writes more than a pipe holds: once that is written, somebody reads.
+    script = f"echo $$ >{started}; head -c 100000 /dev/zero; kill -USR1 {os.getpid()}; exec sleep 1000"
     try:
         with pytest.raises(KeyboardInterrupt):
-            sh(f"echo $$ >{started}; kill -USR1 {os.getpid()}; exec sleep 1000", tmp_path)
+            sh(script, tmp_path, 1 << 20)
     finally:
         signal.signal(signal.SIGUSR1, before)
     with pytest.raises(ProcessLookupError):

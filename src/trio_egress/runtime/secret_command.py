@@ -42,6 +42,7 @@ def run_command(
             raise ValueError(f"{shown} was not done after {COMMAND_SECONDS:g} s") from None
         except BaseException:
             process.kill()
+            process.wait()  # which `with` does not after a KeyboardInterrupt
             raise
     if code and len(raw) < most_bytes:
         ended = f"by signal {-code}" if code < 0 else f"with exit code {code}"
