@@ -479,6 +479,35 @@ async def test_what_the_upstream_resets(
     assert outcome.facts["reason"] == f"the upstream reset the stream ({code.name})"
 
 
+@pytest.mark.parametrize("stuck", ["the upstream", "the agent"])
+async def test_who_is_stuck_holds_up_its_own_stream_alone(
+    open_world: OpenWorld, upstreams: Upstreams, stuck: str
+) -> None:
+    resets: list[int | None] = []
+    told = trio.Event()
+
+    async def serve(talk: Talk, number: int) -> None:
+        if talk.messages[number].heads[0][":path"] == "/v1/stuck":
+            await talk.until(lambda: talk.messages[number].reset is not None)
+            resets.append(talk.messages[number].reset)
+            told.set()
+        else:
+            await echo(talk, number)
+
+    port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
+    async with open_world(RULE, {HOST: port}, idle_seconds=2) as world, open_agent(world) as talk:
+        number = talk.h2.get_next_available_stream_id()
+        talk.h2.send_headers(number, request("/v1/stuck", "POST"), end_stream=stuck == "the upstream")
+        await talk.flush()
+        fine = await talk.wait(await talk.ask(request()))
+        late = await talk.wait(number)
+        await told.wait()
+    assert (fine.status, problem(late)) == (200, (504, "upstream"))
+    assert resets == [ErrorCodes.CANCEL]
+    outcome = next(r for r in world.receipts() if r.phase == "outcome" and r.target.endswith("/v1/stuck"))
+    assert outcome.facts["reason"] == "nothing moved for 2 s"
+
+
 async def test_an_answer_that_ends_early_is_no_whole_one(open_world: OpenWorld, upstreams: Upstreams) -> None:
     async def serve(talk: Talk, number: int) -> None:
         talk.h2.send_headers(number, [(":status", "200")])
