@@ -529,6 +529,31 @@ async def test_an_answer_that_ends_early_is_no_whole_one(open_world: OpenWorld, 
     assert b"0\r\n\r\n" not in whole
 
 
+@pytest.mark.parametrize("waits", [False, True])
+async def test_an_answer_that_is_none_is_the_upstreams_fault(
+    open_world: OpenWorld, upstreams: Upstreams, waits: bool
+) -> None:
+    """Also where the upload waits for the upstream, and hears of it first."""
+
+    async def serve(talk: Talk, number: int) -> None:
+        talk.acknowledges = False
+        if waits:
+            await talk.until(lambda: len(talk.messages[number].body) == 65_535)
+        await talk.answer(number, [(":status", "200"), ("content-length", "2"), ("content-length", "2")])
+
+    port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
+    async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
+        number = talk.h2.get_next_available_stream_id()
+        talk.h2.send_headers(number, request(method="POST"), end_stream=not waits)
+        await talk.flush()
+        if waits:
+            await talk.send(number, bytes(100_000))
+        answer = await talk.wait(number)
+    assert problem(answer) == (502, "upstream")
+    outcome = next(r for r in world.receipts() if r.phase == "outcome" and r.target.startswith("https"))
+    assert outcome.facts["reason"].startswith("the upstream broke the protocol: Content-Length must be")
+
+
 async def test_an_early_answer_stops_the_upload(open_world: OpenWorld, upstreams: Upstreams) -> None:
     async def serve(talk: Talk, number: int) -> None:
         await talk.answer(number, [(":status", "413")], b"too much")

@@ -64,7 +64,7 @@ class Stream:
                 self._inbox.append(trailers)
             case http2.Malformed(fault=fault):
                 self._connection.frames.abort(self.number, http2.PROTOCOL_ERROR)
-                self.fail(fault)
+                self.fail(self._connection.blame(fault))
             case http2.Aborted(code=code):
                 self.refused = code == http2.REFUSED_STREAM
                 self.fail(self._connection.peer.blame(f"reset the stream ({http2.name_code(code)})"))

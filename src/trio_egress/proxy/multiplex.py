@@ -146,7 +146,7 @@ class Multiplex:
                 self._end(self.peer.blame("closed the connection"))
         except BadMessage as fault:
             self.push()  # a GOAWAY that says why
-            self._end(self._blame(fault))
+            self._end(self.blame(fault))
             await self._say_last()
         except (PeerError, UpstreamError) as fault:
             self._end(fault)
@@ -157,7 +157,7 @@ class Multiplex:
             while self._outbox or self._on_its_way:
                 await self._turn.park()
 
-    def _blame(self, fault: BadMessage) -> Fault:
+    def blame(self, fault: BadMessage) -> Fault:
         """A fault of the agent is what it is; one of an upstream isn't the agent's."""
         said = self.peer.blame(f"broke the protocol: {fault}")
         return fault if isinstance(said, PeerError) else said
