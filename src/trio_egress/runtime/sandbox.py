@@ -87,7 +87,7 @@ async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[San
     raise_descriptors()
     sandbox: Sandbox | None = None
     try:
-        await _build(launched, identities)
+        await build_or_hang_up(launched, identities)
         keep_supervisor(root=identities.root)
         if identities.root:
             give_up_root(identities.supervisor)
@@ -108,9 +108,14 @@ async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[San
             os.close(descriptor)
 
 
-async def _build(launched: Launched, identities: Identities) -> None:
-    """In a thread, because it blocks. Cancelled, it hangs up on the launcher, and waits for the thread all the same."""
+async def build_or_hang_up(launched: Launched, identities: Identities) -> None:
+    """`build_sandbox` in a thread, because it blocks. Cancelled, it hangs up on the launcher, and waits for the thread.
+
+    Raises SandboxError as that does.
+    """
     left = threading.Event()
+    # From here to the thread's start nothing can cancel it any more (it waits for no limiter): what is waited for began.
+    await trio.lowlevel.checkpoint_if_cancelled()
 
     def build() -> None:
         try:
@@ -119,7 +124,7 @@ async def _build(launched: Launched, identities: Identities) -> None:
             left.set()
 
     try:
-        await trio.to_thread.run_sync(build, abandon_on_cancel=True)
+        await trio.to_thread.run_sync(build, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
     except trio.Cancelled:
         with suppress(OSError):
             launched.control.shutdown(socket.SHUT_RDWR)
