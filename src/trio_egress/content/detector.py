@@ -1,0 +1,115 @@
+"""What a detector is, and what it finds: values only, in the words that scanner, policy, proxy and `scan` share."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class Kind(enum.Enum):
+    """What was found; policies choose actions by these."""
+
+    SECRET = "secret"  # noqa: S105  a word
+    """A credential, known by its form."""
+
+    EXACT = "exact"
+    """A value of this run: one that the operator named, or that looks like a secret."""
+
+    CANARY = "canary"
+    """A value that was put in the agent's way on purpose."""
+
+    INSTRUCTION = "instruction"
+    """Text that is made to be obeyed by a model."""
+
+    HIDDEN = "hidden"
+    """Text that a model reads and a person does not see."""
+
+    ENTROPY = "entropy"
+    """What looks random enough to be a secret; a second signal."""
+
+
+class Way(enum.Flag):
+    """In which direction a detector looks."""
+
+    OUT = enum.auto()
+    IN = enum.auto()
+    BOTH = OUT | IN
+
+
+class Action(enum.Enum):
+    """What becomes of what was found."""
+
+    BLOCK = "block"
+    STRIP = "strip"
+    """The finding is made unreadable, the rest goes on. Of what goes out, that is a block."""
+
+    WARN = "warn"
+    OFF = "off"
+
+
+class Severity(enum.Enum):
+    """As receipts and SARIF say it."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@attrs.frozen(kw_only=True)
+class Allowed:
+    """What of a detector's finds is none (gitleaks: `[[rules.allowlists]]`).
+
+    `regexes` are searched in the value (`target` "secret"), in the whole match ("match") or in its line ("line").
+    `words`: lower case, anywhere in the value. `paths`: of files alone. `every`: all that is given must hold, not one.
+    """
+
+    regexes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    target: str = "secret"
+    every: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Detector:
+    """One form that is looked for.
+
+    `pattern` is of RE2, over bytes (text is UTF-8); flags stand in it, as `(?i)`. `group` is the one that is the value;
+    0: all of the match, or its first group, as gitleaks has it. `keywords`: lower case; one of them stands near every
+    match. `entropy`: the least, in bits a byte, of a value. `check`: what a value must stand up to, by its name in
+    `content.checks`. `home`: destinations to which such a value may go as a credential. `via`: how it is spelt, where the
+    pattern is that of a spelling. `path`: what a file's path must match. `source`: file and line that it is from.
+    """
+
+    name: str
+    description: str
+    kind: Kind
+    pattern: str
+    group: int = 0
+    keywords: tuple[str, ...] = ()
+    entropy: float | None = None
+    check: str | None = None
+    allowed: tuple[Allowed, ...] = ()
+    home: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
+    path: str | None = None
+    ways: Way = Way.OUT
+    action: Action = Action.BLOCK
+    severity: Severity = Severity.HIGH
+    source: str = ""
+
+
+@attrs.frozen
+class Finding:
+    """What a detector found in a message: bytes `start` to `end` of it as it came, whatever it was decoded from.
+
+    `value` is secret, and for nothing but commitments. `via`: how it was spelt, the outermost first ("base64", "gzip").
+    """
+
+    detector: Detector
+    start: int
+    end: int
+    value: bytes = attrs.field(repr=False)
+    via: tuple[str, ...] = ()
