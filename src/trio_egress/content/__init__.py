@@ -1,1 +1,1 @@
-"""What stands in the bytes that pass: secrets on their way out, instructions on their way in. Bytes in, findings out."""
+"""What stands in the bytes that pass: secrets on their way out, instructions on their way in. Bytes in, values out."""

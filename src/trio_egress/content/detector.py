@@ -79,8 +79,8 @@ class Detector:
     `pattern` is of RE2, over bytes (text is UTF-8); flags stand in it, as `(?i)`. `group` is the one that is the value;
     0: all of the match, or its first group, as gitleaks has it. `keywords`: lower case; one of them stands near every
     match. `entropy`: the least, in bits a byte, of a value. `check`: what a value must stand up to, by its name in
-    `content.checks`. `home`: destinations to which such a value may go as a credential. `via`: how it is spelt, where the
-    pattern is that of a spelling. `path`: what a file's path must match. `source`: file and line that it is from.
+    `content.checks`. `home`: destinations to which such a value may go as a credential. `via`: how it is spelt, where
+    the pattern is that of a spelling. `path`: what a file's path must match. `source`: file and line that it is from.
     """
 
     name: str

@@ -114,7 +114,7 @@ async def build_or_hang_up(launched: Launched, identities: Identities) -> None:
     Raises SandboxError as that does.
     """
     left = threading.Event()
-    # From here to the thread's start nothing can cancel it any more (it waits for no limiter): what is waited for began.
+    # From here to the thread's start nothing can cancel it (it waits for no limiter): what is waited for has begun.
     await trio.lowlevel.checkpoint_if_cancelled()
 
     def build() -> None:
