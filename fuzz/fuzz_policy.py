@@ -9,7 +9,8 @@ from trio_egress.errors import PolicyError, Problem
 with instrumented():
     from trio_egress.policy.compiled import parse_compiled, render_compiled
     from trio_egress.policy.load import load_policy
-    from trio_egress.policy.part import PROBLEMS_MAX, decode_policy
+    from trio_egress.policy.part import decode_policy
+from trio_egress.texts.faults import PROBLEMS_MAX
 
 
 def check(raw: bytes) -> None:

@@ -11,7 +11,7 @@ from trio_egress.errors import PolicyError
 from trio_egress.policy.conflicts import find_conflicts, find_ports
 from trio_egress.policy.doors import Ports
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.part import PROBLEMS_MAX
+from trio_egress.texts.faults import PROBLEMS_MAX
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 

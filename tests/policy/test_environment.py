@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from trio_egress.errors import PolicyError
 from trio_egress.policy.environment import VALUE_CHARS, Env, read_set
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.problems import Faults
 from trio_egress.policy.values import ITEMS_MAX
+from trio_egress.texts.faults import Faults
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 

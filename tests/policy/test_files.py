@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trio_egress.errors import PolicyError
 from trio_egress.policy.files import DEFAULT_PROTECT, PATH_CHARS, Files, parse_path, read_protect
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.problems import Faults
+from trio_egress.texts.faults import Faults
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 

@@ -11,8 +11,9 @@ from trio_egress.errors import PolicyError
 from trio_egress.policy import gather as gather_module
 from trio_egress.policy.gather import DEPTH_MAX, gather
 from trio_egress.policy.includes import INCLUDES_MAX
-from trio_egress.policy.part import POLICY_BYTES, PROBLEMS_MAX
+from trio_egress.policy.part import POLICY_BYTES
 from trio_egress.policy.presets import PRESETS, read_preset
+from trio_egress.texts.faults import PROBLEMS_MAX
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 YAML_HEAD = 'version: "1.0"\ndefault_deny: true\n'

@@ -6,7 +6,7 @@ import pytest
 
 from trio_egress.policy.files import PATH_CHARS
 from trio_egress.policy.includes import INCLUDES_MAX, Include, read_include, resolve_name
-from trio_egress.policy.problems import Fault, Faults
+from trio_egress.texts.faults import Fault, Faults
 
 SHA = "0" * 64
 

@@ -18,9 +18,9 @@ from trio_egress.policy.engine import decide
 from trio_egress.policy.files import DEFAULT_PROTECT
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.part import PROBLEMS_MAX
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.values import ITEMS_MAX
+from trio_egress.texts.faults import PROBLEMS_MAX
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 

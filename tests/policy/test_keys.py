@@ -16,9 +16,10 @@ from trio_egress.policy import keys
 from trio_egress.policy.destination import parse_destination
 from trio_egress.policy.doors import Ports, Scheme
 from trio_egress.policy.keys import RULES_MAX, TABLES, Document, structure
-from trio_egress.policy.problems import Fault, find_faults
+from trio_egress.policy.problems import find_faults
 from trio_egress.policy.rule import Terms, Tls
 from trio_egress.policy.services import Headers, WebSocket
+from trio_egress.texts.faults import Fault
 
 KEYS = [field.name for field in attrs.fields(Terms)]
 TOP: dict[str, Any] = {"version": "1.0", "default_deny": True}

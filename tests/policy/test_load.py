@@ -12,14 +12,9 @@ from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import Endpoint, Name, RuleRef
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.part import (
-    LINE_CHARS,
-    MESSAGE_CHARS,
-    POLICY_BYTES,
-    PROBLEMS_MAX,
-    decode_policy,
-)
+from trio_egress.policy.part import POLICY_BYTES, decode_policy
 from trio_egress.policy.rule import Policy
+from trio_egress.texts.faults import LINE_CHARS, MESSAGE_CHARS, PROBLEMS_MAX
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 

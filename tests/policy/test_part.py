@@ -9,17 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_egress.errors import PolicyError, Problem
-from trio_egress.policy.part import (
-    LINE_CHARS,
-    MESSAGE_CHARS,
-    POLICY_BYTES,
-    PROBLEMS_MAX,
-    decode_policy,
-    place_cases,
-    read_cases,
-    read_part,
-)
+from trio_egress.policy.part import POLICY_BYTES, decode_policy, place_cases, read_cases, read_part
 from trio_egress.policy.rule import Source
+from trio_egress.texts.faults import LINE_CHARS, MESSAGE_CHARS, PROBLEMS_MAX
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 

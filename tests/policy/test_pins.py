@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from trio_egress.model import Endpoint
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.pins import parse_pins
-from trio_egress.policy.problems import Fault, Faults
 from trio_egress.policy.rule import Resolve
+from trio_egress.texts.faults import Fault, Faults
 
 
 def faults_of(table: Mapping[str, object]) -> list[Fault]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_egress.policy.problems import Fault, Faults
 from trio_egress.policy.values import ITEMS_MAX, NUMBER_MAX, UNITS, read_number, read_size, read_texts
+from trio_egress.texts.faults import Fault, Faults
 
 
 def reject_b(text: str) -> str:

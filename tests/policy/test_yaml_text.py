@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from trio_egress.policy.keys import TABLES
-from trio_egress.policy.positions import Path, Unreadable
 from trio_egress.policy.yaml_text import DEPTH_MAX, NOT_INSTALLED, has_library, in_yaml, parse_yaml
+from trio_egress.texts.positions import Path, Unreadable
 
 ISSUE = """\
 version: "1.0"

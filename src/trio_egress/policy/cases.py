@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 
 import attrs
 
-from trio_egress.policy.problems import hint_nearest, show
 from trio_egress.policy.spelling import parse_spelling
+from trio_egress.texts.faults import hint_nearest, show
 
 EXPECTED = {"allow": True, "deny": False}
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from trio_egress.policy.destination import Within
 from trio_egress.policy.doors import IN_TLS, WEB, Scheme
-from trio_egress.policy.problems import Fault, Faults
 from trio_egress.policy.rule import OF_REQUESTS, Terms, Tls, find_inside
+from trio_egress.texts.faults import Fault, Faults
 
 _ONLY_TO_ALLOW = {
     "query": "write the rule that allows with it",

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from trio_egress.policy.problems import Fault, Faults, show
 from trio_egress.policy.values import ITEMS_MAX, read_texts
+from trio_egress.texts.faults import Fault, Faults, show
 
 OWN = "TRIO_EGRESS_"
 VALUE_CHARS = 65_536

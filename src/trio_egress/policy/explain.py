@@ -20,11 +20,11 @@ from trio_egress.policy.engine import decide
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.obstacle import Obstacle, find_obstacle
-from trio_egress.policy.problems import find_nearest
 from trio_egress.policy.reasons import explain_obstacle
 from trio_egress.policy.rule import Policy, Rule
 from trio_egress.policy.spelling import Spelt
 from trio_egress.policy.writing import RuleText, render_policy
+from trio_egress.texts.faults import find_nearest
 
 SLIPS_MAX = 2
 LISTED_MAX = 20

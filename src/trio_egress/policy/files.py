@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import attrs
 
-from trio_egress.policy.problems import Fault, Faults, hint_nearest, show
 from trio_egress.policy.values import read_texts
+from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
 
 PATH_CHARS = 4096
 """PATH_MAX."""

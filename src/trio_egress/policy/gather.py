@@ -18,11 +18,11 @@ import attrs
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.includes import INCLUDES_MAX, Include, name_from, resolve_name
-from trio_egress.policy.part import POLICY_BYTES, PROBLEMS_MAX, Part, decode_policy, read_part
+from trio_egress.policy.part import POLICY_BYTES, Part, decode_policy, read_part
 from trio_egress.policy.presets import PRESET
-from trio_egress.policy.problems import show
 from trio_egress.policy.roots import Root, read_roots
 from trio_egress.policy.rule import Source
+from trio_egress.texts.faults import PROBLEMS_MAX, show
 
 DEPTH_MAX = 8
 

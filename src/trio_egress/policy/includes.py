@@ -17,7 +17,7 @@ import attrs
 
 from trio_egress.policy.files import PATH_CHARS
 from trio_egress.policy.presets import PRESET, PRESETS
-from trio_egress.policy.problems import Fault, Faults, hint_nearest, show
+from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
 
 INCLUDES_MAX = 64
 """Files and presets of one policy, all in all."""

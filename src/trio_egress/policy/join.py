@@ -22,15 +22,15 @@ from trio_egress.policy.environment import Env, read_pass
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
 from trio_egress.policy.keys import RULES_MAX
 from trio_egress.policy.limits import Limits
-from trio_egress.policy.part import PROBLEMS_MAX, Part, place_cases
-from trio_egress.policy.positions import Path
-from trio_egress.policy.problems import Faults
+from trio_egress.policy.part import Part, place_cases
 from trio_egress.policy.roots import join_roots
 from trio_egress.policy.rule import Pin, Policy, Resolve, Rule, Source, Terms
 from trio_egress.policy.secret import SECRETS_MAX, From, PlacedSecret
 from trio_egress.policy.sent import find_faults
 from trio_egress.policy.upstream_proxy import PlacedProxy, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX
+from trio_egress.texts.faults import PROBLEMS_MAX, Faults
+from trio_egress.texts.positions import Path
 
 Setting = tuple[str, Any, Path]
 """What a file says of something that has one value: what it is called, the value, and where it stands."""

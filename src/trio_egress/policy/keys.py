@@ -26,7 +26,7 @@ from trio_egress.policy.files import Files, check_files, read_hide, read_protect
 from trio_egress.policy.includes import Include, read_include
 from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.pins import parse_pins
-from trio_egress.policy.problems import Fault, Faults, Table, hint_nearest, key_of, show
+from trio_egress.policy.problems import Table, key_of
 from trio_egress.policy.roots import Roots, read_extra_ca
 from trio_egress.policy.rule import Resolve, Terms
 from trio_egress.policy.rule_keys import (
@@ -68,6 +68,7 @@ from trio_egress.policy.upstream_proxy import (
     read_proxy,
     read_username,
 )
+from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
 
 RULES_MAX = 100_000
 TESTS_MAX = 10_000

@@ -16,19 +16,16 @@ from cattrs import BaseValidationError
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.cases import PlacedCase
 from trio_egress.policy.keys import TABLES, Document, structure
-from trio_egress.policy.positions import Path, Reading, Unreadable
-from trio_egress.policy.problems import Fault, find_faults
+from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root
 from trio_egress.policy.rule import Source
-from trio_egress.policy.toml_text import parse_toml
 from trio_egress.policy.yaml_text import parse_yaml
+from trio_egress.texts.faults import Fault, place_faults, place_unreadable
+from trio_egress.texts.positions import Path, Reading, Unreadable
+from trio_egress.texts.toml_text import parse_toml
 
 POLICY_BYTES = 16 << 20
 """A policy with all that it includes: 100,000 rules of some 160 bytes."""
-
-PROBLEMS_MAX = 50
-LINE_CHARS = 200
-MESSAGE_CHARS = 500
 
 YAML_ENDINGS = (".yaml", ".yml")
 
@@ -117,42 +114,8 @@ def _read(text: str, shown: str) -> Reading:
     try:
         return parse(text)
     except Unreadable as error:
-        line = _split_lines(text)[error.line - 1]
-        raise PolicyError((_render(shown, error.line, error.column, error.message, line),)) from None
+        raise PolicyError((place_unreadable(shown, text, error),)) from None
 
 
 def _place(part: Part, faults: Iterable[Fault]) -> tuple[Problem, ...]:
-    """The faults of one file as problems, in the order of its text, and no more than people read."""
-    lines = _split_lines(part.text)
-    positions, reword = part.reading.positions, part.reading.reword
-    placed = sorted(
-        (
-            positions.place_key(fault.path) if fault.on_key else positions.place_value(fault.path),
-            reword(fault.message),
-            fault.secret,
-        )
-        for fault in faults
-    )
-    problems = [
-        _render(part.shown, line, column, message, "" if secret else lines[line - 1])
-        for (line, column), message, secret in placed[:PROBLEMS_MAX]
-    ]
-    if left := len(placed) - len(problems):
-        line, column = placed[PROBLEMS_MAX][0]
-        problems.append(Problem(part.shown, line, column, f"and {left} more problems from here on"))
-    return tuple(problems)
-
-
-def _render(shown: str, line: int, column: int, message: str, source_line: str) -> Problem:
-    """A problem fit for a terminal: no control characters, no line so long that the caret is lost."""
-    clipped = _clean(source_line[:LINE_CHARS]) if column <= LINE_CHARS else ""
-    return Problem(shown, line, column, _clean(message[:MESSAGE_CHARS]), clipped)
-
-
-def _clean(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _split_lines(text: str) -> list[str]:
-    """Lines as TOML has them, not as `str.splitlines` does: U+2028 in a string ends no line."""
-    return [line.removesuffix("\r") for line in text.split("\n")]
+    return place_faults(part.shown, part.text, part.reading, faults)

@@ -15,8 +15,8 @@ import attrs
 
 from trio_egress.model import HOST_INTERNAL, Address
 from trio_egress.policy.destination import parse_written_host, split_port
-from trio_egress.policy.problems import Fault, Faults, show
 from trio_egress.policy.rule import Pin, Resolve
+from trio_egress.texts.faults import Fault, Faults, show
 
 
 def parse_pins(table: Mapping[str, object]) -> Resolve:

@@ -2,13 +2,11 @@
 
 Reads no text: `load` gives each place its line. Turns the error tree of cattrs flat.
 
-Rule 1: every problem is told, not just the first; of a flood no more than anybody reads.
-Rule 2: what was got is shown short, and where a right spelling is near, it is named.
+Rule: every problem is told, not just the first; of a flood no more than anybody reads.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
@@ -19,27 +17,11 @@ from cattrs import (
     IterableValidationError,
 )
 
-from trio_egress.policy.positions import Path
+from trio_egress.texts.faults import Fault, Faults, find_nearest, hint_nearest, show
+from trio_egress.texts.positions import Path
 
-SHOWN_CHARS = 60
 UNKNOWN_MAX = 100
 """Unknown keys of one table that are told; whoever made more of them didn't misspell."""
-
-NEAR = 0.7
-"""As difflib measures: a swapped pair of letters in a word of four is near (0.75), half a word is not."""
-
-
-@attrs.frozen
-class Fault:
-    """One thing wrong with the value at `path`, or, with `on_key`, with the last key of the path.
-
-    `secret`: somebody may have written a password there, and the line is not shown.
-    """
-
-    path: Path
-    message: str
-    on_key: bool = False
-    secret: bool = False
 
 
 @attrs.frozen
@@ -48,44 +30,6 @@ class Table:
 
     place: str
     examples: Mapping[str, str]
-
-
-class Faults(ValueError):
-    """Raised by what reads a value in which several things can be wrong; paths are relative to the value."""
-
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        super().__init__()
-        self.faults = tuple(faults)
-
-
-def show(value: object) -> str:
-    """A value from a policy, in a few characters; never a container's content."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            clipped = value if len(value) <= SHOWN_CHARS else f"{value[:SHOWN_CHARS]}…"
-            return '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in clipped) + '"'
-        case int() | float():
-            return str(value) if abs(value) < 1e15 else "a number"
-        case list():
-            return "a list"
-        case dict():
-            return "a table"
-        case _:
-            return "a date or time"
-
-
-def find_nearest(word: str, words: Iterable[str]) -> str | None:
-    """The one of the words that the writer may have meant."""
-    near = difflib.get_close_matches(word[:SHOWN_CHARS], list(words), 1, NEAR)
-    return near[0] if near else None
-
-
-def hint_nearest(word: str, words: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or nothing where no word is near."""
-    near = find_nearest(word, words)
-    return f"; did you mean {show(near)}?" if near else ""
 
 
 def find_faults(error: Exception, tables: Mapping[type, Table], path: Path = ()) -> Iterator[Fault]:

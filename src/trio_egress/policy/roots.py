@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import attrs
 
 from trio_egress.policy.includes import Include, check_name, read_named
-from trio_egress.policy.problems import show
+from trio_egress.texts.faults import show
 
 ROOTS_BYTES = 1 << 20
 """Of one file: four times as much as all roots of a browser."""

@@ -18,11 +18,11 @@ from trio_egress.model import Rate
 from trio_egress.policy.budget import RATE_EXAMPLE, parse_rate
 from trio_egress.policy.doors import Ports, Scheme, merge_ports, parse_ports
 from trio_egress.policy.globs import Glob, PathGlob, parse_glob
-from trio_egress.policy.problems import Fault, Faults, hint_nearest, show
 from trio_egress.policy.rule import Tls
 from trio_egress.policy.times import EXAMPLE as TIME_EXAMPLE
 from trio_egress.policy.times import Window, parse_window
 from trio_egress.policy.values import ITEMS_MAX, read_number, read_size, read_texts
+from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
 
 NAME_CHARS = 64
 REASON_CHARS = 200

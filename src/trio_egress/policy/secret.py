@@ -17,9 +17,9 @@ import attrs
 
 from trio_egress.errors import Problem
 from trio_egress.policy.destination import Destination, parse_destination
-from trio_egress.policy.problems import Fault, Faults, show
 from trio_egress.policy.slots import USUAL_SLOTS, Slot, parse_slot
 from trio_egress.policy.values import read_texts
+from trio_egress.texts.faults import Fault, Faults, show
 
 SECRETS_MAX = 100
 NAME_CHARS = 64

@@ -10,7 +10,7 @@ import re
 
 import attrs
 
-from trio_egress.policy.problems import show
+from trio_egress.texts.faults import show
 
 WORD_CHARS = 128
 

@@ -18,9 +18,9 @@ from trio_egress.errors import Problem
 from trio_egress.model import HOST_INTERNAL, Host, Via, render_authority
 from trio_egress.policy.destination import Destination, parse_destination, parse_written_host, split_port
 from trio_egress.policy.index import Index, build_index
-from trio_egress.policy.problems import Fault, Faults, show
 from trio_egress.policy.secret import From
 from trio_egress.policy.values import read_texts
+from trio_egress.texts.faults import Fault, Faults, show
 
 USERNAME_CHARS = 255
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from trio_egress.policy.problems import Fault, Faults, hint_nearest, show
+from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
 
 ITEMS_MAX = 1000
 NUMBER_MAX = 2**53 - 1

@@ -18,8 +18,8 @@ from typing import Any
 
 import attrs
 
-from trio_egress.policy.positions import Path, Positions, Reading, Unreadable, count_place, find_line_starts
-from trio_egress.policy.problems import show
+from trio_egress.texts.faults import show
+from trio_egress.texts.positions import Path, Positions, Reading, Unreadable, count_place, find_line_starts
 
 DEPTH_MAX = 16
 """Levels of lists and mappings; a policy needs five."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from trio_egress.policy.files import read_hide, read_protect, read_write
 from trio_egress.policy.foreign.draft import Draft, expect_table, expect_texts, is_set
-from trio_egress.policy.problems import Faults
+from trio_egress.texts.faults import Faults
 
 _NETWORK = ("allowedDomains", "deniedDomains", "allowUnixSockets", "allowAllUnixSockets", "allowLocalBinding")
 _PORT = re.compile(r"(?:^[^:\[]*|\]):[0-9]+$")

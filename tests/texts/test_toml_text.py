@@ -7,8 +7,8 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_egress.policy.positions import Unreadable
-from trio_egress.policy.toml_text import parse_toml
+from trio_egress.texts.positions import Unreadable
+from trio_egress.texts.toml_text import parse_toml
 
 
 def test_a_text_gives_its_values_and_their_places() -> None:

@@ -1,4 +1,4 @@
-"""Where in a policy's text each key and each value stands; in TOML, what no TOML library tells.
+"""Where in a text each key and each value stands; in TOML, what no TOML library tells.
 
 `locate` reads only a text that tomli has accepted, and so checks nothing: it steps over what is well formed.
 

@@ -10,7 +10,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_egress.policy.positions import Path, Unreadable, count_place, locate
+from trio_egress.texts.positions import Path, Unreadable, count_place, locate
 
 
 def pointed_at(text: str, path: Path, *, key: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""A policy's text in TOML 1.1, on every Python by the same parser.
+"""A text in TOML 1.1, on every Python by the same parser.
 
 Rule: Unreadable, with the place, and nothing else is raised.
 """
@@ -9,12 +9,12 @@ import re
 
 import tomli
 
-from trio_egress.policy.positions import Reading, Unreadable, locate
+from trio_egress.texts.positions import Reading, Unreadable, locate
 
 _WORD = re.compile(r"[^\s\"'#,\[\]{}=]+")
 
 _YAML = re.compile(r"(?:- +)?[A-Za-z_]+:(?:\s|$)")
-"""How a line begins that no TOML has, and most of a policy in YAML."""
+"""How a line begins that no TOML has, and most of a text in YAML."""
 
 
 def parse_toml(text: str) -> Reading:

@@ -1,0 +1,1 @@
+"""Texts that people write: where each thing in them stands, and what is wrong there."""
