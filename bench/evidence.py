@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 from nacl.signing import VerifyKey
@@ -68,7 +69,7 @@ def write_remotely(count: int, file: Path) -> list[bytes]:
         key.close()
 
 
-def draft(now_ns: int, number: int, host: str, **members: str) -> Draft:
+def draft(now_ns: int, number: int, host: str, **members: Any) -> Draft:
     facts = {"flow": number, "host": host, "port": 443, "proto": "tls", "rule": "egress[0] 'x' (line 5)"}
     return Draft(
         **{"verdict": "allow", **members},

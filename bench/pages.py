@@ -10,6 +10,7 @@ import io
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -53,7 +54,7 @@ def write_log(count: int) -> bytes:
     return b"".join(lines)
 
 
-def draft(now_ns: int, number: int, host: str, **members: str) -> Draft:
+def draft(now_ns: int, number: int, host: str, **members: Any) -> Draft:
     facts = {
         "flow": number,
         "host": host,

@@ -33,6 +33,7 @@ FLOORS = {
     "kernel": 2,
     "pages": 2,
     "review": 2,
+    "drafts": 2,
     "checkers": 2,
     "views": 2,
     "signer": 2,

@@ -15,6 +15,7 @@ import pytest
 import trio
 import trio.testing
 
+from trio_egress.drafts import render_target
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.chain import Chain
@@ -36,7 +37,7 @@ from trio_egress.model import (
     Upstream,
 )
 from trio_egress.policy.hosts import parse_host
-from trio_egress.recorder import Recorder, Tell, open_recorder, render_target
+from trio_egress.recorder import Recorder, Tell, open_recorder
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup

@@ -151,6 +151,7 @@ class Layer(enum.Enum):
     LIMIT = "limit"
     KERNEL = "kernel"
     SECRET = "secret"  # noqa: S105  the name of a layer
+    SCAN = "scan"
     OBSERVE = "observe"
 
 

@@ -10,10 +10,9 @@ DRAIN_SECONDS to finish.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -21,15 +20,25 @@ from types import TracebackType
 import attrs
 import trio
 
+from trio_egress.drafts import (
+    draft_attempt,
+    draft_finding,
+    draft_key_change,
+    draft_outcome,
+    draft_policy_change,
+    make_action_id,
+)
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.journal import Journal
-from trio_egress.evidence.receipt import Draft, uuid7
-from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
+from trio_egress.evidence.receipt import Draft
+from trio_egress.evidence.scan_attempt import Finds
+from trio_egress.evidence.scan_facts import ToldFinding
+from trio_egress.evidence.scan_form import BLOCK, FINDINGS
 from trio_egress.evidence.sign import Signer
-from trio_egress.model import Attempt, Decision, Endpoint, Layer, Protocol, Transport, render_authority
+from trio_egress.model import Attempt, Decision, Endpoint, Layer, Transport
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -81,11 +90,11 @@ class Recorder:
 
     def refuse_nowait(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
         """Record a denied attempt with the next group."""
-        self._append(_draft(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
+        self._append(draft_attempt(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
 
     def allow_nowait(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
         """Record an allowed attempt after which nothing leaves (an answer of the DNS stub): one receipt, no pair."""
-        self._append(_draft(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
+        self._append(draft_attempt(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
 
     async def allow(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> Flow:
         """Record the intent of an allowed attempt. Only when this has returned may anything leave.
@@ -93,8 +102,8 @@ class Recorder:
         Use the flow as a context manager, at once and without an await in between: leaving it records the outcome.
         """
         facts = {"flow": self._next_flow(), **(facts or {})}
-        draft = _draft(attempt, decision, facts, phase="intent")
-        flow = Flow(self, draft)
+        draft = self._chain.tell(draft_attempt(attempt, decision, facts, phase="intent"))
+        flow = Flow(self, draft, Finds(facts.get(FINDINGS)))
         self._append(draft)
         try:
             await self._wait_durable()
@@ -116,7 +125,7 @@ class Recorder:
         """Record `count` packets, connections or system calls that the kernel refused; `target` is where or what."""
         self._append(
             Draft(
-                action_id=_action_id(),
+                action_id=make_action_id(),
                 target=target,
                 verdict="block",
                 transport=transport.value,
@@ -127,13 +136,13 @@ class Recorder:
 
     def change_policy(self, policy_hash: str, facts: Facts) -> None:
         """Record that another policy comes into force; what follows is recorded under it."""
-        draft = _draft_of_policy("allow", "the policy was changed", {**facts, "policy_to": policy_hash})
+        draft = draft_policy_change("allow", "the policy was changed", {**facts, "policy_to": policy_hash})
         if self._failure is None:
             self._put(partial(self._chain.change_policy, draft, policy_hash, time.time_ns()))
 
     def refuse_policy(self, reason: str) -> None:
         """Record that another policy was asked for and not taken: the old one stays in force."""
-        draft = _draft_of_policy("block", reason, {})
+        draft = draft_policy_change("block", reason, {})
         if self._failure is None:
             self._put(
                 partial(self._chain.append, draft, time.time_ns())
@@ -143,14 +152,14 @@ class Recorder:
 
     def change_key(self, key: Signer) -> None:
         """Record that another key signs from here on, endorsed by the one so far."""
-        draft = _draft_of_key("allow", "the key was changed")
+        draft = draft_key_change("allow", "the key was changed")
         if self._failure is None:
             self._put(partial(self._chain.rotate, key, draft, time.time_ns()), marked=True)
 
     def refuse_key(self, reason: str) -> None:
         """Record that another key was asked for, and that there is none."""
         if self._failure is None:
-            self._put(partial(self._chain.append, _draft_of_key("block", reason), time.time_ns()))
+            self._put(partial(self._chain.append, draft_key_change("block", reason), time.time_ns()))
 
     def conclude(self, reason: str, facts: Facts | None = None) -> None:
         """What the close receipt will say; without this call it says `error`."""
@@ -171,8 +180,9 @@ class Recorder:
     def _append(self, draft: Draft) -> None:
         if self._failure is not None:
             return
+        draft = self._chain.tell(draft)
         self._put(partial(self._chain.append, draft, time.time_ns()))
-        if draft.verdict == "block":
+        if draft.verdict == "block" and not draft.parent_id:  # whose attempt's outcome counts
             count = draft.facts.get("count", 1)
             self.refused += count if isinstance(count, int) else 1
         if self._watch is not None:
@@ -267,7 +277,7 @@ async def open_recorder(
 class Flow:
     """One allowed attempt between its intent and its outcome. `bytes_up` and `bytes_down` are payload bytes."""
 
-    def __init__(self, recorder: Recorder, intent: Draft) -> None:
+    def __init__(self, recorder: Recorder, intent: Draft, finds: Finds) -> None:
         self._recorder = recorder
         self._intent = intent
         self._started = time.monotonic_ns()
@@ -275,6 +285,7 @@ class Flow:
         self._verdict = intent.verdict
         self._layer = intent.layer
         self._done = False
+        self._finds = finds
         self.bytes_up = 0
         self.bytes_down = 0
 
@@ -289,10 +300,30 @@ class Flow:
     def fail(self, reason: str, layer: Layer | None = None, *, blocked: bool = False) -> None:
         """Why it ended early. `blocked`: refused by the boundary after the intent; the outcome's verdict is block."""
         self._facts["reason"] = reason
-        if layer is not None:
+        if layer is not None and self._layer != Layer.SCAN.value:  # what a finding has ended stays so
             self._layer = layer.value
         if blocked:
             self._verdict = "block"
+
+    async def find(self, findings: Iterable[ToldFinding]) -> None:
+        """Record what was found in what the attempt carries; it is on disk when this returns.
+
+        After a finding that blocks, the outcome says that the attempt was ended for it, whatever follows.
+        """
+        if self.find_nowait(findings):
+            await self._recorder._wait_durable()
+
+    def find_nowait(self, findings: Iterable[ToldFinding]) -> bool:
+        """Record it with the next group. False where nothing of it is new, so that it is only counted."""
+        if self._done:
+            raise ValueError("something was found in an attempt that has ended")
+        found = self._finds.add(findings)
+        if found is not None:
+            first = found.findings[0]
+            if first.action == BLOCK:
+                self.fail(f"{first.pattern} was found", Layer.SCAN, blocked=True)
+            self._recorder._append(draft_finding(self._intent, self._recorder._chain.tell, found))
+        return found is not None
 
     def finish(self) -> None:
         """Record the outcome, once. Synchronous: it works while being cancelled."""
@@ -302,12 +333,13 @@ class Flow:
         facts = {
             **self._intent.facts,
             **self._facts,
+            **self._finds.render_sums(),
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
             "duration_us": (time.monotonic_ns() - self._started) // 1000,
         }
         self._recorder._append(
-            attrs.evolve(self._intent, phase="outcome", verdict=self._verdict, layer=self._layer, facts=facts)
+            draft_outcome(self._intent, self._verdict, self._layer, facts, self._finds.gravest)
         )
 
     def __enter__(self) -> Flow:
@@ -331,67 +363,3 @@ def _is_cancelled(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_cancelled(part) for part in error.exceptions)
     return isinstance(error, trio.Cancelled)
-
-
-def _action_id() -> str:
-    return uuid7(time.time_ns(), os.urandom(10))
-
-
-def _draft_of_key(verdict: str, reason: str) -> Draft:
-    return Draft(
-        action_id=_action_id(),
-        target="key:rotation",
-        verdict=verdict,
-        transport=KEY_TRANSPORT,
-        facts={"reason": reason},
-    )
-
-
-def _draft_of_policy(verdict: str, reason: str, facts: Facts) -> Draft:
-    return Draft(
-        action_id=_action_id(),
-        target="policy:reload",
-        verdict=verdict,
-        transport=POLICY_TRANSPORT,
-        facts={"reason": reason, **facts},
-    )
-
-
-def _draft(attempt: Attempt, decision: Decision, facts: Facts, phase: str = "") -> Draft:
-    """The receipt of a decision, in the words of the receipt format."""
-    reads = attempt.protocol is Protocol.DNS or attempt.method in ("GET", "HEAD", "OPTIONS")
-    known = reads or attempt.method is not None
-    return Draft(
-        action_id=_action_id(),
-        target=render_target(attempt),
-        verdict="allow" if decision.allowed else "block",
-        transport=attempt.transport.value,
-        phase=phase,
-        action_type="read" if reads else "write" if known else "unclassified",
-        side_effect_class=_side_effect(attempt, decision, reads),
-        reversibility="full" if reads else "unknown",
-        method=attempt.method or "",
-        layer=decision.layer.value,
-        facts={
-            "host": str(attempt.host),
-            "port": attempt.port,
-            "proto": attempt.protocol.value,
-            "reason": decision.reason,
-            **({"rule": str(decision.rule)} if decision.rule is not None else {}),
-            **facts,
-        },
-    )
-
-
-def _side_effect(attempt: Attempt, decision: Decision, reads: bool) -> str:
-    if not decision.allowed or attempt.protocol is Protocol.DNS:
-        return "none"
-    return "external_read" if reads else "external_write"
-
-
-def render_target(attempt: Attempt) -> str:
-    """The receipt's `target`: a URL without query or userinfo, both of which may carry secrets."""
-    if attempt.protocol is Protocol.DNS:
-        return f"dns:{attempt.host}"
-    scheme = "https" if attempt.secure else attempt.protocol.value
-    return f"{scheme}://{render_authority(attempt.host, attempt.port)}{attempt.path or ''}"

@@ -11,7 +11,8 @@ import pytest
 from tests.evidence.specimens import KEY, SESSION, Scribe, codes, replay
 
 from trio_egress.evidence.chain import Chain
-from trio_egress.evidence.redact import COMMITMENT, LABEL, Redactor, Withheld, commit
+from trio_egress.evidence.receipt_form import COMMITMENT
+from trio_egress.evidence.redact import LABEL, Redactor, Withheld, commit
 from trio_egress.evidence.spellings import list_spellings
 
 RUN_KEY = b"\x07" * 32

@@ -8,7 +8,8 @@ import attrs
 import pytest
 
 from trio_egress.errors import PolicyError
-from trio_egress.evidence.redact import CLASSES, COMMITMENT
+from trio_egress.evidence.receipt_form import COMMITMENT
+from trio_egress.evidence.redact import CLASSES
 from trio_egress.policy.compiled import parse_compiled, policy_hash, render_compiled
 from trio_egress.policy.diff import compare
 from trio_egress.policy.load import load_policy

@@ -24,6 +24,7 @@ from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.receipt import (
     WORD_CHARS,
     Draft,
+    add_counts,
     assemble,
     hash_receipt,
     render_record,
@@ -40,6 +41,7 @@ from trio_egress.evidence.receipt_form import (
 )
 from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.rotation import ROTATION_FACT, Tail, endorse
+from trio_egress.evidence.scan_facts import tell_findings
 from trio_egress.evidence.session import (
     NEXT_STATE,
     OBSERVING,
@@ -120,6 +122,10 @@ class Chain:
             "commitment_key_sha256": self._commitments,
         }
         return self._control(Step.OPEN, "open", self._opening, now_ns, {**(facts or {}), **own})
+
+    def tell(self, draft: Draft) -> Draft:
+        """A draft whose findings are told by commitments; it is the same however often it is asked for."""
+        return tell_findings(draft, self._redactor.commit_value)
 
     def append(self, draft: Draft, now_ns: int) -> bytes:
         """The line of one receipt of the run."""
@@ -224,13 +230,13 @@ class Chain:
 
     def _seal(self, draft: Draft, extra: Mapping[str, object], now_ns: int) -> bytes:
         now_ns = max(now_ns, self._last_ns)
-        draft, by_class = self._redactor.redact_draft(draft)
+        draft, by_class = self._redactor.redact_draft(self.tell(draft))
         ext = render_ext(draft.facts)
         stored_ext = render_stored(ext)
         fixed = {
             **self._every_receipt,
             **extra,
-            **render_redaction(by_class),
+            **render_redaction(add_counts(by_class, draft.replaced)),
             "timestamp": render_timestamp(now_ns),
             "chain_prev_hash": self._head or self._opening["genesis_hash"],
             "chain_seq": self._seq,

@@ -5,9 +5,10 @@ Keeps only what is open: a closed pair costs no memory, however long the log is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.scan_pairs import Flaw, ScanPairs
 from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
 
 OPEN_INTENTS = 131_072
@@ -31,6 +32,7 @@ class Pairing:
         self._file = file
         self._open: dict[object, int] = {}  # by action id; the line, and what it is about, as one number
         self._overflow = False
+        self._scans = ScanPairs()
         self.bytes_up = 0
         self.bytes_down = 0
 
@@ -44,9 +46,13 @@ class Pairing:
                 self.bytes_down += _count(facts.get("bytes_down"))
             case _ if record["action_id"] in self._open:
                 self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
-            case _ if record["verdict"] != "block" and record["transport"] not in ALONE:
-                found = f"verdict {record['verdict']} over {record['transport']} in one receipt"
-                self._find("pair.single", line, found, "an intent, and then its outcome")
+            case _ if "parent_action_id" in record:
+                self._add(record, facts, line)
+            case _:
+                self._tell(self._scans.decide(record, facts), line)
+                if record["verdict"] != "block" and record["transport"] not in ALONE:
+                    found = f"verdict {record['verdict']} over {record['transport']} in one receipt"
+                    self._find("pair.single", line, found, "an intent, and then its outcome")
 
     def __len__(self) -> int:
         return len(self._open)
@@ -69,6 +75,7 @@ class Pairing:
             self._find("pair.reuse", line, "the id of an open intent", "an id of its own")
         elif len(self._open) < OPEN_INTENTS:
             self._open[action_id] = line << _SUBJECT_BITS | _subject(record, facts)
+            self._tell(self._scans.start(record, facts), line)
         elif not self._overflow:
             self._overflow = True
             self._find("pair.too_many", line, f"more than {OPEN_INTENTS}", "outcomes in between")
@@ -82,6 +89,25 @@ class Pairing:
             self._find(
                 "pair.differs", line, "another target, transport, method, host, port or flow", expected
             )
+
+        self._tell(self._scans.end(record, facts), line)
+
+    def _add(self, record: Members, facts: Members, line: int) -> None:
+        """Findings of an attempt that is under way."""
+        intent = self._open.get(record["parent_action_id"])
+        if intent is None:
+            self._find("found.parent", line, "no open attempt with this parent's id", "its intent before it")
+        elif intent & _SUBJECT_MASK != _subject(record, facts):
+            expected = f"those of the intent on line {intent >> _SUBJECT_BITS}"
+            self._find(
+                "found.parent", line, "another target, transport, method, host, port or flow", expected
+            )
+        else:
+            self._tell(self._scans.add(record, facts), line)
+
+    def _tell(self, flaws: Iterable[Flaw], line: int) -> None:
+        for flaw in flaws:
+            self._find(flaw.code, line, flaw.found, flaw.expected)
 
     def _find(self, code: str, line: int, found: str, expected: str) -> None:
         self._findings.add(code, self._file, line, found, expected, "action_record.action_id")

@@ -41,7 +41,10 @@ _in = attrs.validators.in_
 
 @attrs.frozen
 class Draft:
-    """What a caller knows of one receipt. `facts` become `ext.trio_egress`."""
+    """What a caller knows of one receipt. `facts` become `ext.trio_egress`.
+
+    `parent_id`: the attempt that it tells more of. `replaced`: how often which class of secret was replaced already.
+    """
 
     action_id: str = attrs.field(validator=attrs.validators.matches_re(ACTION_ID))
     target: str
@@ -56,6 +59,8 @@ class Draft:
     pattern: str = ""
     severity: str = ""
     facts: Mapping[str, object] = attrs.field(factory=dict)
+    parent_id: str = attrs.field(default="", kw_only=True)
+    replaced: Mapping[str, int] = attrs.field(factory=dict, kw_only=True)
 
 
 def render_record(draft: Draft, fixed: Mapping[str, object], stored_ext: bytes) -> dict[str, object]:
@@ -64,6 +69,7 @@ def render_record(draft: Draft, fixed: Mapping[str, object], stored_ext: bytes) 
         {
             "version": 1,
             "action_id": draft.action_id,
+            "parent_action_id": draft.parent_id,
             "action_type": draft.action_type,
             "delegation_chain": [],
             "target": clean_text(draft.target, TARGET_CHARS) or "(empty)",
@@ -80,6 +86,11 @@ def render_record(draft: Draft, fixed: Mapping[str, object], stored_ext: bytes) 
             **fixed,
         }
     )
+
+
+def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    """How often which class was replaced, by one and the other; sorted."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in sorted({*one, *other})} if other else one
 
 
 def render_redaction(by_class: Mapping[str, int]) -> dict[str, object]:

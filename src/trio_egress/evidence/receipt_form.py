@@ -53,6 +53,8 @@ TRANSPORTS = frozenset(
 )
 ACTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 HEX_64 = re.compile(r"[0-9a-f]{64}")
+COMMITMENT = re.compile(r"\[([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([0-9a-f]{32})\]")
+"""What stands for a secret: half of an HMAC-SHA256, which is as much as RFC 2104 5 advises to keep."""
 
 _TEXTS_OR_NULL = Shape("a list of text, or null", lambda value: value is None or is_texts(value))
 ONE = Shape("the integer 1", lambda value: type(value) is int and value == 1, pattern="1")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -21,9 +20,6 @@ import attrs
 
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.spellings import Finder
-
-COMMITMENT = re.compile(r"\[([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([0-9a-f]{32})\]")
-"""What stands for a secret: half of an HMAC-SHA256, which is as much as RFC 2104 5 advises to keep."""
 
 KEY_BYTES = 32
 LABEL = b"trio-egress-commitment-v1"
@@ -72,6 +68,10 @@ class Redactor:
     def commit(self, name: str) -> str:
         """What stands in receipts for a secret."""
         return commit(self._key, name, self._secrets[name])
+
+    def commit_value(self, kind: str, value: bytes) -> str:
+        """What stands in receipts for any value."""
+        return commit(self._key, kind, value)
 
     def redact(self, text: str) -> str:
         """A text without anything secret."""

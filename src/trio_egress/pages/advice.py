@@ -30,6 +30,10 @@ _FIXED = {
     Layer.SECRET: (
         "A secret was asked for where the policy doesn't send it: that is in `to` and `as` of its `[[secret]]`."
     ),
+    Layer.SCAN: (
+        "Its rule allows the destination: it was stopped for what was found in it. If that is a credential, replace it "
+        "and see how the agent came by it; if it is none, suppress it in `[scan]`, with a reason."
+    ),
     Layer.LIMIT: "The rule allows it, and its limits were used up: they are in its `limits`.",
 }
 _WITHHELD = "Something in it is secret and is not told: no rule can be worked out from its receipt."

@@ -16,7 +16,7 @@ import attrs
 from trio_egress.evidence.attempts import read_stream
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.receipt import parse_timestamp
-from trio_egress.evidence.redact import COMMITMENT
+from trio_egress.evidence.receipt_form import COMMITMENT
 from trio_egress.evidence.session import INTERCEPTED, KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
 from trio_egress.model import Transport
 

@@ -93,6 +93,12 @@ MEANINGS: Mapping[Layer, Meaning] = {
         "another place than `as` names, or in one that would go out in the clear. Nothing was sent. An agent that was "
         "told to send a credential away looks like this.",
     ),
+    Layer.SCAN: Meaning(
+        "Something was found in it",
+        "Its rule allows the destination, and a detector found something that must not go there, or not come back: "
+        "a credential, or text that is made to be obeyed. It is told by a commitment, never by its text. A credential "
+        "that was about to leave is to be replaced; what is none can be suppressed in the policy.",
+    ),
     Layer.OBSERVE: Meaning(
         "The policy would have denied it",
         "The run only observed, and let through what its policy denies. Nothing was enforced.",

@@ -1,0 +1,122 @@
+"""Receipts in the words of the model: an attempt and its decision, what came of it, what was found in it.
+
+Writes and signs nothing; every draft has an id of its own, but for an outcome, which has its intent's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from trio_egress.evidence.receipt import Draft, uuid7
+from trio_egress.evidence.scan_facts import Found
+from trio_egress.evidence.scan_form import FINDINGS, SCAN, find_verdict
+from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
+from trio_egress.model import Attempt, Decision, Protocol, render_authority
+
+Facts = Mapping[str, object]
+
+_ABOUT = ("flow", "connection", "host", "port", "proto", "rule")
+"""Facts of an attempt by which a receipt of what was found in it is about it."""
+
+
+def make_action_id() -> str:
+    return uuid7(time.time_ns(), os.urandom(10))
+
+
+def draft_key_change(verdict: str, reason: str) -> Draft:
+    return Draft(
+        action_id=make_action_id(),
+        target="key:rotation",
+        verdict=verdict,
+        transport=KEY_TRANSPORT,
+        facts={"reason": reason},
+    )
+
+
+def draft_policy_change(verdict: str, reason: str, facts: Facts) -> Draft:
+    return Draft(
+        action_id=make_action_id(),
+        target="policy:reload",
+        verdict=verdict,
+        transport=POLICY_TRANSPORT,
+        facts={"reason": reason, **facts},
+    )
+
+
+def draft_attempt(attempt: Attempt, decision: Decision, facts: Facts, phase: str = "") -> Draft:
+    """The receipt of a decision, in the words of the receipt format."""
+    reads = attempt.protocol is Protocol.DNS or attempt.method in ("GET", "HEAD", "OPTIONS")
+    known = reads or attempt.method is not None
+    return Draft(
+        action_id=make_action_id(),
+        target=render_target(attempt),
+        verdict="allow" if decision.allowed else "block",
+        transport=attempt.transport.value,
+        phase=phase,
+        action_type="read" if reads else "write" if known else "unclassified",
+        side_effect_class=_side_effect(attempt, decision, reads),
+        reversibility="full" if reads else "unknown",
+        method=attempt.method or "",
+        layer=decision.layer.value,
+        facts={
+            "host": str(attempt.host),
+            "port": attempt.port,
+            "proto": attempt.protocol.value,
+            "reason": decision.reason,
+            **({"rule": str(decision.rule)} if decision.rule is not None else {}),
+            **facts,
+        },
+    )
+
+
+def _side_effect(attempt: Attempt, decision: Decision, reads: bool) -> str:
+    if not decision.allowed or attempt.protocol is Protocol.DNS:
+        return "none"
+    return "external_read" if reads else "external_write"
+
+
+def render_target(attempt: Attempt) -> str:
+    """The receipt's `target`: a URL without query or userinfo, both of which may carry secrets."""
+    if attempt.protocol is Protocol.DNS:
+        return f"dns:{attempt.host}"
+    scheme = "https" if attempt.secure else attempt.protocol.value
+    return f"{scheme}://{render_authority(attempt.host, attempt.port)}{attempt.path or ''}"
+
+
+def draft_outcome(
+    intent: Draft, verdict: str, layer: str, facts: Facts, gravest: tuple[str, str] = ("", "")
+) -> Draft:
+    """What came of an attempt. What was found before it began stands in the intent, and here in the sums alone.
+
+    `gravest`: detector and severity of what ended it, where a finding did.
+    """
+    pattern, severity = gravest if layer == SCAN else ("", "")
+    return attrs.evolve(
+        intent,
+        phase="outcome",
+        verdict=verdict,
+        layer=layer,
+        pattern=pattern,
+        severity=severity,
+        facts={name: value for name, value in facts.items() if name != FINDINGS},
+    )
+
+
+def draft_finding(intent: Draft, tell: Callable[[Draft], Draft], found: Found) -> Draft:
+    """What was found in what an attempt carries, when its intent was on disk already."""
+    draft = tell(attrs.evolve(intent, action_id=make_action_id(), facts={FINDINGS: found}))
+    about = {name: intent.facts[name] for name in _ABOUT if name in intent.facts}
+    return attrs.evolve(
+        draft,
+        target=intent.target,  # as it stands on disk already
+        parent_id=intent.action_id,
+        phase="",
+        layer=SCAN,
+        verdict=find_verdict(each.action for each in found.findings),
+        facts={**about, **draft.facts},
+        replaced=intent.replaced,
+    )

@@ -1,0 +1,208 @@
+"""What was found in what an attempt carries, on its way into a receipt.
+
+Knows no scanner and no policy: values in, a draft that is safe to sign out.
+
+Rule 1: nothing of what was found is told but a commitment to it; in the target and every other text of the receipt a
+        commitment stands for it, too, however it was spelt there.
+Rule 2: bounded: a receipt tells FINDINGS_MAX findings, the gravest first, and counts the rest.
+Rule 3: a place and a detector's name are short, printable words, whoever chose them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+
+from trio_egress.evidence.receipt import Draft
+from trio_egress.evidence.scan_form import (
+    ACTIONS,
+    ANSWER,
+    BODY,
+    FINDINGS,
+    FINDINGS_MAX,
+    HEADER,
+    KINDS,
+    LEFT_OUT,
+    MESSAGE,
+    NAME_CHARS,
+    SEVERITIES,
+    TRAILER,
+    is_place,
+)
+from trio_egress.evidence.spellings import list_spellings, lower
+
+CLASS_CHARS = 64
+VIA_MAX = 8
+NEEDLE_CHARS = 6
+"""What is shorter is replaced nowhere else: it would be found in any text."""
+
+_NAMED = re.compile(rf"((?:{ANSWER})?(?:{HEADER}|{TRAILER}) )(.*)", re.DOTALL)
+_NO_NAME = re.compile(r"[^!-~]")
+_NO_CLASS = re.compile(r"[^A-Za-z0-9._-]")
+
+Commit = Callable[[str, bytes], str]
+"""From a class and a value to what stands for the value."""
+
+
+@attrs.frozen(kw_only=True)
+class ToldFinding:
+    """One finding, or `count` equal ones.
+
+    `kind`, `severity`: the words of `content.detector`. `action`: what was *done*, one of ACTIONS; where a run only
+    observes, nothing is blocked. `place`: HOST, TARGET, `in_body()`, `in_header(name)` … `value`: what was found,
+    decoded. `spelt`: the bytes in which it stood in the message, in pieces where it was cut.
+    """
+
+    kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
+    detector: str
+    place: str
+    action: str = attrs.field(validator=attrs.validators.in_(ACTIONS))
+    severity: str = attrs.field(validator=attrs.validators.in_(SEVERITIES))
+    via: tuple[str, ...] = ()
+    value: bytes = attrs.field(repr=False)
+    spelt: tuple[bytes, ...] = attrs.field(default=(), repr=False)
+    count: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """The gravest first."""
+        return ACTIONS.index(self.action), SEVERITIES.index(self.severity), KINDS.index(self.kind)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What equal ones share."""
+        return self.detector, self.place, self.via, self.action, self.value
+
+    @property
+    def pattern(self) -> str:
+        """The detector, as a receipt names it."""
+        return _shorten(self.detector)
+
+
+@attrs.frozen
+class Found:
+    """The fact `findings` of an attempt or a denial, until its receipt is drafted."""
+
+    findings: tuple[ToldFinding, ...] = attrs.field(validator=attrs.validators.min_len(1))
+
+
+def in_header(name: bytes, *, answer: bool = False) -> str:
+    """The place of what stands in a field of that name: in its value, or in the name."""
+    return f"{ANSWER if answer else ''}{HEADER} {name.decode('latin-1').lower()}"
+
+
+def in_trailer(name: bytes, *, answer: bool = False) -> str:
+    return f"{ANSWER if answer else ''}{TRAILER} {name.decode('latin-1').lower()}"
+
+
+def in_body(*, answer: bool = False) -> str:
+    return f"{ANSWER if answer else ''}{BODY}"
+
+
+def in_message(*, answer: bool = False) -> str:
+    """Of a WebSocket."""
+    return f"{ANSWER if answer else ''}{MESSAGE}"
+
+
+def merge_findings(findings: Iterable[ToldFinding]) -> list[ToldFinding]:
+    """The gravest first, and equal ones as one."""
+    merged: dict[tuple[object, ...], ToldFinding] = {}
+    for each in sorted(findings, key=lambda each: each.rank):
+        known = merged.get(each.key)
+        merged[each.key] = each if known is None else attrs.evolve(known, count=known.count + each.count)
+    return list(merged.values())
+
+
+def tell_findings(draft: Draft, commit: Commit) -> Draft:
+    """The draft with its fact `findings` as a receipt holds it. One without is given back as it is."""
+    found = draft.facts.get(FINDINGS)
+    if not isinstance(found, Found):
+        return draft
+    findings = merge_findings(found.findings)
+    stands = [commit(_name_class(each.detector), each.value) for each in findings]
+    concealing = _Concealing(findings, stands)
+    told = [
+        _tell(each, concealing.conceal(each.place), stand)
+        for each, stand in zip(findings[:FINDINGS_MAX], stands, strict=False)
+    ]
+    more = sum(each.count for each in findings[FINDINGS_MAX:])
+    facts = {name: concealing.conceal_all(value) for name, value in draft.facts.items() if name != FINDINGS}
+    return attrs.evolve(
+        draft,
+        target=concealing.conceal(draft.target),
+        pattern=findings[0].pattern,
+        severity=findings[0].severity,
+        facts={**facts, FINDINGS: told, **({LEFT_OUT: more} if more else {})},
+        replaced=dict(sorted(concealing.counts.items())),
+    )
+
+
+def _tell(finding: ToldFinding, place: str, stand: str) -> Mapping[str, object]:
+    via = {"via": [_shorten(each) for each in finding.via[:VIA_MAX]]} if finding.via else {}
+    return {
+        "detector": finding.pattern,
+        "kind": finding.kind,
+        "place": _shorten_place(place),
+        **via,
+        "action": finding.action,
+        "severity": finding.severity,
+        "commitment": stand,
+        "count": finding.count,
+    }
+
+
+def _shorten(text: str) -> str:
+    """A word that may be told, and is never empty."""
+    return _NO_NAME.sub("?", text[:NAME_CHARS]) or "?"
+
+
+def _shorten_place(place: str) -> str:
+    """Never raises, and is always a place."""
+    named = _NAMED.fullmatch(place)
+    if named is not None:
+        return named[1] + _shorten(named[2])
+    return place if is_place(place) else BODY
+
+
+def _name_class(detector: str) -> str:
+    name = _NO_CLASS.sub("-", detector)
+    return (name if name[:1].isalnum() else f"x{name}")[:CLASS_CHARS]
+
+
+class _Concealing:
+    """Puts a commitment in the place of what was found, in every spelling that is known of it."""
+
+    def __init__(self, findings: Sequence[ToldFinding], stands: Sequence[str]) -> None:
+        self._stands: dict[str, str] = {}
+        for finding, stand in zip(findings, stands, strict=True):
+            for raw in (*finding.spelt, *list_spellings(finding.value)):
+                needle = lower(raw.decode("latin-1"))
+                if len(needle) >= NEEDLE_CHARS:
+                    self._stands.setdefault(needle, stand)
+        self.counts: Counter[str] = Counter()
+
+    def conceal(self, text: str) -> str:
+        low = lower(text)
+        standing = sorted((needle for needle in self._stands if needle in low), key=len, reverse=True)
+        if not standing:
+            return text
+        pieces, at = [], 0
+        for match in re.finditer("|".join(map(re.escape, standing)), low):
+            stand = self._stands[match[0]]
+            self.counts[stand[1:].partition(":")[0]] += 1
+            pieces += [text[at : match.start()], stand]
+            at = match.end()
+        return "".join((*pieces, text[at:]))
+
+    def conceal_all(self, value: object) -> object:
+        match value:
+            case str():
+                return self.conceal(value)
+            case Mapping():
+                return {self.conceal(str(name)): self.conceal_all(item) for name, item in value.items()}
+            case list() | tuple():
+                return [self.conceal_all(item) for item in value]
+        return value
