@@ -167,7 +167,7 @@ class _Search:
         base, text = window.base, window.text
         for hit in seeker.find(window, self._reached.get(seeker, 0) - base, self._path):
             self._reached[seeker] = base + hit.end
-            value = text[hit.value_start : hit.value_end]
+            value = seeker.detector.value or text[hit.value_start : hit.value_end]
             found.append(
                 Finding(
                     seeker.detector,
