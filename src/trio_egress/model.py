@@ -6,6 +6,7 @@ Values only: no behaviour beyond their own text, no I/O, no third-party import b
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NewType
 
@@ -242,12 +243,85 @@ class RuleLimits:
     body: int | None = None
 
 
+class Kind(enum.Enum):
+    """What scanning finds; policies choose actions by these words, and receipts tell findings in them."""
+
+    SECRET = "secret"  # noqa: S105  a word
+    """A credential, known by its form."""
+
+    EXACT = "exact"
+    """A value of this run: one that the operator named, or that looks like a secret."""
+
+    CANARY = "canary"
+    """A value that was put in the agent's way on purpose."""
+
+    INSTRUCTION = "instruction"
+    """Text that is made to be obeyed by a model."""
+
+    HIDDEN = "hidden"
+    """Text that a model reads and a person does not see."""
+
+    ENTROPY = "entropy"
+    """What looks random enough to be a secret; a second signal."""
+
+
+class Action(enum.Enum):
+    """What becomes of what scanning found."""
+
+    BLOCK = "block"
+    STRIP = "strip"
+    """The finding is made unreadable, the rest goes on. Of what goes out, that is a block."""
+
+    WARN = "warn"
+    OFF = "off"
+
+
+@attrs.frozen
+class Actions:
+    """What one table of a policy says of findings: by the name of their detector, and by their kind."""
+
+    detectors: Mapping[str, Action] = attrs.field(factory=dict, hash=False)
+    kinds: Mapping[Kind, Action] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
+class Suppression:
+    """A finding that is known and is none, until then: Unix time in microseconds. `finding`: its fingerprint."""
+
+    finding: str
+    detector: str
+    reason: str
+    until_us: int
+
+
+SCAN_WHOLE_BYTES = 1 << 20
+"""Where a policy says nothing."""
+
+
+@attrs.frozen(kw_only=True)
+class ScanTerms:
+    """How that which a rule allows is looked through (`policy.scan`: what becomes of a finding).
+
+    `actions`: of the rule, then of the policy. `requests`, `answers`: whether those are looked through. `whole`: a body
+    of so many bytes is looked through before any of it goes on, a larger one piece by piece. `unreadable`: what becomes
+    of what can't be looked into (BLOCK or WARN). `suppressed`: by fingerprint.
+    """
+
+    actions: tuple[Actions, ...] = ()
+    requests: bool = True
+    answers: bool = True
+    whole: int = SCAN_WHOLE_BYTES
+    unreadable: Action = Action.BLOCK
+    suppressed: Mapping[str, Suppression] = attrs.field(factory=dict, hash=False)
+
+
 @attrs.frozen
 class Decision:
     """The answer to an attempt. `upstream` is set exactly when it is allowed and is not a DNS query.
 
     `needs`: what the boundary has to do with what is allowed, or would have had to be able to do. `limits`: those of
-    the rule that allows it; the boundary charges what is used (`policy.budget`), and cuts what uses too much.
+    the rule that allows it; the boundary charges what is used (`policy.budget`), and cuts what uses too much. `scan`:
+    how that rule has it looked through; None where it hasn't.
     """
 
     allowed: bool
@@ -257,6 +331,7 @@ class Decision:
     upstream: Upstream | None = None
     needs: frozenset[Need] = NO_NEEDS
     limits: RuleLimits | None = None
+    scan: ScanTerms | None = None
 
     @property
     def line(self) -> int | None:

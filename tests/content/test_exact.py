@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_egress.content.detector import Kind, Way
+from trio_egress.content.detector import Way
 from trio_egress.content.exact import (
     LEAST_BYTES,
     MOST_VALUES,
@@ -28,6 +28,7 @@ from trio_egress.content.exact import (
 )
 from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.scanner import Scanner
+from trio_egress.model import Kind
 
 TOKEN = "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=40)).encode()
 AWKWARD = TOKEN[:8] + b"/+=& \"'<>\\%\n\t" + "é€😀".encode() + TOKEN[8:16]

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_egress.content.detector import Detector, Finding, Kind, Way
+from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.hyperscan_matcher import HyperscanMatcher
 from trio_egress.content.matcher import Matcher
 from trio_egress.content.re2_matcher import Re2Matcher
 from trio_egress.content.scanner import AHEAD, WINDOW, OpenMatcher, Scanner
 from trio_egress.content.seeker import LONGEST, MOST
 from trio_egress.errors import PolicyError
+from trio_egress.model import Kind
 
 
 def open_re2(patterns: list[str], database: bytes = b"") -> Matcher:

@@ -18,6 +18,7 @@ from trio_egress.policy.doors import Ports, Scheme
 from trio_egress.policy.keys import RULES_MAX, TABLES, Document, structure
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.rule import Terms, Tls
+from trio_egress.policy.scan import Scan
 from trio_egress.policy.services import Headers, WebSocket
 from trio_egress.texts.faults import Fault
 
@@ -261,7 +262,7 @@ def test_any_data_is_a_document_or_has_faults(data: dict[str, Any]) -> None:
         ("websocket", True, "websocket must be a table such as { enabled = true }, not true"),
         ("limits", 1, 'limits must be a table such as { requests = "100/minute" }, not 1'),
         ("tls", True, 'tls must be "intercept" or "passthrough", not true'),
-        ("scan", 0, "scan must be true or false, not 0"),
+        ("scan", 0, "scan must be true, false, or a table such as"),
         ("times", "Mon", "times must be a list"),
         ("headers", {"required": "a"}, "headers.required must be a list"),
         ("headers", {"forbidden": "a"}, "headers.forbidden must be a list"),
@@ -303,7 +304,13 @@ def test_what_the_readers_give_is_what_the_rule_has() -> None:
     second = {"destination": "b.example", "deny": True, "git": {"push": ["a/b"]}}
     third = {"destination": "c.example", "websocket": {"enabled": True, "frame_scan": True}}
     one, two, three = structure({**TOP, "egress": [first, second, third]}).egress
-    assert (one.name, one.reason, one.deny, one.tls, one.scan) == ("x", "because", False, Tls.INTERCEPT, True)
+    assert (one.name, one.reason, one.deny, one.tls, one.scan) == (
+        "x",
+        "because",
+        False,
+        Tls.INTERCEPT,
+        Scan(),
+    )
     assert (one.ports, one.protocol, one.query) == (
         (Ports(443, 443),),
         frozenset({Scheme.HTTPS}),

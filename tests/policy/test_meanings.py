@@ -16,6 +16,7 @@ from trio_egress.policy.limits import Limits
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
+from trio_egress.policy.scan import Scan
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 from trio_egress.policy.upstream_proxy import UpstreamProxy
@@ -52,7 +53,7 @@ def test_each_key_means_on_its_page_what_the_schema_says(
 
 def test_each_key_of_a_table_inside_a_rule_means_on_its_page_what_the_schema_says() -> None:
     inner = {"headers": Headers, "git": Git, "graphql": GraphQL, "jsonrpc": JsonRpc, "mcp": Mcp}
-    tables = {**inner, "websocket": WebSocket, "limits": RuleLimits}
+    tables = {**inner, "scan": Scan, "websocket": WebSocket, "limits": RuleLimits}
     assert {quoted(key)[0]: meaning for key, meaning in table("| key inside a rule")} == {
         f"{name}.{key}": meaning for name, keys in tables.items() for key, meaning in MEANINGS[keys].items()
     }

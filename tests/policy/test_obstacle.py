@@ -212,7 +212,7 @@ def test_protocols_and_ports_are_those_that_a_rule_names(
         ({"tls": "passthrough"}, make_attempt(HTTP, 443, secure=True, method="GET"), Obstacle.PROTOCOL),
         ({"limits": {"requests": "1/day"}}, make_attempt(TCP, 443), Obstacle.PROTOCOL),
         ({"limits": {"body": 1}, "ports": [443]}, make_attempt(TCP, 443), Obstacle.PROTOCOL),
-        ({"scan": True, "ports": [22]}, make_attempt(SSH, 22), None),
+        ({"scan": True, "ports": [22]}, make_attempt(SSH, 22), Obstacle.PROTOCOL),
     ],
 )
 def test_requests_are_those_that_a_rule_describes(
@@ -233,7 +233,6 @@ def test_requests_are_those_that_a_rule_describes(
         ({"paths": ["/"]}, make_attempt(TLS, 443), {Need.TLS}, Obstacle.INTERCEPTION),
         ({"scan": True}, make_attempt(TLS, 443), {Need.TLS, Need.SCAN}, Obstacle.INTERCEPTION),
         ({"scan": True}, make_request(), {Need.SCAN}, Obstacle.BLIND),
-        ({"scan": True, "ports": [22]}, make_attempt(SSH, 22), {Need.SCAN}, Obstacle.BLIND),
         ({"mcp": {"tools": ["a"]}}, make_request(calls=None), {Need.BODIES}, Obstacle.BLIND),
         ({"mcp": {"tools": ["a"]}}, make_request(), set(), None),
         ({"graphql": {"queries": ["a"]}}, make_request(calls=None), {Need.BODIES}, Obstacle.BLIND),
@@ -269,6 +268,15 @@ def test_what_a_rule_needs_is_worked_out_and_who_cannot_do_it_is_denied(
     assert meets(attempt, Moment(), **keys) is without
     for need in needs:
         assert meets(attempt, Moment(able=frozenset(Need) - {need}), **keys) is not None
+
+
+def test_a_stream_is_not_allowed_by_a_rule_that_has_it_looked_through() -> None:
+    for protocol in (SSH, TCP):
+        attempt = make_attempt(protocol, 22)
+        assert meets(attempt, scan=True, ports=[22]) is Obstacle.PROTOCOL
+        assert (
+            meets(attempt, Moment(), scan=True, ports=[22]) is Obstacle.BLIND
+        )  # as runs recorded it that couldn't
 
 
 def test_a_rule_holds_at_its_times_and_never_without_a_clock() -> None:

@@ -69,7 +69,7 @@ def test_every_key_is_read() -> None:
         ("reason", "a\nb", "reason must be one line"),
         ("reason", "a" * 201, "reason must be one line of 1 to 200"),
         ("deny", "yes", 'deny must be true or false, not "yes"'),
-        ("scan", 1, "scan must be true or false, not 1"),
+        ("scan", 1, 'scan must be true, false, or a table such as { secret = "block" }, not 1'),
         ("ports", 80, "ports must be a list such as [443"),
         ("ports", [80] * 1001, "ports must be a list"),
         ("ports", [], "ports is empty, which would allow nothing"),

@@ -391,6 +391,8 @@ def test_each_key_is_read_with_some_value_that_was_tried() -> None:
         [443],
         {"A": "é"},
         {"env": "A"},
+        "block",
+        {"jwt": "off"},
     ]
     tried += [[{"name": "a", "from": {"env": "A"}}], "http://corp:3128", {"proxy": "http://corp:3128"}]
     tried += [{key: value} for keys in MEANINGS.values() for key in keys for value in (True, 1 << 25, ["a"])]

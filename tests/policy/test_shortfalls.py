@@ -35,7 +35,7 @@ SCAN = "a scan of what is sent"
             {"scan": True, "ports": [22]},
             [
                 f"needs TLS interception and {SCAN}, which this version can't do: it allows no TLS",
-                f"needs {SCAN}, which this version can't do: it allows no HTTP and no SSH and no other TCP",
+                f"needs {SCAN}, which this version can't do: it allows no HTTP",
             ],
         ),
         (

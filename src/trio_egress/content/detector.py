@@ -6,27 +6,7 @@ import enum
 
 import attrs
 
-
-class Kind(enum.Enum):
-    """What was found; policies choose actions by these."""
-
-    SECRET = "secret"  # noqa: S105  a word
-    """A credential, known by its form."""
-
-    EXACT = "exact"
-    """A value of this run: one that the operator named, or that looks like a secret."""
-
-    CANARY = "canary"
-    """A value that was put in the agent's way on purpose."""
-
-    INSTRUCTION = "instruction"
-    """Text that is made to be obeyed by a model."""
-
-    HIDDEN = "hidden"
-    """Text that a model reads and a person does not see."""
-
-    ENTROPY = "entropy"
-    """What looks random enough to be a secret; a second signal."""
+from trio_egress.model import Action, Kind
 
 
 class Way(enum.Flag):
@@ -35,17 +15,6 @@ class Way(enum.Flag):
     OUT = enum.auto()
     IN = enum.auto()
     BOTH = OUT | IN
-
-
-class Action(enum.Enum):
-    """What becomes of what was found."""
-
-    BLOCK = "block"
-    STRIP = "strip"
-    """The finding is made unreadable, the rest goes on. Of what goes out, that is a block."""
-
-    WARN = "warn"
-    OFF = "off"
 
 
 class Severity(enum.Enum):

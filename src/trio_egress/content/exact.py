@@ -25,7 +25,8 @@ from urllib.parse import quote, quote_plus
 
 import attrs
 
-from trio_egress.content.detector import Detector, Kind, Severity
+from trio_egress.content.detector import Detector, Severity
+from trio_egress.model import Kind
 
 LEAST_BYTES: Final = 8
 """What is shorter stands in too many messages by chance."""

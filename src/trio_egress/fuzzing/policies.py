@@ -62,6 +62,8 @@ def _table(**keys: SearchStrategy[Any]) -> SearchStrategy[Document]:
     return st.fixed_dictionaries({}, optional=keys).filter(bool)
 
 
+_ACTIONS = ("block", "warn", "strip", "off")
+
 RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
     "methods": _some(("GET", "HEAD", "POST", "PURGE")),
     "paths": _some(_PATHS),
@@ -81,7 +83,17 @@ RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
     "jsonrpc": _table(methods=_some(_WORDS)),
     "mcp": _table(methods=_some(("tools/call", "tools/list", "*"), 0), tools=_some(_WORDS, 0)),
     "tls": st.sampled_from(("intercept", "passthrough")),
-    "scan": st.booleans(),
+    "scan": st.booleans()
+    | _table(
+        secret=st.sampled_from(_ACTIONS),
+        instruction=st.sampled_from(_ACTIONS),
+        detectors=st.dictionaries(
+            st.sampled_from(("github-pat", "jwt")), st.sampled_from(_ACTIONS), min_size=1
+        ),
+        answers=st.booleans(),
+        whole=st.sampled_from((0, "64 KiB")),
+        unreadable=st.sampled_from(_ACTIONS[:2]),
+    ),
     "websocket": _table(enabled=st.booleans(), frame_scan=st.booleans(), proxy_path=st.just("/ws?url=")),
     "times": _some(_WINDOWS),
     "limits": _table(

@@ -28,6 +28,7 @@ from trio_egress.policy.paths import SLASH, parse_path
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root, render_roots
 from trio_egress.policy.rule import Policy, Rule, Terms
+from trio_egress.policy.scan import render_scan
 from trio_egress.policy.secret import PlacedSecret, render_secrets
 from trio_egress.policy.sent import find_borne
 from trio_egress.policy.upstream_proxy import PlacedProxy, render_upstream
@@ -49,7 +50,7 @@ _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "jsonrpc": lambda jsonrpc: _write_table(jsonrpc, _write_globs),
     "mcp": lambda mcp: _write_table(mcp, _write_globs),
     "tls": lambda tls: tls.value,
-    "scan": bool,
+    "scan": render_scan,
     "websocket": lambda websocket: attrs.asdict(websocket, filter=lambda _field, value: value is not None),
     "times": lambda times: [str(window) for window in times],
     "limits": lambda limits: _write_table(

@@ -21,7 +21,7 @@ from trio_egress.policy.suffixes import is_public_suffix
 COMPARED = 64
 """Rules that one rule is held against, so that 100,000 rules for one host don't take a day."""
 
-_NARROWING = (*OF_REQUESTS, "tls", "times", "limits")
+_NARROWING = (*OF_REQUESTS, "tls", "times", "limits", "scan")
 _PLAIN_WEB = frozenset({Scheme.HTTP, Scheme.HTTPS})
 _WEB_PORTS = (Ports(80, 80), Ports(443, 443))
 
@@ -100,7 +100,7 @@ def _looks_into_tls(denial: Terms) -> bool:
 
 def _is_broad(terms: Terms) -> bool:
     """Whether it allows whatever is asked at its ports."""
-    return not terms.scan and all(getattr(terms, key) is None for key in (*_NARROWING, "websocket"))
+    return all(getattr(terms, key) is None for key in (*_NARROWING, "websocket"))
 
 
 def _find_useless(place: int, terms: Terms, broad: list[tuple[int, Terms]]) -> Iterator[Conflict]:
@@ -114,7 +114,7 @@ def _find_useless(place: int, terms: Terms, broad: list[tuple[int, Terms]]) -> I
             and wide.destination == terms.destination
         ):
             continue  # they say the same: it is told of the second
-        keys = [key for key in _NARROWING if getattr(terms, key) is not None] + ["scan"] * terms.scan
+        keys = [key for key in _NARROWING if getattr(terms, key) is not None]
         if keys:
             what = " and ".join(f"`{key}`" for key in keys)
             said = f"egress[{other}] allows all of these hosts without {what}, so here that restricts nothing"

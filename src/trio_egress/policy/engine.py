@@ -64,7 +64,8 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
     if forced is not None:
         needs |= NEEDED[forced[0]]
     ref = chosen.ref
-    return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, chosen.terms.limits)
+    limits, scan = chosen.terms.limits, policy.find_scan(chosen)
+    return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, limits, scan)
 
 
 def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Decision:

@@ -9,7 +9,6 @@ A new key is a field of its table's class (Document, Terms, Files …), and one 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +32,7 @@ from trio_egress.policy.rule_keys import (
     read_fields,
     read_flag,
     read_globs,
+    read_methods,
     read_name,
     read_paths,
     read_ports,
@@ -45,6 +45,8 @@ from trio_egress.policy.rule_keys import (
     read_times,
     read_tls,
 )
+from trio_egress.policy.scan import KINDS, NO_SCAN, Scan
+from trio_egress.policy.scan_keys import check_scan, read_action, read_detectors, read_unreadable, read_whole
 from trio_egress.policy.secret import (
     SECRETS_MAX,
     From,
@@ -68,13 +70,10 @@ from trio_egress.policy.upstream_proxy import (
     read_proxy,
     read_username,
 )
-from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
+from trio_egress.texts.faults import Fault, Faults, show
 
 RULES_MAX = 100_000
 TESTS_MAX = 10_000
-
-_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
-_USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 
 
 @attrs.frozen(kw_only=True)
@@ -115,6 +114,7 @@ TABLES: Mapping[type, Table] = {
     GraphQL: Table("in a `graphql` table", {}),
     JsonRpc: Table("in a `jsonrpc` table", {"methods": 'methods = ["eth_call"]'}),
     Mcp: Table("in an `mcp` table", {}),
+    Scan: Table("in a `scan` table", {}),
     WebSocket: Table("in a `websocket` table", {}),
     RuleLimits: Table("in a rule's `limits` table", {}),
     Secret: Table(
@@ -181,6 +181,18 @@ def _read_password(value: object, _type: object) -> From:
     return check_from(_CONVERTER.structure(value, From))
 
 
+def _read_scan(value: object, _type: object) -> Scan | None:
+    if isinstance(value, bool):
+        return NO_SCAN if value else None
+    if not isinstance(value, dict):
+        raise ValueError(
+            f'scan must be true, false, or a table such as {{ secret = "block" }}, not {show(value)}'
+        )
+    if not value:
+        raise ValueError("scan is empty, which says nothing; write scan = true")
+    return check_scan(_CONVERTER.structure(value, Scan))
+
+
 def _read_resolve(value: object, _type: object) -> Resolve:
     return parse_pins(_expect_table("resolve", value))
 
@@ -209,31 +221,6 @@ def _read_destination(value: object, _type: object) -> Destination:
     if not isinstance(value, str):
         raise ValueError(f'destination must be a string such as "api.example.com", not {show(value)}')
     return parse_destination(value)
-
-
-def _read_methods(value: object, _type: object) -> frozenset[str]:
-    if not isinstance(value, list):
-        raise ValueError(f'methods must be a list such as ["GET", "HEAD"], not {show(value)}')
-    if not value:
-        raise ValueError("methods is empty, which would allow nothing; leave it out to allow every method")
-    faults = [Fault((place,), fault) for place, method in enumerate(value) if (fault := _find_fault(method))]
-    if faults:
-        raise Faults(faults)
-    return frozenset(value)
-
-
-def _find_fault(method: object) -> str | None:
-    """What is wrong with one method, if anything. Any token is a method, but nearly a usual one is a slip."""
-    if not isinstance(method, str):
-        return f'a method must be a string such as "GET", not {show(method)}'
-    if method.upper() == "CONNECT":
-        return "CONNECT can't be allowed by a rule: a tunnel is judged by what is in it"
-    if not _METHOD.fullmatch(method):
-        hint = hint_nearest(method.upper(), _USUAL_METHODS)
-        return f"{show(method)} is not a method: methods are upper-case words{hint}"
-    if method not in _USUAL_METHODS and (hint := hint_nearest(method, _USUAL_METHODS)):
-        return f"{show(method)} is not a method{hint}"
-    return None
 
 
 def _read_inner(key: str, table: type, example: str) -> Callable[[object, object], Any]:
@@ -291,7 +278,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "deny": _reader(read_flag("deny")),
         "ports": _reader(read_ports),
         "protocol": _reader(read_protocol),
-        "methods": _read_methods,
+        "methods": _reader(read_methods),
         "paths": _reader(read_paths),
         "query": _reader(read_query),
         "headers": _read_inner("headers", Headers, '{ forbidden = ["x-api-key"] }'),
@@ -300,7 +287,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "jsonrpc": _read_inner("jsonrpc", JsonRpc, '{ methods = ["eth_call"] }'),
         "mcp": _read_inner("mcp", Mcp, '{ tools = ["search_*"] }'),
         "tls": _reader(read_tls),
-        "scan": _reader(read_flag("scan")),
+        "scan": _read_scan,
         "websocket": _read_inner("websocket", WebSocket, "{ enabled = true }"),
         "times": _reader(read_times),
         "limits": _read_inner("limits", RuleLimits, '{ requests = "100/minute" }'),
@@ -311,6 +298,14 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     GraphQL: {field.name: _reader(read_globs(f"graphql.{field.name}")) for field in attrs.fields(GraphQL)},
     JsonRpc: {"methods": _reader(read_globs("jsonrpc.methods"))},
     Mcp: {key: _reader(read_globs(f"mcp.{key}")) for key in ("methods", "tools")},
+    Scan: {
+        **{key: _reader(read_action(key)) for key in KINDS},
+        "detectors": _reader(read_detectors),
+        "requests": _reader(read_flag("scan.requests")),
+        "answers": _reader(read_flag("scan.answers")),
+        "whole": _reader(read_whole),
+        "unreadable": _reader(read_unreadable),
+    },
     WebSocket: {
         "enabled": _reader(read_flag("websocket.enabled")),
         "frame_scan": _reader(read_flag("websocket.frame_scan")),

@@ -15,6 +15,7 @@ from trio_egress.policy.keys import Document
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
+from trio_egress.policy.scan import Scan
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 from trio_egress.policy.upstream_proxy import UpstreamProxy
@@ -58,7 +59,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "jsonrpc": "`methods` of JSON-RPC",
         "mcp": "`methods` and `tools` of MCP over HTTP",
         "tls": '`"intercept"` or `"passthrough"`',
-        "scan": "whether what is sent is scanned",
+        "scan": "whether what is sent and answered is [looked through](#scan): `true`, or a table that says how",
         "websocket": "`enabled`, `frame_scan`, `proxy_path`",
         "times": "when the rule holds",
         "limits": "how much it may be used: `requests`, `connections`, `bytes_up`, `bytes_down`, `body`",
@@ -82,6 +83,22 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
     Mcp: {
         "methods": "the methods that may be called; without it, all of them",
         "tools": "the tools that `tools/call` may call; without it, all of them",
+    },
+    Scan: {
+        "secret": "what becomes of credentials, known by their form: `block`, `warn` or `off`",
+        "exact": "what becomes of values of this run: those that are secret in it, or look so",
+        "canary": "what becomes of canaries",
+        "instruction": "what becomes of text that is made to be obeyed by a model: `block`, `strip`, `warn` or `off`",
+        "hidden": "what becomes of text that a model reads and a person does not see",
+        "entropy": "what becomes of what looks random enough to be a secret",
+        "detectors": 'what becomes of the findings of single detectors, by their names: `{ "github-pat" = "warn" }`',
+        "requests": "whether requests are looked through; `true` without it",
+        "answers": "whether answers are looked through; `true` without it",
+        "whole": (
+            "up to which size a body is looked through whole before any of it goes on; a larger one goes on in pieces, "
+            'each when it has been looked through. `"1 MiB"` without it'
+        ),
+        "unreadable": "what becomes of what can't be looked into: `block`, which it is without it, or `warn`",
     },
     WebSocket: {
         "enabled": "whether the rule allows WebSockets; `true` where the table stands without it",

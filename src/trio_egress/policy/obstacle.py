@@ -106,7 +106,7 @@ def find_needs(rule: Rule, attempt: Attempt) -> frozenset[Need]:
         needs.add(Need.BODIES)
     if terms.limits is not None:
         needs.add(Need.METER)
-    if terms.scan:
+    if terms.scan is not None:
         needs.add(Need.SCAN)
     if attempt.websocket:
         needs.add(Need.WEBSOCKET)
@@ -206,8 +206,8 @@ def _find_stream_obstacle(rule: Rule, attempt: Attempt, moment: Moment) -> Obsta
     if attempt.protocol is Protocol.TLS:
         if Need.TLS not in moment.able:
             return Obstacle.INTERCEPTION
-    elif any(key != "scan" for key in rule.inside):
-        return Obstacle.PROTOCOL
+    elif Need.SCAN in moment.able or any(key != "scan" for key in rule.inside):
+        return Obstacle.PROTOCOL  # a stream is not looked through
     return None if rule.plain else _find_use_obstacle(rule, attempt, moment)
 
 

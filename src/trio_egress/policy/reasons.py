@@ -181,6 +181,8 @@ def _explain_protocol(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
     terms = rule.terms
     if terms.tls is Tls.PASSTHROUGH and attempt.secure:
         return "passes TLS through unseen, and this was seen"
+    if rule.inside == ("scan",) and attempt.protocol in (Protocol.TCP, Protocol.SSH):
+        return f"has what it allows looked through, so it allows HTTP, not {spoken}"
     if rule.inside and attempt.protocol in (Protocol.TCP, Protocol.SSH):
         return f"restricts {_list(rule.inside)}, so it allows HTTP, not {spoken}"
     if terms.protocol is not None:

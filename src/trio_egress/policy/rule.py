@@ -9,12 +9,22 @@ A new key of an `[[egress]]` table is a field of Terms here, a line in `keys` th
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from trio_egress.errors import Problem
-from trio_egress.model import Address, Attempt, Endpoint, Host, RuleLimits, RuleRef, Via, render_authority
+from trio_egress.model import (
+    Address,
+    Attempt,
+    Endpoint,
+    Host,
+    RuleLimits,
+    RuleRef,
+    ScanTerms,
+    Via,
+    render_authority,
+)
 from trio_egress.policy.cases import PlacedCase
 from trio_egress.policy.destination import Destination, Network, find_network
 from trio_egress.policy.doors import IN_TLS, Ports, Scheme
@@ -24,6 +34,7 @@ from trio_egress.policy.globs import PathGlob
 from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.roots import Root
+from trio_egress.policy.scan import NO_SCAN, Scan, merge_scan
 from trio_egress.policy.secret import PlacedSecret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
 from trio_egress.policy.times import Window
@@ -56,7 +67,7 @@ class Terms:
     jsonrpc: JsonRpc | None = None
     mcp: Mcp | None = None
     tls: Tls | None = None
-    scan: bool = False
+    scan: Scan | None = None
     websocket: WebSocket | None = None
     times: tuple[Window, ...] | None = None
     limits: RuleLimits | None = None
@@ -111,7 +122,7 @@ def find_inside(terms: Terms) -> tuple[str, ...]:
     """The keys of a rule for which what is inside TLS must be seen."""
     found = [key for key in OF_REQUESTS if getattr(terms, key) is not None]
     limits, websocket = terms.limits, terms.websocket
-    if terms.scan:
+    if terms.scan is not None:
         found.append("scan")
     if websocket is not None and (websocket.frame_scan or not websocket.enabled):
         found.append("websocket")
@@ -201,6 +212,7 @@ class Policy:
     secrets: tuple[PlacedSecret, ...] = attrs.field(default=(), kw_only=True)
     roots: tuple[Root, ...] = attrs.field(default=(), kw_only=True)
     upstream: PlacedProxy | None = attrs.field(default=None, kw_only=True)
+    scan: Scan = attrs.field(default=NO_SCAN, kw_only=True)
     cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)
@@ -218,6 +230,17 @@ class Policy:
         if self.upstream is None or self.resolve.find(attempt.host, attempt.port) is not None:
             return None
         return self.upstream.find(attempt.host, attempt.port)
+
+    _scans: Mapping[Scan, ScanTerms] = attrs.field(init=False, eq=False, repr=False)
+
+    def find_scan(self, rule: Rule) -> ScanTerms | None:
+        """How that which the rule allows is looked through."""
+        return None if rule.terms.scan is None else self._scans[rule.terms.scan]
+
+    @_scans.default
+    def _merge_scans(self) -> Mapping[Scan, ScanTerms]:
+        scans = {rule.terms.scan for rule in self.rules}
+        return {scan: merge_scan(scan, self.scan) for scan in scans if scan is not None}
 
     @avoided.default
     def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:

@@ -28,6 +28,9 @@ NAME_CHARS = 64
 REASON_CHARS = 200
 WORD_CHARS = 200
 
+_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
+_USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII)
 _FIELD = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z_-]+", re.ASCII)
 """RFC 9110 5.1, a token."""
@@ -103,6 +106,33 @@ def _read_each(key: str, value: list[object], read: Callable[[object], T]) -> li
 def _expect_some(key: str, value: object) -> None:
     if value == []:
         raise ValueError(f"{key} is empty, which would allow nothing; leave it out where it is no matter")
+
+
+def read_methods(value: object) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise ValueError(f'methods must be a list such as ["GET", "HEAD"], not {show(value)}')
+    if not value:
+        raise ValueError("methods is empty, which would allow nothing; leave it out to allow every method")
+    faults = [
+        Fault((place,), fault) for place, method in enumerate(value) if (fault := _find_method_fault(method))
+    ]
+    if faults:
+        raise Faults(faults)
+    return frozenset(value)
+
+
+def _find_method_fault(method: object) -> str | None:
+    """What is wrong with one method, if anything. Any token is a method, but nearly a usual one is a slip."""
+    if not isinstance(method, str):
+        return f'a method must be a string such as "GET", not {show(method)}'
+    if method.upper() == "CONNECT":
+        return "CONNECT can't be allowed by a rule: a tunnel is judged by what is in it"
+    if not _METHOD.fullmatch(method):
+        hint = hint_nearest(method.upper(), _USUAL_METHODS)
+        return f"{show(method)} is not a method: methods are upper-case words{hint}"
+    if method not in _USUAL_METHODS and (hint := hint_nearest(method, _USUAL_METHODS)):
+        return f"{show(method)} is not a method{hint}"
+    return None
 
 
 def read_paths(value: object) -> tuple[PathGlob, ...]:

@@ -28,6 +28,8 @@ from trio_egress.policy.problems import key_of
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms, Tls
 from trio_egress.policy.rule_keys import NAME_CHARS, REASON_CHARS, WORD_CHARS
+from trio_egress.policy.scan import KINDS, Scan
+from trio_egress.policy.scan_keys import ACTIONS, DETECTOR_CHARS, UNREADABLE
 from trio_egress.policy.secret import (
     ARGUMENTS_MAX,
     PLACEHOLDER_LEAST,
@@ -51,6 +53,7 @@ _BOOLEAN: Shape = {"type": "boolean"}
 _METHOD: Shape = {"type": "string", "pattern": "^[A-Z0-9!#$%&'*+.^_`|~-]+$", "not": {"const": "CONNECT"}}
 _PORT: Shape = {"type": "integer", "minimum": 1, "maximum": 65535}
 _PORTS: Shape = {"anyOf": [_PORT, {"type": "string", "pattern": "^[1-9][0-9]{0,4}-[1-9][0-9]{0,4}$"}]}
+_ACTION: Shape = {"enum": list(ACTIONS)}
 _SCHEME: Shape = {"enum": [scheme.value for scheme in Scheme]}
 _WORD: Shape = {"type": "string", "minLength": 1, "maxLength": WORD_CHARS}
 _FIELD: Shape = {**_WORD, "pattern": "^[!#$%&'*+.^`|~0-9A-Za-z_-]+$"}
@@ -107,6 +110,7 @@ _NAMES: Mapping[type, str] = {
     GraphQL: "graphql",
     JsonRpc: "jsonrpc",
     Mcp: "mcp",
+    Scan: "rule_scan",
     WebSocket: "websocket",
     RuleLimits: "rule_limits",
     Files: "files",
@@ -119,7 +123,7 @@ _NAMES: Mapping[type, str] = {
     From: "source",
 }
 
-_SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, WebSocket, RuleLimits, From}
+_SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, Scan, WebSocket, RuleLimits, From}
 """Tables that can't be empty."""
 
 _SHAPES: Mapping[type, Mapping[str, Shape]] = {
@@ -154,7 +158,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "jsonrpc": _table(JsonRpc),
         "mcp": _table(Mcp),
         "tls": {"enum": [tls.value for tls in Tls]},
-        "scan": _BOOLEAN,
+        "scan": {"anyOf": [_BOOLEAN, _table(Scan)]},
         "websocket": _table(WebSocket),
         "times": _list(_WINDOW, 1),
         "limits": _table(RuleLimits),
@@ -168,6 +172,20 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     GraphQL: {key: _list(_WORD) for key in ("operations", "queries", "mutations", "subscriptions")},
     JsonRpc: {"methods": _list(_WORD)},
     Mcp: {"methods": _list(_WORD), "tools": _list(_WORD)},
+    Scan: {
+        **dict.fromkeys(KINDS, _ACTION),
+        "detectors": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": DETECTOR_CHARS},
+            "additionalProperties": _ACTION,
+            "minProperties": 1,
+            "maxProperties": ITEMS_MAX,
+        },
+        "requests": _BOOLEAN,
+        "answers": _BOOLEAN,
+        "whole": _size(0),
+        "unreadable": {"enum": list(UNREADABLE)},
+    },
     WebSocket: {
         "enabled": _BOOLEAN,
         "frame_scan": _BOOLEAN,
