@@ -224,3 +224,30 @@ def test_a_detector_of_files_looks_at_those_paths_alone(engine: OpenMatcher) -> 
 def test_no_detectors_find_nothing(engine: OpenMatcher) -> None:
     assert Scanner([], engine=engine).scan(b"anything", Way.BOTH) == []
     assert Scanner([], engine=engine).database == b""
+
+
+def look_through(scanner: Scanner, pieces: list[bytes]) -> list[list[Finding]]:
+    """What is told at each piece of an answer that is passed on as it comes, and at its end."""
+    stream = scanner.open(Way.OUT)
+    return [*([*stream.feed(piece), *stream.look()] for piece in pieces), stream.finish()]
+
+
+def test_a_finding_is_told_as_soon_as_it_is_there_and_once(engine: OpenMatcher) -> None:
+    pieces = [b"data: tok_", b"abcdefgh", b"\n\n", b"data: none\n\n", b"." * (2 * WINDOW)]
+    told = look_through(Scanner([TOKEN], engine=engine), pieces)
+    assert [len(findings) for findings in told] == [0, 0, 1, 0, 0, 0]
+    assert tell(told[2]) == [("token", 10, 18, b"abcdefgh")]
+
+
+def test_looking_ahead_takes_no_beginning_for_the_whole(engine: OpenMatcher) -> None:
+    told = look_through(Scanner([TOKEN], engine=engine), [b"tok_abcdefgh", b"i and more"])
+    assert told == [[], [], []]
+
+
+def test_looking_ahead_finds_all_that_a_scan_finds(engine: OpenMatcher) -> None:
+    message = (b"." * 2100 + b" tok_abcdefgh key=1 ") * 100
+    scanner = Scanner([TOKEN, KEY], engine=engine)
+    told = look_through(scanner, [message[at : at + 333] for at in range(0, len(message), 333)])
+    assert sorted(tell([finding for findings in told for finding in findings])) == sorted(
+        tell(scanner.scan(message, Way.OUT))
+    )

@@ -11,17 +11,21 @@ Rule 4: what is found in a decoded view, or in normalised text, stands where its
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from trio_egress.content.detector import Detector, Finding, Way
-from trio_egress.content.matcher import Matcher, open_matcher
+from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.pattern import check_patterns
-from trio_egress.content.seeker import LONGEST, NEAR, Check, FindCheck, Seeker, Window
+from trio_egress.content.search import Part, Search, Views
+from trio_egress.content.seeker import LONGEST, NEAR, Check, FindCheck, Window
 
 WINDOW = 64 * 1024
 AHEAD = LONGEST + NEAR
 """What a window sees beyond its end; before its beginning it sees NEAR."""
+
+NO_VIEWS = Views()
 
 
 class OpenMatcher(Protocol):
@@ -33,6 +37,17 @@ class OpenMatcher(Protocol):
 def find_no_check(name: str) -> Check:
     """In place of `content.checks.find_check`, for detectors that name none."""
     raise LookupError(f"no check is called {name!r}")
+
+
+def list_patterns(detectors: Iterable[Detector], views: Views) -> list[str]:
+    """What a scanner of these compiles, beside what is of the run."""
+    return [*(detector.pattern for detector in detectors), *views.signs]
+
+
+def find_key(detectors: Iterable[Detector], views: Views) -> str:
+    """What a database belongs to: by another key it is of no use, and no danger."""
+    parts = [name_engine(), *list_patterns(detectors, views)]
+    return hashlib.sha256(b"".join(b"%d:%b," % (len(raw), raw) for raw in map(str.encode, parts))).hexdigest()
 
 
 class Scanner:
@@ -49,34 +64,34 @@ class Scanner:
         database: bytes | None = None,
         *,
         find_check: FindCheck = find_no_check,
+        views: Views = NO_VIEWS,
         engine: OpenMatcher = open_matcher,
     ) -> None:
-        known, own = list(detectors), list(of_run)
+        known, own = tuple(detectors), tuple(of_run)
         if not database:
             check_patterns((detector.pattern, detector.source) for detector in known)
         check_patterns((detector.pattern, detector.source) for detector in own)
-        self._parts = [
-            _Part(each, engine([detector.pattern for detector in each], given), find_check)
-            for each, given in ((known, database or b""), (own, b""))
-            if each
-        ]
-        self._known = self._parts[0].matcher if known else None
+        self.detectors = (*known, *own)
+        self._views = views
+        self._known = engine(list_patterns(known, views), database or b"")
+        self._parts = [Part(known, self._known, find_check)]
+        if own:
+            self._parts.append(Part(own, engine([detector.pattern for detector in own]), find_check))
 
     @property
     def database(self) -> bytes:
         """What compiling `detectors` came to, to be kept; b"" where there is nothing worth it."""
-        return self._known.database if self._known is not None else b""
+        return self._known.database
 
     def scan(self, data: bytes, way: Way, path: str | None = None) -> list[Finding]:
         """All that is found in a whole message. `path`: of a file."""
-        if len(data) <= WINDOW:
+        if len(data) <= WINDOW and not (self._views.normalise is not None and way & Way.IN):
             for part in self._parts:
-                named = part.matcher.match(data)
-                if named:
+                if part.matcher.match(data):
                     break
             else:
                 return []
-        search = _Search(self._parts, way, path)
+        search = Search(self._parts, self._views, way, path)
         found: list[Finding] = []
         for first in range(0, len(data), WINDOW):
             found += search.look(cut_window(data, 0, first))
@@ -84,18 +99,22 @@ class Scanner:
 
     def open(self, way: Way, path: str | None = None) -> Stream:
         """A message that comes in pieces."""
-        return Stream(_Search(self._parts, way, path))
+        return Stream(Search(self._parts, self._views, way, path))
 
 
 class Stream:
     """One message: pieces in, findings out as soon as the window in which they begin is there."""
 
-    def __init__(self, search: _Search) -> None:
+    def __init__(self, search: Search) -> None:
         self._search = search
         self._held = bytearray()
         self._base = 0
         self.settled = 0
         """Before this place of the message no further finding begins: so much can be passed on."""
+        self._ahead = 0
+        """As far as `look` has been."""
+        self._told: set[tuple[str, int]] = set()
+        """What `look` has told, and no window yet."""
 
     def feed(self, data: bytes) -> list[Finding]:
         """The next piece; what begins in windows that are complete now, in the order of `Scanner.scan`."""
@@ -114,12 +133,32 @@ class Stream:
         self.settled = end
         return found
 
+    def look(self) -> list[Finding]:
+        """Of a message that is passed on as it comes: what is in it so far and isn't told yet, nor will be again.
+
+        Findings at the very end wait for the next byte: more of them may come. Not part of what pieces can't change.
+        """
+        end = self._base + len(self._held)
+        first = max(self.settled, self._ahead - LONGEST)
+        begin = max(self._base, first - NEAR)
+        text = bytes(self._held[begin - self._base :])
+        self._ahead = end
+        found = self._search.look_ahead(Window(text, begin, first - begin, len(text), whole=True))
+        fresh = [
+            each for each in found if each.end < end and (each.detector.name, each.start) not in self._told
+        ]
+        self._told.update((each.detector.name, each.start) for each in fresh)
+        return fresh
+
     def _look(self) -> list[Finding]:
         found = self._search.look(cut_window(self._held, self._base, self.settled))
         self.settled += WINDOW
         unneeded = max(0, self.settled - NEAR - self._base)
         del self._held[:unneeded]
         self._base += unneeded
+        if self._told:
+            found = [each for each in found if (each.detector.name, each.start) not in self._told]
+            self._told = {(name, start) for name, start in self._told if start >= self.settled}
         return found
 
 
@@ -131,50 +170,3 @@ def cut_window(held: bytes | bytearray, base: int, first: int) -> Window:
     whole = begin + len(text) < end
     last = first + WINDOW if not whole else min(first + WINDOW, begin + len(text))
     return Window(text, begin, first - begin, last - begin, whole)
-
-
-class _Part:
-    """Detectors that were compiled together."""
-
-    def __init__(self, detectors: Sequence[Detector], matcher: Matcher, find_check: FindCheck) -> None:
-        self.matcher = matcher
-        self.seekers = [Seeker(detector, find_check) for detector in detectors]
-
-
-class _Search:
-    """Looks through the windows of one message, in their order."""
-
-    def __init__(self, parts: Sequence[_Part], way: Way, path: str | None) -> None:
-        self._parts = parts
-        self._way = way
-        self._path = path
-        self._reached: dict[Seeker, int] = {}
-        """Where the last match of a detector ended; the next begins no earlier."""
-
-    def look(self, window: Window) -> list[Finding]:
-        found: list[Finding] = []
-        for part in self._parts:
-            for index in sorted(part.matcher.match(window.text)):
-                seeker = part.seekers[index]
-                if seeker.detector.ways & self._way and seeker.takes(self._path):
-                    found += self._find(seeker, window)
-        # Stable: detectors that find the same stand in their own order.
-        found.sort(key=lambda finding: (finding.start, finding.end))
-        return found
-
-    def _find(self, seeker: Seeker, window: Window) -> list[Finding]:
-        found: list[Finding] = []
-        base, text = window.base, window.text
-        for hit in seeker.find(window, self._reached.get(seeker, 0) - base, self._path):
-            self._reached[seeker] = base + hit.end
-            value = seeker.detector.value or text[hit.value_start : hit.value_end]
-            found.append(
-                Finding(
-                    seeker.detector,
-                    base + hit.value_start,
-                    base + hit.value_end,
-                    value,
-                    seeker.detector.via,
-                )
-            )
-        return found
