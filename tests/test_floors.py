@@ -138,6 +138,7 @@ FILES = {"io", "os", "pathlib", "shutil"}
 FILE_OPENERS = [
     *("evidence/journal.py", "evidence/packet.py", "evidence/container.py"),
     *("policy/presets.py", "policy/starter.py", "policy/suffixes.py"),
+    "content/catalogue.py",
 ]
 OPENING = {
     "open()",

@@ -1,0 +1,68 @@
+"""The packaged detectors: each finds what it is for, by itself, and nothing that only looks like it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.content.vectors import FORMS, make_negatives, make_positives
+
+from trio_egress.content.catalogue import CATALOGUE, read_catalogue, read_catalogue_file
+from trio_egress.content.checks import find_check
+from trio_egress.content.detector import Action, Detector, Kind, Way
+from trio_egress.content.scanner import Scanner
+from trio_egress.policy.destination import parse_destination
+
+SECRETS = read_catalogue_file("secrets").detectors
+NAMES = [detector.name for detector in SECRETS]
+SCANNER = Scanner(SECRETS, find_check=find_check)
+
+PLACES = ("{}", 'token: "{}"\n', '{{"a": "{}", "b": 1}}', "GET /x?token={}&y=1", "a\n{}\nb", "export T='{}'")
+
+
+def find(text: str) -> list[tuple[str, str]]:
+    return [
+        (finding.detector.name, finding.value.decode()) for finding in SCANNER.scan(text.encode(), Way.OUT)
+    ]
+
+
+def test_the_catalogue_has_no_problem_and_no_warning() -> None:
+    assert [read_catalogue_file(name).warnings for name in CATALOGUE] == [()] * len(CATALOGUE)
+    assert read_catalogue()[: len(SECRETS)] == SECRETS
+
+
+def test_each_detector_has_a_form_of_its_own() -> None:
+    assert sorted(FORMS) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_detector_is_for_is_found_wherever_it_stands(name: str) -> None:
+    texts = make_positives(name)
+    assert len({value for _, value in texts}) >= 3
+    for text, value in texts:
+        for place in PLACES:
+            assert find(place.format(text)) == [(name, value)], place
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_only_looks_like_it_is_not_found(name: str) -> None:
+    texts = make_negatives(name)
+    assert len(set(texts)) >= 3
+    for text in texts:
+        for place in PLACES:
+            assert find(place.format(text)) == [], text
+
+
+@pytest.mark.parametrize("detector", SECRETS, ids=NAMES)
+def test_a_detector_is_described_for_people_and_by_its_form(detector: Detector) -> None:
+    assert detector.kind is Kind.SECRET
+    assert detector.description[0].isupper()
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", detector.name)
+    assert detector.action in (Action.BLOCK, Action.WARN)
+    assert detector.entropy is not None or detector.check is not None
+    assert detector.ways == Way.OUT
+
+
+@pytest.mark.parametrize("detector", [each for each in SECRETS if each.home], ids=lambda each: str(each.name))
+def test_a_home_is_a_destination_as_policies_have_them(detector: Detector) -> None:
+    assert [str(parse_destination(home)) for home in detector.home] == list(detector.home)
