@@ -248,6 +248,38 @@ def test_a_policy_adds_to_what_is_protected(place: Place) -> None:
     assert touched(ended) == {"created": ["sub/c.mk"]}
 
 
+def test_an_agent_plants_no_compiled_detectors(place: Place) -> None:
+    if AS_ROOT:  # then the directory is lent to the agent, and what it makes in it is root's
+        os.chown(place.work, 0, 0)
+    (place.work / ".cache").mkdir()
+    attempts = tries(
+        "echo >.cache/trio-egress/planted",
+        "rmdir .cache/trio-egress",
+        "mv .cache/trio-egress .cache/moved",
+        "mv .cache moved",
+        "echo >.cache/control",
+    )
+    ended = place.run(write_policy(), *attempts, environment={"XDG_CACHE_HOME": str(place.work / ".cache")})
+    assert ended.text == "done 4\n"
+    assert list((place.work / ".cache" / "trio-egress").iterdir()) == []
+
+
+@pytest.mark.ordinary
+def test_compiled_detectors_are_out_of_reach_in_a_home(place: Place) -> None:
+    """Its changes are the run's own: what the agent plants there is gone with it."""
+    home = place.path / "home"
+    cache = home / ".cache" / "trio-egress"
+    cache.mkdir(parents=True)
+    give(home)
+    ended = place.run(
+        write_policy(),
+        *tries("echo >~/.cache/trio-egress/planted", "test -e ~/.cache/trio-egress/planted"),
+        environment={"HOME": str(home)},
+    )
+    assert ended.text == "done 0\ndone 1\n"
+    assert list(cache.iterdir()) == []
+
+
 @contextmanager
 def outside(name: str) -> Iterator[Path]:
     """A directory of the agent's user that is neither in the working directory nor in a /tmp."""

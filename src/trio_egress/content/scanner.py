@@ -44,7 +44,7 @@ def list_patterns(detectors: Iterable[Detector], views: Views) -> list[str]:
     return [*(detector.pattern for detector in detectors), *views.signs]
 
 
-def find_key(detectors: Iterable[Detector], views: Views) -> str:
+def find_key(detectors: Iterable[Detector], views: Views = NO_VIEWS) -> str:
     """What a database belongs to: by another key it is of no use, and no danger."""
     parts = [name_engine(), *list_patterns(detectors, views)]
     return hashlib.sha256(b"".join(b"%d:%b," % (len(raw), raw) for raw in map(str.encode, parts))).hexdigest()

@@ -59,6 +59,7 @@ from trio_egress.runtime.protected import add_message, read_report
 from trio_egress.runtime.reload import keep_policy
 from trio_egress.runtime.rotation import keep_key
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
+from trio_egress.runtime.scan_cache import protect_cache
 from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
 
@@ -234,6 +235,7 @@ def _view(spec: RunSpec, trust: Trust | None) -> View:
         protect=(
             *files.protect,
             *map(os.path.abspath, (*find_files(spec.policy_path, spec.policy), *spec.protected)),
+            *protect_cache(os.environ, (str(spec.directory), *files.write)),
         ),
         account=describe_account(spec.identities, home),
         path=spec.environment.get("PATH", os.defpath),
