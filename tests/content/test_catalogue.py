@@ -9,8 +9,9 @@ from tests.content.vectors import FORMS, make_negatives, make_positives
 
 from trio_egress.content.catalogue import CATALOGUE, read_catalogue, read_catalogue_file
 from trio_egress.content.checks import find_check
-from trio_egress.content.detector import Action, Detector, Kind, Way
+from trio_egress.content.detector import Detector, Way
 from trio_egress.content.scanner import Scanner
+from trio_egress.model import Action, Kind
 from trio_egress.policy.destination import parse_destination
 
 SECRETS = read_catalogue_file("secrets").detectors

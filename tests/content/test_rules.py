@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_egress.content.detector import Action, Allowed, Detector, Kind, Severity, Way
+from trio_egress.content.detector import Allowed, Detector, Severity, Way
 from trio_egress.content.rules import RuleFile, join_rules, read_rules
 from trio_egress.errors import PolicyError, Problem
+from trio_egress.model import Action, Kind
 
 RULE = '[[rules]]\nid = "mine"\nregex = "mine_[a-z]{9}"\n'
 

@@ -13,9 +13,10 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from trio_egress.content.checks import CHECKS
-from trio_egress.content.detector import Action, Kind, Severity, Way
+from trio_egress.content.detector import Severity, Way
 from trio_egress.content.pattern import compile_pattern
 from trio_egress.errors import PolicyError
+from trio_egress.model import Action, Kind
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
 
 Reader = Callable[[object], object]

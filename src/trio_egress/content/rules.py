@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from trio_egress.content.detector import Action, Allowed, Detector, Kind, Way
+from trio_egress.content.detector import Allowed, Detector, Way
 from trio_egress.content.rule_keys import (
     LIST_KEYS,
     RULE_KEYS,
@@ -26,6 +26,7 @@ from trio_egress.content.rule_keys import (
     count_groups,
 )
 from trio_egress.errors import PolicyError, Problem
+from trio_egress.model import Action, Kind
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, place_faults, place_unreadable, show
 from trio_egress.texts.positions import Path, Reading, Unreadable
 from trio_egress.texts.toml_text import parse_toml
