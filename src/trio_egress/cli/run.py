@@ -15,14 +15,14 @@ from pathlib import Path
 import attrs
 
 from trio_egress.cli.anchors import Anchors
+from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.cli.status import Status, print_status, write_status
 from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
-from trio_egress.evidence.receipt import Draft, uuid7
-from trio_egress.evidence.session import POLICY_TRANSPORT
+from trio_egress.evidence.receipt import uuid7
 from trio_egress.evidence.sign import Signer, fingerprint, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
@@ -45,9 +45,6 @@ from trio_egress.runtime.secrets import (
 from trio_egress.runtime.signals import Inbox, Interrupted
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.signer.remote import RemoteKey, open_signer
-
-DENIALS_SHOWN = 100
-
 
 Finish = Callable[[RunResult], None]
 """Called when the run is over, before its status is written; what it raises of TrioEgressError is the run's failure."""
@@ -319,33 +316,3 @@ def _short(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
-
-
-class Denials:
-    """Shows each different denial once, as it happens, and no more than DENIALS_SHOWN of them."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._shown: set[tuple[str, str]] = set()
-
-    def show(self, draft: Draft) -> None:
-        if draft.verdict != "block":
-            return
-        reason = str(draft.facts.get("reason", ""))
-        if draft.transport == POLICY_TRANSPORT:
-            self._say(printable(reason))
-            return
-        line = (draft.target, reason)
-        if line in self._shown or len(self._shown) > DENIALS_SHOWN:
-            return
-        self._shown.add(line)
-        if len(self._shown) > DENIALS_SHOWN:
-            self._say("more was denied; the receipts have all of it")
-            return
-        method = f"{draft.method} " if draft.method else ""
-        self._say(f"denied {method}{printable(draft.target)}: {printable(reason)}")
-
-
-def printable(text: str) -> str:
-    """Text that the agent had a hand in, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -22,11 +22,15 @@ from trio_egress.evidence.container import find_packet, open_plain
 from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
+from trio_egress.evidence.scan_read import ReadFinding, merge_read, read_findings
 from trio_egress.evidence.session import INTERCEPTED, OBSERVING, OWN_TRANSPORTS
 
 PORT_MAX = 65_535
 OPEN_BYTES = 16 << 20
 """Of some fifteen thousand intents; no run has as many connections open, and a line may be a thousand times as long."""
+
+FINDINGS_KEPT = 64
+"""Different findings of one attempt."""
 
 _PLACE = re.compile(r"[a-z0-9]+://[^/]*")
 _NOTHING: Mapping[str, object] = {}
@@ -80,7 +84,17 @@ class Told:
 
     @property
     def is_attempt(self) -> bool:
-        return "session_control" not in self.record and self.transport not in OWN_TRANSPORTS
+        own = "session_control" in self.record or self.transport in OWN_TRANSPORTS
+        return not own and not self.parent_id
+
+    @property
+    def parent_id(self) -> str:
+        """The attempt in which something was found; empty for every receipt but one of findings alone."""
+        return self.word("parent_action_id")
+
+    @property
+    def findings(self) -> tuple[ReadFinding, ...]:
+        return read_findings(self.facts)
 
     @property
     def lets_out(self) -> bool:
@@ -153,10 +167,11 @@ class Told:
 
 @attrs.frozen
 class Attempt:
-    """One try: the receipt that decided it, and what came of it, if that was recorded."""
+    """One try: the receipt that decided it, what came of it, if that was recorded, and what was found in it."""
 
     first: Told
     outcome: Told | None = None
+    findings: tuple[ReadFinding, ...] = ()
 
     @property
     def last(self) -> Told:
@@ -213,28 +228,40 @@ def tell(raw: bytes, number: int, key: int = 1) -> Told | None:
 
 def join_attempts(receipts: Iterable[Told]) -> Iterator[Attempt]:
     """Each attempt when it has ended; last those whose end is not recorded."""
-    waiting: dict[str, Told] = {}
+    waiting: dict[str, Attempt] = {}
+    sizes: dict[str, int] = {}
     held = 0
     for told in receipts:
+        if told.parent_id in waiting:
+            waiting[told.parent_id] = _add_findings(waiting[told.parent_id], told)
+            sizes[told.parent_id] += told.size
+            held += told.size
         if not told.is_attempt:
             continue
         known = waiting.pop(told.action_id, None) if told.phase in ("intent", "outcome") else None
-        held -= known.size if known else 0
+        held -= sizes.pop(told.action_id) if known else 0
         match told.phase:
             case "intent":
                 if known is not None:
-                    yield Attempt(known)
-                waiting[told.action_id] = told
+                    yield known
+                waiting[told.action_id] = Attempt(told, None, told.findings)
+                sizes[told.action_id] = told.size
                 held += told.size
                 while held > OPEN_BYTES and len(waiting) > 1:
-                    oldest = waiting.pop(next(iter(waiting)))
-                    held -= oldest.size
-                    yield Attempt(oldest)
+                    oldest = next(iter(waiting))
+                    held -= sizes.pop(oldest)
+                    yield waiting.pop(oldest)
             case "outcome":
-                yield Attempt(told if known is None else known, told)
+                yield Attempt(told, told) if known is None else attrs.evolve(known, outcome=told)
             case _:
-                yield Attempt(told)
-    yield from map(Attempt, waiting.values())
+                yield Attempt(told, None, told.findings)
+    yield from waiting.values()
+
+
+def _add_findings(attempt: Attempt, told: Told) -> Attempt:
+    """With what a receipt of its own says was found in it."""
+    merged = merge_read((*attempt.findings, *told.findings))
+    return attrs.evolve(attempt, findings=merged[:FINDINGS_KEPT])
 
 
 def read_attempts(path: Path) -> Iterator[Told]:

@@ -25,6 +25,9 @@ from trio_egress.views.source import read_claim, read_claims
 CHARS = 128
 _INTENT = b'"decision_phase":"intent"'
 _BLOCK = b'"verdict":"block"'
+_PARENT = b'"parent_action_id":'
+"""Of a receipt of findings: the outcome of its attempt counts."""
+
 _INTERCEPTED = f'"tls":"{INTERCEPTED}"'.encode()
 """A text in a line can't hold these: its quotes would be escaped."""
 
@@ -66,7 +69,7 @@ def read_entry(path: Path) -> Entry:
     for raw in _read_lines(packet, path):
         first, last = first or raw, raw
         allowed += _INTENT in raw and _INTERCEPTED not in raw
-        denied += _BLOCK in raw
+        denied += _BLOCK in raw and _PARENT not in raw
     opened, ended = tell(first, 1), tell(last, 1)
     claims = read_claims(packet)
     verdict, code = read_claim(claims, "verifier", "verdict"), read_claim(claims, "run", "agent_exit_code")
