@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.evidence.found import write_found
 from tests.evidence.specimens import (
     KEY,
     START_NS,
@@ -110,6 +111,7 @@ def _write_deep() -> Lines:
         _write_deep,
         _write_redacted,
         _write_note,
+        write_found,
         _write_long,
     ],
     ids=[
@@ -122,6 +124,7 @@ def _write_deep() -> Lines:
         "deepest ext",
         "redacted",
         "note of recovery",
+        "findings",
         "5000 receipts",
     ],
 )

@@ -21,6 +21,7 @@ from trio_egress.evidence.scan_form import (
     LEFT_OUT,
     SCAN,
     STRIP,
+    UNREADABLE,
     count_actions,
     find_verdict,
 )
@@ -60,7 +61,7 @@ class ScanPairs:
             yield from _check_words(record, facts)
         if blocked and record["verdict"] != "block":
             yield Flaw("found.verdict", f"{record['verdict']}, with a finding that was blocked", "block")
-        if record.get("layer") == SCAN and not blocked:
+        if record.get("layer") == SCAN and not blocked and not facts.get(UNREADABLE):
             yield Flaw("found.verdict", "the layer scan without a finding that was blocked", "such a finding")
 
     def add(self, record: Members, facts: Members) -> Iterator[Flaw]:
@@ -85,7 +86,7 @@ class ScanPairs:
             yield Flaw("found.sum", said, f"{_say(told)}, and as many left out as there are more")
         if told[BLOCK] and record["verdict"] != "block":
             yield Flaw("found.cut", f"an outcome that says {record['verdict']}", "block, as of its finding")
-        if record.get("layer") == SCAN and not told[BLOCK]:
+        if record.get("layer") == SCAN and not told[BLOCK] and not facts.get(UNREADABLE):
             yield Flaw("found.cut", "an outcome by the layer scan", "a finding of it that was blocked")
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from trio_egress import __version__
 from trio_egress.pages.commands import render_command
 from trio_egress.pages.dossier import Dossier
+from trio_egress.pages.finds import is_urgent, render_finds
 from trio_egress.pages.ground import (
     render_books,
     render_boundary,
@@ -206,6 +207,7 @@ _SECTIONS: Mapping[str, Callable[[Dossier], Html]] = {
     "timeline": render_times,
     "contacted": render_contacts,
     "denied": render_denials,
+    "found": render_finds,
     "findings": render_findings,
     "boundary": render_boundary,
     "books": render_books,
@@ -216,7 +218,9 @@ _SECTIONS: Mapping[str, Callable[[Dossier], Html]] = {
 
 
 def _order_sections(dossier: Dossier) -> list[str]:
-    """What the verifier found, and secrets in attempts, go before all else that the record says."""
-    names = list(_SECTIONS)
-    urgent = dossier.report.finding_count or any(each.urgent for each in dossier.story.secrets.values())
-    return sorted(names, key=lambda name: name != "findings") if urgent else names
+    """What the verifier found, secrets in attempts, and what a scan found go before all else that the record says."""
+    story = dossier.story
+    names = [name for name in _SECTIONS if name != "found" or story.finds]
+    checked = dossier.report.finding_count or any(each.urgent for each in story.secrets.values())
+    first = [*(["findings"] if checked else []), *(["found"] if is_urgent(story) else [])]
+    return sorted(names, key=lambda name: first.index(name) if name in first else len(first))

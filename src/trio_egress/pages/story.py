@@ -17,6 +17,8 @@ from trio_egress.evidence.attempts import read_stream
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import COMMITMENT
+from trio_egress.evidence.scan_form import LEFT_OUT
+from trio_egress.evidence.scan_read import ReadFinding, read_findings
 from trio_egress.evidence.session import INTERCEPTED, KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
 from trio_egress.model import Transport
 
@@ -37,6 +39,11 @@ CHANGES = 1_000
 SECRETS = 50
 SECRET_HOSTS = 5
 """Classes of secrets that are kept, and hosts of each."""
+
+FINDS = 500
+FIND_HOSTS = 5
+FIND_VALUES = 1_000
+"""Kinds of findings that are told apart, hosts of each, and different values that are counted of each."""
 
 _NAME_CHARS = 300
 _HEIGHT = 255
@@ -127,6 +134,18 @@ class Secret:
 
 
 @attrs.define
+class Find:
+    """Equal findings, whatever their values; `facts` are of the first receipt that tells of one."""
+
+    finding: ReadFinding
+    facts: Members
+    count: int = 0
+    hosts: set[str] = attrs.field(factory=set)
+    values: set[str] = attrs.field(factory=set)
+    """Their commitments: how many different ones there are."""
+
+
+@attrs.define
 class Story:
     """`started_ns`, `ended_ns`: of the first and the last receipt. `others`: what found no room among `hosts`."""
 
@@ -141,6 +160,8 @@ class Story:
     """Another key began to sign, or was refused."""
 
     secrets: dict[str, Secret] = attrs.field(factory=dict)
+    finds: dict[tuple[object, ...], Find] = attrs.field(factory=dict)
+    finds_left_out: int = 0
     strip: Strip = attrs.field(factory=Strip)
     open_facts: Members = attrs.field(default=_NOTHING)
     close_facts: Members = attrs.field(default=_NOTHING)
@@ -200,6 +221,9 @@ class Story:
 
     def _take_attempt(self, record: Members, facts: Members, at_ns: int) -> None:
         host = self._find_host(record, facts)
+        self._take_finds(record, facts, host)
+        if "parent_action_id" in record:  # of findings alone: its attempt is counted by its own receipts
+            return
         verdict, phase = record.get("verdict"), record.get("decision_phase")
         count = _whole(facts, "count") or 1
         observed = record.get("layer") == OBSERVING
@@ -212,7 +236,8 @@ class Story:
             host.bytes_up += _whole(facts, "bytes_up")
             host.bytes_down += _whole(facts, "bytes_down")
         if verdict == "block":
-            if phase == "outcome" and not ends_here:  # the boundary refused what the policy had allowed
+            # What the policy had allowed was refused by the boundary, before it got anywhere.
+            if phase == "outcome" and not ends_here and "dialled" not in facts:
                 host.allowed = max(0, host.allowed - 1)
             host.denied += count
             self._deny(record, facts, at_ns, count, observed=False)
@@ -228,9 +253,26 @@ class Story:
             host.observed += count
             self._deny(record, facts, at_ns, count, observed=True)
 
+    def _take_finds(self, record: Members, facts: Members, host: Host) -> None:
+        if record.get("decision_phase") != "intent":  # of which the outcome tells, too
+            self.finds_left_out += _whole(facts, LEFT_OUT)
+        for each in read_findings(facts):
+            if each.identity not in self.finds and len(self.finds) >= FINDS:
+                self.finds_left_out += each.count
+                continue
+            find = self.finds.setdefault(each.identity, Find(each, facts))
+            find.count += each.count
+            if len(find.hosts) < FIND_HOSTS:
+                find.hosts.add(host.name)
+            if len(find.values) < FIND_VALUES:
+                find.values.add(each.commitment)
+
     def _take_secrets(self, record: Members, facts: Members, host: Host, count: int) -> None:
         redaction = record.get("redaction")
         classes = redaction.get("by_class") if isinstance(redaction, dict) else None
+        if isinstance(classes, dict):  # what a scan found is told as that
+            found = {each.commitment[1:].partition(":")[0] for each in read_findings(facts)}
+            classes = {name: times for name, times in classes.items() if name not in found}
         allowed = record.get("decision_phase") == "intent"
         for kind, told in (
             ("stood", list(classes) if isinstance(classes, dict) else None),

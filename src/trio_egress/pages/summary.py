@@ -12,6 +12,7 @@ from trio_egress.evidence.balance import COUNTERS
 from trio_egress.evidence.report import render_balance
 from trio_egress.pages.commands import render_command
 from trio_egress.pages.dossier import Dossier
+from trio_egress.pages.finds import advise_find, describe_find, sort_finds
 from trio_egress.pages.ground import list_secrets
 from trio_egress.pages.markup import show
 from trio_egress.pages.story import Denial, Host
@@ -36,6 +37,7 @@ def render_summary(dossier: Dossier) -> bytes:
         *_render_head(dossier),
         *_render_findings(dossier),
         *_render_secrets(dossier),
+        *_render_finds(dossier),
         *_render_contacts(dossier),
         *_render_denials(dossier),
         *_render_books(dossier),
@@ -74,6 +76,27 @@ def _render_secrets(dossier: Dossier) -> Iterator[str]:
     for name, words in list_secrets(dossier):
         yield ""
         yield f"**Secret** {_code(name)} {_code(words, 300)}"
+
+
+def _render_finds(dossier: Dossier) -> Iterator[str]:
+    """Only where something was found."""
+    finds = sort_finds(dossier.story)
+    if finds:
+        yield from _render_table(
+            "Found in what passed",
+            ("what", "severity", "done", "what to do"),
+            [
+                (
+                    _code(find.finding.describe()),
+                    find.finding.severity,
+                    _code(describe_find(find), 200),
+                    advise_find(find),
+                )
+                for find in finds[:ROWS]
+            ],
+            len(finds) - ROWS,
+            "",
+        )
 
 
 def _render_contacts(dossier: Dossier) -> Iterator[str]:
