@@ -38,7 +38,7 @@ def test_luhn_is_that_of_stdnum(digits: str) -> None:
 
 
 def test_a_card_may_have_spaces_and_hyphens_and_not_too_many_digits() -> None:
-    number = "".join(random.Random(4).choice("0123456789") for _ in range(15))
+    number = "".join(random.Random(4).choices("0123456789", k=15))
     card = number + stdnum.luhn.calc_check_digit(number)
     assert find_check("luhn")(f"{card[:4]} {card[4:8]}-{card[8:]}".encode())
     assert not find_check("luhn")(b"0" * 16)
