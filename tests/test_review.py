@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.evidence.found import write_found
+from tests.evidence.specimens import KEY as FOUND_KEY
 
 from trio_egress.errors import UsageError
 from trio_egress.evidence.chain import Chain
@@ -158,3 +160,45 @@ def test_without_a_policy_it_is_the_verifier_alone(tmp_path: Path) -> None:
     assert review(tmp_path / "nowhere").exit_code == 2
     with pytest.raises(UsageError):
         review(evidence, [""])
+
+
+SCANNED = f"""{HEAD}
+[[egress]]
+destination = "*.example.com"
+scan = {{ canary = "block", secret = "block", instruction = "strip", entropy = "warn", hidden = "warn" }}
+"""
+
+
+def write_scanned(place: Path, text: str) -> Report:
+    """A run in which something was found, beside a policy; and its review."""
+    policy = load_policy(text, "policy.toml")
+    able = ("meter", "scan", "tls")
+    session = Session("run", "nonce", "open", policy_hash(policy), 30, "p", "a", able=able)
+    (place / "evidence.jsonl").write_bytes(b"".join(write_found(session)))
+    (place / "policy.toml").write_text(text)
+    (place / "policy-compiled.json").write_bytes(render_compiled(policy))
+    return review(place, [FOUND_KEY.public_hex])
+
+
+def test_findings_that_the_policy_agrees_with_are_no_finding_but_one_that_it_does_not_suppress(
+    tmp_path: Path,
+) -> None:
+    found = [finding for finding in write_scanned(tmp_path, SCANNED).findings if finding.line]
+    assert [(finding.code, finding.line, finding.found) for finding in found] == [
+        ("decide.differs", 7, "acme-token in body suppressed")
+    ]
+
+
+def test_findings_that_the_policy_would_have_treated_otherwise_are_found(tmp_path: Path) -> None:
+    text = SCANNED.replace('secret = "block"', 'secret = "warn"').replace('"strip"', '"block"')
+    found = [finding for finding in write_scanned(tmp_path, text).findings if finding.line]
+    assert [(finding.code, finding.line) for finding in found] == [
+        ("decide.differs", line) for line in (2, 4, 7, 12)
+    ]
+
+
+def test_findings_of_a_rule_that_asks_for_no_scan_are_found(tmp_path: Path) -> None:
+    text = f'{HEAD}\n[[egress]]\ndestination = "*.example.com"\n'
+    found = [finding for finding in write_scanned(tmp_path, text).findings if finding.line]
+    assert {finding.expected for finding in found} == {"none: it asks for no scan"}
+    assert len(found) == 7

@@ -28,6 +28,7 @@ from trio_egress.evidence.packet import (
     YAML_POLICY_NAME,
     change_names,
 )
+from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.report import NOT_COMPILED, Report
 from trio_egress.evidence.trust import read_trust
 from trio_egress.evidence.verify import verify
@@ -36,6 +37,7 @@ from trio_egress.model import Need
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.packaged import load_packaged
 from trio_egress.policy.recall import decide_again, read_able
+from trio_egress.policy.recall_scan import hold_findings
 from trio_egress.policy.rule import Policy
 
 TEXT_BYTES, TEXT_SIGNS = 300_000, 12_000
@@ -127,6 +129,8 @@ class _Judge:
     def __init__(self, policies: Policies) -> None:
         self._policies = policies
         self._able: frozenset[Need] = frozenset()
+        self._since_us = 0
+        self._observing = False
 
     def __call__(self, line: Line) -> tuple[str, str] | None:
         """What the receipt says and what the policy says, where they differ."""
@@ -135,7 +139,13 @@ class _Judge:
             return None
         if "session_control" in line.record:
             self._able = read_able(facts) or self._able
+            self._since_us = (
+                self._since_us or (parse_timestamp(str(line.record.get("timestamp"))) or 0) // 1000
+            )
+            self._observing = self._observing or facts.get("mode") is not None
             return None
         policy = self._policies.get(str(line.record.get("policy_hash")))
         difference = None if policy is None else decide_again(policy, line.record, facts, self._able)
+        if policy is not None and difference is None and not self._observing:
+            difference = hold_findings(policy, line.record, facts, self._since_us)
         return None if difference is None else (difference.found, difference.expected)

@@ -31,7 +31,9 @@ NAMES_CHARS = 1500
 _TRANSPORTS = {transport.value: transport for transport in Transport}
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 _NEEDS = {need.value: need for need in Need}
-_RULE = re.compile(r"egress\[([0-9]+)\]")
+RULE_PLACE = re.compile(r"egress\[([0-9]{1,9})\]")
+"""With which the fact `rule` begins."""
+
 _CUT = re.compile(r"\.\.\.\([0-9]+ more\)\Z")
 
 
@@ -53,6 +55,8 @@ def read_able(facts: Members) -> frozenset[Need]:
 
 def decide_again(policy: Policy, record: Members, facts: Members, able: frozenset[Need]) -> Difference | None:
     """None where the policy says the same, or can't be asked."""
+    if "parent_action_id" in record:  # of findings alone: its attempt was decided by its own receipts
+        return None
     if "dialled" in facts and record.get("decision_phase") == "outcome":
         return _hold_way(policy, record, facts)
     attempt = recall_attempt(record, facts)
@@ -64,7 +68,7 @@ def decide_again(policy: Policy, record: Members, facts: Members, able: frozense
     if not decision.allowed and attempt.protocol is Protocol.HTTP and attempt.method is None:
         decision = decide_some(policy, attempt, moment)
     found, expected = _read_answer(record, facts), _render_answer(decision)
-    if found == expected or _is_of_use(found, decision, policy):
+    if found == expected or _is_of_use(found, decision, policy) or _is_of_scan(found, decision):
         return _hold_secrets(policy, attempt, facts)
     return Difference(" ".join(found), " ".join(expected))
 
@@ -160,7 +164,7 @@ def _was_asked(record: Members, facts: Members) -> bool:
 
 
 def _read_answer(record: Members, facts: Members) -> tuple[str, str, str]:
-    rule = _RULE.match(str(facts.get("rule")))
+    rule = RULE_PLACE.match(str(facts.get("rule")))
     return str(record.get("verdict")), str(record.get("layer")), rule[0] if rule else "no rule"
 
 
@@ -168,6 +172,13 @@ def _render_answer(decision: Decision) -> tuple[str, str, str]:
     verdict = "allow" if decision.allowed else "block"
     rule = "no rule" if decision.rule is None else f"egress[{decision.rule.index}]"
     return verdict, decision.layer.value, rule
+
+
+def _is_of_scan(found: tuple[str, str, str], decision: Decision) -> bool:
+    """Whether it differs only by what was found in it, or by what could not be looked into."""
+    allowed = _render_answer(decision)
+    stopped = ("block", Layer.SCAN.value, allowed[2])
+    return found == stopped and decision.allowed
 
 
 def _is_of_use(found: tuple[str, str, str], decision: Decision, policy: Policy) -> bool:
