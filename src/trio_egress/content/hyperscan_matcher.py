@@ -2,28 +2,22 @@
 
 Rule 1: the callback lives as long as the database, is of a plain function, and raises nothing; nothing is scanned from
         inside a scan, nor by two threads at once. There is no closing: what is referred to is there.
-Rule 2: patterns reach it with RE2's meaning (`_adapt`). What it can't take, and what is of text, is RE2's to match.
+Rule 2: patterns reach it in its own words (`content.translation`). What it can't take is RE2's to match.
 Rule 3: a database is loaded only if it is what `database` gave (see `open_matcher`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import hyperscan
 
-from trio_egress.content.pattern import is_of_text
+from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.re2_matcher import Re2Matcher
+from trio_egress.content.translation import translate
 
-_FOLDS = re.compile(r"\(\?[a-zA-Z]*i")
-_HIGH = re.compile(r"\\x[89a-fA-F]|\\[0-7]")
-
-_SPACE = r"\t\n\f\r\x20"
-_NO_SPACE = r"\x00-\x08\x0b\x0e-\x1f\x21-\xff"
-_IN_CLASS = {"s": _SPACE, "S": _NO_SPACE, "v": r"\x0b"}
-_ALONE = {"s": f"[{_SPACE}]", "S": f"[{_NO_SPACE}]", "v": r"\x0b"}
-"""What Hyperscan, as PCRE, takes for more than RE2 does, and so its opposite for less."""
+PROGRAM_MAX = 6000
+"""RE2's instructions: patterns of credentials have up to 5,000. Hyperscan took 73 s for one of 6,500."""
 
 _COUNT_BYTES = 4
 
@@ -39,7 +33,8 @@ class HyperscanMatcher:
         if database:
             taken, compiled = _load(database)
         else:
-            taken, compiled = _compile({i: adapt(p) for i, p in enumerate(patterns) if can_take(p)})
+            translated = {index: _translate(pattern) for index, pattern in enumerate(patterns)}
+            taken, compiled = _compile({i: pattern for i, pattern in translated.items() if pattern})
         self._taken, self._compiled = taken, compiled
         self._left = sorted(set(range(len(patterns))) - set(self._taken))
         self._rest = Re2Matcher([patterns[index] for index in self._left]) if self._left else None
@@ -77,48 +72,8 @@ def describe_engine() -> str:
     return f"hyperscan {tried.info()!r}"
 
 
-def can_take(pattern: str) -> bool:
-    """Whether it is one of bytes whose letters are folded as RE2 does."""
-    return not is_of_text(pattern) and not (_FOLDS.search(pattern) and _HIGH.search(pattern))
-
-
-def adapt(pattern: str) -> str:
-    """The same pattern, with no escape that Hyperscan takes for something else."""
-    out: list[str] = []
-    at, in_class = 0, False
-    while at < len(pattern):
-        char = pattern[at]
-        if char == "\\" and pattern[at + 1 : at + 2] == "Q":
-            end = pattern.find("\\E", at)
-            end = len(pattern) if end < 0 else end + 2
-            out.append(re.escape(pattern[at + 2 : end].removesuffix("\\E")))
-            at = end
-            continue
-        if char == "\\":
-            escape = pattern[at + 1]
-            out.append((_IN_CLASS if in_class else _ALONE).get(escape, char + escape))
-            at += 2
-            continue
-        if in_class:
-            named = re.compile(r"\[:\^?\w+:\]").match(pattern, at)
-            if named:
-                out.append(named[0])
-                at = named.end()
-                continue
-            in_class = char != "]"
-            out.append("\\[" if char == "[" else char)
-        elif char == "[":
-            # A `]` that comes first stands for itself.
-            head = re.compile(r"\[\^?\]?").match(pattern, at)
-            assert head is not None
-            out.append(head[0].replace("]", "\\]"))
-            in_class = True
-            at = head.end()
-            continue
-        else:
-            out.append(char)
-        at += 1
-    return "".join(out)
+def _translate(pattern: str) -> str | None:
+    return translate(pattern) if compile_pattern(pattern, "").programsize <= PROGRAM_MAX else None
 
 
 def _make_callback(found: list[int]) -> Callable[[int, int, int, int, object], None]:

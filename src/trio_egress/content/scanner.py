@@ -15,17 +15,19 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from trio_egress.content.checks import find_check
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
+from trio_egress.content.normal import normalise
 from trio_egress.content.pattern import check_patterns
 from trio_egress.content.search import Part, Search, Views
-from trio_egress.content.seeker import LONGEST, NEAR, Check, FindCheck, Window
+from trio_egress.content.seeker import LONGEST, NEAR, FindCheck, Window
 
 WINDOW = 64 * 1024
 AHEAD = LONGEST + NEAR
 """What a window sees beyond its end; before its beginning it sees NEAR."""
 
-NO_VIEWS = Views()
+VIEWS = Views(normalise=normalise)
 
 
 class OpenMatcher(Protocol):
@@ -34,17 +36,12 @@ class OpenMatcher(Protocol):
     def __call__(self, patterns: Sequence[str], database: bytes = b"") -> Matcher: ...
 
 
-def find_no_check(name: str) -> Check:
-    """In place of `content.checks.find_check`, for detectors that name none."""
-    raise LookupError(f"no check is called {name!r}")
-
-
 def list_patterns(detectors: Iterable[Detector], views: Views) -> list[str]:
     """What a scanner of these compiles, beside what is of the run."""
     return [*(detector.pattern for detector in detectors), *views.signs]
 
 
-def find_key(detectors: Iterable[Detector], views: Views = NO_VIEWS) -> str:
+def find_key(detectors: Iterable[Detector], views: Views = VIEWS) -> str:
     """What a database belongs to: by another key it is of no use, and no danger."""
     parts = [name_engine(), *list_patterns(detectors, views)]
     return hashlib.sha256(b"".join(b"%d:%b," % (len(raw), raw) for raw in map(str.encode, parts))).hexdigest()
@@ -63,8 +60,8 @@ class Scanner:
         of_run: Iterable[Detector] = (),
         database: bytes | None = None,
         *,
-        find_check: FindCheck = find_no_check,
-        views: Views = NO_VIEWS,
+        find_check: FindCheck = find_check,
+        views: Views = VIEWS,
         engine: OpenMatcher = open_matcher,
     ) -> None:
         known, own = tuple(detectors), tuple(of_run)
