@@ -127,6 +127,9 @@ class Need(enum.Enum):
     FRAMES = "frames"
     """Look through the messages of a WebSocket."""
 
+    HOST_KEY = "host_key"
+    """See which key an SSH server shows, before the agent does."""
+
 
 NO_NEEDS: frozenset[Need] = frozenset()
 
@@ -145,6 +148,7 @@ class Layer(enum.Enum):
     TIME = "time"
     INTERCEPTION = "interception"
     CERTIFICATE = "certificate"
+    HOST_KEY = "host_key"
     PROTOCOL = "protocol"
     ADDRESS = "address"
     NAME_MISMATCH = "name_mismatch"
@@ -210,6 +214,7 @@ class Upstream:
     `loopback`: the host's own loopback, its IPv4 address first. Otherwise `host` is resolved and, unless
     `allow_private`, only an outside address is dialled. Never one that is in `avoided`.
     `via`: by another proxy, which may do the looking up; never what is pinned or the loopback.
+    `host_keys`: the fingerprints of which an SSH server must show one; None where any will do.
     """
 
     host: Host
@@ -219,6 +224,7 @@ class Upstream:
     loopback: bool = False
     avoided: tuple[Avoided, ...] = ()
     via: Via | None = None
+    host_keys: frozenset[str] | None = None
 
 
 @attrs.frozen

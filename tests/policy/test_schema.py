@@ -270,6 +270,7 @@ TEXTS = [
         "GET",
         "PROPFIND",
         "get",
+        f"SHA256:{'A' * 43}",
         "a.example",
         "*.a.example:22",
         "10.0.0.0/8",
@@ -352,7 +353,8 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
     if name is None:
         return {**HEAD, key: value}
     if table is Terms:
-        return {**HEAD, "egress": [{**RULE, key: value}]}
+        more = {"protocol": "ssh"} if key == "host_keys" else {}
+        return {**HEAD, "egress": [{**RULE, **more, key: value}]}
     if table is Case:
         return {**HEAD, "test": [{"attempt": "a.example", "expect": "deny", key: value}]}
     if table is Secret:

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -163,3 +164,21 @@ def make_certificates(place: Path, authority: Path) -> None:
     leaf.private_key_pem.write_to_path(str(place / "server.key"))
     with (place / "server.pem").open("wb") as file:
         file.writelines(blob.bytes() for blob in leaf.cert_chain_pems)
+
+
+@contextmanager
+def greeting_server() -> Iterator[int]:
+    """Says hello first, as SMTP does, and gives back what it is told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.sendall(b"220 mail.example.com ready\r\n")
+                while raw := sock.recv(4096):
+                    sock.sendall(b"250 " + raw)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)

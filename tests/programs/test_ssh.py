@@ -2,85 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-import attrs
 import pytest
-from tests.programs.servers import answers, find_ports, start_server
-from tests.runs.launch import AGENT, AS_ROOT, DENIAL_SECONDS, Place, wait_until, write_policy
+from tests.programs.servers import greeting_server
+from tests.programs.sshd import Ssh, open_sshd, user_at
+from tests.runs.launch import DENIAL_SECONDS, Place, write_policy
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
-
-SEPARATION = Path("/run/sshd")
-"""Where sshd wants an empty directory when it is started as root."""
-
-
-@attrs.frozen
-class Ssh:
-    port: int
-    host_key: str
-
-    @property
-    def pins(self) -> dict[str, str]:
-        return {"ssh.example.com:22": f"127.0.0.1:{self.port}", "evil.example:22": f"127.0.0.1:{self.port}"}
-
-
-def make_key(path: Path) -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path], check=True)
-
-
-@contextmanager
-def separation_directory() -> Iterator[None]:
-    if not AS_ROOT or SEPARATION.exists():
-        yield
-        return
-    SEPARATION.mkdir(0o755)
-    try:
-        yield
-    finally:
-        SEPARATION.rmdir()
 
 
 @pytest.fixture
 def ssh(place: Place) -> Iterator[Ssh]:
-    """An sshd into which the agent's key may log in as whoever runs the tests."""
-    folder = place.path / "sshd"
-    folder.mkdir()
-    make_key(folder / "host")
-    make_key(place.work / "id")
-    for name in ("id", "id.pub"):
-        os.chown(place.work / name, AGENT.pw_uid, AGENT.pw_gid)
-    shutil.copy(place.work / "id.pub", folder / "authorized")
-    (port,) = find_ports(1)
-    (folder / "config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nPidFile none\nAuthorizedKeysFile {folder}/authorized\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\n"
-    )
-    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
-    with (
-        separation_directory(),
-        start_server([program, "-D", "-e", "-f", folder / "config"], folder / "log") as process,
-    ):
-        wait_until(lambda: process.poll() is not None or answers(port), "sshd")
-        assert process.poll() is None, (folder / "log").read_text()
-        host_key = " ".join((folder / "host.pub").read_text().split()[:2])
-        place.write("known", f"ssh.example.com {host_key}\nevil.example {host_key}\n")
-        yield Ssh(port, host_key)
+    with open_sshd(place) as opened:
+        place.write("known", f"ssh.example.com {opened.host_key}\nevil.example {opened.host_key}\n")
+        yield opened
 
 
 def client(place: Place, host: str, *command: str) -> list[str]:
-    user = pwd.getpwuid(os.geteuid()).pw_name
     options = ["BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={place.path}/known"]
     words = [word for option in options for word in ("-o", option)]
-    return ["ssh", "-F", "none", "-T", "-i", "id", *words, f"{user}@{host}", *command]
+    return ["ssh", "-F", "none", "-T", "-i", "id", *words, user_at(host), *command]
 
 
 def test_ssh_goes_by_name_through_a_rule_for_its_port(place: Place, ssh: Ssh) -> None:
@@ -144,24 +87,6 @@ def test_ssh_to_a_denied_name_is_not_even_resolved(place: Place, ssh: Ssh) -> No
     assert ended.took < DENIAL_SECONDS
     assert {query.reason for query in ended.queries} == {"no rule allows evil.example"}
     assert ended.verify() == 0
-
-
-@contextmanager
-def greeting_server() -> Iterator[int]:
-    """Says hello first, as SMTP does, and gives back what it is told."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            sock, _ = listener.accept()
-            with sock:
-                sock.sendall(b"220 mail.example.com ready\r\n")
-                while raw := sock.recv(4096):
-                    sock.sendall(b"250 " + raw)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join(10)
 
 
 def test_a_greeting_reaches_a_client_that_says_nothing(place: Place) -> None:

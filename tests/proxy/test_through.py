@@ -15,11 +15,14 @@ from tests.proxy.test_interception import OK, ask, request, serve
 
 from trio_egress.model import Name, Via
 from trio_egress.policy.rule import Policy
+from trio_egress.proxy.ssh import SOFTWARE
+from trio_egress.wire.ssh_messages import render_identification
 
 if TYPE_CHECKING:
     from tests.proxy.conftest import OpenWorld, Resolver, Upstreams, World
 
 HOST = "api.example"
+REFUSED = b"our own SSH_MSG_DISCONNECT"
 SSH = f'[[egress]]\ndestination = "{HOST}:22"\n'
 SEEN = f'[[egress]]\ndestination = "{HOST}"\npaths = ["/v1/**"]\n'
 PLAIN = f'[[egress]]\ndestination = "{HOST}"\n'
@@ -95,10 +98,8 @@ async def exchange_ssh(world: World) -> bytes:
     async with stream:
         await stream.send_all(b"SSH-2.0-agent\r\n")
         await stream.send_eof()
-        try:
-            return await receive_all(stream)
-        except trio.BrokenResourceError:
-            return b"reset"
+        heard = await receive_all(stream)
+        return REFUSED if heard.startswith(render_identification(SOFTWARE)) else heard
 
 
 # what goes through
@@ -204,7 +205,7 @@ async def test_what_the_proxy_refuses_or_fails_is_its_doing(
 ) -> None:
     company = await open_company(upstreams, saying(raw))
     async with open_world(SSH + company.table()) as world:
-        assert await exchange_ssh(world) == b"reset"
+        assert await exchange_ssh(world) == REFUSED
     outcome = world.outcome()
     assert outcome.facts["reason"].startswith(f"the upstream proxy 127.0.0.1:{company.port} ")
     assert said in outcome.facts["reason"]
@@ -218,7 +219,7 @@ async def test_a_proxy_that_resets_is_told(open_world: OpenWorld, upstreams: Ups
 
     company = await open_company(upstreams, answer)
     async with open_world(SSH + company.table()) as world:
-        assert await exchange_ssh(world) == b"reset"
+        assert await exchange_ssh(world) == REFUSED
     assert (
         world.outcome().facts["reason"].endswith("gave no answer for api.example:22: it reset the connection")
     )
@@ -230,7 +231,7 @@ async def test_a_proxy_that_never_answers_is_given_up(open_world: OpenWorld, ups
 
     company = await open_company(upstreams, answer)
     async with open_world(SSH + company.table(), connect_seconds=0.2) as world:
-        assert await exchange_ssh(world) == b"reset"
+        assert await exchange_ssh(world) == REFUSED
     assert world.outcome().facts["reason"] == (
         f"the upstream proxy 127.0.0.1:{company.port} did not answer within 0.2 s"
     )
@@ -246,7 +247,7 @@ async def test_a_proxy_that_is_not_there_is_told(
     port = await upstreams.refused_port()
     resolver.answers[b"down.corp"] = ["127.0.0.1"]
     async with open_world(f'{SSH}[upstream]\nproxy = "http://{host}:{port}"\n') as world:
-        assert await exchange_ssh(world) == b"reset"
+        assert await exchange_ssh(world) == REFUSED
     facts = world.outcome().facts
     assert facts["reason"].startswith(f"the upstream proxy {host}:{port}")
     assert said in facts["reason"]
@@ -286,7 +287,7 @@ async def test_credentials_that_it_does_not_take_are_told_as_that(
     company = await open_company(upstreams, saying(b"HTTP/1.1 407 No\r\n\r\n"))
     async with open_world(SSH + company.table(LOGIN)) as world:
         sign_in(world)
-        assert await exchange_ssh(world) == b"reset"
+        assert await exchange_ssh(world) == REFUSED
     assert world.outcome().facts["reason"].endswith("407 No (it takes no such username and password)")
 
 
@@ -415,7 +416,7 @@ async def test_what_needs_no_proxy_is_dialled_directly(
     resolver.answers[HOST.encode()] = ["127.0.0.1"]
     company = await open_company(upstreams, saying(ESTABLISHED))
     async with open_world(SSH + company.table(f'no_proxy = ["{item}"]\n')) as world:
-        assert await exchange_ssh(world) == b"reset"
+        assert await exchange_ssh(world) == REFUSED
     assert (company.asked, resolver.asked) == ([], [HOST.encode()])
     assert (world.outcome().verdict, world.outcome().layer) == ("block", "address")
     assert "via" not in world.outcome().facts
@@ -498,7 +499,7 @@ async def test_a_name_that_leads_inside_is_not_asked_for_where_it_is_looked_up_h
     resolver.answers[HOST.encode()] = ["10.0.0.1"]
     company = await open_company(upstreams, saying(ESTABLISHED + b"hi"))
     async with open_world(SSH + company.table("resolve = true\n")) as world:
-        assert await exchange_ssh(world) == b"reset"
+        assert await exchange_ssh(world) == REFUSED
     assert company.asked == []
     assert (world.outcome().verdict, world.outcome().layer) == ("block", "address")
 

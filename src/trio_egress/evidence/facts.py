@@ -55,6 +55,8 @@ FACTS: Mapping[str, Shape] = {
     "sni": TEXT,
     "tls": TEXT,
     "tls_version": TEXT,
+    "host_key": TEXT,
+    "kex": TEXT,
     "http": TEXT,
     "reason": TEXT,
     "bytes_up": UINT64,

@@ -57,6 +57,9 @@ def _some(words: Sequence[object], least: int = 1) -> SearchStrategy[Any]:
     return st.lists(st.sampled_from(words), min_size=least, max_size=3, unique=True)
 
 
+_HOST_KEYS = (f"SHA256:{'A' * 43}", f"SHA256:{'B' * 42}E=")
+
+
 def _table(**keys: SearchStrategy[Any]) -> SearchStrategy[Document]:
     """With at least one key."""
     return st.fixed_dictionaries({}, optional=keys).filter(bool)
@@ -71,6 +74,7 @@ RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
     "allow_private": st.sampled_from((True, True, False)),
     "ports": _some((22, 80, 443, 8443, "8000-8099", "1-65535")),
     "protocol": st.sampled_from(_SCHEMES) | _some(_SCHEMES[:5]),
+    "host_keys": _some(_HOST_KEYS),
     "query": _some(("page", "q", "token"), 0),
     "headers": _table(required=_some(_FIELDS[:2], 0), forbidden=_some(_FIELDS[1:], 0)),
     "git": _table(fetch=_some(_REPOSITORIES, 0), push=_some(_REPOSITORIES[:2], 0)),

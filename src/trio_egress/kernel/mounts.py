@@ -28,6 +28,7 @@ from trio_egress.kernel.layers import Host, plan_layers
 from trio_egress.kernel.lending import check_way, find_closed
 from trio_egress.kernel.mountinfo import HostMount, find_aliases
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
+from trio_egress.kernel.ssh_files import SshFiles, keep_ssh, plan_ssh
 from trio_egress.kernel.steps import STAGE, Mount
 from trio_egress.kernel.trust import Trust, keep_folders, plan_named, plan_trust
 
@@ -82,6 +83,7 @@ class View:
     path: str = ""
     lent: str = ""
     trust: Trust | None = None
+    ssh: SshFiles = attrs.field(factory=SshFiles)
 
 
 def plan_mounts(view: View) -> tuple[Mount, ...]:
@@ -99,8 +101,10 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *(_keep(path, f"{STAGE}/{number}", view) for number, path in enumerate(writable)),
         *keep_home(home),
         *keep_folders(view.trust),
+        *keep_ssh(view.ssh),
         *plan_layers(host),
         *plan_trust(view.trust, view.owner, view.group),
+        *plan_ssh(view.ssh, view.owner, view.group),
         Mount("freeze", "/"),
         Mount("writable", "/run"),
         Mount("writable", "/proc"),  # the agent's own is mounted over it, and may not be freer than this one

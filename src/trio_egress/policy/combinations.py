@@ -18,6 +18,7 @@ from trio_egress.texts.faults import Fault, Faults
 _ONLY_TO_ALLOW = {
     "query": "write the rule that allows with it",
     "headers": "write the rule that allows with it",
+    "host_keys": "a key is judged once a connection is allowed",
     "tls": "nothing of what is denied is looked into",
     "scan": "nothing of what is denied is looked through",
     "websocket": 'to deny WebSockets write protocol = ["ws", "wss"]',
@@ -41,6 +42,7 @@ def _find_faults(terms: Terms) -> Iterator[Fault]:
                 yield _fault(key, f"a rule with `deny` can't have `{key}`: {instead}")
     yield from _find_port_faults(terms)
     yield from _find_protocol_faults(terms)
+    yield from _find_host_key_faults(terms)
     yield from _find_service_faults(terms)
     yield from _find_tls_faults(terms)
     yield from _find_websocket_faults(terms)
@@ -78,6 +80,12 @@ def _find_protocol_faults(terms: Terms) -> Iterator[Fault]:
         yield _fault("websocket", f"`websocket` is for HTTP, and the rule allows only {spoken}")
     if terms.tls is not None and not protocol & (IN_TLS | {Scheme.TCP}):
         yield _fault("tls", "`tls` is for https and wss, and `protocol` has neither of them")
+
+
+def _find_host_key_faults(terms: Terms) -> Iterator[Fault]:
+    if terms.host_keys is not None and not terms.deny and terms.protocol != frozenset({Scheme.SSH}):
+        said = 'what does not begin like SSH shows no host key: `host_keys` needs protocol = "ssh"'
+        yield _fault("host_keys", f"{said}, and nothing beside it")
 
 
 def _find_service_faults(terms: Terms) -> Iterator[Fault]:

@@ -41,6 +41,7 @@ _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "deny": bool,
     "ports": lambda ports: [part.first if part.first == part.last else str(part) for part in ports],
     "protocol": lambda protocol: sorted(scheme.value for scheme in protocol),
+    "host_keys": lambda keys: [key.text for key in keys],
     "methods": sorted,
     "paths": lambda paths: sorted({_spell_path(glob.text) for glob in paths}),
     "query": sorted,

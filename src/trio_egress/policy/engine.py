@@ -59,7 +59,12 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
     loopback = attempt.host == HOST_INTERNAL
     avoided = _find_avoided(policy, attempt, moment) if policy.avoided else ()
     via = policy.find_via(attempt)
-    upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, avoided, via)
+    keys = None
+    if chosen.terms.host_keys is not None:
+        keys = _gather_host_keys(rules, attempt, pinned=pin is not None, moment=moment)
+    upstream = Upstream(
+        attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, avoided, via, keys
+    )
     needs = find_needs(chosen, attempt)
     if forced is not None:
         needs |= NEEDED[forced[0]]
@@ -109,6 +114,18 @@ def _find_avoided(policy: Policy, attempt: Attempt, moment: Moment) -> tuple[Avo
         if network not in found and find_denial(rule, attempt, moment.now_us) is not Denial.NO:
             found[network] = Avoided(network, rule.ref)
     return tuple(found.values())
+
+
+def _gather_host_keys(
+    rules: Iterable[Rule], attempt: Attempt, *, pinned: bool, moment: Moment
+) -> frozenset[str]:
+    """Of every rule that allows it: one more never takes anything away."""
+    return frozenset(
+        key.fingerprint
+        for rule in rules
+        if find_obstacle(rule, attempt, pinned=pinned, moment=moment) is None
+        for key in rule.terms.host_keys or ()
+    )
 
 
 def _deny_by(denial: Denial, rule: Rule, attempt: Attempt) -> Decision:

@@ -22,6 +22,7 @@ from trio_egress.policy.combinations import check_terms
 from trio_egress.policy.destination import Destination, parse_destination
 from trio_egress.policy.environment import Env, read_pass, read_set
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
+from trio_egress.policy.host_keys import read_host_keys
 from trio_egress.policy.includes import Include, read_include
 from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.pins import parse_pins
@@ -278,6 +279,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "deny": _reader(read_flag("deny")),
         "ports": _reader(read_ports),
         "protocol": _reader(read_protocol),
+        "host_keys": _reader(read_host_keys),
         "methods": _reader(read_methods),
         "paths": _reader(read_paths),
         "query": _reader(read_query),

@@ -48,6 +48,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "deny": "the rule denies instead, whatever other rules allow",
         "ports": 'the ports it is for: numbers, and ranges such as `"8000-8099"`',
         "protocol": "what may be spoken: `http`, `https`, `ws`, `wss`, `ssh`, `tcp`; one, or a list",
+        "host_keys": "[the keys](ssh.md) of which an SSH server must show one: fingerprints, or the keys themselves",
         "methods": "the HTTP methods that are allowed; without it, all of them",
         "paths": "patterns over the path of a request",
         "query": "the names of the parameters that a query may have",

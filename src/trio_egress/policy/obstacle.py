@@ -108,6 +108,8 @@ def find_needs(rule: Rule, attempt: Attempt) -> frozenset[Need]:
         needs.add(Need.METER)
     if terms.scan is not None:
         needs.add(Need.SCAN)
+    if terms.host_keys is not None:
+        needs.add(Need.HOST_KEY)
     if attempt.websocket:
         needs.add(Need.WEBSOCKET)
         if terms.websocket is not None and terms.websocket.frame_scan:

@@ -37,6 +37,7 @@ _WHY = {
     Need.SCAN: "a scan of what is sent",
     Need.WEBSOCKET: "WebSockets to be carried",
     Need.FRAMES: "a scan of WebSocket messages",
+    Need.HOST_KEY: "the host keys of SSH to be seen",
 }
 
 

@@ -31,6 +31,7 @@ from trio_egress.policy.doors import IN_TLS, Ports, Scheme
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
 from trio_egress.policy.globs import PathGlob
+from trio_egress.policy.host_keys import PinnedKey
 from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.roots import Root
@@ -58,6 +59,7 @@ class Terms:
     deny: bool = False
     ports: tuple[Ports, ...] | None = None
     protocol: frozenset[Scheme] | None = None
+    host_keys: tuple[PinnedKey, ...] | None = None
     methods: frozenset[str] | None = None
     paths: tuple[PathGlob, ...] | None = None
     query: frozenset[str] | None = None

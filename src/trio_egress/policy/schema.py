@@ -19,6 +19,7 @@ from trio_egress.policy.cases import EXPECTED, Case
 from trio_egress.policy.doors import Scheme
 from trio_egress.policy.environment import VALUE_CHARS, Env
 from trio_egress.policy.files import PATH_CHARS, Files
+from trio_egress.policy.host_keys import HOST_KEYS_MAX, KEY_TYPES
 from trio_egress.policy.includes import INCLUDES_MAX
 from trio_egress.policy.keys import RULES_MAX, TESTS_MAX, Document
 from trio_egress.policy.limits import LEAST_NUMBERS, LEAST_SIZES, Limits
@@ -64,6 +65,10 @@ _WINDOW: Shape = {
 }
 _SLOT: Shape = {"type": "string", "pattern": "^(basic|header:[!#$%&'*+.^`|~0-9A-Za-z_-]+|query:.+)$"}
 _VARIABLE: Shape = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+_HOST_KEY: Shape = {
+    "type": "string",
+    "pattern": rf"^\s*(SHA256:[A-Za-z0-9+/]{{43}}=?\s*$|({'|'.join(KEY_TYPES)})\s+AAAA)",
+}
 _SHA256: Shape = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _FILE: Shape = {
     "type": "string",
@@ -149,6 +154,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "deny": _BOOLEAN,
         "ports": _list(_PORTS, 1),
         "protocol": {"anyOf": [_SCHEME, _list(_SCHEME, 1)]},
+        "host_keys": _list(_HOST_KEY, 1, HOST_KEYS_MAX),
         "methods": {"type": "array", "items": _METHOD, "minItems": 1},
         "paths": _list({"type": "string", "pattern": "^/"}, 1),
         "query": _list(_WORD),

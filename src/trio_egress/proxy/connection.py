@@ -24,6 +24,7 @@ from trio_egress.proxy.http import handle_http
 from trio_egress.proxy.judge import Door, deny, judge_best, judge_tcp, may_speak_later
 from trio_egress.proxy.peek import read_protocol
 from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.ssh import handle_ssh
 from trio_egress.proxy.tcp import handle_tcp
 from trio_egress.proxy.tls import handle_tls
 
@@ -137,8 +138,10 @@ async def _handle_stream(agent: Peer, door: Door, gate: Gate) -> None:
             await handle_http(agent, door, gate)
         case None:
             await _end_silently(agent, door, gate)
+        case Protocol.SSH:
+            await handle_ssh(agent, door, gate)
         case _:
-            await handle_tcp(agent, door, gate, protocol)
+            await handle_tcp(agent, door, gate)
 
 
 def _is_patient(door: Door, gate: Gate) -> bool:

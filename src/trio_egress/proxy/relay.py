@@ -14,7 +14,7 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import trio
 
@@ -40,6 +40,10 @@ _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _REFUSED = (errno.EINVAL, errno.ENOSYS)
 """A kind of socket that doesn't splice, or a kernel (gVisor's, or behind a seccomp filter) that doesn't."""
+
+
+Begin = Callable[[Peer, Peer, Count], Awaitable[None]]
+"""Carries from one side to the other for as long as somebody looks; raises the fault of a side that has one."""
 
 
 class Patience:
@@ -96,10 +100,22 @@ def _open_count(tell: Callable[[int], None], account: Account | None, limit: Lim
     return Count(tell) if account is None else _ChargedCount(tell, account, limit)
 
 
+async def _begin_at_once(_source: Peer, _sink: Peer, _count: Count) -> None:
+    """Nothing comes before a plain relay."""
+
+
 async def relay(
-    agent: Peer, upstream: Peer, flow: Flow, idle_seconds: float, account: Account | None = None
+    agent: Peer,
+    upstream: Peer,
+    flow: Flow,
+    idle_seconds: float,
+    account: Account | None = None,
+    *,
+    begin: tuple[Begin, Begin] = (_begin_at_once, _begin_at_once),
 ) -> str | None:
     """Carry both directions until both have ended. Returns why it ended early, or None for a clean end.
+
+    `begin`: what carries the first bytes of each direction, up and down, before nobody looks at them any more.
 
     After an early end both sockets are still open: the caller resets them, so that neither takes it for a clean one.
     """
@@ -107,8 +123,9 @@ async def relay(
     meter = Meter(flow, patience, account)
     ending: list[str] = []
 
-    async def carry(source: Peer, sink: Peer, count: Count) -> None:
+    async def carry(first: Begin, source: Peer, sink: Peer, count: Count) -> None:
         try:
+            await first(source, sink, count)
             await move(source, sink, count)
             sink.end()
         except (PeerError, UpstreamError) as fault:
@@ -121,8 +138,8 @@ async def relay(
 
     with patience.scope:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(carry, agent, upstream, meter.up)
-            nursery.start_soon(carry, upstream, agent, meter.down)
+            nursery.start_soon(carry, begin[0], agent, upstream, meter.up)
+            nursery.start_soon(carry, begin[1], upstream, agent, meter.down)
     if ending:
         return ending[0]
     return f"both sides were silent for {idle_seconds:g} s" if patience.ran_out else None

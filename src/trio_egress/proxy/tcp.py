@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from trio_egress.model import Protocol
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, judge_tcp
@@ -10,9 +9,9 @@ from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.relay import relay
 
 
-async def handle_tcp(agent: Peer, door: Door, gate: Gate, protocol: Protocol = Protocol.TCP) -> None:
-    """A connection that speaks neither TLS nor HTTP: SSH, or `protocol` TCP. Its refusal is a reset."""
-    judged = judge_tcp(gate.policy, door, gate.ledger.moment(), protocol)
+async def handle_tcp(agent: Peer, door: Door, gate: Gate) -> None:
+    """A connection that speaks neither TLS nor HTTP nor SSH. Its refusal is a reset."""
+    judged = judge_tcp(gate.policy, door, gate.ledger.moment())
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         agent.reset()

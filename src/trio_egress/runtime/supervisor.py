@@ -27,8 +27,10 @@ from trio_egress.kernel.listeners import find_sockets
 from trio_egress.kernel.mountinfo import parse_mountinfo
 from trio_egress.kernel.mounts import View
 from trio_egress.kernel.plan import Plan, plan_sandbox
+from trio_egress.kernel.ssh_files import SshFiles
 from trio_egress.kernel.trust import Trust, find_variables
 from trio_egress.policy.compiled import policy_hash
+from trio_egress.policy.known_hosts import render_known_hosts, render_ssh_config
 from trio_egress.policy.packaged import render_includes
 from trio_egress.proxy.calls import Calls
 from trio_egress.proxy.dial import forget_search_domains
@@ -241,6 +243,7 @@ def _view(spec: RunSpec, trust: Trust | None) -> View:
         path=spec.environment.get("PATH", os.defpath),
         lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
         trust=trust,
+        ssh=SshFiles(render_known_hosts(spec.policy), render_ssh_config(spec.policy)),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
 

@@ -61,6 +61,12 @@ MEANINGS: Mapping[Layer, Meaning] = {
         "The certificate that the upstream showed is not one that this machine trusts for the host, so the request was "
         "not sent. `SSL_CERT_FILE` adds the roots of a company.",
     ),
+    Layer.HOST_KEY: Meaning(
+        "The SSH server is not who it says",
+        "The host key that the server showed is none of `host_keys` of its rule, or it came in a way that proves "
+        "nothing. The connection ended before the agent had the key. Somebody on the way looks like this, "
+        "and so does a server with a new key.",
+    ),
     Layer.PROTOCOL: Meaning(
         "The rule does not allow the protocol",
         "What was spoken is not what the rule, or the door that it came by, is for.",

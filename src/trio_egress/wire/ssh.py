@@ -95,6 +95,7 @@ class _Voice:
     stage: Stage = Stage.LINE
     pending: bytes = b""
     passed: int = 0
+    identified: bool = False
     offer: Proposal | None = None
     notes: int = 0
     parts: int = 0
@@ -111,7 +112,7 @@ class KeyExchange:
 
     def has_identified(self, side: Side) -> bool:
         """Whether its identification line has been passed on."""
-        return self._voices[side].stage is not Stage.LINE
+        return self._voices[side].identified
 
     def feed(self, side: Side, raw: bytes) -> bytes:
         """What of all that the side has said may be passed on now. Raises PeerError; nothing may be fed after that."""
@@ -120,6 +121,7 @@ class KeyExchange:
         start = len(voice.pending) if self.released else self._hear_units(voice)
         passed, voice.pending = voice.pending[:start], voice.pending[start:]
         voice.passed += start
+        voice.identified = voice.stage is not Stage.LINE
         if not self.released and voice.passed + len(voice.pending) > CLEAR_BYTES:
             raise PeerError(f"SSH: more than {CLEAR_BYTES} bytes of the {side.value} before the host key")
         return passed
