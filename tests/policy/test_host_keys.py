@@ -117,7 +117,7 @@ def test_what_is_allowed_says_which_keys_and_that_they_must_be_seen() -> None:
     assert decision.allowed
     assert decision.needs == {Need.HOST_KEY}
     assert decision.upstream is not None
-    assert decision.upstream.host_keys == {FINGERPRINT}
+    assert decision.upstream.host_keys == frozenset({FINGERPRINT})
 
 
 def test_a_boundary_that_sees_no_keys_allows_nothing() -> None:
@@ -138,7 +138,7 @@ def test_the_keys_of_all_rules_for_it_count_and_of_no_others() -> None:
     for order in (rules, rules[::-1]):
         upstream = decide(make_policy(*order), ssh(), ABLE).upstream
         assert upstream is not None
-        assert upstream.host_keys == {FINGERPRINT, ANOTHER}
+        assert upstream.host_keys == frozenset({FINGERPRINT, ANOTHER})
 
 
 def test_a_rule_without_keys_lets_any_through() -> None:
