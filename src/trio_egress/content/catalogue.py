@@ -11,7 +11,7 @@ from importlib.resources import files
 from trio_egress.content.detector import Detector
 from trio_egress.content.rules import RuleFile, join_rules, read_rules
 
-CATALOGUE = ("secrets",)
+CATALOGUE = ("secrets", "instructions")
 """In this order: of two finds of one value the first file's counts."""
 
 
