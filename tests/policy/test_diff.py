@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trio_egress.policy.diff import Change, _compare_rest, compare
+from trio_egress.policy.change import Change
+from trio_egress.policy.diff import _compare_rest, compare
 from trio_egress.policy.load import load_policy
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from trio_egress.model import RuleLimits
 from trio_egress.policy import keys
 from trio_egress.policy.destination import parse_destination
+from trio_egress.policy.document import TABLES, Document
 from trio_egress.policy.doors import Ports, Scheme
-from trio_egress.policy.keys import RULES_MAX, TABLES, Document, structure
+from trio_egress.policy.keys import RULES_MAX, structure
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.rule import Terms, Tls
 from trio_egress.policy.scan import Scan

@@ -9,19 +9,22 @@ from tests.policy.test_reference import TEXT, quoted, table
 
 from trio_egress.model import RuleLimits
 from trio_egress.policy.cases import Case
+from trio_egress.policy.document import Document
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
-from trio_egress.policy.keys import Document
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.scan import Scan
+from trio_egress.policy.scan_keys import ScanTable
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.sought import Canary
+from trio_egress.policy.suppressed import Suppress
 from trio_egress.policy.upstream_proxy import UpstreamProxy
 
-_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "tls", "upstream")}
+_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "tls", "upstream", "scan")}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,13 @@ _TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "
         (
             "| key | | meaning",
             Document,
-            {"egress": "[[egress]]", "test": "[[test]]", "secret": "[[secret]]", **_TABLES},
+            {
+                "egress": "[[egress]]",
+                "test": "[[test]]",
+                "secret": "[[secret]]",
+                "canary": "[[canary]]",
+                **_TABLES,
+            },
         ),
         ("| key of a rule", Terms, {}),
         ("| key of a secret", Secret, {}),
@@ -40,6 +49,9 @@ _TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "
         ("| key | at least", Limits, {}),
         ("| key of `[tls]`", Roots, {}),
         ("| key of `[upstream]`", UpstreamProxy, {}),
+        ("| key of `[scan]`", ScanTable, {}),
+        ("| key of a suppression", Suppress, {}),
+        ("| key of a canary", Canary, {}),
     ],
 )
 def test_each_key_means_on_its_page_what_the_schema_says(

@@ -153,7 +153,7 @@ def test_each_policy_is_accepted_or_fails_with_the_errors_shown_below_it() -> No
             said = "".join(f"{warning}\n" for warning in policy.warnings)
             assert said == (errors if following == "warnings" else "")
             tried += 1
-    assert tried == 11
+    assert tried == 12
 
 
 def test_the_example_in_yaml_means_the_same() -> None:

@@ -9,8 +9,8 @@ import pytest
 from tests.policy.specimens import make_terms
 
 from trio_egress.model import Rate, RuleLimits
+from trio_egress.policy.document import TABLES
 from trio_egress.policy.doors import Ports, Scheme
-from trio_egress.policy.keys import TABLES
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.rule import Tls
 from trio_egress.policy.services import WebSocket

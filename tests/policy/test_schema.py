@@ -26,7 +26,9 @@ from trio_egress.policy.problems import key_of
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.schema import _NAMES, _SHAPES, describe, make_schema, render_schema
 from trio_egress.policy.secret import From, Secret
+from trio_egress.policy.sought import Canary
 from trio_egress.policy.starter import starter_policy
+from trio_egress.policy.suppressed import Suppress
 
 SCHEMA = make_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -64,18 +66,23 @@ def test_defaults_and_required_keys_are_told() -> None:
     assert SCHEMA["$defs"]["limits"]["properties"]["processes"]["default"] == 4096
 
 
+def parse(text: str) -> Any:
+    """A policy as an editor sees it: a date is a text."""
+    return json.loads(json.dumps(tomli.loads(text), default=str))
+
+
 def valid_policies() -> Iterator[tuple[str, Any]]:
     for path in sorted(EXAMPLES.glob("*.toml")):
-        yield path.name, tomli.loads(path.read_text("utf-8"))
+        yield path.name, parse(path.read_text("utf-8"))
     for name in PRESETS:
-        yield f"preset:{name}", tomli.loads(read_preset(f"preset:{name}").decode())
-    yield "starter", tomli.loads(starter_policy())
+        yield f"preset:{name}", parse(read_preset(f"preset:{name}").decode())
+    yield "starter", parse(starter_policy())
     shown = blocks()
     for place, ((language, text), (following, _)) in enumerate(
         zip(shown, [*shown[1:], ("", "")], strict=True)
     ):
         if language == "toml" and following != "text":
-            yield f"docs/policy.md, block {place}", tomli.loads(text)
+            yield f"docs/policy.md, block {place}", parse(text)
         elif language == "yaml":
             yield f"docs/policy.md, block {place}", yaml.safe_load(text)
 
@@ -366,7 +373,12 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
             **HEAD,
             name: {"proxy": "http://corp:3128", "username": "a", "password": {"env": "A"}, key: value},
         }
-    if name in ("files", "env", "limits", "tls"):
+    if table is Canary:
+        return {**HEAD, "canary": [{"name": "a", "env": "A", key: value}]}
+    if table is Suppress:
+        known = {"finding": f"sha256:{'0' * 64}", "detector": "a", "reason": "b", "expires": "2027-03-31"}
+        return {**HEAD, "scan": {"suppress": [{**known, key: value}]}}
+    if name in ("files", "env", "limits", "tls", "scan"):
         return {**HEAD, name: {key: value}}
     inner = name.removeprefix("rule_")
     return {**HEAD, "egress": [{**RULE, inner: {key: value}}]}
@@ -395,6 +407,14 @@ def test_each_key_is_read_with_some_value_that_was_tried() -> None:
         {"env": "A"},
         "block",
         {"jwt": "off"},
+        "sha256:" + "0" * 64,
+        "2027-03-31",
+        "2027-3-1",
+        "2027-03-31T00:00:00Z",
+        "~/.aws/credentials",
+        {"guess": True},
+        [{"name": "a", "env": "A"}],
+        [{"finding": "sha256:" + "0" * 64, "detector": "a", "reason": "b", "expires": "2027-03-31"}],
     ]
     tried += [[{"name": "a", "from": {"env": "A"}}], "http://corp:3128", {"proxy": "http://corp:3128"}]
     tried += [{key: value} for keys in MEANINGS.values() for key in keys for value in (True, 1 << 25, ["a"])]

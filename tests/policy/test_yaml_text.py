@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from trio_egress.policy.keys import TABLES
+from trio_egress.policy.document import TABLES
 from trio_egress.policy.yaml_text import DEPTH_MAX, NOT_INSTALLED, has_library, in_yaml, parse_yaml
 from trio_egress.texts.positions import Path, Unreadable
 
@@ -461,7 +461,7 @@ def test_a_quote_that_is_never_closed_is_told_where_it_was_opened_and_another_fa
 
 def test_no_table_is_called_as_toml_writes_it() -> None:
     assert [in_yaml(table.place) for table in TABLES.values() if "[" in in_yaml(table.place)] == []
-    for key, one in (("egress", "rule"), ("test", "test"), ("secret", "secret")):
+    for key, one in (("egress", "rule"), ("test", "test"), ("secret", "secret"), ("canary", "canary")):
         said = in_yaml(f'{key} must be a list; did you mean "[[{key}]]"?')
         assert said == f'{key} must be a list; begin each {one} with "- "'
     assert in_yaml("unknown key in a [[secret]] table") == 'unknown key in a secret of "secret"'

@@ -273,7 +273,7 @@ def _hidden(
 
 def _announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *, pinned: bool) -> None:
     say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
-    for warning in policy.warnings:
+    for warning in policy.find_warnings(time.time_ns() // 1000):
         say(str(warning))
     if policy.upstream is not None:
         say(f"everything goes out by the proxy {policy.upstream.table.proxy}")

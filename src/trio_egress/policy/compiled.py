@@ -20,17 +20,27 @@ from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import Rate, RuleRef
+from trio_egress.policy.document import TABLES, Document
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import DEFAULT_PROTECT
 from trio_egress.policy.globs import Glob, PathGlob
-from trio_egress.policy.keys import TABLES, structure
+from trio_egress.policy.keys import structure
 from trio_egress.policy.paths import SLASH, parse_path
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root, render_roots
 from trio_egress.policy.rule import Policy, Rule, Terms
-from trio_egress.policy.scan import render_scan
+from trio_egress.policy.scan import render_scan, render_words
 from trio_egress.policy.secret import PlacedSecret, render_secrets
 from trio_egress.policy.sent import find_borne
+from trio_egress.policy.sought import (
+    DetectorFile,
+    PlacedCanary,
+    Sought,
+    SoughtFile,
+    render_canaries,
+    render_sought,
+)
+from trio_egress.policy.suppressed import PlacedSuppression, render_suppressions
 from trio_egress.policy.upstream_proxy import PlacedProxy, render_upstream
 
 COMPILED_FILE = "policy-compiled.json"
@@ -102,12 +112,21 @@ def render_compiled(policy: Policy) -> bytes:
         "limits": attrs.asdict(policy.limits),
         **({"tls": render_roots(policy.roots)} if policy.roots else {}),
         **({"upstream": render_upstream(policy.upstream.table)} if policy.upstream else {}),
+        **({"scan": scan} if (scan := _write_scan(policy)) else {}),
+        **({"canary": render_canaries(policy.sought.canaries)} if policy.sought.canaries else {}),
         **({"secret": render_secrets(policy.secrets)} if policy.secrets else {}),
     }
     members = {key: _render_json(value) for key, value in tables.items()}
     members["egress"] = f"[{','.join(sorted({render_terms(rule.terms) for rule in policy.rules}))}]"
     rendered = ",".join(f'"{key}":{text}' for key, text in sorted(members.items()))
     return f"{{{rendered}}}".encode("ascii")
+
+
+def _write_scan(policy: Policy) -> dict[str, object]:
+    """The table `[scan]`, without what is usual."""
+    suppressions = render_suppressions(policy.suppressions)
+    written = {**render_words(policy.scan), **render_sought(policy.sought)}
+    return {**written, "suppress": suppressions} if suppressions else written
 
 
 def policy_hash(policy: Policy) -> str:
@@ -165,10 +184,24 @@ def parse_compiled(raw: bytes) -> Policy:
         roots=tuple(Root(root.target, root.sha256 or "") for root in document.tls.extra_ca),
         secrets=secrets,
         upstream=PlacedProxy(document.upstream, nowhere) if document.upstream else None,
+        scan=document.scan.words,
+        suppressions=tuple(PlacedSuppression(table, nowhere) for table in document.scan.suppress),
+        sought=_read_sought(document, nowhere),
     )
     if render_compiled(policy) != raw:
         raise _refuse("it is not in canonical form")
     return policy
+
+
+def _read_sought(document: Document, place: Problem) -> Sought:
+    table = document.scan
+    return Sought(
+        detector_files=tuple(DetectorFile(each.target, each.sha256 or "") for each in table.detector_files),
+        env=table.env,
+        files=tuple(SoughtFile(path, place) for path in table.files),
+        guess=table.guess is not False,
+        canaries=tuple(PlacedCanary(canary, place) for canary in document.canary),
+    )
 
 
 def _as_written(compiled: dict[str, Any]) -> dict[str, Any]:

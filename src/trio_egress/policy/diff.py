@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import attrs
 
 from trio_egress.model import Decision, Need
+from trio_egress.policy.change import CHANGES, CLOSES, OPENS, Change, Document, show_value
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.engine import decide
 from trio_egress.policy.examples import find_examples
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.scan import is_looser
+from trio_egress.policy.scan_diff import compare_scans
 from trio_egress.policy.spelling import Spelt
-
-OPENS, CLOSES, CHANGES = "opens", "closes", "changes"
 
 _ADDED = {
     "write": (OPENS, "the agent may write {}"),
@@ -34,16 +32,6 @@ _REMOVED = {
     "hide": (OPENS, "the agent sees {}"),
     "protect": (OPENS, "the agent may change {}"),
 }
-
-_Document = Mapping[str, Any]
-
-
-@attrs.frozen
-class Change:
-    """One difference. `effect` is OPENS, CLOSES or CHANGES (neither, or nothing that an example shows)."""
-
-    effect: str
-    text: str
 
 
 def compare(old: Policy, new: Policy) -> tuple[Change, ...]:
@@ -57,6 +45,7 @@ def compare(old: Policy, new: Policy) -> tuple[Change, ...]:
         *_compare_values("limits", before["limits"], after["limits"]),
         *_compare_roots(before.get("tls", {}), after.get("tls", {})),
         *_compare_upstream(before.get("upstream", {}), after.get("upstream", {})),
+        *compare_scans(before, after, old, new),
         *_compare_secrets(before.get("secret", []), after.get("secret", [])),
         *_compare_rest(before, after),
     ]
@@ -65,7 +54,7 @@ def compare(old: Policy, new: Policy) -> tuple[Change, ...]:
 
 
 def _compare_rules(
-    before: Sequence[_Document], after: Sequence[_Document], old: Policy, new: Policy
+    before: Sequence[Document], after: Sequence[Document], old: Policy, new: Policy
 ) -> Iterator[Change]:
     gone = [rule for rule in before if rule not in after]
     come = [rule for rule in after if rule not in before]
@@ -82,18 +71,20 @@ def _compare_rules(
         yield Change(effect, f"{_subject(rule)}: no rule any more{_terms(rule)}{_explain(effect)}")
 
 
-def _is_same(one: _Document, other: _Document) -> bool:
+def _is_same(one: Document, other: Document) -> bool:
     """Whether one rule may have been edited into the other."""
     return one["destination"] == other["destination"] and one.get("deny") == other.get("deny")
 
 
-def _subject(rule: _Document) -> str:
+def _subject(rule: Document) -> str:
     return f"{rule['destination']} (denied)" if rule.get("deny") else str(rule["destination"])
 
 
-def _terms(rule: _Document) -> str:
+def _terms(rule: Document) -> str:
     words = [
-        f"{key} {_show(value)}" for key, value in sorted(rule.items()) if key not in ("destination", "deny")
+        f"{key} {show_value(value)}"
+        for key, value in sorted(rule.items())
+        if key not in ("destination", "deny")
     ]
     return f", with {', '.join(words)}" if words else ""
 
@@ -102,27 +93,13 @@ def _explain(effect: str) -> str:
     return " (no example shows a difference)" if effect == CHANGES else ""
 
 
-def _differences(before: _Document, after: _Document) -> Iterator[str]:
+def _differences(before: Document, after: Document) -> Iterator[str]:
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
-            yield f"{key} {_show(before.get(key))} → {_show(after.get(key))}"
+            yield f"{key} {show_value(before.get(key))} → {show_value(after.get(key))}"
 
 
-def _show(value: object) -> str:
-    match value:
-        case None:
-            return "not set"
-        case bool():
-            return "true" if value else "false"
-        case list():
-            return ", ".join(map(str, value)) or "none"
-        case str():
-            return value
-        case _:
-            return json.dumps(value, sort_keys=True)
-
-
-def _judge(rules: Sequence[_Document], old: Policy, new: Policy) -> str:
+def _judge(rules: Sequence[Document], old: Policy, new: Policy) -> str:
     """What the engine says differently about what these rules are for."""
     answers = [
         (_find_answer(old, *example), _find_answer(new, *example))
@@ -148,6 +125,8 @@ def _find_answer(policy: Policy, spelt: Spelt, moment: Moment) -> Decision:
 def _reaches_more(one: Decision, other: Decision) -> bool:
     if not one.allowed or not other.allowed:
         return other.allowed and not one.allowed
+    if is_looser(one.scan, other.scan):
+        return True
     private = [d.upstream is not None and d.upstream.allow_private for d in (one, other)]
     return private == [False, True]
 
@@ -167,7 +146,7 @@ def _compare_files(before: Mapping[str, list[str]], after: Mapping[str, list[str
                     yield Change(effect, text.format(path))
 
 
-def _compare_values(table: str, before: _Document, after: _Document) -> Iterator[Change]:
+def _compare_values(table: str, before: Document, after: Document) -> Iterator[Change]:
     for key in sorted({*before, *after}):
         if before.get(key) == after.get(key):
             continue
@@ -179,10 +158,12 @@ def _compare_values(table: str, before: _Document, after: _Document) -> Iterator
             )
             yield Change(CHANGES, f"[{table}] {key}: {', '.join(names)}")
         else:
-            yield Change(CHANGES, f"[{table}] {key}: {_show(before.get(key))} → {_show(after.get(key))}")
+            yield Change(
+                CHANGES, f"[{table}] {key}: {show_value(before.get(key))} → {show_value(after.get(key))}"
+            )
 
 
-def _compare_secrets(before: Sequence[_Document], after: Sequence[_Document]) -> Iterator[Change]:
+def _compare_secrets(before: Sequence[Document], after: Sequence[Document]) -> Iterator[Change]:
     """By their names; what is kept out of the record opens nothing and closes nothing, and where it goes does."""
     was, now = ({secret["name"]: secret for secret in secrets} for secrets in (before, after))
     for name in sorted({*was, *now}):
@@ -192,11 +173,13 @@ def _compare_secrets(before: Sequence[_Document], after: Sequence[_Document]) ->
         elif name not in now:
             yield Change(CHANGES, f"{name} is not secret any more: receipts tell it where it stands")
         elif one["from"] != other["from"]:
-            yield Change(CHANGES, f"the secret {name}: from {_show(one['from'])} → {_show(other['from'])}")
+            yield Change(
+                CHANGES, f"the secret {name}: from {show_value(one['from'])} → {show_value(other['from'])}"
+            )
         yield from _compare_ways(name, one, other)
 
 
-def _compare_ways(name: str, before: _Document, after: _Document) -> Iterator[Change]:
+def _compare_ways(name: str, before: Document, after: Document) -> Iterator[Change]:
     """Where a secret is sent, and how."""
     was, now = before.get("to", []), after.get("to", [])
     for effect, words, more, less in ((OPENS, "is", now, was), (CLOSES, "is not", was, now)):
@@ -211,11 +194,12 @@ def _compare_ways(name: str, before: _Document, after: _Document) -> Iterator[Ch
     for key in ("as", "env", "placeholder"):
         if was and now and before.get(key) != after.get(key):
             yield Change(
-                CHANGES, f"the secret {name}: {key} {_show(before.get(key))} → {_show(after.get(key))}"
+                CHANGES,
+                f"the secret {name}: {key} {show_value(before.get(key))} → {show_value(after.get(key))}",
             )
 
 
-def _compare_roots(before: _Document, after: _Document) -> Iterator[Change]:
+def _compare_roots(before: Document, after: Document) -> Iterator[Change]:
     """By their files; who vouches for a host opens no way to it."""
     was, now = ({root["file"]: root["sha256"] for root in tls.get("extra_ca", [])} for tls in (before, after))
     for name in sorted({*was, *now}):
@@ -227,16 +211,18 @@ def _compare_roots(before: _Document, after: _Document) -> Iterator[Change]:
             yield Change(CHANGES, f"the roots in {name} are others: sha256 {was[name]} → {now[name]}")
 
 
-def _compare_upstream(before: _Document, after: _Document) -> Iterator[Change]:
+def _compare_upstream(before: Document, after: Document) -> Iterator[Change]:
     """Where it all goes out changes nothing of what may."""
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
-            yield Change(CHANGES, f"[upstream] {key}: {_show(before.get(key))} → {_show(after.get(key))}")
+            yield Change(
+                CHANGES, f"[upstream] {key}: {show_value(before.get(key))} → {show_value(after.get(key))}"
+            )
 
 
-def _compare_rest(before: _Document, after: _Document) -> Iterator[Change]:
+def _compare_rest(before: Document, after: Document) -> Iterator[Change]:
     """Tables that nothing above knows: a difference is told, if not in words."""
-    known = ("egress", "resolve", "files", "env", "limits", "secret", "tls", "upstream")
+    known = ("egress", "resolve", "files", "env", "limits", "secret", "tls", "upstream", "scan", "canary")
     for key in sorted({*before, *after} - set(known)):
         if before.get(key) != after.get(key):
-            yield Change(CHANGES, f"{key}: {_show(before.get(key))} → {_show(after.get(key))}")
+            yield Change(CHANGES, f"{key}: {show_value(before.get(key))} → {show_value(after.get(key))}")

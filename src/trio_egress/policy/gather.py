@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import attrs
 
@@ -22,7 +23,9 @@ from trio_egress.policy.part import POLICY_BYTES, Part, decode_policy, read_part
 from trio_egress.policy.presets import PRESET
 from trio_egress.policy.roots import Root, read_roots
 from trio_egress.policy.rule import Source
+from trio_egress.policy.sought import DetectorFile, check_detectors
 from trio_egress.texts.faults import PROBLEMS_MAX, show
+from trio_egress.texts.positions import Path
 
 DEPTH_MAX = 8
 
@@ -52,7 +55,7 @@ class _Gathering:
         self.presets = presets
         self.bytes_left = bytes_left
         self.sources: dict[str, Source] = {}
-        self.roots: dict[str, tuple[Root, Source]] = {}
+        self.beside: dict[str, bytes] = {}
         self.parts: list[Part] = []
         self.problems: list[Problem] = []
 
@@ -63,7 +66,7 @@ class _Gathering:
         except PolicyError as error:
             self.problems += error.problems
             return
-        self.parts.append(self._add_roots(part))
+        self.parts.append(self._add_beside(part))
         for place, include in enumerate(part.document.include):
             if len(self.problems) >= PROBLEMS_MAX:
                 return
@@ -74,30 +77,50 @@ class _Gathering:
             except ValueError as error:
                 self.problems.append(part.make_problem(("include", place), str(error)))
 
-    def _add_roots(self, part: Part) -> Part:
-        """The part with the files of roots that it names."""
-        roots: list[tuple[Root, Source]] = []
-        for place, named in enumerate(part.document.tls.extra_ca):
-            try:
-                roots.append(self._read_root(named, part.source.name))
-            except ValueError as error:
-                self.problems.append(part.make_problem(("tls", "extra_ca", place), str(error)))
+    def _add_beside(self, part: Part) -> Part:
+        """The part with the files of roots and of detectors that it names."""
+        roots: list[Root] = []
+        detectors: list[DetectorFile] = []
+        beside: dict[str, Source] = {}
+        naming, tables = part.source.name, part.document
+        for place, named in enumerate(tables.tls.extra_ca):
+            with self._telling(part, ("tls", "extra_ca", place)):
+                source, pem = self._read_beside(named, naming, read_roots)
+                roots.append(Root(source.name, source.sha256, pem))
+                beside[source.name] = source
+        for place, named in enumerate(tables.scan.detector_files):
+            with self._telling(part, ("scan", "detector_files", place)):
+                source, text = self._read_beside(named, naming, check_detectors)
+                detectors.append(DetectorFile(source.name, source.sha256, text))
+                beside[source.name] = source
         return attrs.evolve(
-            part, roots=tuple(root for root, _ in roots), root_sources=tuple(source for _, source in roots)
+            part, roots=tuple(roots), detectors=tuple(detectors), beside=tuple(beside.values())
         )
 
-    def _read_root(self, named: Include, naming: str) -> tuple[Root, Source]:
+    @contextmanager
+    def _telling(self, part: Part, path: Path) -> Iterator[None]:
+        """What is wrong with a file is told at its name."""
+        try:
+            yield
+        except ValueError as error:
+            self.problems.append(part.make_problem(path, str(error)))
+
+    def _read_beside(
+        self, named: Include, naming: str, read: Callable[[bytes, str], str]
+    ) -> tuple[Source, str]:
+        """A file that is no policy, and what `read` makes of it. Raises ValueError."""
         name = name_from(naming, named.target)
-        if name not in self.roots:
+        raw = self.beside.get(name)
+        if raw is None:
             self._count_file()
             raw = self._read_bytes(name)
-            pem = read_roots(raw, name)
+        text = read(raw, name)
+        if name not in self.beside:
             self._count_bytes(raw)
-            sha256 = hashlib.sha256(raw).hexdigest()
-            self.roots[name] = Root(name, sha256, pem), Source(name, raw.decode("utf-8"), sha256)
-        root, source = self.roots[name]
+            self.beside[name] = raw
+        source = Source(name, raw.decode("utf-8"), hashlib.sha256(raw).hexdigest())
         _check_pin(named, source)
-        return root, source
+        return source, text
 
     def _follow(self, include: Include, chain: tuple[str, ...]) -> None:
         name = resolve_name(chain[-1], include)
@@ -121,7 +144,7 @@ class _Gathering:
         return Source(name, decode_policy(raw, self._show(name)), hashlib.sha256(raw).hexdigest())
 
     def _count_file(self) -> None:
-        if len(self.sources) + len(self.roots) == INCLUDES_MAX:
+        if len(self.sources) + len(self.beside) == INCLUDES_MAX:
             raise ValueError(f"a policy includes at most {INCLUDES_MAX} files, all in all")
 
     def _count_bytes(self, raw: bytes) -> None:

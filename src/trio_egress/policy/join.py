@@ -7,9 +7,8 @@ Rule 3: what one file may not say together, several may not either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import attrs
 
@@ -24,16 +23,15 @@ from trio_egress.policy.keys import RULES_MAX
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.part import Part, place_cases
 from trio_egress.policy.roots import join_roots
-from trio_egress.policy.rule import Pin, Policy, Resolve, Rule, Source, Terms
-from trio_egress.policy.secret import SECRETS_MAX, From, PlacedSecret
+from trio_egress.policy.rule import Policy, Resolve, Rule, Source, Terms
+from trio_egress.policy.scan_join import join_scan
+from trio_egress.policy.secret import SECRETS_MAX, PlacedSecret
 from trio_egress.policy.sent import find_faults
+from trio_egress.policy.settings import Setting, join_lists, join_settings
 from trio_egress.policy.upstream_proxy import PlacedProxy, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX
 from trio_egress.texts.faults import PROBLEMS_MAX, Faults
 from trio_egress.texts.positions import Path
-
-Setting = tuple[str, Any, Path]
-"""What a file says of something that has one value: what it is called, the value, and where it stands."""
 
 
 def join(parts: Sequence[Part]) -> Policy:
@@ -45,10 +43,10 @@ def join(parts: Sequence[Part]) -> Policy:
         raise _refuse(
             parts[0], f"a policy has at most {RULES_MAX} rules, and with its includes this has {len(rules)}"
         )
-    limits = _join_settings(parts, _say_limits, problems)
-    variables = _join_settings(parts, _say_variables, problems)
-    pins = _join_settings(parts, _say_pins, problems)
-    passed = _join_lists(parts, "env", "pass", read_pass, problems)
+    limits = join_settings(parts, _say_limits, problems)
+    variables = join_settings(parts, _say_variables, problems)
+    pins = join_settings(parts, _say_pins, problems)
+    passed = join_lists(parts, "env", "pass", read_pass, problems)
     files = _join_files(parts, problems)
     if len(variables) > ITEMS_MAX:
         problems.append(
@@ -56,10 +54,12 @@ def join(parts: Sequence[Part]) -> Policy:
         )
     env = Env(pass_=passed, set=tuple(sorted(variables.items())))
     problems += _find_unsendable(parts, secrets, rules, env)
+    scanned = join_scan(parts, rules, (env, secrets), problems)
     upstream = _join_upstream(parts, problems)
     warnings = (
         *_hold_against_each_other(parts, problems),
         *islice(_find_unchecked(parts, upstream), PROBLEMS_MAX),
+        *scanned.warnings,
     )
     if problems:
         raise PolicyError(tuple(problems[:PROBLEMS_MAX]))
@@ -74,14 +74,17 @@ def join(parts: Sequence[Part]) -> Policy:
         roots=join_roots(root for part in parts for root in part.roots),
         warnings=warnings,
         upstream=upstream,
-        sources=(*(part.source for part in parts), *_find_root_sources(parts)),
+        scan=scanned.scan,
+        suppressions=scanned.suppressions,
+        sought=scanned.sought,
+        sources=(*(part.source for part in parts), *_find_beside(parts)),
         cases=tuple(case for part in parts for case in place_cases(part)),
     )
 
 
-def _find_root_sources(parts: Sequence[Part]) -> Iterator[Source]:
-    """Each file of roots once."""
-    yield from {source.name: source for part in parts for source in part.root_sources}.values()
+def _find_beside(parts: Sequence[Part]) -> Iterator[Source]:
+    """Each file of roots or of detectors once."""
+    yield from {source.name: source for part in parts for source in part.beside}.values()
 
 
 def _name_rules(parts: Sequence[Part]) -> Iterator[tuple[RuleRef, Terms]]:
@@ -138,7 +141,7 @@ def _say_secrets(part: Part) -> Iterator[tuple[str, Setting]]:
 
 def _join_secrets(parts: Sequence[Part], problems: list[Problem]) -> tuple[PlacedSecret, ...]:
     """Those of all files, by their names; each has its place in the first file that says it."""
-    _join_settings(parts, _say_secrets, problems)
+    join_settings(parts, _say_secrets, problems)
     placed: dict[str, PlacedSecret] = {}
     for part in parts:
         for place, secret in enumerate(part.document.secret):
@@ -159,7 +162,7 @@ def _say_upstream(part: Part) -> Iterator[tuple[str, Setting]]:
 
 def _join_upstream(parts: Sequence[Part], problems: list[Problem]) -> PlacedProxy | None:
     """What all files say of it, and the place of its password in the first file that has one."""
-    said = _join_settings(parts, _say_upstream, problems)
+    said = join_settings(parts, _say_upstream, problems)
     tables = [(part, part.document.upstream) for part in parts if part.document.upstream is not None]
     if not tables:
         return None
@@ -200,53 +203,12 @@ def _find_unsendable(
         yield part.make_problem(("secret", place, key), f"the secret {name}: {message}")
 
 
-def _join_settings(
-    parts: Sequence[Part],
-    say: Callable[[Part], Iterator[tuple[str, Setting]]],
-    problems: list[Problem],
-) -> dict[str, Any]:
-    """One value for each key; where two files say different things, a problem."""
-    said: dict[str, tuple[Part, Setting]] = {}
-    for part in parts:
-        for key, setting in say(part):
-            other, (label, value, path) = said.setdefault(key, (part, setting))
-            if setting[1] != value and len(problems) < PROBLEMS_MAX:
-                there = other.locate(path)
-                message = f"{label} is {_show(setting[1])} here and {_show(value)} at {there}: it can have one value"
-                problems.append(part.make_problem(setting[2], message))
-    return {key: value for key, (_, (_, value, _)) in said.items()}
-
-
-def _show(value: object) -> str:
-    return str(value) if isinstance(value, From) else value.answer if isinstance(value, Pin) else repr(value)
-
-
-def _join_lists(
-    parts: Sequence[Part],
-    table: str,
-    key: str,
-    read: Callable[[object], tuple[str, ...]],
-    problems: list[Problem],
-) -> tuple[str, ...] | None:
-    """The lists of all files, read as one; None where no file says anything."""
-    saying = [part for part in parts if key in part.reading.data.get(table, {})]
-    if len(saying) == 0:
-        return None
-    try:
-        return read([item for part in saying for item in part.reading.data[table][key]])
-    except ValueError as error:
-        problems.append(
-            saying[-1].make_problem((table, key), f"{error} (with what other files of the policy say)")
-        )
-        return None
-
-
 def _join_files(parts: Sequence[Part], problems: list[Problem]) -> Files:
     readers = {"write": read_write, "hide": read_hide, "protect": read_protect}
     joined = {
         key: paths
         for key, read in readers.items()
-        if (paths := _join_lists(parts, "files", key, read, problems)) is not None
+        if (paths := join_lists(parts, "files", key, read, problems)) is not None
     }
     files = Files(**joined)
     try:

@@ -20,18 +20,18 @@ from trio_egress.model import RuleLimits
 from trio_egress.policy.cases import Case, read_at, read_attempt, read_expect, read_rule_name
 from trio_egress.policy.combinations import check_terms
 from trio_egress.policy.destination import Destination, parse_destination
+from trio_egress.policy.document import Document
 from trio_egress.policy.environment import Env, read_pass, read_set
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
 from trio_egress.policy.host_keys import read_host_keys
-from trio_egress.policy.includes import Include, read_include
+from trio_egress.policy.includes import read_include
 from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.pins import parse_pins
-from trio_egress.policy.problems import Table, key_of
+from trio_egress.policy.problems import key_of
 from trio_egress.policy.roots import Roots, read_extra_ca
 from trio_egress.policy.rule import Resolve, Terms
 from trio_egress.policy.rule_keys import (
     read_fields,
-    read_flag,
     read_globs,
     read_methods,
     read_name,
@@ -46,8 +46,8 @@ from trio_egress.policy.rule_keys import (
     read_times,
     read_tls,
 )
-from trio_egress.policy.scan import KINDS, NO_SCAN, Scan
-from trio_egress.policy.scan_keys import check_scan, read_action, read_detectors, read_unreadable, read_whole
+from trio_egress.policy.scan import NO_SCAN, Scan
+from trio_egress.policy.scan_keys import SCAN_READERS, ScanTable, check_scan, read_detector
 from trio_egress.policy.secret import (
     SECRETS_MAX,
     From,
@@ -64,6 +64,17 @@ from trio_egress.policy.secret import (
     read_variable,
 )
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.sought import (
+    CANARIES_MAX,
+    Canary,
+    check_canaries,
+    check_canary,
+    read_canary_file,
+    read_detector_files,
+    read_env,
+    read_files,
+)
+from trio_egress.policy.suppressed import SUPPRESSIONS_MAX, Suppress, read_expires, read_finding
 from trio_egress.policy.upstream_proxy import (
     UpstreamProxy,
     check_upstream,
@@ -71,59 +82,13 @@ from trio_egress.policy.upstream_proxy import (
     read_proxy,
     read_username,
 )
+from trio_egress.policy.values import read_flag
 from trio_egress.texts.faults import Fault, Faults, show
+
+Reader = Callable[[object, object], Any]
 
 RULES_MAX = 100_000
 TESTS_MAX = 10_000
-
-
-@attrs.frozen(kw_only=True)
-class Document:
-    """The whole file, a field for each key at its top."""
-
-    version: str
-    default_deny: bool
-    dns_resolution: str = "proxy_only"
-    include: tuple[Include, ...] = ()
-    egress: tuple[Terms, ...] = ()
-    resolve: Resolve = attrs.field(factory=Resolve)
-    files: Files = attrs.field(factory=Files)
-    env: Env = attrs.field(factory=Env)
-    limits: Limits = attrs.field(factory=Limits)
-    test: tuple[Case, ...] = ()
-    secret: tuple[Secret, ...] = ()
-    tls: Roots = attrs.field(factory=Roots)
-    upstream: UpstreamProxy | None = None
-
-
-TABLES: Mapping[type, Table] = {
-    Document: Table(
-        "at the top of the file", {"version": 'version = "1.0"', "default_deny": "default_deny = true"}
-    ),
-    Terms: Table("in an [[egress]] table", {"destination": 'destination = "api.example.com"'}),
-    Files: Table("in the [files] table", {}),
-    Env: Table("in the [env] table", {}),
-    Limits: Table("in the [limits] table", {}),
-    Roots: Table("in the [tls] table", {}),
-    UpstreamProxy: Table("in the [upstream] table", {"proxy": 'proxy = "http://proxy.corp.example:3128"'}),
-    Case: Table(
-        "in a [[test]] table",
-        {"attempt": 'attempt = "POST https://api.example.com/v1"', "expect": 'expect = "deny"'},
-    ),
-    Headers: Table("in a `headers` table", {}),
-    Git: Table("in a `git` table", {}),
-    GraphQL: Table("in a `graphql` table", {}),
-    JsonRpc: Table("in a `jsonrpc` table", {"methods": 'methods = ["eth_call"]'}),
-    Mcp: Table("in an `mcp` table", {}),
-    Scan: Table("in a `scan` table", {}),
-    WebSocket: Table("in a `websocket` table", {}),
-    RuleLimits: Table("in a rule's `limits` table", {}),
-    Secret: Table(
-        "in a [[secret]] table", {"name": 'name = "api-token"', "from": 'from = { env = "API_TOKEN" }'}
-    ),
-    From: Table("in a `from` table", {}),
-}
-"""What messages say of each table: where it stands, and how a required key is written."""
 
 
 def structure(data: Mapping[str, Any]) -> Document:
@@ -144,28 +109,25 @@ def _read_dns_resolution(value: object, _type: object) -> str:
     return _expect_word("dns_resolution", value, "proxy_only")
 
 
-def _read_egress(value: object, _type: object) -> tuple[Terms, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f'egress must be a list of tables, not {show(value)}; did you mean "[[egress]]"?')
-    if len(value) > RULES_MAX:
-        raise ValueError(f"a policy has at most {RULES_MAX} rules, and this has {len(value)}")
-    return _CONVERTER.structure(value, tuple[Terms, ...])
+def _read_tables(key: str, table: type, most: Callable[[], int], noun: str) -> Reader:
+    """A list of tables, so many at most."""
+
+    def read(value: object, _type: object) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError(
+                f'{key.rpartition(".")[2]} must be a list of tables, not {show(value)}; did you mean "[[{key}]]"?'
+            )
+        if len(value) > most():
+            raise ValueError(f"a policy has at most {most()} {noun}, and this has {len(value)}")
+        many: Any = tuple[table, ...]  # type: ignore[valid-type]
+        return tuple(_CONVERTER.structure(value, many))
+
+    return read
 
 
-def _read_test(value: object, _type: object) -> tuple[Case, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f'test must be a list of tables, not {show(value)}; did you mean "[[test]]"?')
-    if len(value) > TESTS_MAX:
-        raise ValueError(f"a policy has at most {TESTS_MAX} tests, and this has {len(value)}")
-    return _CONVERTER.structure(value, tuple[Case, ...])
-
-
-def _read_secret(value: object, _type: object) -> tuple[Secret, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f'secret must be a list of tables, not {show(value)}; did you mean "[[secret]]"?')
-    if len(value) > SECRETS_MAX:
-        raise ValueError(f"a policy has at most {SECRETS_MAX} secrets, and this has {len(value)}")
-    return check_secrets(_CONVERTER.structure(value, tuple[Secret, ...]))
+def _check(read: Reader, check: Callable[[Any], Any]) -> Reader:
+    """What has been read, looked at as a whole."""
+    return lambda value, type_: check(read(value, type_))
 
 
 def _read_from(value: object, type_: object) -> From:
@@ -192,6 +154,12 @@ def _read_scan(value: object, _type: object) -> Scan | None:
     if not value:
         raise ValueError("scan is empty, which says nothing; write scan = true")
     return check_scan(_CONVERTER.structure(value, Scan))
+
+
+def _read_scan_table(value: object, _type: object) -> ScanTable:
+    table: ScanTable = _CONVERTER.structure(_expect_table("scan", value), ScanTable)
+    check_scan(table)
+    return table
 
 
 def _read_resolve(value: object, _type: object) -> Resolve:
@@ -249,9 +217,6 @@ def _expect_table(key: str, value: object) -> dict[str, Any]:
     return value
 
 
-Reader = Callable[[object, object], object]
-
-
 def _reader(read: Callable[[object], object]) -> Reader:
     return lambda value, _type: read(value)
 
@@ -262,15 +227,17 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "default_deny": _read_default_deny,
         "dns_resolution": _read_dns_resolution,
         "include": _reader(read_include),
-        "egress": _read_egress,
+        "egress": _read_tables("egress", Terms, lambda: RULES_MAX, "rules"),
         "resolve": _read_resolve,
         "files": _read_files,
         "env": _read_env,
         "limits": _read_limits,
         "tls": _read_roots,
         "upstream": _read_upstream,
-        "test": _read_test,
-        "secret": _read_secret,
+        "test": _read_tables("test", Case, lambda: TESTS_MAX, "tests"),
+        "secret": _check(_read_tables("secret", Secret, lambda: SECRETS_MAX, "secrets"), check_secrets),
+        "scan": _read_scan_table,
+        "canary": _check(_read_tables("canary", Canary, lambda: CANARIES_MAX, "canaries"), check_canaries),
     },
     Terms: {
         "destination": _read_destination,
@@ -300,13 +267,26 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     GraphQL: {field.name: _reader(read_globs(f"graphql.{field.name}")) for field in attrs.fields(GraphQL)},
     JsonRpc: {"methods": _reader(read_globs("jsonrpc.methods"))},
     Mcp: {key: _reader(read_globs(f"mcp.{key}")) for key in ("methods", "tools")},
-    Scan: {
-        **{key: _reader(read_action(key)) for key in KINDS},
-        "detectors": _reader(read_detectors),
-        "requests": _reader(read_flag("scan.requests")),
-        "answers": _reader(read_flag("scan.answers")),
-        "whole": _reader(read_whole),
-        "unreadable": _reader(read_unreadable),
+    Scan: {key: _reader(read) for key, read in SCAN_READERS.items()},
+    ScanTable: {
+        **{key: _reader(read) for key, read in SCAN_READERS.items()},
+        "detector_files": _reader(read_detector_files),
+        "env": _reader(read_env),
+        "files": _reader(read_files),
+        "guess": _reader(read_flag("scan.guess")),
+        "suppress": _read_tables("scan.suppress", Suppress, lambda: SUPPRESSIONS_MAX, "suppressions"),
+    },
+    Canary: {
+        "name": _reader(read_secret_name),
+        "env": _reader(read_variable),
+        "file": _reader(read_canary_file),
+        "from_": _read_from,
+    },
+    Suppress: {
+        "finding": _reader(read_finding),
+        "detector": _reader(read_detector),
+        "reason": _reader(read_reason),
+        "expires": _reader(read_expires),
     },
     WebSocket: {
         "enabled": _reader(read_flag("websocket.enabled")),
@@ -372,6 +352,8 @@ def _make_table_hook(
             check_terms(table_read)
         elif table is Secret:
             check_secret(table_read, value)
+        elif table is Canary:
+            check_canary(table_read)
         return table_read
 
     return read_table

@@ -9,16 +9,37 @@ from collections.abc import Mapping
 
 from trio_egress.model import RuleLimits
 from trio_egress.policy.cases import Case
+from trio_egress.policy.document import Document
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
-from trio_egress.policy.keys import Document
 from trio_egress.policy.limits import Limits
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.scan import Scan
+from trio_egress.policy.scan_keys import ScanTable
 from trio_egress.policy.secret import From, Secret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.sought import Canary
+from trio_egress.policy.suppressed import Suppress
 from trio_egress.policy.upstream_proxy import UpstreamProxy
+
+_SCAN: Mapping[str, str] = {
+    "secret": "what becomes of credentials, known by their form: `block`, `warn` or `off`",
+    "exact": "what becomes of values of this run: those that are secret in it, or look so",
+    "canary": "what becomes of canaries",
+    "instruction": "what becomes of text that is made to be obeyed by a model: `block`, `strip`, `warn` or `off`",
+    "hidden": "what becomes of text that a model reads and a person does not see",
+    "entropy": "what becomes of what looks random enough to be a secret",
+    "detectors": 'what becomes of the findings of single detectors, by their names: `{ "github-pat" = "warn" }`',
+    "requests": "whether requests are looked through; `true` without it",
+    "answers": "whether answers are looked through; `true` without it",
+    "whole": (
+        "up to which size a body is looked through whole before any of it goes on; a larger one goes on in pieces, "
+        'each when it has been looked through. `"1 MiB"` without it'
+    ),
+    "unreadable": "what becomes of what can't be looked into: `block`, which it is without it, or `warn`",
+}
+"""Of a rule, or of all of them."""
 
 MEANINGS: Mapping[type, Mapping[str, str]] = {
     Document: {
@@ -40,6 +61,8 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "secret": "[what is secret](#secrets-secret): it is in no receipt, log, report or message",
         "tls": "[further roots](#further-roots-tls) under which upstreams are verified",
         "upstream": "[a company's proxy](#a-companys-proxy-upstream) by which everything goes out",
+        "scan": "[how it is looked through](#scanning-scan), for all rules, and what for",
+        "canary": "[values in the agent's way](#canaries-canary) that nothing good would send",
     },
     Terms: {
         "destination": "a host, the names below a domain, or a network; perhaps with a port",
@@ -85,22 +108,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "methods": "the methods that may be called; without it, all of them",
         "tools": "the tools that `tools/call` may call; without it, all of them",
     },
-    Scan: {
-        "secret": "what becomes of credentials, known by their form: `block`, `warn` or `off`",
-        "exact": "what becomes of values of this run: those that are secret in it, or look so",
-        "canary": "what becomes of canaries",
-        "instruction": "what becomes of text that is made to be obeyed by a model: `block`, `strip`, `warn` or `off`",
-        "hidden": "what becomes of text that a model reads and a person does not see",
-        "entropy": "what becomes of what looks random enough to be a secret",
-        "detectors": 'what becomes of the findings of single detectors, by their names: `{ "github-pat" = "warn" }`',
-        "requests": "whether requests are looked through; `true` without it",
-        "answers": "whether answers are looked through; `true` without it",
-        "whole": (
-            "up to which size a body is looked through whole before any of it goes on; a larger one goes on in pieces, "
-            'each when it has been looked through. `"1 MiB"` without it'
-        ),
-        "unreadable": "what becomes of what can't be looked into: `block`, which it is without it, or `warn`",
-    },
+    Scan: _SCAN,
     WebSocket: {
         "enabled": "whether the rule allows WebSockets; `true` where the table stands without it",
         "frame_scan": "whether their messages are scanned",
@@ -174,6 +182,29 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
             "files with certificates in PEM, named like [included ones](#several-files-include): roots that count "
             "besides those of the machine, for the boundary and for the agent"
         ),
+    },
+    ScanTable: {
+        **_SCAN,
+        "detector_files": (
+            "files with detectors of your own, in the form that gitleaks reads, named like "
+            "[included ones](#several-files-include)"
+        ),
+        "env": "variables whose values are looked for, as names with `*` and `?` for characters",
+        "files": "files whose contents are looked for; a relative one is in the working directory",
+        "guess": "whether values of variables that look secret are looked for, named or not; `true` without it",
+        "suppress": "findings that are known and are none",
+    },
+    Canary: {
+        "name": "what it is called in receipts",
+        "env": "the variable in which the agent finds it, whatever the caller has there",
+        "file": 'the file in which the agent finds it, in its HOME: `"~/.aws/credentials"`',
+        "from": "where its value is, as for a [secret](#secrets-secret); without it one is made for each run",
+    },
+    Suppress: {
+        "finding": 'the fingerprint of the finding, `"sha256:…"`: of the value and the detector, the same in every run',
+        "detector": "the detector that finds it",
+        "reason": "why it is none, in one line",
+        "expires": "the last day on which it holds (UTC), as in `2027-03-31`",
     },
     UpstreamProxy: {
         "proxy": 'where it is: `"http://proxy.corp.example:3128"`. Its own address may be a private one',

@@ -15,10 +15,12 @@ from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.cases import PlacedCase
-from trio_egress.policy.keys import TABLES, Document, structure
+from trio_egress.policy.document import TABLES, Document
+from trio_egress.policy.keys import structure
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root
 from trio_egress.policy.rule import Source
+from trio_egress.policy.sought import DetectorFile
 from trio_egress.policy.yaml_text import parse_yaml
 from trio_egress.texts.faults import Fault, place_faults, place_unreadable
 from trio_egress.texts.positions import Path, Reading, Unreadable
@@ -40,7 +42,7 @@ _NOTHING = structure(_MINIMUM)
 class Part:
     """A file that has been read. `shown` is its name in messages; `text` is without a byte order mark.
 
-    `roots`: the files of roots that it names, `root_sources` their bytes; `gather` reads them.
+    `roots`, `detectors`: the files of those that it names, `beside` their bytes; `gather` reads them.
     """
 
     source: Source
@@ -49,7 +51,8 @@ class Part:
     reading: Reading
     document: Document
     roots: tuple[Root, ...] = ()
-    root_sources: tuple[Source, ...] = ()
+    detectors: tuple[DetectorFile, ...] = ()
+    beside: tuple[Source, ...] = ()
 
     def make_problem(self, path: Path, message: str) -> Problem:
         """A problem with the value at this path."""

@@ -38,6 +38,8 @@ from trio_egress.policy.roots import Root
 from trio_egress.policy.scan import NO_SCAN, Scan, merge_scan
 from trio_egress.policy.secret import PlacedSecret
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.sought import USUAL, Sought
+from trio_egress.policy.suppressed import PlacedSuppression, find_expired
 from trio_egress.policy.times import Window
 from trio_egress.policy.upstream_proxy import PlacedProxy
 
@@ -215,6 +217,8 @@ class Policy:
     roots: tuple[Root, ...] = attrs.field(default=(), kw_only=True)
     upstream: PlacedProxy | None = attrs.field(default=None, kw_only=True)
     scan: Scan = attrs.field(default=NO_SCAN, kw_only=True)
+    suppressions: tuple[PlacedSuppression, ...] = attrs.field(default=(), kw_only=True)
+    sought: Sought = attrs.field(default=USUAL, kw_only=True)
     cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)
@@ -235,6 +239,10 @@ class Policy:
 
     _scans: Mapping[Scan, ScanTerms] = attrs.field(init=False, eq=False, repr=False)
 
+    def find_warnings(self, now_us: int) -> tuple[Problem, ...]:
+        """All that is only useless or unusual, and what is it by now."""
+        return (*self.warnings, *find_expired(self.suppressions, now_us))
+
     def find_scan(self, rule: Rule) -> ScanTerms | None:
         """How that which the rule allows is looked through."""
         return None if rule.terms.scan is None else self._scans[rule.terms.scan]
@@ -242,7 +250,8 @@ class Policy:
     @_scans.default
     def _merge_scans(self) -> Mapping[Scan, ScanTerms]:
         scans = {rule.terms.scan for rule in self.rules}
-        return {scan: merge_scan(scan, self.scan) for scan in scans if scan is not None}
+        suppressed = {one.finding: one for placed in self.suppressions for one in (placed.suppression,)}
+        return {scan: merge_scan(scan, self.scan, suppressed) for scan in scans if scan is not None}
 
     @avoided.default
     def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:

@@ -58,15 +58,6 @@ def read_reason(value: object) -> str:
     return value
 
 
-def read_flag(key: str) -> Callable[[object], bool]:
-    def read(value: object) -> bool:
-        if not isinstance(value, bool):
-            raise ValueError(f"{key} must be true or false, not {show(value)}")
-        return value
-
-    return read
-
-
 def read_ports(value: object) -> tuple[Ports, ...]:
     if not isinstance(value, list) or len(value) > ITEMS_MAX:
         raise ValueError(f'ports must be a list such as [443, "8000-8099"], not {show(value)}')

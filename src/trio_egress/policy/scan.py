@@ -43,6 +43,11 @@ class Scan:
     unreadable: Action | None = None
 
     @property
+    def words(self) -> Scan:
+        """What it says of how it is looked through, and nothing else that a table may have."""
+        return Scan(**{field.name: getattr(self, field.name) for field in attrs.fields(Scan)})
+
+    @property
     def actions(self) -> Actions:
         said = {kind: getattr(self, key) for key, kind in KINDS.items()}
         return Actions(self.detectors, {kind: action for kind, action in said.items() if action is not None})
@@ -101,12 +106,52 @@ def _find_action(table: Actions, kind: Kind, detector: str) -> Action | None:
     return table.kinds.get(kind) if action is None else action
 
 
+_ORDER = (Action.OFF, Action.WARN, Action.STRIP, Action.BLOCK)
+
+
+def is_looser(one: ScanTerms | None, other: ScanTerms | None) -> bool:
+    """Whether `other` lets something by, at some time, that `one` doesn't. None: nothing is looked through."""
+    if one is None or other is None:
+        return one is not None
+    if (one.requests and not other.requests) or (one.answers and not other.answers):
+        return True
+    if _ORDER.index(one.unreadable) > _ORDER.index(other.unreadable):
+        return True
+    if set(other.suppressed.values()) - set(one.suppressed.values()):
+        return True
+    names = {name for terms in (one, other) for table in terms.actions for name in table.detectors}
+    return any(
+        _ORDER.index(_resolve(one, kind, name, default)) > _ORDER.index(_resolve(other, kind, name, default))
+        for name in {*names, ""}
+        for kind in Kind
+        for default in _ORDER[
+            1:
+        ]  # what is off by itself is another thing when it is switched on, and no less
+    )
+
+
+def _resolve(terms: ScanTerms, kind: Kind, detector: str, default: Action) -> Action:
+    return resolve_action(terms, kind, detector, default, outward=False)
+
+
+def describe_scan(terms: ScanTerms) -> str:
+    """What is looked through, and what the policy says of findings, the nearest first."""
+    what = " and ".join(word for word in ("requests", "answers") if getattr(terms, word))
+    said: dict[str, Action] = {}
+    for table in terms.actions:
+        own = {**table.detectors, **{kind.value: action for kind, action in table.kinds.items()}}
+        said.update((word, action) for word, action in own.items() if word not in said)
+    words = [f"{word} {action.value}" for word, action in said.items()]
+    unread = "" if terms.unreadable is Action.BLOCK else "; what can't be looked into goes on"
+    return f"{what}: {', '.join([*words, 'else as the detectors have it'])}{unread}"
+
+
 def render_scan(scan: Scan) -> object:
     """As the compiled form has it: `true` where nothing more is said."""
-    return _render_keys(scan) or True
+    return render_words(scan) or True
 
 
-def _render_keys(scan: Scan) -> dict[str, object]:
+def render_words(scan: Scan) -> dict[str, object]:
     """The keys that say something."""
     written: dict[str, object] = {}
     for field in attrs.fields(Scan):

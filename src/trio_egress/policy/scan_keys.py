@@ -9,15 +9,31 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import attrs
+
 from trio_egress.model import Action
-from trio_egress.policy.scan import Scan
-from trio_egress.policy.values import ITEMS_MAX, read_size
+from trio_egress.policy.includes import Include
+from trio_egress.policy.scan import KINDS, Scan
+from trio_egress.policy.suppressed import Suppress
+from trio_egress.policy.values import ITEMS_MAX, read_flag, read_size
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
 
 DETECTOR_CHARS = 100
 WHOLE_MOST = 1 << 30
 ACTIONS = {action.value: action for action in Action}
 UNREADABLE = ("block", "warn")
+
+
+@attrs.frozen(kw_only=True)
+class ScanTable(Scan):
+    """The table `[scan]`, a field for each key: what holds for all rules, and what a run looks for."""
+
+    detector_files: tuple[Include, ...] = ()
+    env: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    guess: bool | None = None
+    suppress: tuple[Suppress, ...] = ()
+
 
 _DETECTOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -73,6 +89,17 @@ def read_unreadable(value: object) -> Action:
     if value not in UNREADABLE:
         raise ValueError(f'unreadable must be "block" or "warn", not {show(value)}')
     return Action(value)
+
+
+SCAN_READERS: Mapping[str, Callable[[object], object]] = {
+    **{key: read_action(key) for key in KINDS},
+    "detectors": read_detectors,
+    "requests": read_flag("scan.requests"),
+    "answers": read_flag("scan.answers"),
+    "whole": read_whole,
+    "unreadable": read_unreadable,
+}
+"""Of each key of a rule's `scan`, and of what `[scan]` says for all rules."""
 
 
 def check_scan(scan: Scan) -> Scan:

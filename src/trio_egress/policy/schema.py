@@ -16,12 +16,13 @@ import attrs
 from trio_egress.model import RuleLimits
 from trio_egress.policy.budget import INTERVALS
 from trio_egress.policy.cases import EXPECTED, Case
+from trio_egress.policy.document import Document
 from trio_egress.policy.doors import Scheme
 from trio_egress.policy.environment import VALUE_CHARS, Env
 from trio_egress.policy.files import PATH_CHARS, Files
 from trio_egress.policy.host_keys import HOST_KEYS_MAX, KEY_TYPES
 from trio_egress.policy.includes import INCLUDES_MAX
-from trio_egress.policy.keys import RULES_MAX, TESTS_MAX, Document
+from trio_egress.policy.keys import RULES_MAX, TESTS_MAX
 from trio_egress.policy.limits import LEAST_NUMBERS, LEAST_SIZES, Limits
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.presets import PRESET, PRESETS
@@ -30,7 +31,7 @@ from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms, Tls
 from trio_egress.policy.rule_keys import NAME_CHARS, REASON_CHARS, WORD_CHARS
 from trio_egress.policy.scan import KINDS, Scan
-from trio_egress.policy.scan_keys import ACTIONS, DETECTOR_CHARS, UNREADABLE
+from trio_egress.policy.scan_keys import ACTIONS, DETECTOR_CHARS, UNREADABLE, ScanTable
 from trio_egress.policy.secret import (
     ARGUMENTS_MAX,
     PLACEHOLDER_LEAST,
@@ -43,6 +44,8 @@ from trio_egress.policy.secret import (
 )
 from trio_egress.policy.secret import NAME_CHARS as SECRET_CHARS
 from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, WebSocket
+from trio_egress.policy.sought import CANARIES_MAX, Canary
+from trio_egress.policy.suppressed import SUPPRESSIONS_MAX, Suppress
 from trio_egress.policy.upstream_proxy import USERNAME_CHARS, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX, NUMBER_MAX, UNITS
 
@@ -55,6 +58,18 @@ _METHOD: Shape = {"type": "string", "pattern": "^[A-Z0-9!#$%&'*+.^_`|~-]+$", "no
 _PORT: Shape = {"type": "integer", "minimum": 1, "maximum": 65535}
 _PORTS: Shape = {"anyOf": [_PORT, {"type": "string", "pattern": "^[1-9][0-9]{0,4}-[1-9][0-9]{0,4}$"}]}
 _ACTION: Shape = {"enum": list(ACTIONS)}
+_DETECTOR: Shape = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    "maxLength": DETECTOR_CHARS,
+}
+_REASON: Shape = {"type": "string", "minLength": 1, "maxLength": REASON_CHARS}
+_SECRET_NAME: Shape = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    "maxLength": SECRET_CHARS,
+    "not": {"enum": list(RESERVED)},
+}
 _SCHEME: Shape = {"enum": [scheme.value for scheme in Scheme]}
 _WORD: Shape = {"type": "string", "minLength": 1, "maxLength": WORD_CHARS}
 _FIELD: Shape = {**_WORD, "pattern": "^[!#$%&'*+.^`|~0-9A-Za-z_-]+$"}
@@ -124,12 +139,30 @@ _NAMES: Mapping[type, str] = {
     Limits: "limits",
     Roots: "tls",
     UpstreamProxy: "upstream",
+    ScanTable: "scan",
+    Canary: "canary",
+    Suppress: "suppress",
     Secret: "secret",
     From: "source",
 }
 
 _SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, Scan, WebSocket, RuleLimits, From}
 """Tables that can't be empty."""
+
+_SCAN: Mapping[str, Shape] = {
+    **dict.fromkeys(KINDS, _ACTION),
+    "detectors": {
+        "type": "object",
+        "propertyNames": _DETECTOR,
+        "additionalProperties": _ACTION,
+        "minProperties": 1,
+        "maxProperties": ITEMS_MAX,
+    },
+    "requests": _BOOLEAN,
+    "answers": _BOOLEAN,
+    "whole": _size(0),
+    "unreadable": {"enum": list(UNREADABLE)},
+}
 
 _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     Document: {
@@ -144,13 +177,15 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "limits": _table(Limits),
         "tls": _table(Roots),
         "upstream": _table(UpstreamProxy),
+        "scan": _table(ScanTable),
+        "canary": _list(_table(Canary), most=CANARIES_MAX),
         "test": _list(_table(Case), most=TESTS_MAX),
         "secret": _list(_table(Secret), most=SECRETS_MAX),
     },
     Terms: {
         "destination": {"type": "string", "minLength": 1},
         "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]*$", "maxLength": NAME_CHARS},
-        "reason": {"type": "string", "minLength": 1, "maxLength": REASON_CHARS},
+        "reason": _REASON,
         "deny": _BOOLEAN,
         "ports": _list(_PORTS, 1),
         "protocol": {"anyOf": [_SCHEME, _list(_SCHEME, 1)]},
@@ -178,19 +213,26 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     GraphQL: {key: _list(_WORD) for key in ("operations", "queries", "mutations", "subscriptions")},
     JsonRpc: {"methods": _list(_WORD)},
     Mcp: {"methods": _list(_WORD), "tools": _list(_WORD)},
-    Scan: {
-        **dict.fromkeys(KINDS, _ACTION),
-        "detectors": {
-            "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": DETECTOR_CHARS},
-            "additionalProperties": _ACTION,
-            "minProperties": 1,
-            "maxProperties": ITEMS_MAX,
-        },
-        "requests": _BOOLEAN,
-        "answers": _BOOLEAN,
-        "whole": _size(0),
-        "unreadable": {"enum": list(UNREADABLE)},
+    Scan: _SCAN,
+    ScanTable: {
+        **_SCAN,
+        "detector_files": _list(_pinned({**_PATH, "not": {"pattern": "://"}}), most=INCLUDES_MAX),
+        "env": _list({"type": "string", "pattern": "^[A-Za-z0-9_*?]+$"}),
+        "files": _list(_PATH),
+        "guess": _BOOLEAN,
+        "suppress": _list(_table(Suppress), most=SUPPRESSIONS_MAX),
+    },
+    Canary: {
+        "name": _SECRET_NAME,
+        "env": _VARIABLE,
+        "file": {**_PATH, "pattern": "^~/"},
+        "from": _table(From),
+    },
+    Suppress: {
+        "finding": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+        "detector": _DETECTOR,
+        "reason": _REASON,
+        "expires": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
     },
     WebSocket: {
         "enabled": _BOOLEAN,
@@ -220,12 +262,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "resolve": _BOOLEAN,
     },
     Secret: {
-        "name": {
-            "type": "string",
-            "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
-            "maxLength": SECRET_CHARS,
-            "not": {"enum": list(RESERVED)},
-        },
+        "name": _SECRET_NAME,
         "from": _table(From),
         "to": _list({"type": "string", "minLength": 1}, 1),
         "as": {"anyOf": [_SLOT, _list(_SLOT, 1)]},

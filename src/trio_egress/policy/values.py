@@ -81,3 +81,12 @@ def _render_size(number: int) -> str:
         return "0"
     unit = max((unit for unit in UNITS if number % UNITS[unit] == 0), key=UNITS.__getitem__)
     return f"{number // UNITS[unit]} {unit}"
+
+
+def read_flag(key: str) -> Callable[[object], bool]:
+    def read(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} must be true or false, not {show(value)}")
+        return value
+
+    return read

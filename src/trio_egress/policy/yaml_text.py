@@ -91,16 +91,22 @@ def in_yaml(message: str) -> str:
     return _EXAMPLE.sub(r"\1\2: ", message)
 
 
+_TABLES = ("resolve", "files", "env", "limits", "tls", "upstream", "scan")
 _IN_YAML = (
     *(
         (f'; did you mean "[[{key}]]"?', f'; begin each {one} with "- "')
-        for key, one in (("egress", "rule"), ("test", "test"), ("secret", "secret"))
+        for key, one in (
+            *(("egress", "rule"), ("test", "test"), ("secret", "secret")),
+            *(("canary", "canary"), ("scan.suppress", "suppression")),
+        )
     ),
     ("an [[egress]] table", 'a rule of "egress"'),
     ("a [[test]] table", 'a test of "test"'),
     ("a [[secret]] table", 'a secret of "secret"'),
-    *((f'; did you mean "[{key}]"?', "") for key in ("resolve", "files", "env", "limits", "tls", "upstream")),
-    *((f"the [{key}] table", f'"{key}"') for key in ("resolve", "files", "env", "limits", "tls", "upstream")),
+    ("a [[canary]] table", 'a canary of "canary"'),
+    ("a [[scan.suppress]] table", 'a suppression of "scan.suppress"'),
+    *((f'; did you mean "[{key}]"?', "") for key in _TABLES),
+    *((f"the [{key}] table", f'"{key}"') for key in _TABLES),
 )
 _EXAMPLE = re.compile(r"(\{ ?|write |as in |`)([a-z_0-9A-Z]+) = (?=[\[\"{tf0-9])")
 """How a message says what to write: `write version = "1.0"`, `{ fetch = ["org/*"] }`."""

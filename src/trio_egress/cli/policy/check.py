@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 
 from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.policy.compiled import policy_hash
@@ -30,7 +31,7 @@ def main(options: argparse.Namespace) -> int:
             print(f"trio-egress policy check: {error}", file=sys.stderr)
             worst = 2
             continue
-        warnings = policy.warnings if policy is not None else ()
+        warnings = () if policy is None else policy.find_warnings(time.time_ns() // 1000)
         worst = max(worst, 1 if problems or (options.strict and warnings) else 0)
         answers.append(_render_json(str(path), policy, problems, warnings))
         if not options.json:
@@ -39,17 +40,17 @@ def main(options: argparse.Namespace) -> int:
             if policy is not None:
                 for shortfall in find_shortfalls(policy, ABLE):
                     print(f"{path}: note: {shortfall.rule} {shortfall.message}", file=sys.stderr)
-                print(_describe(str(path), policy))
+                print(_describe(str(path), policy, len(warnings)))
     if options.json:
         print(json.dumps(answers, indent=2))
     return worst
 
 
-def _describe(file: str, policy: Policy) -> str:
+def _describe(file: str, policy: Policy, warned: int) -> str:
     count = len(policy.rules)
     told = f"{count} rule{'' if count == 1 else 's'}"
-    if policy.warnings:
-        told += f", {len(policy.warnings)} warning{'' if len(policy.warnings) == 1 else 's'}"
+    if warned:
+        told += f", {warned} warning{'' if warned == 1 else 's'}"
     return f"{file}: ok, {told}, {policy_hash(policy)}"
 
 

@@ -14,6 +14,7 @@ from trio_egress.model import Protocol
 from trio_egress.policy.explain import Explanation, Step, explain, suggest
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.scan import describe_scan
 from trio_egress.policy.spelling import Spelt, parse_spelling
 from trio_egress.policy.writing import RuleText, render_rule
 from trio_egress.proxy.ledger import ABLE
@@ -51,6 +52,8 @@ def _tell(explanation: Explanation) -> Iterator[str]:
         yield f"  {decision.reason}"
         if decision.needs:
             yield f"  needs: {', '.join(sorted(need.value for need in decision.needs))}"
+        if decision.scan is not None:
+            yield f"  scanned: {describe_scan(decision.scan)}"
         if step.secrets:
             yield f"  secrets: {', '.join(step.secrets)} (in place of the placeholder)"
         for miss in step.misses:
@@ -94,6 +97,7 @@ def _render_json(explanation: Explanation, rule: RuleText | None) -> dict[str, o
                 "rule": None if step.decision.rule is None else str(step.decision.rule),
                 "line": step.decision.line,
                 "needs": sorted(need.value for need in step.decision.needs),
+                "scanned": None if step.decision.scan is None else describe_scan(step.decision.scan),
                 "misses": list(step.misses),
                 "secrets": list(step.secrets),
             }
