@@ -33,7 +33,7 @@ def engine(request: pytest.FixtureRequest) -> OpenMatcher:
 
 def make_detector(pattern: str, name: str = "it", **rest: Any) -> Detector:
     return Detector(
-        name=name, description="", kind=Kind.SECRET, pattern=pattern, source="rules.toml:7", **rest
+        name=name, description="", kind=Kind.EXACT, pattern=pattern, source="rules.toml:7", **rest
     )
 
 

@@ -6,6 +6,7 @@ No value stands here as a whole, and no prefix that a push protection would stop
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
 import random
@@ -185,6 +186,92 @@ def swap_two(make: Make) -> Make:
     return swap
 
 
+def make_uuid(source: Random) -> str:
+    return "-".join(pick(HEX, size)(source) for size in (8, 4, 4, 4, 12))
+
+
+def make_basic(source: Random) -> str:
+    return base64.b64encode(f"{pick(LOWER, 6)(source)}:{pick(ALNUM, 18)(source)}".encode()).decode()
+
+
+def make_discord(source: Random) -> str:
+    number = "1" + pick(DIGITS, 17)(source)
+    return ".".join(
+        [base64.b64encode(number.encode()).decode(), pick(ALNUM, 6)(source), pick(ALNUM, 38)(source)]
+    )
+
+
+def make_grafana(source: Random) -> str:
+    text = f"{'gl' + 'sa_'}{pick(ALNUM, 32)(source)}"
+    return f"{text}_{zlib.crc32(text.encode()).to_bytes(4, 'little').hex()}"
+
+
+def make_zuplo(source: Random) -> str:
+    body = pick(LOWER, 32)(source)
+    return f"{'zp' + 'ka_'}{body}_{zlib.crc32(body.encode()):08x}"
+
+
+def make_pgp(source: Random) -> str:
+    raw = b"\x95\x03\x98\x04" + make_bytes(900)(source)
+    body = base64.b64encode(raw).decode()
+    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+    begin, end = (f"-----{word} PGP PRIVATE KEY BLOCK-----" for word in ("BEGIN", "END"))
+    return "\n".join([begin, "", *lines, "=" + pick(ALNUM, 4)(source), end])
+
+
+def make_putty(source: Random) -> str:
+    public, private = (in_base64(make_bytes(size))(source) for size in (96, 48))
+    head = ["PuTTY-User-Key-" + "File-3: ssh-ed25519", "Encryption: none", "Comment: mine", "Public-Lines: 2"]
+    return "\n".join([*head, public[:64], public[64:], "Private-Lines: 1", private])
+
+
+def make_wif(source: Random) -> str:
+    return encode_base58check(b"\x80" + make_bytes(32)(source) + b"\1")
+
+
+def make_xprv(source: Random) -> str:
+    return encode_base58check(
+        bytes.fromhex("0488ade4") + make_bytes(41)(source) + b"\0" + make_bytes(32)(source)
+    )
+
+
+def make_stellar(source: Random) -> str:
+    body = b"\x90" + make_bytes(32)(source)
+    return base64.b32encode(body + binascii.crc_hqx(body, 0).to_bytes(2, "little")).decode()
+
+
+def make_nostr(source: Random) -> str:
+    return encode_bech32("nsec", make_bytes(32)(source))
+
+
+def make_jwe(source: Random) -> str:
+    header = in_json({"alg": "RSA-OAEP", "enc": "A256GCM"})
+    return ".".join([header, *(pick(ALNUM, size)(source) for size in (342, 16, 80, 22))])
+
+
+def make_card(source: Random) -> str:
+    number = "4" + "".join(source.choices(DIGITS, k=14))
+    doubled = sum(sum(divmod(int(digit) * 2, 10)) for digit in number[::-2]) + sum(
+        int(d) for d in number[-2::-2]
+    )
+    return f"{number}{-doubled % 10}"
+
+
+def make_iban(source: Random) -> str:
+    account = "".join(source.choices(DIGITS, k=18))
+    return f"DE{98 - int(account + '131400') % 97:02}{account}"
+
+
+def flip_digit(make: Make) -> Make:
+    """The same with another last digit."""
+
+    def flip(source: Random) -> str:
+        text = make(source)
+        return f"{text[:-1]}{(int(text[-1]) + 1) % 10}"
+
+    return flip
+
+
 PEM_RSA = b"\x30\x82\x04\xa4"
 OPENSSH = b"openssh-key-v1\0"
 
@@ -250,6 +337,244 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             wrong=(make_pem("OPENSSH PRIVATE KEY", b"none", 300),),
         ),
         "age-identity": Form(make_age, wrong=(swap_two(make_age),)),
+        "gitlab-feed-token": Form(join("gl" + "ft-", pick(URL, 20))),
+        "gitlab-agent-token": Form(join("gl" + "agent-", pick(URL, 50))),
+        "gitlab-mail-token": Form(join("gl" + "imt-", pick(URL, 25))),
+        "gitlab-scim-token": Form(join("gl" + "soat-", pick(URL, 20))),
+        "gitlab-oauth-secret": Form(join("gl" + "oas-", pick(URL, 64))),
+        "gitlab-feature-flags-token": Form(join("gl" + "ffct-", pick(URL, 20))),
+        "gitlab-runner-registration-token": Form(join("GR1" + "348941", pick(URL, 20))),
+        "clojars-token": Form(join("CLO" + "JARS_", pick(LOWER, 60))),
+        "packagist-token": Form(join("packa" + "gist_", one_of("ort", "uut", "ack"), "_", pick(HEX, 68))),
+        "artifactory-key": Form(join("AK" + "Cp", pick(ALNUM, 69))),
+        "artifactory-reference-token": Form(join("cmVmd" + "GtuOjAxO", pick(ALNUM, 51))),
+        "docker-config-auth": Form(make_basic, '"auth": "{}"'),
+        "npmrc-token": Form(pick(URL, 36), "//registry.test/:_authToken={}\n"),
+        "aws-bedrock-key": Form(join("AB" + "SK", pick(BASE64, 128))),
+        "aws-bedrock-short-key": Form(join("bedrock" + "-api-key-", pick(BASE64, 300))),
+        "google-oauth-token": Form(join("ya" + "29.", pick(URL, 60, 200))),
+        "google-refresh-token": Form(join("1/" + "/0", pick(LOWER, 1), pick(URL, 60, 100))),
+        "google-client-secret": Form(join("GOC" + "SPX-", pick(URL, 28))),
+        "azure-storage-key": Form(
+            in_base64(make_bytes(64)), "AccountName=mine;AccountKey={};EndpointSuffix=x"
+        ),
+        "azure-shared-access-key": Form(
+            in_base64(make_bytes(32)), "SharedAccessKeyName=root;SharedAccessKey={}"
+        ),
+        "azure-client-secret": Form(join(pick(ALNUM, 3), pick(DIGITS, 1), "Q" + "~", pick(ALNUM, 34))),
+        "azure-devops-token": Form(join(pick(ALNUM, 76), "AZ" + "DO", pick(ALNUM, 4))),
+        "azure-service-key": Form(join(pick(ALNUM, 52), "JQ" + "QJ99", pick(ALNUM, 26))),
+        "azure-signature": Form(
+            in_base64(make_bytes(32)), "https://mine.blob.test/c?sv=2024-11-04&se=2026-01-01&sig={}"
+        ),
+        "azure-function-key": Form(join(pick(ALNUM, 44), "Az" + "Fu", pick(ALNUM, 5), "Q==")),
+        "alibaba-key-id": Form(join("LT" + "AI", pick(ALNUM, 20))),
+        "tencent-key-id": Form(join("AK" + "ID", pick(ALNUM, 32))),
+        "yandex-key": Form(join("AQ" + "VN", pick(URL, 36))),
+        "digitalocean-token": Form(join("do", one_of("p", "o", "r"), "_v" + "1_", pick(HEX, 64))),
+        "heroku-token": Form(join("HR" + "KU-AA", pick(ALNUM, 58))),
+        "fly-token": Form(join("Fly" + "V1 fm2_", pick(ALNUM, 300))),
+        "fly-personal-token": Form(join("fo" + "1_", pick(URL, 43))),
+        "vercel-token": Form(
+            with_crc62("vc" + "p_", pick(ALNUM, 50)),
+            wrong=(flip_last(with_crc62("vc" + "p_", pick(ALNUM, 50))),),
+        ),
+        "netlify-token": Form(join("nf" + "p_", pick(ALNUM, 36))),
+        "render-key": Form(join("rn" + "d_", pick(ALNUM, 32))),
+        "cloudflare-origin-key": Form(join("v1" + ".0-", pick(HEX, 24), "-", pick(HEX, 146))),
+        "cloudflare-token": Form(pick(ALNUM, 40), "CLOUDFLARE_API_TOKEN={}\n"),
+        "scaleway-secret-key": Form(make_uuid, "SCW_SECRET_KEY={}\n"),
+        "hetzner-token": Form(pick(ALNUM, 64), "HCLOUD_TOKEN={}\n"),
+        "linode-token": Form(pick(HEX, 64), "LINODE_TOKEN={}\n"),
+        "pulumi-token": Form(join("pu" + "l-", pick(HEX, 40))),
+        "terraform-token": Form(join(pick(ALNUM, 14), ".atlas" + "v1.", pick(ALNUM, 67))),
+        "vault-token": Form(join("hv" + "s.", pick(ALNUM, 24, 100))),
+        "vault-batch-token": Form(join("hv" + "b.", pick(ALNUM, 150))),
+        "doppler-token": Form(join("dp" + ".", one_of("pt", "st.dev", "ct", "sa"), ".", pick(ALNUM, 43))),
+        "infisical-token": Form(join("s" + "t.", pick(HEX, 24), ".", pick(HEX, 32), ".", pick(HEX, 32))),
+        "onepassword-token": Form(join("op" + "s_eyJ", pick(URL, 400))),
+        "onepassword-secret-key": Form(
+            join(
+                "A" + "3-",
+                pick(UPPER, 6),
+                "-",
+                pick(UPPER, 6),
+                *(join("-", pick(UPPER, 5)) for _ in range(4)),
+            )
+        ),
+        "bitwarden-token": Form(join("0.", make_uuid, ".", pick(ALNUM, 30), ":", pick(BASE64, 22), "==")),
+        "tailscale-key": Form(
+            join("ts" + "key-", one_of("auth", "api", "client"), "-", pick(ALNUM, 12), "-", pick(ALNUM, 32))
+        ),
+        "databricks-token": Form(join("da" + "pi", pick(HEX, 32))),
+        "harness-token": Form(join("p" + "at.", pick(URL, 22), ".", pick(HEX, 24), ".", pick(ALNUM, 20))),
+        "planetscale-token": Form(join("ps" + "cale_", one_of("tkn", "pw", "oauth"), "_", pick(ALNUM, 43))),
+        "supabase-token": Form(join("sb" + "p_", pick(HEX, 40))),
+        "supabase-secret-key": Form(join("sb_" + "secret_", pick(URL, 22), "_", pick(ALNUM, 8))),
+        "neon-key": Form(join("na" + "pi_", pick(LOWER, 64))),
+        "mongodb-atlas-secret": Form(join("mdb" + "_sa_sk_", pick(URL, 40))),
+        "confluent-secret": Form(join("cf" + "lt", pick(BASE64, 60))),
+        "database-url": Form(pick(ALNUM, 16), "postgresql://app:{}@db.internal:5432/app"),
+        "database-connection-string": Form(
+            pick(ALNUM, 16), "Server=tcp:db.internal,1433;User ID=app;Password={};Encrypt=true"
+        ),
+        "url-password": Form(pick(ALNUM, 20), "https://deploy:{}@git.internal/app.git"),
+        "circleci-token": Form(join("CCI" + "PAT_", pick(ALNUM, 22), "_", pick(HEX, 40))),
+        "buildkite-token": Form(join("bk" + "ua_", pick(HEX, 40))),
+        "sonar-token": Form(join("sq", one_of("u", "p", "a"), "_", pick(HEX, 40))),
+        "snyk-token": Form(join("sn" + "yk_sat.", pick(HEX, 8), ".", pick(ALNUM, 80))),
+        "depot-token": Form(join("de" + "pot_", one_of("org", "user", "project"), "_", pick(HEX, 64))),
+        "octopus-key": Form(join("A" + "PI-", pick(UPPER, 26)), "x-octopus-apikey: {}"),
+        "sourcegraph-token": Form(join("sg" + "p_", pick(HEX, 16), "_", pick(HEX, 40))),
+        "postman-key": Form(join("PM" + "AK-", pick(HEX, 24), "-", pick(HEX, 34))),
+        "readme-key": Form(join("rd" + "me_", pick(LOWER, 70))),
+        "anthropic-admin-key": Form(join("sk-" + "ant-admin01-", pick(URL, 93), "AA")),
+        "anthropic-oauth-token": Form(join("sk-" + "ant-oat01-", pick(URL, 93), "AA")),
+        "openrouter-key": Form(join("sk-" + "or-v1-", pick(HEX, 64))),
+        "huggingface-organization-token": Form(join("api" + "_org_", pick(LETTERS, 34))),
+        "groq-key": Form(join("gs" + "k_", pick(ALNUM, 52))),
+        "xai-key": Form(join("x" + "ai-", pick(ALNUM, 80))),
+        "perplexity-key": Form(join("pp" + "lx-", pick(ALNUM, 48))),
+        "replicate-token": Form(join("r" + "8_", pick(ALNUM, 37))),
+        "fireworks-key": Form(join("f" + "w_", pick(ALNUM, 24))),
+        "together-key": Form(join("tg" + "p_v1_", pick(URL, 43))),
+        "cerebras-key": Form(join("cs" + "k-", pick(LOWER, 48))),
+        "nvidia-key": Form(join("nv" + "api-", pick(ALNUM, 64))),
+        "elevenlabs-key": Form(join("s" + "k_", pick(HEX, 48))),
+        "langsmith-key": Form(join("ls" + "v2_", one_of("pt", "sk"), "_", pick(HEX, 32), "_", pick(HEX, 10))),
+        "langfuse-key": Form(join("sk-" + "lf-", make_uuid)),
+        "voyage-key": Form(join("p" + "a-", pick(URL, 43)), "VOYAGE_API_KEY={}\n"),
+        "pinecone-key": Form(join("pc" + "sk_", pick(ALNUM, 6), "_", pick(ALNUM, 63))),
+        "tavily-key": Form(join("tv" + "ly-", one_of("", "dev-"), pick(ALNUM, 32))),
+        "firecrawl-key": Form(join("f" + "c-", pick(HEX, 32))),
+        "jina-key": Form(join("ji" + "na_", pick(HEX, 32), pick(URL, 28))),
+        "e2b-key": Form(join("e2" + "b_", pick(HEX, 40))),
+        "modal-token": Form(join("a" + "s-", pick(ALNUM, 22)), "MODAL_TOKEN_SECRET={}\n"),
+        "cursor-key": Form(join("ke" + "y_", pick(HEX, 64))),
+        "apify-token": Form(join("api" + "fy_api_", pick(ALNUM, 36))),
+        "deepseek-key": Form(join("s" + "k-", pick(HEX, 32))),
+        "slack-user-token": Form(
+            join(
+                "xo" + "xp-",
+                pick(DIGITS, 12),
+                "-",
+                pick(DIGITS, 12),
+                "-",
+                pick(DIGITS, 12),
+                "-",
+                pick(HEX, 32),
+            )
+        ),
+        "slack-rotating-token": Form(join("xo" + "xe.xoxp-1-", pick(ALNUM, 163))),
+        "slack-session-token": Form(
+            join(
+                "xo" + "xc-",
+                pick(DIGITS, 12),
+                "-",
+                pick(DIGITS, 12),
+                "-",
+                pick(DIGITS, 12),
+                "-",
+                pick(HEX, 64),
+            )
+        ),
+        "slack-app-token": Form(
+            join("xa" + "pp-1-A", pick(UPPER, 10), "-", pick(DIGITS, 13), "-", pick(HEX, 64))
+        ),
+        "slack-webhook": Form(
+            join("T", pick(UPPER, 8), "/B", pick(UPPER, 8), "/", pick(ALNUM, 24)),
+            "https://hooks.slack." + "com/services/{}",
+        ),
+        "discord-webhook": Form(
+            join(pick(DIGITS, 18), "/", pick(ALNUM, 68)), "https://discord." + "com/api/webhooks/{}"
+        ),
+        "discord-bot-token": Form(make_discord),
+        "telegram-bot-token": Form(join(pick("123456789", 9), ":" + "AA", pick(URL, 33))),
+        "teams-webhook": Form(
+            join(make_uuid, "@", make_uuid, "/IncomingWebhook/", pick(HEX, 32), "/", make_uuid),
+            "https://mine.webhook.office." + "com/webhookb2/{}",
+        ),
+        "sendgrid-key": Form(join("S" + "G.", pick(ALNUM, 22), ".", pick(ALNUM, 43))),
+        "twilio-key": Form(join("S" + "K", pick(HEX, 32)), "twilio: {}"),
+        "mailgun-key": Form(join("ke" + "y-", pick(HEX, 32))),
+        "mailgun-new-key": Form(join(pick(HEX, 32), "-", pick(HEX, 8), "-", pick(HEX, 8)), "mailgun: {}"),
+        "mailchimp-key": Form(join(pick(HEX, 32), "-u" + "s", pick("123456789", 2))),
+        "resend-key": Form(join("r" + "e_", pick(ALNUM, 8), "_", pick(ALNUM, 24))),
+        "brevo-key": Form(join("xk" + "eysib-", pick(HEX, 64), "-", pick(ALNUM, 16))),
+        "stripe-test-key": Form(join(one_of("sk", "rk"), "_te" + "st_", pick(ALNUM, 24, 99))),
+        "stripe-webhook-secret": Form(join("wh" + "sec_", pick(ALNUM, 32))),
+        "square-token": Form(
+            one_of(join("EA" + "AA", pick(ALNUM, 60)), join("sq0" + "atp-", pick(ALNUM, 22)))
+        ),
+        "square-secret": Form(join("sq0" + "csp-", pick(ALNUM, 43))),
+        "braintree-token": Form(join("access_" + "token$production$", pick(LOWER, 16), "$", pick(HEX, 32))),
+        "shopify-token": Form(join("sh" + "p", one_of("at", "ca", "pa", "ss"), "_", pick(HEX, 32))),
+        "flutterwave-key": Form(join("FLW" + "SECK-", pick(HEX, 32), "-X")),
+        "mollie-key": Form(join("li" + "ve_", pick(ALNUM, 30))),
+        "plaid-token": Form(join("acc" + "ess-production-", make_uuid)),
+        "razorpay-key": Form(join("rzp" + "_live_", pick(ALNUM, 14))),
+        "easypost-key": Form(join("EZ" + "AK", pick(ALNUM, 54))),
+        "shippo-token": Form(join("ship" + "po_live_", pick(HEX, 40))),
+        "grafana-token": Form(make_grafana, wrong=(flip_last(make_grafana),)),
+        "grafana-cloud-token": Form(join("gl" + "c_eyJ", pick(BASE64, 120))),
+        "new-relic-user-key": Form(join("NR" + "AK-", pick(UPPER, 27))),
+        "new-relic-license-key": Form(join(pick(HEX, 36), "NR" + "AL")),
+        "datadog-key": Form(one_of(pick(HEX, 32), pick(HEX, 40)), "DD_API_KEY={}\n"),
+        "sentry-user-token": Form(join("sn" + "tryu_", pick(HEX, 64))),
+        "sentry-organization-token": Form(join("sn" + "trys_eyJ", pick(ALNUM, 150), "=_", pick(BASE64, 43))),
+        "dynatrace-token": Form(join("dt0" + "c01.", pick(BASE32, 24), ".", pick(BASE32, 64))),
+        "honeycomb-key": Form(join("hc" + "aik_", pick(LOWER, 58))),
+        "posthog-key": Form(join("ph" + "x_", pick(ALNUM, 43))),
+        "segment-token": Form(join("sg" + "p_", pick(ALNUM, 64))),
+        "axiom-token": Form(join("xa" + "at-", make_uuid)),
+        "logfire-token": Form(join("py" + "lf_v1_us_", pick(ALNUM, 43))),
+        "launchdarkly-key": Form(
+            join(one_of("a" + "pi-", "s" + "dk-"), make_uuid), "LAUNCHDARKLY_SDK_KEY={}\n"
+        ),
+        "zuplo-key": Form(make_zuplo, wrong=(flip_last(make_zuplo),)),
+        "linear-key": Form(join("li" + "n_api_", pick(ALNUM, 40))),
+        "notion-token": Form(join("nt" + "n_", pick(ALNUM, 46))),
+        "notion-old-token": Form(join("sec" + "ret_", pick(ALNUM, 43))),
+        "airtable-token": Form(join("pa" + "t", pick(ALNUM, 14), ".", pick(HEX, 64))),
+        "asana-token": Form(join("2/", pick(DIGITS, 16), "/", pick(DIGITS, 16), ":", pick(HEX, 32))),
+        "figma-token": Form(join("fi" + "gd_", pick(URL, 40))),
+        "dropbox-token": Form(join("s" + "l.", pick(ALNUM, 136))),
+        "hubspot-token": Form(join("pa" + "t-na1-", make_uuid)),
+        "typeform-token": Form(join("tf" + "p_", pick(ALNUM, 44))),
+        "contentful-token": Form(join("CF" + "PAT-", pick(URL, 43))),
+        "mapbox-token": Form(join("s" + "k.eyJ", pick(ALNUM, 70), ".", pick(ALNUM, 22))),
+        "intercom-token": Form(join("dG" + "9rO", pick(ALNUM, 55), "=")),
+        "salesforce-session": Form(join("0" + "0D", pick(ALNUM, 12), "!A", pick(ALNUM, 95))),
+        "rapidapi-key": Form(
+            join(pick(HEX, 10), "m" + "sh", pick(HEX, 15), "p", pick(HEX, 6), "j" + "sn", pick(HEX, 12))
+        ),
+        "prefect-key": Form(join("pn" + "u_", pick(ALNUM, 36))),
+        "facebook-token": Form(join("EA" + "AB", pick(ALNUM, 150))),
+        "twitter-bearer": Form(join("A" * 21, pick(ALNUM, 80))),
+        "pgp-private-key": Form(make_pgp),
+        "putty-private-key": Form(make_putty),
+        "minisign-secret-key": Form(
+            join(in_base64(lambda source: b"Ed" + make_bytes(156)(source))),
+            "untrusted comment: minisign encrypted secret key\n{}\n",
+        ),
+        "wireguard-private-key": Form(in_base64(make_bytes(32)), "[Interface]\nPrivateKey = {}\n"),
+        "jwk-private-key": Form(
+            in_base64(make_bytes(32), url=True, pad=False), '{"kty": "EC", "crv": "P-256", "d": "{}"}'
+        ),
+        "bitcoin-private-key": Form(make_wif, wrong=(swap_two(make_wif),)),
+        "extended-private-key": Form(make_xprv, wrong=(swap_two(make_xprv),)),
+        "stellar-seed": Form(make_stellar, wrong=(swap_two(make_stellar),)),
+        "nostr-private-key": Form(make_nostr, wrong=(swap_two(make_nostr),)),
+        "ethereum-private-key": Form(join("0x", pick(HEX, 64)), "PRIVATE_KEY={}\n"),
+        "json-web-encryption": Form(make_jwe),
+        "basic-credentials": Form(make_basic, "Authorization: Basic {}"),
+        "netrc-password": Form(pick(ALNUM, 20), "machine git.internal login me password {}\n"),
+        "password-hash": Form(join("$6" + "$", pick(ALNUM, 16), "$", pick(ALNUM, 86))),
+        "bearer-token": Form(pick(ALNUM, 40), "Authorization: Bearer {}"),
+        "payment-card": Form(make_card, '{"card_number": "{}"}', wrong=(flip_digit(make_card),)),
+        "iban": Form(make_iban, "IBAN: {}", wrong=(flip_digit(make_iban),)),
+        "generic-secret": Form(pick(ALNUM, 32), 'MY_API_KEY = "{}"'),
+        "generic-password": Form(join(pick(ALNUM, 14), "!", pick(DIGITS, 3)), 'db_password = "{}"'),
         "json-web-token": Form(make_jwt, wrong=(make_unsigned_jwt,)),
     }
 )

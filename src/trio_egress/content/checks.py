@@ -43,6 +43,12 @@ def check_crc62(value: bytes) -> bool:
     return len(body) > 6 and encode_number(zlib.crc32(body[:-6]), BASE62, 6) == body[-6:]
 
 
+def check_vercel(value: bytes) -> bool:
+    """Of what stands after the first `_`, as in `check_crc62`; a body may have more of them (Vercel)."""
+    body = value.partition(b"_")[2]
+    return len(body) > 6 and encode_number(zlib.crc32(body[:-6]), BASE62, 6) == body[-6:]
+
+
 def check_gitlab_routable(value: bytes) -> bool:
     """Of version 01, at the end seven digits in base 36: the CRC-32 of all before them (GitLab, routable tokens)."""
     head, digits = value[:-7], value[-7:]
@@ -249,6 +255,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "pem": check_pem,
         "stellar-seed": check_stellar_seed,
         "wif": check_wif,
+        "vercel": check_vercel,
         "zuplo": check_zuplo,
     }
 )

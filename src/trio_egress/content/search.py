@@ -3,7 +3,8 @@
 Rule 1: a finding in a view (decoded bytes, normalised text) stands where the bytes stand that it was made of, and is of
         the window in which those begin.
 Rule 2: what is found twice at one place by one detector, in several views, is told once: as it is least spelt.
-Rule 3: normalised text is for instructions alone; entropy is of no meaning in a view.
+Rule 3: of several finds of one credential the most specific is told (`content.precedence`).
+Rule 4: normalised text is for instructions alone; entropy is of no meaning in a view.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import attrs
 
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher
+from trio_egress.content.precedence import keep_foremost
 from trio_egress.content.seeker import FindCheck, Seeker, Window
 from trio_egress.model import Kind
 
@@ -64,6 +66,8 @@ class Search:
         self._path = path
         self._reached: dict[Seeker, int] = {}
         """Where the last match of a detector ended; the next begins no earlier."""
+        self._told: list[Finding] = []
+        """What windows so far have told that reaches beyond them."""
 
     def look(self, window: Window) -> list[Finding]:
         """What is in the next window, by place."""
@@ -75,7 +79,10 @@ class Search:
             if here:
                 self._reached[seeker] = here[-1][0]
                 found += [finding for _, finding in here]
-        return self._join(window, found, signed=signed)
+        joined = self._join(window, found, signed=signed)
+        beyond = window.base + window.last
+        self._told = [finding for finding in (*self._told, *joined) if finding.end > beyond]
+        return joined
 
     def look_ahead(self, window: Window) -> list[Finding]:
         """What is in a part of a window of which more will come, and of which `look` will be asked again."""
@@ -112,7 +119,16 @@ class Search:
         if len(found) > 1:
             # Stable: detectors that find the same stand in their own order.
             found.sort(key=lambda finding: (finding.start, finding.end))
+        if len(found) + len(self._told) > 1:
+            found = keep_foremost(found, self._told, self._rank())
         return found
+
+    def _rank(self) -> dict[str, int]:
+        names = (seeker.detector.name for part in self._parts for seeker in part.seekers)
+        ranks: dict[str, int] = {}
+        for rank, name in enumerate(names):
+            ranks.setdefault(name, rank)
+        return ranks
 
     def _look_at_views(self, window: Window, *, signed: bool) -> Iterator[Finding]:
         normalise = self._views.normalise if self._way & Way.IN else None
