@@ -11,9 +11,10 @@ from pathlib import Path
 import attrs
 import pytest
 from tests.cli.inside import Called, call
+from tests.evidence.found import write_found
 from tests.evidence.specimens import KEY, OTHER_HASH, SESSION, STRANGER, Scribe
 from tests.evidence.test_packet import FACTS, make_packet
-from tests.views.pictures import POLICY
+from tests.views.pictures import POLICY, RULED, write_lines, write_packet
 
 from trio_egress.cli.packet.views import SUBJECTS
 from trio_egress.evidence.sign import generate
@@ -248,3 +249,26 @@ def test_a_difference_is_1_and_none_is_0(audit: Path) -> None:
     assert [change["subject"] for change in changes] == ["places", "places"]
     assert run("diff", "z", "nowhere", cwd=audit).returncode == 2
     assert run("diff", "z", "a", "--ignore", "everything", cwd=audit).returncode == 64
+
+
+def test_what_a_scan_found_is_shown_by_itself_and_beside_another_run(tmp_path: Path) -> None:
+    """As a person meets it; the views have tests of their own."""
+    write_packet(tmp_path / "found", write_found(RULED))
+    write_packet(tmp_path / "usual", write_lines())
+    shown = run("show", "found", "--found", cwd=tmp_path)
+    assert (shown.returncode, len(shown.stdout.splitlines())) == (0, 5)
+    assert "found tags in answer body" not in shown.stdout
+    assert "tags in answer body (let through)" in shown.stdout
+    none = run("show", "usual", "--found", cwd=tmp_path)
+    assert (none.returncode, none.stderr) == (
+        1,
+        "trio-egress packet show: no attempt with a find of a scan is recorded\n",
+    )
+    compared = run("diff", "usual", "found", "--ignore", "places", cwd=tmp_path)
+    assert (
+        "~ https://docs.example.com:443  found now: forget-instructions in answer body, stripped; "
+        "found now: tags in answer body, let through\n"
+    ) in compared.stdout
+    denied = run("show", "found", "1", cwd=tmp_path)
+    assert "  pattern                 acme-token" in denied.stdout
+    assert "it was stopped for what was found in it" in denied.stdout

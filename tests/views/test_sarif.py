@@ -30,6 +30,7 @@ from tests.views.pictures import (
 from trio_egress.views import sarif
 from trio_egress.views.picture import Picture
 from trio_egress.views.sarif import RESULTS, render_sarif
+from trio_egress.views.sarif_found import Detections
 
 Json = dict[str, Any]
 
@@ -228,7 +229,8 @@ def test_of_a_denial_no_more_is_kept_than_is_shown(tmp_path: Path) -> None:
     scribe.append(
         attrs.evolve(draft, target="tls://" + "t" * 50_000, facts={**draft.facts, "reason": "r" * 3000})
     )
-    denials, _ = sarif._gather(take(write_packet(tmp_path, scribe.close().lines)), RESULTS)
+    picture = take(write_packet(tmp_path, scribe.close().lines))
+    denials, _ = sarif._gather(picture, RESULTS, Detections(picture))
     (denial,) = denials.values()
     kept = [value for value in attrs.astuple(denial) if isinstance(value, str)]
     assert len(kept) == 4

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import attrs
 
 from trio_egress.evidence.attempts import Attempt
+from trio_egress.evidence.scan_form import SUPPRESSED
+from trio_egress.evidence.scan_read import ReadFinding
 
 PLACES = 10_000
 REASONS = 20
@@ -24,7 +26,8 @@ ELSEWHERE = "all other places"
 
 @attrs.define
 class Visits:
-    """All attempts at one place. `reasons`: of denials and of what was only observed, with how often."""
+    """All attempts at one place. `reasons`: of denials and of what was only observed, with how often. `found`: what was
+    found in what passed and what was done about it, with how often; without what is suppressed."""
 
     allowed: int = 0
     denied: int = 0
@@ -33,12 +36,17 @@ class Visits:
     bytes_down: int = 0
     duration_us: int = 0
     reasons: Counter[str] = attrs.field(factory=Counter)
+    found: Counter[str] = attrs.field(factory=Counter)
 
     def add(self, attempt: Attempt) -> None:
         last = attempt.last
         self.bytes_up += attempt.bytes("bytes_up")
         self.bytes_down += attempt.bytes("bytes_down")
         self.duration_us += last.number("duration_us") or 0
+        for finding in list_unsuppressed(attempt):
+            words = cut(f"{finding.describe()}, {finding.done}", REASON_CHARS)
+            if words in self.found or len(self.found) < REASONS:
+                self.found[words] += finding.count
         if attempt.denied:
             self.denied += last.count
         elif last.observed:
@@ -49,6 +57,11 @@ class Visits:
         reason = cut(f"{last.method} {last.target}: {last.reason}".strip(), REASON_CHARS)
         if reason in self.reasons or len(self.reasons) < REASONS:
             self.reasons[reason] += last.count
+
+
+def list_unsuppressed(attempt: Attempt) -> list[ReadFinding]:
+    """What was found in an attempt and the policy doesn't know to be none."""
+    return [finding for finding in attempt.findings if finding.action != SUPPRESSED]
 
 
 def take_census(attempts: Iterable[Attempt]) -> dict[str, Visits]:

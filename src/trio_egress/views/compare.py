@@ -37,6 +37,7 @@ class Subject(enum.Enum):
     POSTURE = "posture"
     PLACES = "places"
     DENIALS = "denials"
+    FINDINGS = "findings"
     COUNTS = "counts"
     BYTES = "bytes"
 
@@ -184,6 +185,8 @@ def _compare_places(old: Mapping[str, Visits], new: Mapping[str, Visits]) -> Ite
         before, after = old.get(place), new.get(place)
         if before is None or after is None:
             yield Change(Subject.PLACES, place, _count(before), _count(after))
+            if after is not None and after.found:
+                yield Change(Subject.FINDINGS, place, [], sorted(after.found))
             continue
         gone, come = (
             _name_refused(before) - _name_refused(after),
@@ -191,6 +194,9 @@ def _compare_places(old: Mapping[str, Visits], new: Mapping[str, Visits]) -> Ite
         )
         if gone or come:
             yield Change(Subject.DENIALS, place, sorted(gone), sorted(come))
+        less, more = sorted({*before.found} - {*after.found}), sorted({*after.found} - {*before.found})
+        if less or more:
+            yield Change(Subject.FINDINGS, place, less, more)
         for subject, count in ((Subject.COUNTS, _count), (Subject.BYTES, _measure)):
             if count(before) != count(after):
                 yield Change(subject, place, count(before), count(after))

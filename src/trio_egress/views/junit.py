@@ -88,9 +88,12 @@ def _add_case(suite: Element, place: str, visits: Visits) -> None:
             element, "failure" if visits.denied else "skipped", message=message, type=verb.split(",")[0]
         )
         told.text = "\n".join(f"{count} x {reason}" for reason, count in visits.reasons.items())
+    said = [f"found {count} x {words}" for words, count in visits.found.items()]
     if visits.allowed:
         up, down = visits.bytes_up, visits.bytes_down
-        SubElement(element, "system-out").text = f"allowed {visits.allowed}; {up} bytes sent, {down} received"
+        said.insert(0, f"allowed {visits.allowed}; {up} bytes sent, {down} received")
+    if said:
+        SubElement(element, "system-out").text = "\n".join(said)
 
 
 def _seconds(duration_us: int) -> str:

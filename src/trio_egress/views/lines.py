@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import attrs
 
 from trio_egress.evidence.attempts import Attempt, Told
-from trio_egress.views.census import cut
+from trio_egress.evidence.scan_read import ReadFinding
+from trio_egress.views.census import cut, list_unsuppressed
 
 TARGET_CHARS = 200
 REASON_CHARS = 300
 VALUE_CHARS = 2000
+FINDINGS_SAID = 3
 
 _NAME_WIDTH = 22
 _TIME = slice(11, 23)
@@ -50,8 +54,25 @@ def render_attempt(attempt: Attempt, paint: Paint = leave_plain, *, live: bool =
     times = f" ({last.count} times)" if last.count > 1 else ""
     what = cut(f"{first.method} {first.target}".strip(), TARGET_CHARS) + times
     said = "" if live and attempt.last.allowed and not attempt.last.observed else _say_end(attempt)
+    said = "; ".join(filter(None, (said, say_findings(attempt, said))))
     head = f"{first.name:>6}  {render_time(first.time)}  {paint(f'{word:<7}', colour)}"
     return f"{head}  {what}{f'  {paint(said, Colour.ASIDE)}' if said else ''}"
+
+
+def say_findings(attempt: Attempt, said: str = "") -> str:
+    """What was found in it and is not said yet, without what is suppressed: as one phrase."""
+    told = [
+        f"{each.describe()} ({each.done})"
+        for each in list_unsuppressed(attempt)
+        if each.describe() not in said
+    ]
+    more = f", and {len(told) - FINDINGS_SAID} more" if len(told) > FINDINGS_SAID else ""
+    return cut(f"found {', '.join(told[:FINDINGS_SAID])}{more}", REASON_CHARS) if told else ""
+
+
+def describe_findings(findings: Iterable[ReadFinding]) -> list[dict[str, object]]:
+    """For programs."""
+    return [{**attrs.asdict(each), "via": list(each.via)} for each in findings]
 
 
 def render_time(time: str) -> str:
@@ -85,6 +106,7 @@ def describe_attempt(attempt: Attempt) -> dict[str, object]:
         "bytes_up": last.number("bytes_up"),
         "bytes_down": last.number("bytes_down"),
         "duration_us": last.number("duration_us"),
+        "findings": describe_findings(attempt.findings),
     }
 
 

@@ -2,7 +2,8 @@
 
 Of the Open Cybersecurity Schema Framework 1.8.0 with the profiles `security_control` and `host`: Network Activity
 (4001), HTTP Activity (4002) and DNS Activity (4003); a refused system call is Kernel Activity (1003), a finding of the
-verifier a Detection Finding (2004).
+verifier a Detection Finding (2004), and so is an instruction that a scan found; a credential is a Data Security Finding
+(2006).
 
 Rule 1: each event says in its labels what the verifier said of the packet.
 Rule 2: an event stands for as many packets, queries or calls as its `count` says.
@@ -20,6 +21,8 @@ from trio_egress.evidence.attempts import Attempt, Told
 from trio_egress.evidence.findings import CODES
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.report import Verdict
+from trio_egress.evidence.scan_form import BLOCK, STRIP, SUPPRESSED, WARN
+from trio_egress.evidence.scan_read import ReadFinding
 from trio_egress.model import Layer
 from trio_egress.views.picture import Picture
 
@@ -42,6 +45,15 @@ _TRAFFIC, _REFUSE, _QUERY, _INVOKE, _CREATE = (
     (1, "Create"),
 )
 _SEVERITIES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
+_WEIGHTS = {"low": 2, "medium": 3, "high": 4, "critical": 5}
+_DONE: Mapping[str, Event] = {
+    BLOCK: {"action_id": 2, "action": "Denied", "disposition_id": 2, "disposition": "Blocked"},
+    STRIP: {"action_id": 4, "action": "Modified", "disposition_id": 11, "disposition": "Corrected"},
+    WARN: {"action_id": 3, "action": "Observed", "disposition_id": 19, "disposition": "Alert"},
+    SUPPRESSED: {"action_id": 1, "action": "Allowed", "disposition_id": 10, "disposition": "Exonerated"},
+}
+"""What was done about what a scan found."""
+
 _CATEGORIES = {1: "System Activity", 2: "Findings", 4: "Network Activity"}
 _APPLICATIONS = ("http", "tls", "ssh")
 _PROTOCOL_NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
@@ -76,6 +88,7 @@ def _list_events(picture: Picture) -> Iterator[Event]:
     for attempt in picture.attempts():
         kind = _KINDS.get(attempt.first.transport, _render_network)
         yield kind(picture, attempt)
+        yield from (_render_found(picture, attempt, finding) for finding in attempt.findings)
 
 
 def _render_finding(picture: Picture, code: str, title: str, text: str, severity: int, now_ms: int) -> Event:
@@ -89,6 +102,51 @@ def _render_finding(picture: Picture, code: str, title: str, text: str, severity
         "status": "New",
         "finding_info": {"uid": uid, "title": title, "desc": text or title, "types": [code]},
     }
+
+
+def _render_found(picture: Picture, attempt: Attempt, finding: ReadFinding) -> Event:
+    """What a scan found in an attempt, whose own event has the same `metadata.sequence` and stands before it."""
+    first, suppressed = attempt.first, finding.action == SUPPRESSED
+    is_text = finding.kind in ("instruction", "hidden")
+    uid, name = (2004, "Detection Finding") if is_text else (2006, "Data Security Finding")
+    identity = "\0".join((first.action_id, *map(str, finding.identity), finding.commitment))
+    own = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    what = f"{finding.describe()}, {finding.done}: {first.method} {first.target}".replace(":  ", ": ")
+    event: Event = {
+        **_classify(uid, name, _CREATE, _WEIGHTS[finding.severity]),
+        "metadata": {**_describe(picture, first), "uid": own},
+        "time": _milliseconds(first.time) or 0,
+        "count": finding.count,
+        "message": what,
+        "status_id": 3 if suppressed else 1,
+        "status": "Suppressed" if suppressed else "New",
+        "finding_info": {
+            "uid": own,
+            "title": finding.describe(),
+            "desc": what,
+            "types": [finding.kind],
+            "analytic": {"name": finding.detector, "type_id": 1, "type": "Rule"},
+        },
+        **_DONE[finding.action],
+        "is_alert": not suppressed,
+        "firewall_rule": {"uid": first.rule, "type": first.layer} if first.rule else None,
+        "unmapped": _drop(
+            {"place": finding.place, "via": list(finding.via), "commitment": finding.commitment}
+        ),
+    }
+    if not is_text:
+        event["data_security"] = {
+            "category_id": 6,
+            "category": "Security",
+            "data_lifecycle_state_id": 2,
+            "data_lifecycle_state": "Data in-Transit",
+            "detection_pattern": finding.detector,
+            "detection_system_id": 2,
+            "detection_system": "DLP Gateway",
+        }
+        named = {"hostname": first.host, "port": first.port or None}
+        event["dst_endpoint"] = _drop(named) if first.host else None
+    return _drop(event)
 
 
 # attempts

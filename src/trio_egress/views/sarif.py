@@ -1,4 +1,5 @@
-"""A packet as SARIF 2.1.0, for code scanning: what the verifier found, and what was denied, at the policy's lines.
+"""A packet as SARIF 2.1.0, for code scanning: what the verifier found, what a scan found in what passed, and what was
+denied, these at the policy's lines.
 
 Rule 1: texts that an agent or a peer chose are plain text: they make no link and no placeholder (SARIF 3.11).
 Rule 2: equal denials are one result with a count, and each has a fingerprint that another run gives it again.
@@ -12,7 +13,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote
 
 import attrs
 
@@ -24,6 +24,8 @@ from trio_egress.model import Layer
 from trio_egress.views.census import cut
 from trio_egress.views.layers import explain_layer, name_layer
 from trio_egress.views.picture import Picture
+from trio_egress.views.sarif_found import DETECTED, Detections, explain_detector
+from trio_egress.views.sarif_result import ROOT_BASE, Json, make_plain, render_result
 from trio_egress.views.source import Place
 
 RESULTS = 25_000
@@ -33,16 +35,12 @@ FINDING_CHARS = 1000
 ID_CHARS = 64
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-ROOT_BASE = "%SRCROOT%"
-
 DENIED, FOUND = "denied/", "evidence/"
 VERDICT_RULE = "evidence/verdict"
 OMITTED_RULE = "evidence/left-out"
 VERDICT_HELP = (
     "`trio-egress verify PACKET --public-key KEY` says what holds, what does not, and what is not proven."
 )
-
-Json = dict[str, object]
 
 
 @attrs.define
@@ -81,8 +79,9 @@ def render_sarif(picture: Picture) -> Iterator[str]:
 def _render_run(picture: Picture) -> Json:
     report = picture.report
     results = [*_render_verdict(picture), *(_render_finding(picture, finding) for finding in report.findings)]
-    denials, omitted = _gather(picture, RESULTS - 1 - len(results))
-    results += [_render_denial(key, denial) for key, denial in denials.items()]
+    detections = Detections(picture)
+    denials, omitted = _gather(picture, RESULTS - 1 - len(results), detections)
+    results += [*detections.render(), *(_render_denial(key, denial) for key, denial in denials.items())]
     if omitted or report.finding_count > len(report.findings):
         results.append(_render_omitted(picture, omitted))
     rules = sorted({str(result["ruleId"]) for result in results})
@@ -130,7 +129,7 @@ def _render_notification(level: str, text: str) -> Json:
     return {
         "level": level,
         "descriptor": {"id": VERDICT_RULE},
-        "message": {"text": _plain(cut(text, FINDING_CHARS))},
+        "message": {"text": make_plain(cut(text, FINDING_CHARS))},
     }
 
 
@@ -141,28 +140,33 @@ def _render_verdict(picture: Picture) -> list[Json]:
     if not picture.warning:
         return []
     level = {Verdict.SELF_CONSISTENT: "note", Verdict.PREFIX: "warning"}.get(picture.report.verdict, "error")
-    return [_render_result(VERDICT_RULE, level, f"{picture.warning}.", picture.locate(), VERDICT_RULE)]
+    return [render_result(VERDICT_RULE, level, f"{picture.warning}.", picture.locate(), VERDICT_RULE)]
 
 
 def _render_finding(picture: Picture, finding: Finding) -> Json:
     where = picture.locate(finding.file, finding.line)
     identity = f"{finding.file}\0{finding.line}\0{finding.place}"
-    return _render_result(
-        f"{FOUND}{finding.code}", "error", _plain(cut(finding.message, FINDING_CHARS)), where, identity
+    return render_result(
+        f"{FOUND}{finding.code}", "error", make_plain(cut(finding.message, FINDING_CHARS)), where, identity
     )
 
 
-def _gather(picture: Picture, most: int) -> tuple[Mapping[str, _Denial], int]:
-    """Denials by what makes them equal, and how many more there were than could be kept."""
+def _gather(picture: Picture, most: int, detections: Detections) -> tuple[Mapping[str, _Denial], int]:
+    """Denials by what makes them equal, and how many more there were than could be kept, of findings too.
+
+    A denial for what was found in it is told as that finding.
+    """
     denials: dict[str, _Denial] = {}
     omitted = 0
     for attempt in picture.attempts():
         last = attempt.last
-        if not (attempt.denied or last.observed):
+        omitted += detections.add(attempt, most - len(denials))
+        by_scan = last.layer == Layer.SCAN.value and attempt.findings
+        if by_scan or not (attempt.denied or last.observed):
             continue
         identity = (last.layer, last.transport, last.method, last.target, last.fact("detail"))
         key = hashlib.sha256("\0".join(identity).encode()).hexdigest()
-        if key in denials or len(denials) < most:
+        if key in denials or len(denials) + len(detections) < most:
             denial = denials.setdefault(key, _Denial.of(last, picture.locate_reason(last)))
             denial.count += last.count
         else:
@@ -174,7 +178,7 @@ def _render_denial(key: str, denial: _Denial) -> Json:
     times = f" ({denial.count} times)" if denial.count > 1 else ""
     text = f"{'Observed' if denial.observed else 'Denied'}{times}: {denial.what}: {denial.why}."
     level = "note" if denial.observed else _find_level(denial.layer)
-    result = _render_result(f"{DENIED}{denial.layer}", level, _plain(text), denial.place, key)
+    result = render_result(f"{DENIED}{denial.layer}", level, make_plain(text), denial.place, key)
     result["occurrenceCount"] = denial.count
     result["properties"] = {"receipt": denial.seq, "actionId": denial.action_id}
     return result
@@ -187,21 +191,11 @@ def _find_level(layer: str) -> str:
 
 def _render_omitted(picture: Picture, omitted: int) -> Json:
     more = picture.report.finding_count - len(picture.report.findings)
-    text = f"{more} more findings and {omitted} more denials are in the evidence, and are left out here."
-    return _render_result(OMITTED_RULE, "warning", text, picture.locate(), OMITTED_RULE)
-
-
-def _render_result(rule: str, level: str, text: str, place: Place, identity: str) -> Json:
-    digest = hashlib.sha256(f"{rule}\0{identity}".encode()).hexdigest()[:32]
-    location = {"artifactLocation": {"uri": quote(place.path), "uriBaseId": ROOT_BASE}}
-    return {
-        "ruleId": rule,
-        "level": level,
-        "message": {"text": text},
-        "locations": [{"physicalLocation": {**location, "region": {"startLine": place.line}}}],
-        # GitHub looks at the second alone, and makes it from the line's text where it is not given.
-        "partialFingerprints": {"trioEgress/v1": digest, "primaryLocationLineHash": f"{digest[:16]}:1"},
-    }
+    text = (
+        f"{more} more findings of the verifier and {omitted} more denials and finds are in the evidence, and are left "
+        "out here."
+    )
+    return render_result(OMITTED_RULE, "warning", text, picture.locate(), OMITTED_RULE)
 
 
 # rules
@@ -209,6 +203,7 @@ def _render_result(rule: str, level: str, text: str, place: Place, identity: str
 
 def _render_rule(name: str) -> Json:
     short, help_, level = _explain(name)
+    subject = "secrets" if name.startswith(DETECTED) else "policy" if name.startswith(DENIED) else "evidence"
     return {
         "id": name,
         "name": _camel(name),
@@ -217,8 +212,8 @@ def _render_rule(name: str) -> Json:
         "help": {"text": help_, "markdown": help_},
         "defaultConfiguration": {"level": level},
         "properties": {
-            "tags": ["security", "egress", "policy" if name.startswith(DENIED) else "evidence"],
-            "precision": "very-high",
+            "tags": ["security", "egress", subject],
+            "precision": "high" if name.startswith(DETECTED) else "very-high",
             "problem.severity": level if level == "error" else "warning",
             "security-severity": "9.0" if level == "error" else "5.0",
         },
@@ -230,6 +225,8 @@ def _explain(name: str) -> tuple[str, str, str]:
     if name.startswith(DENIED):
         meaning = explain_layer(name.removeprefix(DENIED))
         return meaning.short, meaning.help, _find_level(name.removeprefix(DENIED))
+    if name.startswith(DETECTED):
+        return explain_detector(name)
     if name == VERDICT_RULE:
         return "What the evidence is worth", VERDICT_HELP, "error"
     if name == OMITTED_RULE:
@@ -241,8 +238,3 @@ def _explain(name: str) -> tuple[str, str, str]:
 def _camel(name: str) -> str:
     """`denied/default_deny` as `DeniedDefaultDeny`."""
     return "".join(part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", name))
-
-
-def _plain(text: str) -> str:
-    """As a plain text message that no reader takes for more: no link, no placeholder."""
-    return text.replace("](", "] (").replace("{", "(").replace("}", ")")

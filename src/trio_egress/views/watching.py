@@ -2,7 +2,8 @@
 
 Reads no file and knows no clock. It trusts no line: each goes through the verifier first.
 
-Rule 1: an attempt is said when it is decided; what came of it only where the boundary refused it after all.
+Rule 1: an attempt is said when it is decided, what is found in it when it is found; what came of it only where the
+        boundary refused it after all.
 Rule 2: for programs the outcome of every attempt is told, too.
 """
 
@@ -21,7 +22,17 @@ from trio_egress.evidence.report import Report, conclude
 from trio_egress.evidence.roster import TrustedKey, check_roster
 from trio_egress.evidence.session import KEY_TRANSPORT, SessionState
 from trio_egress.evidence.sign import PublicKey
-from trio_egress.views.lines import Colour, Paint, describe_attempt, render_attempt, render_time
+from trio_egress.views.census import cut
+from trio_egress.views.lines import (
+    TARGET_CHARS,
+    Colour,
+    Paint,
+    describe_attempt,
+    describe_findings,
+    render_attempt,
+    render_time,
+    say_findings,
+)
 
 HEARTBEAT_SECONDS = 30
 """Until the open receipt says another."""
@@ -97,6 +108,8 @@ class Watching:
     def _tell(self, told: Told) -> Iterator[Said]:
         if told.is_attempt:
             yield self._tell_attempt(told)
+        elif told.parent_id:
+            yield self._tell_found(told)
         elif told.step == "session_open":
             line = f"run {told.word('session_id')} opened at {told.time} under {told.word('policy_hash')}"
             yield Said(line, {"event": "open", **_identify(told), "run_id": told.word("session_id")})
@@ -111,11 +124,29 @@ class Watching:
         is_outcome = told.phase == "outcome"
         self._allowed += told.lets_out
         self._denied += not told.allowed
-        attempt = Attempt(told, told if is_outcome else None)
+        attempt = Attempt(told, told if is_outcome else None, told.findings)
         members = {"event": "outcome" if is_outcome else "attempt", **describe_attempt(attempt)}
         if is_outcome and told.allowed:
             return Said("", members)
         return Said(render_attempt(attempt, self._paint, live=True), members)
+
+    def _tell_found(self, told: Told) -> Said:
+        """Of an attempt that is under way."""
+        members = {
+            "event": "found",
+            **_identify(told),
+            "action_id": told.parent_id,
+            "verdict": told.word("verdict"),
+            "target": told.target,
+            "findings": describe_findings(told.findings),
+        }
+        said = say_findings(Attempt(told, None, told.findings))
+        if not said:
+            return Said("", members)
+        what = cut(f"{told.method} {told.target}".strip(), TARGET_CHARS)
+        word = self._paint(f"{'found':<7}", Colour.OBSERVED)
+        line = f"{told.name:>6}  {render_time(told.time)}  {word}  {what}  {said.removeprefix('found ')}"
+        return Said(line, members)
 
     def _tell_close(self, told: Told) -> Said:
         reason = self._replay.closing.get("close_reason")

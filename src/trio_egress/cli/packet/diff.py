@@ -66,6 +66,9 @@ def _render_change(change: Change) -> str:
                 *(f"denied now: {what}" for what in come),
             ]
             return f"~ {change.what}  {'; '.join(said)}"
+        case Subject.FINDINGS, list() as gone, list() as come:
+            said = [*(f"no longer found: {what}" for what in gone), *(f"found now: {what}" for what in come)]
+            return f"~ {change.what}  {'; '.join(said)}"
         case Subject.COUNTS | Subject.BYTES, Mapping() as before, Mapping() as after:
             said = [
                 f"{name} {before[name]} -> {after[name]}" for name in before if before[name] != after[name]

@@ -97,6 +97,8 @@ def _select(path: Path, options: argparse.Namespace) -> Iterator[Attempt]:
         named = attempt.first.host
         if options.denied and not (attempt.denied or attempt.last.observed):
             continue
+        if options.found and not attempt.findings:
+            continue
         if not host or named == host or named.endswith(f".{host}"):
             yield attempt
 
@@ -106,5 +108,6 @@ def _explain_nothing(options: argparse.Namespace) -> str:
         return (
             f"there is no receipt {options.which}: give its number as it is listed, line:N, or its action_id"
         )
-    selected = [*(["denied"] if options.denied else []), *([f"at {options.host}"] if options.host else [])]
+    wanted = (("denied", options.denied), ("with a find of a scan", options.found))
+    selected = [*(word for word, given in wanted if given), *([f"at {options.host}"] if options.host else [])]
     return " ".join(["no attempt", *selected, "is recorded"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trio_egress.cli.actions import Actions, add_expected
 
 FORMATS = ("sarif", "ocsf", "junit")
-SUBJECTS = ("end", "policy", "command", "posture", "places", "denials", "counts", "bytes")
+SUBJECTS = ("end", "policy", "command", "posture", "places", "denials", "findings", "counts", "bytes")
 """Of a difference, as `views.compare` has them, which a help must not load."""
 
 VERIFIED = """\
@@ -109,6 +109,7 @@ def _add_show(actions: Actions) -> None:
         "evidence.jsonl, or its action_id",
     )
     show.add_argument("--denied", action="store_true", help="only what was denied")
+    show.add_argument("--found", action="store_true", help="only that in which a scan found something")
     show.add_argument("--host", metavar="HOST", help="only what names this host or one below it")
     show.add_argument("--json", action="store_true", help="print one JSON object a line")
 
@@ -117,8 +118,8 @@ def _add_diff(actions: Actions) -> None:
     diff = actions.add(
         "diff",
         "compare two runs",
-        "Say what run NEW did and run OLD did not, and the other way round: places, denials, counts, bytes, policy, "
-        "boundary, and how they ended.",
+        "Say what run NEW did and run OLD did not, and the other way round: places, denials, what scans found, "
+        "counts, bytes, policy, boundary, and how they ended.",
     )
     diff.epilog = COMPARED
     diff.add_argument("old", metavar="OLD")
