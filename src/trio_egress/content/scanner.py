@@ -112,6 +112,8 @@ class Stream:
         """As far as `look` has been."""
         self._told: set[tuple[str, int]] = set()
         """What `look` has told, and no window yet."""
+        self.unsure: int | None = None
+        """Where something begins that `look` would tell if the message ended now."""
 
     def feed(self, data: bytes) -> list[Finding]:
         """The next piece; what begins in windows that are complete now, in the order of `Scanner.scan`."""
@@ -130,10 +132,11 @@ class Stream:
         self.settled = end
         return found
 
-    def look(self) -> list[Finding]:
+    def look(self, *, whole: bool = False) -> list[Finding]:
         """Of a message that is passed on as it comes: what is in it so far and isn't told yet, nor will be again.
 
-        Findings at the very end wait for the next byte: more of them may come. Not part of what pieces can't change.
+        Findings at the very end wait for the next byte: more of them may come; `unsure` says where. `whole`: something
+        of its own ends here, so that they are told at once. Not part of what pieces can't change.
         """
         end = self._base + len(self._held)
         first = max(self.settled, self._ahead - LONGEST)
@@ -141,9 +144,9 @@ class Stream:
         text = bytes(self._held[begin - self._base :])
         self._ahead = end
         found = self._search.look_ahead(Window(text, begin, first - begin, len(text), whole=True))
-        fresh = [
-            each for each in found if each.end < end and (each.detector.name, each.start) not in self._told
-        ]
+        sure = [each for each in found if whole or each.end < end]
+        self.unsure = min((each.start for each in found if not whole and each.end >= end), default=None)
+        fresh = [each for each in sure if (each.detector.name, each.start) not in self._told]
         self._told.update((each.detector.name, each.start) for each in fresh)
         return fresh
 

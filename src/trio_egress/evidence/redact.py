@@ -56,6 +56,11 @@ class Redactor:
         """By which the commitment key of a run is known again."""
         return hashlib.sha256(LABEL + self._key).hexdigest()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that it knows."""
+        return tuple(self._secrets)
+
     def value_of(self, name: str) -> bytes:
         """What it keeps out of the record; for whoever puts it in where it belongs."""
         return self._secrets[name]

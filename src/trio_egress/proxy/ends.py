@@ -8,6 +8,8 @@ Rule 1: an end raises its own side's fault (PeerError or UpstreamError), and not
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 
 import attrs
@@ -31,6 +33,9 @@ class End(Protocol):
     async def receive(self) -> None:
         """Wait for more of it."""
 
+    def put_back(self, pieces: Iterable[bytes | Trailers]) -> None:
+        """What `piece` gives first from now on, in this order: it was only looked at."""
+
     def put(self, data: bytes) -> None:
         """A piece of the body that goes out."""
 
@@ -39,6 +44,9 @@ class End(Protocol):
 
     async def flush(self, count: Count) -> None:
         """Send all that was put."""
+
+    def discard(self) -> None:
+        """Forget all that was put and not sent."""
 
 
 class AgentEnd(End, Protocol):
@@ -95,8 +103,19 @@ class Http1End:
         self.peer = peer
         self._side = side
         self._out: list[bytes] = []
+        self._again: deque[bytes | Trailers] = deque()
+
+    def put_back(self, pieces: Iterable[bytes | Trailers]) -> None:
+        self._again.extend(pieces)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of its body was looked at, so that it can go by unparsed."""
+        return not self._again
 
     def piece(self) -> bytes | Trailers | None:
+        if self._again:
+            return self._again.popleft()
         found = self._side.body()
         if isinstance(found, Trailers):
             self.give_back()
@@ -114,6 +133,9 @@ class Http1End:
     async def flush(self, count: Count) -> None:
         if raw := self.take():
             await self.peer.send(raw, count)
+
+    def discard(self) -> None:
+        self._out.clear()
 
     def take(self) -> bytes:
         """What was put, to be sent with what follows it."""

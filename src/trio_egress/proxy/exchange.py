@@ -10,9 +10,12 @@ Rule 2: faults are values in `fault`; nothing but bugs and cancellation leaves `
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import trio
 
 from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.model import Layer
 from trio_egress.policy.budget import Limit
 from trio_egress.proxy.ends import AgentEnd, End, Http1End, UpstreamEnd
 from trio_egress.proxy.gate import Limits
@@ -20,6 +23,7 @@ from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.masking import Mask
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.relay import Meter, Patience, move
+from trio_egress.proxy.scan import Blocked, Scanned, ScannedAnswer, ScannedRequest
 from trio_egress.proxy.vault import mask_fields, mask_head
 from trio_egress.recorder import Flow
 from trio_egress.wire.message import BadMessage, Body, RequestHead, ResponseHead, Trailers
@@ -27,11 +31,12 @@ from trio_egress.wire.message import BadMessage, Body, RequestHead, ResponseHead
 
 class Exchange:
     """Runs once. `account` is what the rule may still be used for; without `trailers` a request's end here. `mask`: of
-    the answer, where it must not tell what a secret was filled with.
+    the answer, where it must not tell what a secret was filled with. `scanned`: both bodies, where they are looked
+    through.
 
-    Afterwards `fault` is None for a clean end; `late` says that it was only time that ended it, `cut` that a limit of
-    the rule did, and `answerable` that the agent is there and has seen nothing of an answer; two more say which
-    connections may go on.
+    Afterwards `fault` is None for a clean end; `late` says that it was only time that ended it, `cut` which layer of
+    the judgement did, and `said_cut` that its answer says so; `answerable`: the agent is there and has seen nothing of
+    an answer; two more say which connections may go on.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Exchange:
         account: Account | None = None,
         trailers: bool = True,
         mask: Mask | None = None,
+        scanned: Scanned | None = None,
     ) -> None:
         self._agent = agent
         self._upstream = upstream
@@ -54,9 +60,12 @@ class Exchange:
         self._account = account
         self._trailers = trailers
         self._mask = mask
+        self._up = scanned.request if scanned else None
+        self._down = scanned.answer if scanned else None
         self.fault: str | None = None
         self.late = False
-        self.cut = False
+        self.cut: Layer | None = None
+        self.said_cut = False
         self.answerable = True
         self._uploaded = False
         self.agent_stays = False
@@ -81,14 +90,22 @@ class Exchange:
             self._upstream.put_request(request, host)
             limit = _BodyLimit(self._account)
             await _pass_body(
-                agent, self._upstream, request.body, self._meter.up, limit=limit, trailers=self._trailers
+                agent,
+                self._upstream,
+                request.body,
+                self._meter.up,
+                limit=limit,
+                trailers=self._trailers,
+                scan=self._up,
             )
             self._uploaded = True
             await agent.wait_word()
         except UpstreamError:
             pass  # it reads no more; its answer may be on its way all the same
         except UsedUp as cut:
-            self._cut(cut, scope)
+            self._cut(cut, Layer.LIMIT, scope)
+        except Blocked as cut:
+            self._cut(cut, Layer.SCAN, scope)
         except PeerError as fault:
             self._fail(str(fault), scope, agents=True)
 
@@ -102,13 +119,18 @@ class Exchange:
             self._flow.note(status=answer.status)
             self.agent_stays = agent.request.persists and self._uploaded
             self.upstream_stays = answer.persists
+            if self._down is not None:
+                await self._down.begin(answer, upstream)
             self.answerable = False
             agent.put_answer(answer, close=not self.agent_stays)
-            await _pass_body(upstream, agent, answer.body, self._meter.down, mask=self._mask)
+            await _pass_body(upstream, agent, answer.body, self._meter.down, mask=self._mask, scan=self._down)
             self.upstream_stays = self.upstream_stays and upstream.clean
             scope.cancel()
         except UsedUp as cut:
-            self._cut(cut, scope)
+            self._cut(cut, Layer.LIMIT, scope)
+        except Blocked as cut:
+            await self._say_cut(cut)
+            self._cut(cut, Layer.SCAN, scope)
         except BadMessage as fault:
             self._fail(f"the upstream's answer: {fault}", scope)
         except UpstreamError as fault:
@@ -123,6 +145,8 @@ class Exchange:
             if answer is None:
                 await self._upstream.receive()
                 continue
+            if self._down is not None:
+                await self._down.look_at_head(answer)
             if self._mask is not None:
                 answer = mask_head(answer, self._mask)
             if answer.status >= 200:
@@ -130,8 +154,21 @@ class Exchange:
             self._agent.put_answer(answer)
             await self._agent.flush(self._meter.down)
 
-    def _cut(self, cut: UsedUp, scope: trio.CancelScope) -> None:
-        self.cut = self.fault is None
+    async def _say_cut(self, cut: Blocked) -> None:
+        """An answer that has begun ends where the agent can see that it does."""
+        if self.answerable or not cut.last_word:
+            self._agent.discard()
+            return
+        with suppress(PeerError):
+            self._agent.put(cut.last_word)
+            if cut.ends:
+                self._agent.put_end(Trailers())
+            await self._agent.flush(self._meter.down)
+            self.said_cut = True
+
+    def _cut(self, cut: UsedUp | Blocked, layer: Layer, scope: trio.CancelScope) -> None:
+        if self.fault is None:
+            self.cut = layer
         self._fail(str(cut), scope)
 
     def _fail(self, fault: str, scope: trio.CancelScope, *, agents: bool = False) -> None:
@@ -167,10 +204,11 @@ async def _pass_body(
     limit: _BodyLimit | None = None,
     trailers: bool = True,
     mask: Mask | None = None,
+    scan: ScannedRequest | ScannedAnswer | None = None,
 ) -> None:
     """What was put, and a body; what one read held goes out in one write."""
     if isinstance(source, Http1End) and isinstance(body, int):
-        if isinstance(sink, Http1End) and (mask is None or body == 0):
+        if isinstance(sink, Http1End) and ((mask is None and scan is None) or body == 0):
             source.give_back()
             await _pass_length(sink.take(), source.peer, sink.peer, body, count)
             return
@@ -185,8 +223,13 @@ async def _pass_body(
             case bytes() as data:
                 if limit is not None:
                     limit.add(len(data))
+                if scan is not None:
+                    data = await scan.feed(data)
                 sink.put(data if mask is None else mask.feed(data))
             case Trailers() as end:
+                if scan is not None:
+                    rest, end = await scan.finish(end)
+                    sink.put(rest if mask is None else mask.feed(rest))
                 if mask is not None:
                     sink.put(mask.finish())
                     end = Trailers(mask_fields(end.fields, mask))

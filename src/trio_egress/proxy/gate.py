@@ -22,6 +22,7 @@ from trio_egress.proxy.vault import Vault
 
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
+    from trio_egress.proxy.inspection import Inspection
     from trio_egress.proxy.interception import Interception
     from trio_egress.proxy.judge import Judgement
     from trio_egress.proxy.names import Names
@@ -98,6 +99,7 @@ class Gate:
     limits: Limits = Limits()
     ledger: Ledger = attrs.field(factory=Ledger, kw_only=True)
     interception: Interception | None = attrs.field(default=None, kw_only=True)
+    inspection: Inspection | None = attrs.field(default=None, kw_only=True)
     vault: Vault = attrs.field(factory=Vault, kw_only=True)
     books: Books = attrs.field(kw_only=True)
 

@@ -7,6 +7,7 @@ Rule 2: a stream that was left leaves no trace: what still comes of it is acknow
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -114,6 +115,11 @@ class Stream:
         self._connection.push()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def put_back(self, pieces: Iterable[bytes | Trailers]) -> None:
+        """Before what else has come; its peer has heard already that it was taken."""
+        again = [http2.Piece(self.number, one, 0) if isinstance(one, bytes) else one for one in pieces]
+        self._inbox.extendleft(reversed(again))
+
     async def receive(self) -> None:
         if not self._inbox and self._fault is None:
             await self._arrived.park()
@@ -136,6 +142,10 @@ class Stream:
 
     def put_end(self, trailers: Trailers) -> None:
         self._end = trailers
+
+    def discard(self) -> None:
+        self._head, self._end = None, None
+        self._out.clear()
 
     async def flush(self, count: Count) -> None:
         self.check()

@@ -12,14 +12,15 @@ import enum
 import attrs
 
 from trio_egress.errors import PeerError
-from trio_egress.model import Attempt, Layer, Protocol
+from trio_egress.model import Attempt, Decision, Layer, Protocol
 from trio_egress.proxy.dial import BY_PROXY, Undialled
 from trio_egress.proxy.ends import AgentEnd
 from trio_egress.proxy.exchange import Exchange
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, deny, judge_request, render_host
-from trio_egress.proxy.ledger import Account, UsedUp
+from trio_egress.proxy.ledger import Account
 from trio_egress.proxy.refusal import describe_denial, describe_failure
+from trio_egress.proxy.scan import Blocked, Scanned, ScannedRequest
 from trio_egress.proxy.vault import Filled
 from trio_egress.proxy.ways import Ways
 from trio_egress.recorder import Flow
@@ -50,16 +51,52 @@ async def serve_request(agent: AgentEnd, door: Door, gate: Gate, ways: Ways) -> 
 
     Raises the agent's fault, once recorded.
     """
+    filled = _judge(agent, door, gate)
+    if not filled.judged.decision.allowed or filled.judged.decision.scan is None:
+        return await _serve(agent, filled, gate, ways)
+    if gate.inspection is None:
+        raise ValueError("this run has nothing to look through requests with")
+    with gate.inspection.open(filled.judged) as inspector:
+        request: ScannedRequest | None = None
+        try:
+            inspector.look_at_request(agent.request)
+            request = inspector.open_request(agent.request)
+            if request is not None:
+                await request.hold(agent, gate.limits.idle_seconds)
+        except Blocked as found:
+            filled = attrs.evolve(filled, judged=inspector.deny(filled.judged, found))
+        except PeerError as fault:
+            layer = Layer.MALFORMED if isinstance(fault, BadMessage) else Layer.SCAN
+            unread = deny(layer, f"its body could not be looked through: {fault}")
+            await gate.recorder.refuse(filled.judged.attempt, unread, inspector.note(filled.judged).facts)
+            raise
+        else:
+            filled = _judge(agent, door, gate)  # reading its body has taken time
+            filled = attrs.evolve(filled, judged=inspector.note(filled.judged))
+        scanned = Scanned(inspector, request, inspector.open_answer())
+        filled = attrs.evolve(filled, head=scanned.adapt(filled.head))
+        return await _serve(agent, filled, gate, ways, scanned)
+
+
+def _judge(agent: AgentEnd, door: Door, gate: Gate) -> Filled:
     request = agent.request
-    filled = gate.vault.fill(request, judge_request(gate.policy, door, request, gate.ledger.moment()))
-    judged = filled.judged
+    return gate.vault.fill(request, judge_request(gate.policy, door, request, gate.ledger.moment()))
+
+
+async def _serve(
+    agent: AgentEnd, filled: Filled, gate: Gate, ways: Ways, scanned: Scanned | None = None
+) -> bool:
+    """What was judged, and found."""
+    request, judged = agent.request, filled.judged
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         keep = request.persists and request.body == 0 and judged.decision.layer is not Layer.MALFORMED
         await agent.answer(describe_denial(judged, gate.policy.source_file), keep=keep)
         return keep
     async with gate.open_flow(judged) as (flow, account):
-        after = await _forward(agent, filled, gate, ways, flow, account)
+        if scanned is not None:
+            scanned.inspector.begin(flow)
+        after = await _forward(agent, filled, gate, ways, flow, account, scanned)
     match after:
         case After.GO_ON:
             return True
@@ -67,9 +104,9 @@ async def serve_request(agent: AgentEnd, door: Door, gate: Gate, ways: Ways) -> 
             await agent.finish()
         case After.RESET | After.REFUSED:
             agent.reset(refused=after is After.REFUSED)
-        case UsedUp():
-            limited = attrs.evolve(deny(Layer.LIMIT, str(after)), rule=judged.decision.rule)
-            await _deny(agent, attrs.evolve(judged, decision=limited), gate)
+        case Decision():
+            denied = attrs.evolve(after, rule=judged.decision.rule)
+            await _deny(agent, attrs.evolve(judged, decision=denied), gate)
         case Undialled(blocked=True):
             await _deny(agent, attrs.evolve(judged, decision=deny(after.layer, after.reason)), gate)
         case Undialled():
@@ -82,9 +119,15 @@ async def _deny(agent: AgentEnd, judged: Judgement, gate: Gate) -> None:
 
 
 async def _forward(
-    agent: AgentEnd, filled: Filled, gate: Gate, ways: Ways, flow: Flow, account: Account | None
-) -> After | Undialled | UsedUp:
-    """An allowed request to its upstream and back. `Undialled` and `UsedUp`: what the agent is told instead."""
+    agent: AgentEnd,
+    filled: Filled,
+    gate: Gate,
+    ways: Ways,
+    flow: Flow,
+    account: Account | None,
+    scanned: Scanned | None,
+) -> After | Undialled | Decision:
+    """An allowed request to its upstream and back. `Undialled` and a denial: what the agent is told instead."""
     upstream = filled.judged.decision.upstream
     if upstream is None:
         raise ValueError("an allowed request has no upstream")
@@ -96,17 +139,26 @@ async def _forward(
     # A field that a rule forbids must not come in the trailers, and nobody waits for those of a request.
     trailers = "headers" not in gate.policy.looks_at
     exchange = Exchange(
-        agent, way.end, flow, gate.limits, account=account, trailers=trailers, mask=filled.open_mask()
+        agent,
+        way.end,
+        flow,
+        gate.limits,
+        account=account,
+        trailers=trailers,
+        mask=filled.open_mask(),
+        scanned=scanned,
     )
     with way.use(exchange):
         await exchange.run(filled.head, render_host(agent.request, filled.judged.attempt))
     if exchange.fault is None:
         return After.GO_ON if exchange.agent_stays else After.CLOSE
-    flow.fail(exchange.fault, Layer.LIMIT if exchange.cut else None)
+    flow.fail(exchange.fault, exchange.cut, blocked=exchange.cut is Layer.SCAN)
     if way.end.by_proxy:
         flow.note(origin=BY_PROXY)
-    if exchange.cut and exchange.answerable:
-        return UsedUp(exchange.fault)
+    if exchange.cut is not None and exchange.answerable:
+        return deny(exchange.cut, exchange.fault)
+    if exchange.said_cut:
+        return After.CLOSE
     if way.end.refused and exchange.answerable:
         return After.REFUSED
     if exchange.answerable and (not way.again or exchange.late):

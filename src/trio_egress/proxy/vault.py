@@ -25,7 +25,7 @@ from trio_egress.policy.destination import Destination
 from trio_egress.policy.slots import Kind, Slot
 from trio_egress.proxy.judge import Judgement, deny
 from trio_egress.proxy.masking import Mask
-from trio_egress.wire.message import FRAMING, Fields, RequestHead, ResponseHead
+from trio_egress.wire.message import FRAMING, Fields, RequestHead, ResponseHead, drop_fields
 
 FILLED_BYTES = 64 * 1024
 """As much as a whole head may have; a placeholder that stands a thousand times must not make a megabyte."""
@@ -218,5 +218,4 @@ def _fill_basic(raw: bytes, placeholder: bytes, value: bytes) -> bytes:
 
 
 def _make_readable(head: RequestHead) -> RequestHead:
-    fields = tuple((name, value) for name, value in head.fields if name.lower() not in _PARTS)
-    return attrs.evolve(head, fields=(*fields, READABLE))
+    return attrs.evolve(head, fields=(*drop_fields(head.fields, _PARTS), READABLE))

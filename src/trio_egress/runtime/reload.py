@@ -24,6 +24,7 @@ from trio_egress.policy.rule import Policy
 from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
 from trio_egress.runtime.held_policy import HeldPolicy
+from trio_egress.runtime.inspection import has_scans
 from trio_egress.runtime.seal import Record
 from trio_egress.runtime.secrets import find_told
 
@@ -73,6 +74,8 @@ def _find_fixed(gate: Gate, new: Policy) -> str:
     seen = find_intercepted(new)
     if seen and not (gate.interception and all(map(gate.interception.authority.covers, seen))):
         changed.append("whose TLS is ended")
+    if has_scans(new) and gate.inspection is None:
+        changed.append("whether anything is looked through")
     return " and ".join(changed)
 
 

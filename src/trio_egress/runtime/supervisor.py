@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from trio_egress.errors import RecorderError, SandboxError, TrioEgressError
@@ -42,6 +43,7 @@ from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
 from trio_egress.runtime.held_policy import hold_policy
+from trio_egress.runtime.inspection import open_inspection
 from trio_egress.runtime.interception import find_trust, open_interception
 from trio_egress.runtime.limits import find_limits
 from trio_egress.runtime.measure import (
@@ -66,6 +68,7 @@ from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
 
 if TYPE_CHECKING:
+    from trio_egress.proxy.inspection import Inspection
     from trio_egress.proxy.interception import Interception
 
 if sys.version_info < (3, 11):
@@ -108,7 +111,7 @@ async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
 async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders) -> None:
     """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
     # A thread: looking for what is protected takes as long as the working directory is big.
-    view, plan, interception = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
+    view, plan, sight = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
     async with open_sandbox(plan, spec.identities) as sandbox:
         with open_canaries(sandbox.ports) as canaries:
             try:
@@ -123,9 +126,7 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders) -> None:
             async with _open_recorder(spec, record) as recorder:
                 try:
                     again = partial(measure_again, sandbox, canaries, view)
-                    ended, facts = await _run_recorded(
-                        spec, record, recorder, sandbox, orders, again, interception
-                    )
+                    ended, facts = await _run_recorded(spec, record, recorder, sandbox, orders, again, sight)
                 finally:
                     with trio.CancelScope(shield=True):
                         await sandbox.end()  # no agent outlives its record
@@ -141,14 +142,22 @@ async def _run_recorded(
     sandbox: Sandbox,
     orders: Orders,
     again: Callable[[], Awaitable[Counters]],
-    interception: Interception | None,
+    sight: Sight,
 ) -> tuple[AgentEnd, dict[str, object]]:
     """Doors, agent; and the other way round: agent, doors, open connections, posture again, books.
 
     With what the close will say.
     """
     ledger = Ledger(observing=spec.observing)
-    gate = Gate(spec.policy, recorder, Names(), ledger=ledger, interception=interception, vault=spec.vault)
+    gate = Gate(
+        spec.policy,
+        recorder,
+        Names(),
+        ledger=ledger,
+        interception=sight.interception,
+        inspection=sight.inspection,
+        vault=spec.vault,
+    )
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
         async with _open_reload(spec, record, gate, recorder, orders):
@@ -208,15 +217,24 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
     return counters
 
 
-def _plan(spec: RunSpec) -> tuple[View, Plan, Interception | None]:
+@attrs.frozen
+class Sight:
+    """What the proxy sees with: inside TLS, and what is looked for in it; None where no rule asks for that."""
+
+    interception: Interception | None
+    inspection: Inspection | None
+
+
+def _plan(spec: RunSpec) -> tuple[View, Plan, Sight]:
     interception = open_interception(spec.policy, spec.run_id)
+    inspection = open_inspection(spec.policy, spec.redactor, os.environ)
     trust = find_trust(spec.policy, interception, spec.environment)
     view, limits = _view(spec, trust), find_limits(spec.policy.limits)
     environment = spec.environment
     if trust is not None:
         environment = find_variables(environment, dict(spec.policy.env.set), trust)
     plan = plan_sandbox(spec.command, environment, spec.identities, view, spec.proxy_port, limits)
-    return view, plan, interception
+    return view, plan, Sight(interception, inspection)
 
 
 def _view(spec: RunSpec, trust: Trust | None) -> View:

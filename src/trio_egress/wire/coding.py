@@ -67,6 +67,13 @@ def parse_codings(values: Iterable[bytes]) -> tuple[str, ...]:
     return found
 
 
+def find_readable(values: Iterable[bytes]) -> bytes:
+    """The value of Accept-Encoding in which nothing is asked for that can't be read here (RFC 9110 12.5.3)."""
+    offers = [offer.strip(b" \t") for value in values for offer in value.split(b",")]
+    known = {*_STAGES, "x-gzip", "identity"}
+    return b", ".join(o for o in offers if o.partition(b";")[0].strip().lower().decode("latin-1") in known)
+
+
 class Decoder:
     """One body: what comes of it in, what it says out. `limit_bytes` bounds what comes out, of each coding."""
 

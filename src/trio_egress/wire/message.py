@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import attrs
 
@@ -92,6 +92,11 @@ class ResponseHead:
     fields: Fields
     body: Body
     persists: bool
+
+
+def drop_fields(fields: Fields, names: Collection[bytes]) -> Fields:
+    """Without those of these names, in lower case."""
+    return tuple(field for field in fields if field[0].lower() not in names)
 
 
 def split_authority(raw: str) -> tuple[str, int | None]:
