@@ -411,7 +411,6 @@ def test_each_key_is_read_with_some_value_that_was_tried() -> None:
         "2027-03-31",
         "2027-3-1",
         "2027-03-31T00:00:00Z",
-        "~/.aws/credentials",
         {"guess": True},
         [{"name": "a", "env": "A"}],
         [{"finding": "sha256:" + "0" * 64, "detector": "a", "reason": "b", "expires": "2027-03-31"}],

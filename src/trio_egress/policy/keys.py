@@ -69,7 +69,6 @@ from trio_egress.policy.sought import (
     Canary,
     check_canaries,
     check_canary,
-    read_canary_file,
     read_detector_files,
     read_env,
     read_files,
@@ -279,7 +278,6 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     Canary: {
         "name": _reader(read_secret_name),
         "env": _reader(read_variable),
-        "file": _reader(read_canary_file),
         "from_": _read_from,
     },
     Suppress: {

@@ -197,8 +197,10 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
     Canary: {
         "name": "what it is called in receipts",
         "env": "the variable in which the agent finds it, whatever the caller has there",
-        "file": 'the file in which the agent finds it, in its HOME: `"~/.aws/credentials"`',
-        "from": "where its value is, as for a [secret](#secrets-secret); without it one is made for each run",
+        "from": (
+            "where its value is, as for a [secret](#secrets-secret), such as a file that you have planted; without it "
+            "one is made for each run"
+        ),
     },
     Suppress: {
         "finding": 'the fingerprint of the finding, `"sha256:…"`: of the value and the detector, the same in every run',

@@ -102,9 +102,8 @@ def _say_canaries(part: Part) -> Iterator[tuple[str, Setting]]:
     for place, canary in enumerate(part.document.canary):
         path: Path = ("canary", place)
         yield canary.name, (f"the canary {canary.name}", canary.way, path)
-        for key in ("env", "file"):
-            if (where := getattr(canary, key)) is not None:
-                yield f"{key} {where}", (f"the canary in {where}", canary.name, (*path, key))
+        if canary.env is not None:
+            yield f"env {canary.env}", (f"the canary in {canary.env}", canary.name, (*path, "env"))
 
 
 def _join_canaries(

@@ -225,7 +225,6 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     Canary: {
         "name": _SECRET_NAME,
         "env": _VARIABLE,
-        "file": {**_PATH, "pattern": "^~/"},
         "from": _table(From),
     },
     Suppress: {

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from trio_egress.errors import Problem
-from trio_egress.policy.files import PATH_CHARS
 from trio_egress.policy.includes import Include, check_name, read_named
 from trio_egress.policy.secret import From, read_file
 from trio_egress.policy.values import read_texts
@@ -29,18 +28,17 @@ _PATTERN = re.compile(r"[A-Za-z0-9_*?]+", re.ASCII)
 
 @attrs.frozen(kw_only=True)
 class Canary:
-    """A field for each key. `env`, `file`: where the agent finds it. Without `from_` it is made for the run."""
+    """A field for each key. `env`: where the agent finds it. Without `from_` it is made for the run."""
 
     name: str
     env: str | None = None
-    file: str | None = None
     from_: From | None = None
 
     @property
     def way(self) -> str:
         """Where it is, and where its value is from, as people read it."""
-        places = [f"{key} {value}" for key, value in (("env", self.env), ("file", self.file)) if value]
-        return ", ".join([*places, f"from {self.from_}"] if self.from_ else places)
+        said = (("env", self.env), ("from", self.from_))
+        return ", ".join(f"{key} {value}" for key, value in said if value is not None)
 
 
 @attrs.frozen
@@ -95,35 +93,23 @@ def read_files(value: object) -> tuple[str, ...]:
     return tuple(sorted(read_texts("files", value, '["~/.config/our-tool/token"]', read_file)))
 
 
-def read_canary_file(value: object) -> str:
-    """In the agent's HOME, which ends with the run: nothing is written on anybody's disk for it."""
-    if not isinstance(value, str) or not value.isprintable() or len(value) > PATH_CHARS:
-        raise ValueError(f'file must be a path such as "~/.aws/credentials", not {show(value)}')
-    parts = value.split("/")
-    if parts[0] != "~" or len(parts) < 2 or not all(parts) or {".", ".."} & set(parts):
-        raise ValueError(
-            f'{show(value)}: a canary stands in a file of the agent\'s HOME, as in "~/.aws/credentials"'
-        )
-    return value
-
-
 def check_canary(canary: Canary) -> None:
     """Raises Faults for one that nobody could find."""
-    if canary.env is None and canary.file is None and canary.from_ is None:
+    if canary.env is None and canary.from_ is None:
         message = (
-            "where is it? name the variable (`env`) or the file (`file`) in which the agent finds it, or with `from` a "
-            "value that stands somewhere already"
+            "where is it? name the variable (`env`) in which the agent finds it, or with `from` a value that stands "
+            "somewhere already"
         )
         raise Faults([Fault(("name",), message, on_key=True)])
 
 
 def check_canaries(canaries: Iterable[Canary]) -> tuple[Canary, ...]:
-    """Raises Faults where two have the same name, variable or file."""
+    """Raises Faults where two have the same name or variable."""
     first: dict[tuple[str, str], int] = {}
     faults = []
     listed = tuple(canaries)
     for place, canary in enumerate(listed):
-        for key in ("name", "env", "file"):
+        for key in ("name", "env"):
             value = getattr(canary, key)
             if value is not None and first.setdefault((key, value), place) != place:
                 message = f"canary[{first[key, value]}] has {key} {show(value)} already"
@@ -161,7 +147,7 @@ def render_canaries(canaries: Iterable[PlacedCanary]) -> list[dict[str, object]]
 
 def _render_canary(canary: Canary) -> dict[str, object]:
     told: dict[str, object] = {
-        key: value for key in ("name", "env", "file") if (value := getattr(canary, key)) is not None
+        key: value for key in ("name", "env") if (value := getattr(canary, key)) is not None
     }
     if canary.from_ is not None:
         told["from"] = attrs.asdict(canary.from_, filter=lambda _field, value: value is not None)
