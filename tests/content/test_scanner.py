@@ -14,6 +14,7 @@ from trio_egress.content.hyperscan_matcher import HyperscanMatcher
 from trio_egress.content.matcher import Matcher
 from trio_egress.content.re2_matcher import Re2Matcher
 from trio_egress.content.scanner import AHEAD, WINDOW, OpenMatcher, Scanner
+from trio_egress.content.search import Views
 from trio_egress.content.seeker import LONGEST, MOST
 from trio_egress.errors import PolicyError
 from trio_egress.model import Kind
@@ -223,7 +224,7 @@ def test_a_detector_of_files_looks_at_those_paths_alone(engine: OpenMatcher) -> 
 
 def test_no_detectors_find_nothing(engine: OpenMatcher) -> None:
     assert Scanner([], engine=engine).scan(b"anything", Way.BOTH) == []
-    assert Scanner([], engine=engine).database == b""
+    assert Scanner([], views=Views(), engine=engine).database == b""
 
 
 def look_through(scanner: Scanner, pieces: list[bytes]) -> list[list[Finding]]:

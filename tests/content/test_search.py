@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import attrs
 import pytest
@@ -29,6 +29,9 @@ class Hex:
     def find_origin(self, start: int, end: int) -> tuple[int, int]:
         return self.start + 2 * start, self.start + 2 * end
 
+    def decode(self, signs: Collection[int]) -> Iterator[Hex]:
+        raise AssertionError("none has hex in its hex")
+
 
 @attrs.frozen
 class Wide:
@@ -40,9 +43,20 @@ class Wide:
         return 2 * start, 2 * end - 1
 
 
-def decode(window: bytes) -> Iterator[Hex]:
-    for found in re.finditer(rb"(?:[0-9a-f]{2}){12,}", window):
-        yield Hex(bytes.fromhex(found[0].decode()), found.start())
+@attrs.frozen
+class Whole:
+    """A window as it is."""
+
+    data: bytes
+    via: tuple[str, ...] = ()
+
+    def find_origin(self, start: int, end: int) -> tuple[int, int]:
+        return start, end
+
+    def decode(self, signs: Collection[int]) -> Iterator[Hex]:
+        assert list(signs) == [0]
+        for found in re.finditer(rb"(?:[0-9a-f]{2}){12,}", self.data):
+            yield Hex(bytes.fromhex(found[0].decode()), found.start())
 
 
 def normalise(data: bytes) -> Wide | None:
@@ -51,7 +65,7 @@ def normalise(data: bytes) -> Wide | None:
 
 SCANNER = Scanner(
     [TOKEN, PHRASE, NOISE],
-    views=Views(signs=("(?:[0-9a-f]{2}){12}",), decode=decode, normalise=normalise),
+    views=Views(signs=("(?:[0-9a-f]{2}){12}",), decode=Whole, normalise=normalise),
 )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from trio_egress.content.checks import find_check
+from trio_egress.content.decoders import SIGNS, open_view
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.normal import normalise
@@ -27,7 +28,7 @@ WINDOW = 64 * 1024
 AHEAD = LONGEST + NEAR
 """What a window sees beyond its end; before its beginning it sees NEAR."""
 
-VIEWS = Views(normalise=normalise)
+VIEWS = Views(signs=SIGNS, decode=open_view, normalise=normalise)
 
 
 class OpenMatcher(Protocol):

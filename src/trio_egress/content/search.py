@@ -2,14 +2,18 @@
 
 Rule 1: a finding in a view (decoded bytes, normalised text) stands where the bytes stand that it was made of, and is of
         the window in which those begin.
+<<<<<<< HEAD
 Rule 2: what is found twice at one place by one detector, in several views, is told once: as it is least spelt.
 Rule 3: of several finds of one credential the most specific is told (`content.precedence`).
 Rule 4: normalised text is for instructions alone; entropy is of no meaning in a view.
+=======
+Rule 2: what one detector finds at one place in several views is told once: as it is least spelt.
+Rule 3: normalised text is for instructions alone; entropy is of no meaning in a view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import attrs
@@ -38,13 +42,16 @@ class DecodedView(View, Protocol):
     def via(self) -> tuple[str, ...]:
         """How it is spelt, the outermost first."""
 
+    def decode(self, signs: Collection[int]) -> Iterable[DecodedView]:
+        """What is encoded in it, by the places in `Views.signs` of those that match in it."""
+
 
 @attrs.frozen(kw_only=True)
 class Views:
-    """What makes views of a window. `signs`: patterns of which one matches wherever `decode` may give any."""
+    """What makes views. `decode`: of a window the view that is itself; `signs`: patterns of what may be encoded."""
 
     signs: tuple[str, ...] = ()
-    decode: Callable[[bytes], Iterable[DecodedView]] | None = None
+    decode: Callable[[bytes], DecodedView] | None = None
     normalise: Callable[[bytes], View | None] | None = None
 
 
@@ -72,14 +79,14 @@ class Search:
     def look(self, window: Window) -> list[Finding]:
         """What is in the next window, by place."""
         found: list[Finding] = []
-        seekers, signed = self._choose(window.text)
+        seekers, signs = self._choose(window.text)
         for seeker in seekers:
             begin = self._reached.get(seeker, 0) - window.base
             here = list(_find(seeker, window, begin, self._path))
             if here:
                 self._reached[seeker] = here[-1][0]
                 found += [finding for _, finding in here]
-        joined = self._join(window, found, signed=signed)
+        joined = self._join(window, found, signs)
         beyond = window.base + window.last
         self._told = [finding for finding in (*self._told, *joined) if finding.end > beyond]
         return joined
@@ -87,35 +94,31 @@ class Search:
     def look_ahead(self, window: Window) -> list[Finding]:
         """What is in a part of a window of which more will come, and of which `look` will be asked again."""
         found: list[Finding] = []
-        seekers, signed = self._choose(window.text)
+        seekers, signs = self._choose(window.text)
         for seeker in seekers:
             begin = self._reached.get(seeker, 0) - window.base
             found += [finding for _, finding in _find(seeker, window, begin, self._path)]
-        return self._join(window, found, signed=signed)
+        return self._join(window, found, signs)
 
-    def _choose(self, text: bytes) -> tuple[list[Seeker], bool]:
-        """The detectors to ask, and whether there is a sign of something encoded."""
+    def _choose(self, text: bytes) -> tuple[list[Seeker], list[int]]:
+        """The detectors to ask, and the signs of something encoded."""
         chosen: list[Seeker] = []
-        signed = False
+        signs: list[int] = []
         for part in self._parts:
             for index in sorted(part.matcher.match(text)):
                 if index >= len(part.seekers):
-                    signed = True
+                    signs.append(index - len(part.seekers))
                     continue
                 seeker = part.seekers[index]
                 if seeker.detector.ways & self._way and seeker.takes(self._path):
                     chosen.append(seeker)
-        return chosen, signed
+        return chosen, signs
 
-    def _join(self, window: Window, found: list[Finding], *, signed: bool) -> list[Finding]:
-        views = list(self._look_at_views(window, signed=signed))
+    def _join(self, window: Window, found: list[Finding], signs: Collection[int]) -> list[Finding]:
+        views = list(self._look_at_views(window, signs))
         if views:
-            told = {(finding.detector.name, finding.start, finding.end) for finding in found}
-            for finding in views:
-                key = (finding.detector.name, finding.start, finding.end)
-                if key not in told:
-                    told.add(key)
-                    found.append(finding)
+            told = _Told(found)
+            found += [finding for finding in views if told.add(finding)]
         if len(found) > 1:
             # Stable: detectors that find the same stand in their own order.
             found.sort(key=lambda finding: (finding.start, finding.end))
@@ -130,29 +133,43 @@ class Search:
             ranks.setdefault(name, rank)
         return ranks
 
-    def _look_at_views(self, window: Window, *, signed: bool) -> Iterator[Finding]:
+    def _look_at_views(self, window: Window, signs: Collection[int]) -> Iterator[Finding]:
         normalise = self._views.normalise if self._way & Way.IN else None
         if normalise is not None:
             yield from self._look_at_normal(normalise(window.text), NORMALISED, window, _stay)
-        if signed and self._views.decode is not None:
-            for view in self._views.decode(window.text):
-                yield from self._look_at(view, view.via, window, _stay, _SPELT)
-                if normalise is not None:
-                    yield from self._look_at_normal(
-                        normalise(view.data), (*view.via, *NORMALISED), window, view.find_origin
-                    )
+        if signs and self._views.decode is not None:
+            yield from self._look_at_decoded(self._views.decode(window.text), signs, window, normalise)
+
+    def _look_at_decoded(
+        self, origin: DecodedView, signs: Collection[int], window: Window, normalise: Normalise | None
+    ) -> Iterator[Finding]:
+        """What is encoded in a view, and in that again, as far as views go."""
+        for view in origin.decode(signs):
+            seekers, within = self._choose(view.data)
+            yield from self._look_at(view, seekers, view.via, window, _stay, _SPELT)
+            if normalise is not None:
+                via = (*view.via, *NORMALISED)
+                yield from self._look_at_normal(normalise(view.data), via, window, view.find_origin)
+            if within:
+                yield from self._look_at_decoded(view, within, window, normalise)
 
     def _look_at_normal(
         self, view: View | None, via: tuple[str, ...], window: Window, place: Place
     ) -> Iterator[Finding]:
         if view is not None:
-            yield from self._look_at(view, via, window, place, _READ)
+            yield from self._look_at(view, self._choose(view.data)[0], via, window, place, _READ)
 
     def _look_at(
-        self, view: View, via: tuple[str, ...], window: Window, place: Place, kinds: frozenset[Kind]
+        self,
+        view: View,
+        seekers: Iterable[Seeker],
+        via: tuple[str, ...],
+        window: Window,
+        place: Place,
+        kinds: frozenset[Kind],
     ) -> Iterator[Finding]:
         inner = Window(view.data, 0, 0, len(view.data), whole=True)
-        for seeker in self._choose(view.data)[0]:
+        for seeker in seekers:
             if seeker.detector.kind not in kinds:
                 continue
             for _, finding in _find(seeker, inner, 0, self._path):
@@ -164,9 +181,28 @@ class Search:
 
 
 Place = Callable[[int, int], tuple[int, int]]
+Normalise = Callable[[bytes], View | None]
 
 _READ = frozenset({Kind.INSTRUCTION})
 _SPELT = frozenset(Kind) - {Kind.ENTROPY}
+
+
+class _Told:
+    """Findings by detector and place. A view shows what is not encoded, too, and of an encoding all, where a pattern of
+    the encoded has its core: what overlaps is one."""
+
+    def __init__(self, found: Iterable[Finding]) -> None:
+        self._places: dict[str, list[tuple[int, int]]] = {}
+        for finding in found:
+            self._places.setdefault(finding.detector.name, []).append((finding.start, finding.end))
+
+    def add(self, finding: Finding) -> bool:
+        """False where it is told."""
+        places = self._places.setdefault(finding.detector.name, [])
+        if any(finding.start < end and start < finding.end for start, end in places):
+            return False
+        places.append((finding.start, finding.end))
+        return True
 
 
 def _stay(start: int, end: int) -> tuple[int, int]:

@@ -1,0 +1,91 @@
+"""Texts in which characters are escaped: percents, backslashes of JSON and languages, entities of HTML.
+
+Rule 1: what is no escape stays as it is.
+Rule 2: a run of up to four backslashes is one, as in JSON within JSON.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from trio_egress.content.pattern import compile_pattern
+from trio_egress.content.piece import Budget, Piece
+from trio_egress.content.signatures import PERCENT_RUN
+
+_PERCENTS: Final = compile_pattern(PERCENT_RUN, __name__)
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_ENTITY: Final = re.compile(
+    rb"&(?:amp;){0,2}(?:#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6})|[A-Za-z][A-Za-z0-9]{1,30});?"
+)
+_BACKSLASH: Final = re.compile(
+    rb"\\{1,4}(?:u([dD][89abAB][0-9A-Fa-f]{2})\\{1,4}u([dD][c-fC-F][0-9A-Fa-f]{2})"
+    rb"|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([nrtbf])|([/\"'\\]))"
+)
+_SHORT: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+
+_Spell = Callable[["re.Match[bytes]"], bytes]
+
+
+def decode_percent(data: bytes, budget: Budget) -> Iterator[Piece]:
+    """Each word with percents in it. A plus is a space where it can be nothing else than a form's."""
+    form = b"+" in data and b" " not in data
+    for found in _PERCENTS.finditer(data):
+        start, end = found.span()
+        raw = found[0]
+        if not budget.take(end - start):
+            return
+        decoded = unquote_to_bytes(raw.replace(b"+", b" ") if form else raw)
+        yield Piece(decoded, start, end, _make_places(raw, start, _PERCENT, lambda _: b"x"))
+
+
+def decode_backslash(data: bytes, budget: Budget) -> Iterator[Piece]:
+    yield from _decode(data, budget, _BACKSLASH, _spell_backslash)
+
+
+def decode_html(data: bytes, budget: Budget) -> Iterator[Piece]:
+    yield from _decode(data, budget, _ENTITY, _spell_entity)
+
+
+def _decode(data: bytes, budget: Budget, pattern: re.Pattern[bytes], spell: _Spell) -> Iterator[Piece]:
+    if budget.take(len(data)):
+        decoded = pattern.sub(spell, data)
+        if decoded and decoded != data:
+            yield Piece(decoded, 0, len(data), _make_places(data, 0, pattern, spell))
+
+
+def _make_places(
+    raw: bytes, start: int, pattern: re.Pattern[bytes], spell: _Spell
+) -> Callable[[], list[int]]:
+    def list_places() -> list[int]:
+        parts: list[range | list[int]] = []
+        at = 0
+        for found in pattern.finditer(raw):
+            parts += [range(start + at, start + found.start()), [start + found.start()] * len(spell(found))]
+            at = found.end()
+        parts.append(range(start + at, start + len(raw) + 1))
+        return list(chain.from_iterable(parts))
+
+    return list_places
+
+
+def _spell_backslash(found: re.Match[bytes]) -> bytes:
+    high, low, unit, byte, short, itself = found.groups()
+    if high is not None:
+        return bytes.fromhex((high + low).decode()).decode("utf-16-be").encode()
+    if unit is not None:
+        return chr(int(unit, 16)).encode("utf-8", "surrogatepass")
+    if byte is not None:
+        return bytes([int(byte, 16)])
+    return _SHORT[short] if short is not None else bytes(itself)
+
+
+def _spell_entity(found: re.Match[bytes]) -> bytes:
+    text = found[0].decode()
+    for _ in range(3):
+        text = html.unescape(text)
+    return text.encode("utf-8", "replace")
