@@ -49,7 +49,7 @@ def open_services(place: Path) -> Iterator[Services]:
     authority.cert_pem.write_to_path(str(place / "ca.pem"))
     (place / "ca.pem").chmod(0o644)
     tip = _make_repository(place / "git" / "repo.git")
-    commands = {
+    commands: dict[str, list[str | Path]] = {
         DATABASE: _make_database(place / "db", ports[DATABASE], authority),
         CACHE: [
             "redis-server",
