@@ -102,7 +102,7 @@ async def _attempt(recorder: Recorder) -> None:
     found = Found((ENTROPY, KNOWN))
     with await recorder.allow(_ask("POST", API, "/v1/chat"), _allow(API), {"findings": found}) as flow:
         flow.dialled(THERE)
-        flow.note(status=200)
+        flow.note(status=200, unscanned="an unknown coding")
     with await recorder.allow(_ask("PUT", API, "/v1/big"), _allow(API)) as flow:
         flow.dialled(THERE)
         await flow.find([PLANTED])

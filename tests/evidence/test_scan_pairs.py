@@ -75,7 +75,7 @@ def _widen(receipt: Receipt) -> None:
 
 
 LIES: dict[str, tuple[int, Change, str]] = {
-    "a denial without the finding that it was for": (DENIED, _dropping_fact("findings"), "found.verdict"),
+    "a denial without the finding that it names": (DENIED, _dropping_fact("findings"), "found.verdict"),
     "a denial for what was let through": (DENIED, _in_first("action", "warn"), "found.verdict"),
     "a denial by another detector": (DENIED, setting("pattern", "other"), "found.verdict"),
     "a denial of another severity": (DENIED, setting("severity", "low"), "found.verdict"),

@@ -46,6 +46,7 @@ def test_a_page_says_first_what_was_found_and_what_to_do(dossier: Dossier) -> No
     assert text.index("Found in what passed") < text.index("first receipt to the last")
     assert "acme-token in header x-api-key (base64)" in text
     assert "2 × stripped" in text
+    assert "1 message could not be looked into and went on: an unknown coding" in text
     assert "It did not get there. See how the agent came by it" in text
     assert "A value that was planted was about to leave" in text
     assert "The agent did not get it. Look at the source" in text
@@ -57,6 +58,7 @@ def test_a_summary_has_a_row_for_each(dossier: Dossier) -> None:
     text = render_summary(dossier).decode()
     row = next(line for line in text.splitlines() if "forget-instructions" in line)
     assert "2 times stripped, 2 values: docs.example.com" in row
+    assert "**Not looked through** 1 message `an unknown coding`" in text
     assert "Found in what passed" not in render_summary(make_dossier(write_usual())).decode()
 
 

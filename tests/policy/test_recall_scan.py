@@ -86,6 +86,7 @@ def test_a_receipt_of_findings_alone_is_not_decided_and_is_held() -> None:
         ({"instruction": "strip"}, {"kind": "instruction", "action": "block"}, True),
         ({"instruction": "strip"}, {"kind": "instruction", "place": "answer body", "action": "strip"}, True),
         ({"instruction": "strip"}, {"kind": "instruction", "place": "answer body", "action": "warn"}, False),
+        ({"instruction": "strip"}, {"kind": "instruction", "place": "answer body", "action": "block"}, True),
         ({"answers": False}, {}, True),
         ({"answers": False}, {"place": "answer header x"}, False),
         ({"requests": False}, {"place": "header x"}, False),
@@ -114,7 +115,7 @@ def test_what_is_suppressed_is_what_the_policy_names_and_not_for_ever() -> None:
 
 def test_what_can_not_be_looked_into_ends_it_only_where_the_policy_says_so() -> None:
     facts = {name: value for name, value in FACTS.items() if name != "findings"}
-    facts["unreadable"] = ["body: gzip that ends early"]
+    facts["unscanned"] = "gzip that ends early"
     assert hold_findings(_policy(), RECORD, facts, 0) is None
     assert hold_findings(_policy({"unreadable": "warn"}), RECORD, facts, 0) is not None
 

@@ -58,15 +58,12 @@ def test_an_attempt_has_what_was_found_before_it_and_in_it(picture: Picture) -> 
 
 def test_a_line_says_it_once_and_not_what_is_suppressed(picture: Picture) -> None:
     shown = [render_attempt(attempt).split("  ", 5)[-1] for attempt in picture.attempts()]
-    assert shown[0].endswith(
-        "/v1/a  acme-token was found in header x-api-key; found acme-token in header x-api-key "
-        "(base64) (blocked)"
-    )
+    assert shown[0].endswith("/v1/a  acme-token was found in header x-api-key")
     assert shown[1].endswith(
-        "found forget-instructions in answer body (stripped), tags in answer body (let through)"
+        "found forget-instructions in answer body, stripped; tags in answer body, let through"
     )
-    assert shown[2].endswith("; found random in body (let through)")
-    assert shown[3].endswith("canary was found; found canary in body (blocked)")
+    assert shown[2].endswith("; found random in body, let through; not looked through: an unknown coding")
+    assert shown[3].endswith("canary was found; found canary in body, blocked")
     described = [describe_attempt(attempt)["findings"] for attempt in picture.attempts()]
     assert described[0] == [
         {
@@ -90,7 +87,7 @@ def test_many_finds_are_three_and_a_number(picture: Picture) -> None:
     attempt = list(picture.attempts())[1]
     many = tuple(attrs.evolve(attempt.findings[0], detector=f"d{number}") for number in range(9))
     assert render_attempt(Attempt(attempt.first, attempt.outcome, many)).endswith(
-        "found d0 in answer body (stripped), d1 in answer body (stripped), d2 in answer body (stripped), and 6 more"
+        "found d0 in answer body, stripped; d1 in answer body, stripped; d2 in answer body, stripped; and 6 more"
     )
 
 
@@ -104,8 +101,8 @@ def test_a_watcher_hears_of_a_find_when_it_is_made(lines: list[bytes]) -> None:
         .line.split("  ", 2)[-1]
         .split("  ", 1)[1]
         .endswith(
-            "found    GET https://docs.example.com:443/page  forget-instructions in answer body (stripped), "
-            "forget-instructions in answer body (stripped)"
+            "found    GET https://docs.example.com:443/page  forget-instructions in answer body, stripped; "
+            "forget-instructions in answer body, stripped"
         )
     )
     assert found[0].members["action_id"] == said[2].members["action_id"]

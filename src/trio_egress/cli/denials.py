@@ -54,8 +54,8 @@ def _list_lines(draft: Draft) -> Iterator[str]:
 
 def _name_findings(findings: tuple[ReadFinding, ...], reason: str) -> str:
     """What the reason has not said."""
-    named = [each.describe() for each in findings if each.action == BLOCK]
-    unsaid = [words for words in dict.fromkeys(named) if words not in reason]
+    named = [each.describe() for each in findings if each.action == BLOCK and not each.is_said(reason)]
+    unsaid = list(dict.fromkeys(named))
     return f" (found {', '.join(unsaid)})" if unsaid else ""
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trio_egress.evidence.members import TEXT, TEXTS, UINT64, Misfit, Shape, describe
-from trio_egress.evidence.scan_form import FINDINGS, FINDINGS_SHAPE, FOUND, FOUND_SHAPE, LEFT_OUT, UNREADABLE
+from trio_egress.evidence.scan_form import FINDINGS, FINDINGS_SHAPE, FOUND, FOUND_SHAPE, LEFT_OUT, UNSCANNED
 
 EXT_NAME = "trio_egress"
 EXT_VERSION = 1
@@ -84,7 +84,7 @@ FACTS: Mapping[str, Shape] = {
     FINDINGS: FINDINGS_SHAPE,
     LEFT_OUT: UINT64,
     FOUND: FOUND_SHAPE,
-    UNREADABLE: TEXTS,
+    UNSCANNED: TEXT,
     "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
 }
 

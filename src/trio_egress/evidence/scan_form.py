@@ -17,8 +17,8 @@ from trio_egress.evidence.receipt_form import COMMITMENT
 FINDINGS, LEFT_OUT, FOUND = "findings", "findings_left_out", "found"
 """Facts: what was found, how much more was, and on an outcome how much in all, by action."""
 
-UNREADABLE = "unreadable"
-"""The fact that says what could not be looked into, as a list of texts: `body: gzip that ends early`."""
+UNSCANNED = "unscanned"
+"""The fact that says what could not be looked into, and why."""
 
 SCAN = "scan"
 """The layer of what was decided by a finding."""

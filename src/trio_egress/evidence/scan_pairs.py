@@ -21,7 +21,7 @@ from trio_egress.evidence.scan_form import (
     LEFT_OUT,
     SCAN,
     STRIP,
-    UNREADABLE,
+    UNSCANNED,
     count_actions,
     find_verdict,
 )
@@ -61,8 +61,10 @@ class ScanPairs:
             yield from _check_words(record, facts)
         if blocked and record["verdict"] != "block":
             yield Flaw("found.verdict", f"{record['verdict']}, with a finding that was blocked", "block")
-        if record.get("layer") == SCAN and not blocked and not facts.get(UNREADABLE):
+        if record.get("layer") == SCAN and told and not blocked:
             yield Flaw("found.verdict", "the layer scan without a finding that was blocked", "such a finding")
+        if not told and record.get("pattern"):
+            yield Flaw("found.verdict", "a pattern without a finding", "a finding of it")
 
     def add(self, record: Members, facts: Members) -> Iterator[Flaw]:
         """Nothing but findings, of an attempt that is open."""
@@ -86,7 +88,7 @@ class ScanPairs:
             yield Flaw("found.sum", said, f"{_say(told)}, and as many left out as there are more")
         if told[BLOCK] and record["verdict"] != "block":
             yield Flaw("found.cut", f"an outcome that says {record['verdict']}", "block, as of its finding")
-        if record.get("layer") == SCAN and not told[BLOCK] and not facts.get(UNREADABLE):
+        if record.get("layer") == SCAN and not told[BLOCK] and not facts.get(UNSCANNED):
             yield Flaw("found.cut", "an outcome by the layer scan", "a finding of it that was blocked")
 
 

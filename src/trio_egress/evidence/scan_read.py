@@ -42,6 +42,10 @@ class ReadFinding:
         """What equal ones of any run share: all but the commitment, which is of one run alone."""
         return self.detector, self.kind, self.place, self.via, self.action, self.severity
 
+    def is_said(self, text: str) -> bool:
+        """Whether a text names it already."""
+        return self.detector in text and self.place in text
+
     def describe(self) -> str:
         """`acme-token in header x-api-key (base64)`."""
         spelt = f" ({' in '.join(reversed(self.via))})" if self.via else ""

@@ -95,6 +95,10 @@ def render_finds(dossier: Dossier) -> Html:
         "Nobody can read here what was found: receipts have a commitment in its place, and whoever has the value can "
         "show that it was that one."
     )
+    unscanned = [
+        tag("li", f"{count_of(times, 'message')} could not be looked into and went on: {show(reason, 200)}")
+        for reason, times in story.unscanned.items()
+    ]
     return render_section(
         "found",
         "Found in what passed",
@@ -102,6 +106,7 @@ def render_finds(dossier: Dossier) -> Html:
         tag("p", meant, class_="more"),
         tag("ol", *items, class_="denials"),
         more if left else None,
+        tag("ul", *unscanned, class_="points") if unscanned else None,
     )
 
 

@@ -220,7 +220,7 @@ _SECTIONS: Mapping[str, Callable[[Dossier], Html]] = {
 def _order_sections(dossier: Dossier) -> list[str]:
     """What the verifier found, secrets in attempts, and what a scan found go before all else that the record says."""
     story = dossier.story
-    names = [name for name in _SECTIONS if name != "found" or story.finds]
+    names = [name for name in _SECTIONS if name != "found" or story.finds or story.unscanned]
     checked = dossier.report.finding_count or any(each.urgent for each in story.secrets.values())
     first = [*(["findings"] if checked else []), *(["found"] if is_urgent(story) else [])]
     return sorted(names, key=lambda name: first.index(name) if name in first else len(first))

@@ -17,7 +17,7 @@ from trio_egress.evidence.attempts import read_stream
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import COMMITMENT
-from trio_egress.evidence.scan_form import LEFT_OUT
+from trio_egress.evidence.scan_form import LEFT_OUT, UNSCANNED
 from trio_egress.evidence.scan_read import ReadFinding, read_findings
 from trio_egress.evidence.session import INTERCEPTED, KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
 from trio_egress.model import Transport
@@ -162,6 +162,9 @@ class Story:
     secrets: dict[str, Secret] = attrs.field(factory=dict)
     finds: dict[tuple[object, ...], Find] = attrs.field(factory=dict)
     finds_left_out: int = 0
+    unscanned: dict[str, int] = attrs.field(factory=dict)
+    """Why what went on was not looked into, and how often."""
+
     strip: Strip = attrs.field(factory=Strip)
     open_facts: Members = attrs.field(default=_NOTHING)
     close_facts: Members = attrs.field(default=_NOTHING)
@@ -256,6 +259,13 @@ class Story:
     def _take_finds(self, record: Members, facts: Members, host: Host) -> None:
         if record.get("decision_phase") != "intent":  # of which the outcome tells, too
             self.finds_left_out += _whole(facts, LEFT_OUT)
+            reason = escape_text(_text(facts, UNSCANNED), _NAME_CHARS)
+            if (
+                reason
+                and record.get("verdict") != "block"
+                and (reason in self.unscanned or len(self.unscanned) < FIND_HOSTS)
+            ):
+                self.unscanned[reason] = self.unscanned.get(reason, 0) + 1
         for each in read_findings(facts):
             if each.identity not in self.finds and len(self.finds) >= FINDS:
                 self.finds_left_out += each.count

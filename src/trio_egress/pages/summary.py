@@ -38,6 +38,7 @@ def render_summary(dossier: Dossier) -> bytes:
         *_render_findings(dossier),
         *_render_secrets(dossier),
         *_render_finds(dossier),
+        *_render_unscanned(dossier),
         *_render_contacts(dossier),
         *_render_denials(dossier),
         *_render_books(dossier),
@@ -97,6 +98,12 @@ def _render_finds(dossier: Dossier) -> Iterator[str]:
             len(finds) - ROWS,
             "",
         )
+
+
+def _render_unscanned(dossier: Dossier) -> Iterator[str]:
+    for reason, times in dossier.story.unscanned.items():
+        yield ""
+        yield f"**Not looked through** {count_of(times, 'message')} {_code(reason, 300)}"
 
 
 def _render_contacts(dossier: Dossier) -> Iterator[str]:

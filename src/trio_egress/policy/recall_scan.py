@@ -38,7 +38,13 @@ def hold_findings(policy: Policy, record: Members, facts: Members, since_us: int
         return (
             None if frames else Difference(f"a scan by egress[{rule.ref.index}]", "none: it asks for no scan")
         )
-    if by_scan and not told and "found" not in facts and terms.unreadable is not Action.BLOCK:
+    if (
+        by_scan
+        and "unscanned" in facts
+        and not told
+        and "found" not in facts
+        and terms.unreadable is not Action.BLOCK
+    ):
         return Difference("ended for what can't be looked into", "it is warned of, by the policy")
     return next((found for each in told for found in _hold(terms, each, since_us)), None)
 
@@ -67,6 +73,8 @@ def _hold(terms: ScanTerms, finding: Members, since_us: int) -> Iterator[Differe
         resolve_action(terms, kind, detector, default, outward=outward)
         for default in (Action.BLOCK, Action.STRIP, Action.WARN)
     }
+    if Action.STRIP in said:  # where it can't be done without harm, all of it is stopped
+        said.add(Action.BLOCK)
     if action not in {each.value for each in said}:
         expected = " or ".join(sorted(each.value for each in said))
         yield Difference(f"{what}: {action}", f"{expected}, by the policy")

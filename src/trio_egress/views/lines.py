@@ -54,20 +54,23 @@ def render_attempt(attempt: Attempt, paint: Paint = leave_plain, *, live: bool =
     times = f" ({last.count} times)" if last.count > 1 else ""
     what = cut(f"{first.method} {first.target}".strip(), TARGET_CHARS) + times
     said = "" if live and attempt.last.allowed and not attempt.last.observed else _say_end(attempt)
-    said = "; ".join(filter(None, (said, say_findings(attempt, said))))
+    said = "; ".join(filter(None, (said, say_findings(attempt, said), _say_unscanned(attempt))))
     head = f"{first.name:>6}  {render_time(first.time)}  {paint(f'{word:<7}', colour)}"
     return f"{head}  {what}{f'  {paint(said, Colour.ASIDE)}' if said else ''}"
 
 
 def say_findings(attempt: Attempt, said: str = "") -> str:
     """What was found in it and is not said yet, without what is suppressed: as one phrase."""
-    told = [
-        f"{each.describe()} ({each.done})"
-        for each in list_unsuppressed(attempt)
-        if each.describe() not in said
-    ]
-    more = f", and {len(told) - FINDINGS_SAID} more" if len(told) > FINDINGS_SAID else ""
-    return cut(f"found {', '.join(told[:FINDINGS_SAID])}{more}", REASON_CHARS) if told else ""
+    unsaid = [each for each in list_unsuppressed(attempt) if not each.is_said(said)]
+    told = [f"{each.describe()}, {each.done}" for each in unsaid]
+    more = f"; and {len(told) - FINDINGS_SAID} more" if len(told) > FINDINGS_SAID else ""
+    return cut(f"found {'; '.join(told[:FINDINGS_SAID])}{more}", REASON_CHARS) if told else ""
+
+
+def _say_unscanned(attempt: Attempt) -> str:
+    """What went on although it could not be looked into."""
+    reason = attempt.last.fact("unscanned")
+    return cut(f"not looked through: {reason}", REASON_CHARS) if reason and not attempt.denied else ""
 
 
 def describe_findings(findings: Iterable[ReadFinding]) -> list[dict[str, object]]:
@@ -107,6 +110,7 @@ def describe_attempt(attempt: Attempt) -> dict[str, object]:
         "bytes_down": last.number("bytes_down"),
         "duration_us": last.number("duration_us"),
         "findings": describe_findings(attempt.findings),
+        "unscanned": last.fact("unscanned") or None,
     }
 
 
