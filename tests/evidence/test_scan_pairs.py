@@ -18,7 +18,7 @@ from tests.evidence.specimens import (
 )
 
 DENIED, INTENT, FINDING, MORE, OUTCOME = 1, 2, 3, 4, 5
-WARNED, WARNED_OUTCOME, CUT_INTENT, CUT, CUT_OUTCOME = 6, 7, 8, 9, 10
+WARNED, CUT, CUT_OUTCOME = 6, 9, 10
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ LIES: dict[str, tuple[int, Change, str]] = {
         "found.cut",
     ),
     "an attempt that was cut for nothing": (
-        WARNED_OUTCOME,
+        OUTCOME,
         _both(setting("verdict", "block"), setting("layer", "scan")),
         "found.cut",
     ),

@@ -19,6 +19,8 @@ from typing import Any
 import attrs
 
 from trio_egress.evidence.receipt import Draft
+from trio_egress.evidence.scan_facts import redact_findings
+from trio_egress.evidence.scan_form import FINDINGS
 from trio_egress.evidence.spellings import Finder
 
 KEY_BYTES = 32
@@ -111,9 +113,13 @@ class Redactor:
         if not self._finder.may_hold("\0".join(walk(texts))):
             return draft, {}
         found: Counter[str] = Counter()
-        names = ("target", "method", "layer", "pattern", "severity", "facts")
+        told = facts.get(FINDINGS)
+        names = ("target", "method", "layer", *(() if told else ("pattern", "severity")))
         clean = {name: self._redact_value(getattr(draft, name), found) for name in names}
-        return attrs.evolve(draft, **clean), dict(sorted(found.items()))
+        rest = self._redact_value({name: facts[name] for name in facts if name != FINDINGS}, found)
+        if told is not None:  # of which a peer has chosen no more than a name in a place
+            rest = {FINDINGS: redact_findings(told, lambda text: self._replace(text, found)), **rest}
+        return attrs.evolve(draft, **clean, facts=rest), dict(sorted(found.items()))
 
     def _commit_all(self, withheld: Withheld) -> list[str]:
         told = [commit(self._key, withheld.kind, value) for value in withheld.values[:VALUES_MAX]]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import unquote_to_bytes
 
 import attrs
 
@@ -32,15 +33,20 @@ from trio_egress.evidence.scan_form import (
     TRAILER,
     is_place,
 )
-from trio_egress.evidence.spellings import list_spellings, lower
+from trio_egress.evidence.spellings import Finder, list_spellings, lower
 
 CLASS_CHARS = 64
-VIA_MAX = 8
+VIA_MAX, VIA_CHARS = 8, 24
 NEEDLE_CHARS = 6
 """What is shorter is replaced nowhere else: it would be found in any text."""
 
+ODD_BYTES = 256
+"""Longest value that is looked for in every mixture of spellings; in a text that has a longer one nothing is told."""
+
+DECODINGS = 3
+
 _NAMED = re.compile(rf"((?:{ANSWER})?(?:{HEADER}|{TRAILER}) )(.*)", re.DOTALL)
-_NO_NAME = re.compile(r"[^!-~]")
+_NO_NAME = re.compile(r"[^!-\[\]-~]")
 _NO_CLASS = re.compile(r"[^A-Za-z0-9._-]")
 
 Commit = Callable[[str, bytes], str]
@@ -135,17 +141,18 @@ def tell_findings(draft: Draft, commit: Commit) -> Draft:
         target=concealing.conceal(draft.target),
         pattern=findings[0].pattern,
         severity=findings[0].severity,
-        facts={**facts, FINDINGS: told, **({LEFT_OUT: more} if more else {})},
+        # First, so that whatever else there is to tell, there is room for them.
+        facts={FINDINGS: told, **({LEFT_OUT: more} if more else {}), **facts},
         replaced=dict(sorted(concealing.counts.items())),
     )
 
 
 def _tell(finding: ToldFinding, place: str, stand: str) -> Mapping[str, object]:
-    via = {"via": [_shorten(each) for each in finding.via[:VIA_MAX]]} if finding.via else {}
+    via = {"via": [_shorten(each)[:VIA_CHARS] for each in finding.via[:VIA_MAX]]} if finding.via else {}
     return {
         "detector": finding.pattern,
         "kind": finding.kind,
-        "place": _shorten_place(place),
+        "place": shorten_place(place),
         **via,
         "action": finding.action,
         "severity": finding.severity,
@@ -159,12 +166,19 @@ def _shorten(text: str) -> str:
     return _NO_NAME.sub("?", text[:NAME_CHARS]) or "?"
 
 
-def _shorten_place(place: str) -> str:
+def shorten_place(place: str) -> str:
     """Never raises, and is always a place."""
     named = _NAMED.fullmatch(place)
     if named is not None:
         return named[1] + _shorten(named[2])
     return place if is_place(place) else BODY
+
+
+def redact_findings(findings: object, redact: Callable[[str], str]) -> object:
+    """The fact as a receipt holds it, without the policy's secrets, which could stand in a name that a peer chose."""
+    if not isinstance(findings, list):
+        return findings
+    return [{**each, "place": shorten_place(redact(each["place"]))} for each in findings]
 
 
 def _name_class(detector: str) -> str:
@@ -177,7 +191,9 @@ class _Concealing:
 
     def __init__(self, findings: Sequence[ToldFinding], stands: Sequence[str]) -> None:
         self._stands: dict[str, str] = {}
+        self._values: dict[str, bytes] = {}
         for finding, stand in zip(findings, stands, strict=True):
+            self._values.setdefault(stand, finding.value)
             for raw in (*finding.spelt, *list_spellings(finding.value)):
                 needle = lower(raw.decode("latin-1"))
                 if len(needle) >= NEEDLE_CHARS:
@@ -187,14 +203,34 @@ class _Concealing:
     def conceal(self, text: str) -> str:
         low = lower(text)
         standing = sorted((needle for needle in self._stands if needle in low), key=len, reverse=True)
-        if not standing:
-            return text
+        spans = re.finditer("|".join(map(re.escape, standing)), low) if standing else ()
+        text = self._replace(text, [(*match.span(), self._stands[match[0]]) for match in spans])
+        for stand in self._find_hidden(text):
+            value = self._values[stand]
+            if NEEDLE_CHARS <= len(value) <= ODD_BYTES:
+                found = Finder({"": value}).find(text)
+                text = self._replace(text, [(start, end, stand) for start, end, _ in found])
+            if stand in self._find_hidden(text):
+                return self._replace(text, [(0, len(text), stand)])
+        return text
+
+    def _find_hidden(self, text: str) -> list[str]:
+        """What stands in it beneath percents, or in pieces with dots between them."""
+        if "%" not in text and "." not in text:
+            return []
+        bare = text
+        for _ in range(DECODINGS):
+            bare = unquote_to_bytes(bare).decode("latin-1") if "%" in bare else bare
+        bare = lower(bare).replace(".", "")
+        hidden = (stand for needle, stand in self._stands.items() if needle.replace(".", "") in bare)
+        return list(dict.fromkeys(hidden))
+
+    def _replace(self, text: str, spans: Sequence[tuple[int, int, str]]) -> str:
         pieces, at = [], 0
-        for match in re.finditer("|".join(map(re.escape, standing)), low):
-            stand = self._stands[match[0]]
+        for start, end, stand in spans:
             self.counts[stand[1:].partition(":")[0]] += 1
-            pieces += [text[at : match.start()], stand]
-            at = match.end()
+            pieces += [text[at:start], stand]
+            at = end
         return "".join((*pieces, text[at:]))
 
     def conceal_all(self, value: object) -> object:

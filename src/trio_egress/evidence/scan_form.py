@@ -32,6 +32,9 @@ RECEIPTS_MAX = 64
 NAME_CHARS = 128
 """Longest name of a field in a place, and of a detector."""
 
+PLACE_CHARS = 2 * NAME_CHARS
+"""… with what stands in it for a secret."""
+
 BLOCK, STRIP, WARN, SUPPRESSED = "block", "strip", "warn", "suppressed"
 ACTIONS = (BLOCK, STRIP, WARN, SUPPRESSED)
 """What was done about a finding, the gravest first; `suppressed`: nothing, as the policy says by name."""
@@ -44,7 +47,7 @@ HEADER, TRAILER = "header", "trailer"
 ANSWER = "answer "
 
 _PLACE = re.compile(
-    rf"(?:{HOST}|{TARGET}|(?:{ANSWER})?(?:{BODY}|{MESSAGE}|(?:{HEADER}|{TRAILER}) [!-~]{{1,{NAME_CHARS}}}))"
+    rf"(?:{HOST}|{TARGET}|(?:{ANSWER})?(?:{BODY}|{MESSAGE}|(?:{HEADER}|{TRAILER}) [!-~]{{1,{PLACE_CHARS}}}))"
 )
 
 FINDING = Table(

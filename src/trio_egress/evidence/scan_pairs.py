@@ -63,7 +63,7 @@ class ScanPairs:
             yield Flaw("found.verdict", f"{record['verdict']}, with a finding that was blocked", "block")
         if record.get("layer") == SCAN and told and not blocked:
             yield Flaw("found.verdict", "the layer scan without a finding that was blocked", "such a finding")
-        if not told and record.get("pattern"):
+        if record.get("layer") == SCAN and not told and record.get("pattern"):
             yield Flaw("found.verdict", "a pattern without a finding", "a finding of it")
 
     def add(self, record: Members, facts: Members) -> Iterator[Flaw]:
