@@ -66,6 +66,8 @@ def test_limits_and_addresses_are_told_as_what_they_are() -> None:
     }
     used = deny(begin(), "api.example.com", layer="limit", facts={**rule, "connection": 1})
     assert "limits" in ask(used).words
+    shown = deny(begin(), "api.example.com", layer="host_key", facts={**rule, "connection": 1})
+    assert "Compare the key" in ask(shown).words
     led = deny(begin(), "api.example.com", layer="address", facts={**rule, "connection": 1})
     assert "allow_private" in ask(led).words
 

@@ -10,6 +10,7 @@ from tests.policy.specimens import make_policy
 from trio_egress.model import NO_NEEDS, Attempt, Name, Need, Protocol, Transport
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.recall import (
+    CHANGED,
     NAMES_CHARS,
     NAMES_LEFT_OUT,
     Difference,
@@ -225,3 +226,32 @@ def test_what_was_dialled_went_out_as_the_policy_says(
     assert found == (None if expected is None else Difference(told, expected))
     facts.pop("dialled")
     assert decide_again(policy, record, facts, NO_NEEDS) is None, "what was never dialled went nowhere"
+
+
+PINNED, OTHER = (f"SHA256:{letter * 42}A" for letter in "AB")
+SSH = {"protocol": "ssh", "host_keys": [PINNED]}
+LET, REFUSED = ("a server with the host key {} let through", "a server with the host key {} refused")
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "layer", "difference"),
+    [
+        (SSH, PINNED, "rule", None),
+        (SSH, OTHER, "host_key", None),
+        (SSH, None, "host_key", None),
+        (SSH, OTHER, "rule", Difference(LET.format(OTHER), REFUSED.format(OTHER))),
+        (SSH, PINNED, "host_key", Difference(REFUSED.format(PINNED), LET.format(PINNED))),
+        ({"protocol": "ssh"}, OTHER, "rule", None),
+        ({"protocol": "http"}, OTHER, "rule", None),
+    ],
+)
+def test_which_host_keys_were_let_through_is_held_against_the_pins(
+    rule: dict[str, Any], key: str | None, layer: str, difference: Difference | None
+) -> None:
+    facts = {**FACTS, "port": 22, "proto": "ssh", "dialled": "192.0.2.7:22", "host_key": key}
+    record = {**RECORD, "target": "ssh://a.example:22", "decision_phase": "outcome", "layer": layer}
+    policy, able = make_policy(rule), frozenset({Need.HOST_KEY})
+    assert decide_again(policy, record, facts, able) == difference
+    changed = {**facts, "reason": f"{CHANGED}: no rule allows it"}
+    assert decide_again(policy, record, changed, able) is None
+    assert decide_again(policy, {**record, "target": 1}, facts, able) is None

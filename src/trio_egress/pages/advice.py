@@ -34,6 +34,10 @@ _FIXED = {
         "Its rule allows the destination: it was stopped for what was found in it. If that is a credential, replace it "
         "and see how the agent came by it; if it is none, suppress it in `[scan]`, with a reason."
     ),
+    Layer.HOST_KEY: (
+        "Its rule allows the destination: the server showed a key that `host_keys` doesn't name, or none to rely on. "
+        "Compare the key with the one that the server's owner publishes before it is added."
+    ),
     Layer.LIMIT: "The rule allows it, and its limits were used up: they are in its `limits`.",
 }
 _WITHHELD = "Something in it is secret and is not told: no rule can be worked out from its receipt."

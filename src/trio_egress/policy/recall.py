@@ -25,6 +25,9 @@ Members = Mapping[str, object]
 NAMES_LEFT_OUT = "names_left_out"
 """The fact that says that a request had more names of fields and parameters than a receipt holds."""
 
+CHANGED = "the policy was changed"
+"""How the reason begins of what ended because another policy came into force."""
+
 NAMES_CHARS = 1500
 """As many characters of them a receipt tells; `ext` has room for them whatever they are (evidence.facts)."""
 
@@ -58,12 +61,11 @@ def decide_again(policy: Policy, record: Members, facts: Members, able: frozense
     if "parent_action_id" in record:  # of findings alone: its attempt was decided by its own receipts
         return None
     if "dialled" in facts and record.get("decision_phase") == "outcome":
-        return _hold_way(policy, record, facts)
+        return _hold_way(policy, record, facts) or _hold_host_key(policy, record, facts, able)
     attempt = recall_attempt(record, facts)
     if attempt is None or not _was_asked(record, facts):
         return None
-    judged_us = facts.get("judged_us")
-    moment = Moment(now_us=judged_us if type(judged_us) is int else None, able=able)
+    moment = _recall_moment(facts, able)
     decision = decide(policy, attempt, moment)
     if not decision.allowed and attempt.protocol is Protocol.HTTP and attempt.method is None:
         decision = decide_some(policy, attempt, moment)
@@ -83,6 +85,31 @@ def _hold_way(policy: Policy, record: Members, facts: Members) -> Difference | N
     if attempt is None or told == (None if via is None else str(via)):
         return None
     return Difference(*(f"dialled by {'no proxy' if one is None else one}" for one in (told, via)))
+
+
+def _hold_host_key(
+    policy: Policy, record: Members, facts: Members, able: frozenset[Need]
+) -> Difference | None:
+    """Whether a server was let through by its key, or refused, as the policy pins it."""
+    told = facts.get("host_key")
+    if told is None or str(facts.get("reason")).startswith(
+        CHANGED
+    ):  # that one was judged under another policy
+        return None
+    attempt = recall_attempt(record, facts)
+    upstream = None if attempt is None else decide(policy, attempt, _recall_moment(facts, able)).upstream
+    if upstream is None or upstream.host_keys is None:
+        return None
+    refused = record.get("layer") == Layer.HOST_KEY.value
+    if (told in upstream.host_keys) is not refused:
+        return None
+    words = [f"a server with the host key {str(told)[:64]} {word}" for word in ("refused", "let through")]
+    return Difference(*(words if refused else words[::-1]))
+
+
+def _recall_moment(facts: Members, able: frozenset[Need]) -> Moment:
+    judged_us = facts.get("judged_us")
+    return Moment(now_us=judged_us if type(judged_us) is int else None, able=able)
 
 
 def _hold_secrets(policy: Policy, attempt: Attempt, facts: Members) -> Difference | None:

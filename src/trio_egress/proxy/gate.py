@@ -15,6 +15,7 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.model import INTERCEPTED
+from trio_egress.policy.recall import CHANGED
 from trio_egress.proxy.books import Books, Entries
 from trio_egress.proxy.in_force import InForce, put_in_force
 from trio_egress.proxy.ledger import Account, Ledger
@@ -132,4 +133,4 @@ class Gate:
         ):
             yield flow, account
         if scope.cancelled_caught:
-            raise PeerError("the policy was changed")
+            raise PeerError(CHANGED)

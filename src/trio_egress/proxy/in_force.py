@@ -18,6 +18,7 @@ import attrs
 import trio
 
 from trio_egress.model import Decision
+from trio_egress.policy.recall import CHANGED
 
 if TYPE_CHECKING:
     from trio_egress.policy.moment import Moment
@@ -91,7 +92,7 @@ class InForce:
     def _judge_again(self, one: _Open, ledger: Ledger) -> None:
         decision = _find_end(one, self.policy, ledger.moment())
         if decision is not None:
-            reason = f"the policy was changed: {_explain(decision)}"
+            reason = f"{CHANGED}: {_explain(decision)}"
             one.flow.fail(reason, decision.layer, blocked=not decision.allowed)
             one.scope.cancel()
 

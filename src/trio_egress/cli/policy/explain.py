@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from trio_egress.errors import PolicyError, UsageError
-from trio_egress.model import Protocol
+from trio_egress.model import Decision, Protocol
 from trio_egress.policy.explain import Explanation, Step, explain, suggest
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
@@ -52,6 +52,8 @@ def _tell(explanation: Explanation) -> Iterator[str]:
         yield f"  {decision.reason}"
         if decision.needs:
             yield f"  needs: {', '.join(sorted(need.value for need in decision.needs))}"
+        if keys := _list_host_keys(decision):
+            yield f"  if the server shows one of: {', '.join(keys)}"
         if decision.scan is not None:
             yield f"  scanned: {describe_scan(decision.scan)}"
         if step.secrets:
@@ -85,6 +87,11 @@ def _tell_suggestion(policy: Policy, spelt: Spelt, rule: RuleText | None) -> Ite
     yield render_rule(rule)
 
 
+def _list_host_keys(decision: Decision) -> list[str] | None:
+    keys = None if decision.upstream is None else decision.upstream.host_keys
+    return None if keys is None else sorted(keys)
+
+
 def _render_json(explanation: Explanation, rule: RuleText | None) -> dict[str, object]:
     return {
         "allowed": explanation.allowed,
@@ -97,6 +104,7 @@ def _render_json(explanation: Explanation, rule: RuleText | None) -> dict[str, o
                 "rule": None if step.decision.rule is None else str(step.decision.rule),
                 "line": step.decision.line,
                 "needs": sorted(need.value for need in step.decision.needs),
+                "host_keys": _list_host_keys(step.decision),
                 "scanned": None if step.decision.scan is None else describe_scan(step.decision.scan),
                 "misses": list(step.misses),
                 "secrets": list(step.secrets),
