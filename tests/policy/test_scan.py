@@ -27,11 +27,11 @@ from trio_egress.policy.scan import (
 
 BLOCK, STRIP, WARN, OFF = Action.BLOCK, Action.STRIP, Action.WARN, Action.OFF
 ABLE = Moment(now_us=0, able=frozenset(Need))
-KNOWN = Suppression("sha256:ab", "github-pat", "an example of the handbook", 1_000)
+KNOWN = Suppression("sha256:ab", "github-token", "an example of the handbook", 1_000)
 
 
 def resolve(rule: Scan, policy: Scan = NO_SCAN, default: Action = BLOCK, *, outward: bool = False) -> Action:
-    return resolve_action(merge_scan(rule, policy), Kind.SECRET, "github-pat", default, outward=outward)
+    return resolve_action(merge_scan(rule, policy), Kind.SECRET, "github-token", default, outward=outward)
 
 
 def test_every_kind_of_finding_is_a_key_by_its_own_word() -> None:
@@ -43,8 +43,8 @@ def test_every_kind_of_finding_is_a_key_by_its_own_word() -> None:
 @given(st.lists(st.sampled_from((None, *Action)), min_size=4, max_size=4), st.sampled_from(Action))
 def test_the_nearest_word_decides(said: list[Action | None], default: Action) -> None:
     of_rule, of_kind, of_policy, of_policys_kind = said
-    rule = Scan(detectors={} if of_rule is None else {"github-pat": of_rule}, secret=of_kind)
-    policy = Scan(detectors={} if of_policy is None else {"github-pat": of_policy}, secret=of_policys_kind)
+    rule = Scan(detectors={} if of_rule is None else {"github-token": of_rule}, secret=of_kind)
+    policy = Scan(detectors={} if of_policy is None else {"github-token": of_policy}, secret=of_policys_kind)
     expected = next(action for action in (*said, default) if action is not None)
     assert resolve(rule, policy, default) is expected
     assert resolve(rule, policy, default, outward=True) is (BLOCK if expected is STRIP else expected)
@@ -62,11 +62,11 @@ def test_without_a_word_of_anybody_the_detector_decides() -> None:
 @pytest.mark.parametrize(
     ("detector", "finding", "now_us", "holds"),
     [
-        ("github-pat", "sha256:ab", 999, True),
-        ("github-pat", "sha256:ab", 1_000, False),
-        ("github-pat", "sha256:ab", None, False),
-        ("github-pat", "sha256:cd", 0, False),
-        ("github-pat", "", 0, False),
+        ("github-token", "sha256:ab", 999, True),
+        ("github-token", "sha256:ab", 1_000, False),
+        ("github-token", "sha256:ab", None, False),
+        ("github-token", "sha256:cd", 0, False),
+        ("github-token", "", 0, False),
         ("jwt", "sha256:ab", 0, False),
     ],
 )

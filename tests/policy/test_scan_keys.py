@@ -55,11 +55,11 @@ def said_of(line: str) -> str:
         ("scan = { canary = true }", "19: canary must be one of block, strip, warn, off, not true"),
         (
             'scan = { detectors = ["jwt"] }',
-            '22: detectors must be a table such as { "github-pat" = "warn" }, not a list',
+            '22: detectors must be a table such as { "github-token" = "warn" }, not a list',
         ),
         (
             "scan = { detectors = {} }",
-            '22: detectors names 1 to 1000 detectors and what becomes of what they find: { "github-pat" = "warn" }',
+            '22: detectors names 1 to 1000 detectors and what becomes of what they find: { "github-token" = "warn" }',
         ),
         (
             'scan = { detectors = { jwt = "wran" } }',
@@ -67,7 +67,7 @@ def said_of(line: str) -> str:
         ),
         (
             'scan = { detectors = { "a b" = "off" } }',
-            '32: a detector is named as `trio-egress detectors list` does, as in "github-pat", not "a b"',
+            '32: a detector is named as `trio-egress detectors list` does, as in "github-token", not "a b"',
         ),
         ("scan = { requests = 1 }", "21: scan.requests must be true or false, not 1"),
         ('scan = { answers = "no" }', '20: scan.answers must be true or false, not "no"'),

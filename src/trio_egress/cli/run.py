@@ -43,6 +43,7 @@ from trio_egress.runtime.secrets import (
     sign_in,
 )
 from trio_egress.runtime.signals import Inbox, Interrupted
+from trio_egress.runtime.sought import find_values, plant
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.signer.remote import RemoteKey, open_signer
 
@@ -145,12 +146,15 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     policy = sign_in(policy, redactor)
     vault = open_vault(policy, redactor)
     check_command(command, vault, redactor)
+    sought = find_values(policy, os.environ, directory, redactor)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     spec = RunSpec(
         command=tuple(command),
         directory=directory,
-        environment=put_placeholders(
-            _find_environment(options, policy, identities, run_id), policy, vault, redactor
+        environment=plant(
+            put_placeholders(_find_environment(options, policy, identities, run_id), policy, vault, redactor),
+            policy,
+            sought,
         ),
         policy=policy,
         policy_path=path,
@@ -173,6 +177,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         watch=None if options.quiet else Denials(redactor.hush(say)).show,
         redactor=redactor,
         vault=vault,
+        sought=sought,
         tell=Anchors(None if options.quiet else say, options.anchor_file).tell,
     )
     if options.commitment_key:  # last: a run that is none leaves no key in the way of the next

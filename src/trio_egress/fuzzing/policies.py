@@ -92,7 +92,7 @@ RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
         secret=st.sampled_from(_ACTIONS),
         instruction=st.sampled_from(_ACTIONS),
         detectors=st.dictionaries(
-            st.sampled_from(("github-pat", "jwt")), st.sampled_from(_ACTIONS), min_size=1
+            st.sampled_from(("github-token", "jwt")), st.sampled_from(_ACTIONS), min_size=1
         ),
         answers=st.booleans(),
         whole=st.sampled_from((0, "64 KiB")),

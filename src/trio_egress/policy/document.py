@@ -74,7 +74,7 @@ TABLES: Mapping[type, Table] = {
         "in a [[scan.suppress]] table",
         {
             "finding": 'finding = "sha256:…"',
-            "detector": 'detector = "github-pat"',
+            "detector": 'detector = "github-token"',
             "reason": 'reason = "an example of the handbook"',
             "expires": 'expires = "2027-03-31"',
         },

@@ -30,7 +30,7 @@ _SCAN: Mapping[str, str] = {
     "instruction": "what becomes of text that is made to be obeyed by a model: `block`, `strip`, `warn` or `off`",
     "hidden": "what becomes of text that a model reads and a person does not see",
     "entropy": "what becomes of what looks random enough to be a secret",
-    "detectors": 'what becomes of the findings of single detectors, by their names: `{ "github-pat" = "warn" }`',
+    "detectors": 'what becomes of the findings of single detectors, by their names: `{ "github-token" = "warn" }`',
     "requests": "whether requests are looked through; `true` without it",
     "answers": "whether answers are looked through; `true` without it",
     "whole": (

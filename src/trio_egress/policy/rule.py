@@ -219,6 +219,7 @@ class Policy:
     scan: Scan = attrs.field(default=NO_SCAN, kw_only=True)
     suppressions: tuple[PlacedSuppression, ...] = attrs.field(default=(), kw_only=True)
     sought: Sought = attrs.field(default=USUAL, kw_only=True)
+    scan_place: Problem | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
     cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)

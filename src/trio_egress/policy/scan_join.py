@@ -32,6 +32,9 @@ class Scanned:
     scan: Scan
     suppressions: tuple[PlacedSuppression, ...]
     sought: Sought
+    place: Problem | None = None
+    """Where the first file names detectors, as a problem of which nothing is said yet."""
+
     warnings: tuple[Problem, ...] = ()
 
 
@@ -53,7 +56,9 @@ def join_scan(
         guess=guess is not False,
         canaries=_join_canaries(parts, agents, problems),
     )
-    joined = Scanned(scan, _join_suppressions(parts, problems), sought)
+    naming = (part for part in parts if part.document.scan.detectors)
+    place = next((part.make_problem(("scan", "detectors"), "") for part in naming), None)
+    joined = Scanned(scan, _join_suppressions(parts, problems), sought, place)
     problems += _find_blind(parts, scan)
     return attrs.evolve(joined, warnings=tuple(_find_idle(parts, rules)))
 

@@ -49,7 +49,7 @@ def read_action(key: str) -> Callable[[object], Action]:
 
 
 def read_detectors(value: object) -> Mapping[str, Action]:
-    example = '{ "github-pat" = "warn" }'
+    example = '{ "github-token" = "warn" }'
     if not isinstance(value, dict):
         raise ValueError(f"detectors must be a table such as {example}, not {show(value)}")
     if not value or len(value) > ITEMS_MAX:
@@ -71,7 +71,7 @@ def read_detectors(value: object) -> Mapping[str, Action]:
 def read_detector(value: object) -> str:
     if not isinstance(value, str) or not _DETECTOR.fullmatch(value) or len(value) > DETECTOR_CHARS:
         raise ValueError(
-            f'a detector is named as `trio-egress detectors list` does, as in "github-pat", not {show(value)}'
+            f'a detector is named as `trio-egress detectors list` does, as in "github-token", not {show(value)}'
         )
     return value
 

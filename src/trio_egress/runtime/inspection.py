@@ -6,26 +6,24 @@ Rule 2: what it looks for of the run itself is in memory alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from trio_egress.evidence.redact import Redactor
 from trio_egress.policy.rule import Policy
+from trio_egress.runtime.detectors import has_scans, load_detectors
+from trio_egress.runtime.sought import Value
 
 if TYPE_CHECKING:
     from trio_egress.proxy.inspection import Inspection
 
 
-def has_scans(policy: Policy) -> bool:
-    """Whether a rule asks for it."""
-    return any(rule.terms.scan is not None for rule in policy.rules)
-
-
-def open_inspection(policy: Policy, redactor: Redactor, environment: Mapping[str, str]) -> Inspection | None:
+def open_inspection(
+    policy: Policy, redactor: Redactor, environment: Mapping[str, str], sought: Iterable[Value] = ()
+) -> Inspection | None:
     """None where no rule has anything looked through. `environment`: the caller's. Raises PolicyError."""
     if not has_scans(policy):
         return None
-    from trio_egress.content.catalogue import read_catalogue
     from trio_egress.content.detector import Way
     from trio_egress.content.exact import Exact, list_detectors
     from trio_egress.proxy.inspection import Inspection
@@ -34,6 +32,7 @@ def open_inspection(policy: Policy, redactor: Redactor, environment: Mapping[str
 
     load_codings()
     values = [Exact(name, redactor.value_of(name)) for name in redactor.names]
-    scanner = open_scanner(read_catalogue(), list_detectors(values), environment)
+    values += [Exact(each.name, each.value, each.kind) for each in sought]
+    scanner = open_scanner(load_detectors(policy), list_detectors(values), environment)
     scanner.scan(b"rule 1", Way.BOTH)
     return Inspection(scanner, {each.name: each.value for each in values})

@@ -23,8 +23,8 @@ from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
+from trio_egress.runtime.detectors import has_scans
 from trio_egress.runtime.held_policy import HeldPolicy
-from trio_egress.runtime.inspection import has_scans
 from trio_egress.runtime.seal import Record
 from trio_egress.runtime.secrets import find_told
 
@@ -35,6 +35,7 @@ BUILT_IN = {
     "roots": "[tls]",
     "upstream": "[upstream]",
     "secrets": "[[secret]]",
+    "sought": "what [scan] looks for",
 }
 REASON_CHARS = 500
 

@@ -35,7 +35,7 @@ def open_redactor(policy: Policy, environ: Mapping[str, str], directory: Path, k
     secrets = tuple(_list_secrets(policy))
     for placed in secrets:
         try:
-            value = _read(placed.secret.from_, environ, directory)
+            value = read_source(placed.secret.from_, environ, directory)
         except ValueError as error:
             problems.append(attrs.evolve(placed.place, message=f"the secret {placed.secret.name}: {error}"))
         else:
@@ -112,8 +112,8 @@ def _only(values: Mapping[str, bytes], name: str) -> dict[str, bytes]:
     return {name: values[name]} if name in values else {}
 
 
-def _read(source: From, environ: Mapping[str, str], directory: Path) -> bytes:
-    """Raises ValueError."""
+def read_source(source: From, environ: Mapping[str, str], directory: Path) -> bytes:
+    """The value that is found there. Raises ValueError."""
     if source.command is not None:
         value = run_command(source.command, environ, directory, MOST_BYTES + 3)
     elif source.env is not None:

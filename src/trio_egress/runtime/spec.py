@@ -16,6 +16,7 @@ from trio_egress.kernel.identity import Identities
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.vault import Vault
 from trio_egress.runtime.secrets import make_commitment_key
+from trio_egress.runtime.sought import Value
 
 PROXY_PORT = 8888
 TERM_GRACE_SECONDS = 2.0
@@ -64,6 +65,9 @@ class RunSpec:
 
     redactor: Redactor = attrs.field(factory=lambda: Redactor(make_commitment_key()))
     """What keeps the policy's secrets out of everything that is recorded or said."""
+
+    sought: tuple[Value, ...] = ()
+    """What else is looked for in what passes."""
 
     vault: Vault = attrs.field(factory=Vault, repr=False)
     """Those that the agent never has."""

@@ -227,7 +227,7 @@ class Sight:
 
 def _plan(spec: RunSpec) -> tuple[View, Plan, Sight]:
     interception = open_interception(spec.policy, spec.run_id)
-    inspection = open_inspection(spec.policy, spec.redactor, os.environ)
+    inspection = open_inspection(spec.policy, spec.redactor, os.environ, spec.sought)
     trust = find_trust(spec.policy, interception, spec.environment)
     view, limits = _view(spec, trust), find_limits(spec.policy.limits)
     environment = spec.environment

@@ -13,6 +13,7 @@ from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.shortfalls import find_shortfalls
 from trio_egress.proxy.ledger import ABLE
+from trio_egress.runtime.detectors import has_scans, load_detectors
 from trio_egress.runtime.policy_file import find_policy, read_policy
 
 
@@ -25,8 +26,10 @@ def main(options: argparse.Namespace) -> int:
         try:
             path = find_policy(given, os.environ)
             _, policy = read_policy(path)
+            if has_scans(policy) or policy.sought.detector_files:
+                load_detectors(policy)
         except PolicyError as error:
-            problems = error.problems
+            policy, problems = None, error.problems
         except UsageError as error:
             print(f"trio-egress policy check: {error}", file=sys.stderr)
             worst = 2

@@ -1,0 +1,72 @@
+"""The detectors of a policy: those that come with the package, and its own; and whether it names any that are none.
+
+Imports what reads them late: a run that looks through nothing never loads it.
+
+Rule: what the policy names is there, or the run does not begin: a word for a detector that is misspelt would leave that
+detector as it is, and nobody would notice.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+
+from trio_egress.errors import PolicyError, Problem
+from trio_egress.policy.rule import Policy
+from trio_egress.texts.faults import hint_nearest, show
+
+if TYPE_CHECKING:
+    from trio_egress.content.detector import Detector
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""How values of variables are called, of which each run has its own."""
+
+
+def has_scans(policy: Policy) -> bool:
+    """Whether a rule has anything looked through."""
+    return any(rule.terms.scan is not None for rule in policy.rules)
+
+
+def load_detectors(policy: Policy) -> tuple[Detector, ...]:
+    """The package's first. Raises PolicyError with everything that is wrong with the policy's own."""
+    from trio_egress.content.catalogue import read_catalogue
+    from trio_egress.content.rules import RuleFile, join_rules, read_rules
+
+    files = [RuleFile(read_catalogue())]
+    problems: list[Problem] = []
+    folder = posixpath.dirname(policy.source_file)
+    for file in policy.sought.detector_files:
+        try:
+            files.append(read_rules(file.text, posixpath.join(folder, file.name)))
+        except PolicyError as error:
+            problems += error.problems
+    if problems:
+        raise PolicyError(tuple(problems))
+    detectors = join_rules(files)
+    if problems := list(_find_unknown(policy, {detector.name for detector in detectors})):
+        raise PolicyError(tuple(problems))
+    return detectors
+
+
+def _find_unknown(policy: Policy, names: set[str]) -> Iterator[Problem]:
+    known = names | {placed.secret.name for placed in policy.secrets}
+    known |= {placed.canary.name for placed in policy.sought.canaries}
+    for name in policy.scan.detectors:
+        if name not in known and not _VARIABLE.fullmatch(name):
+            yield _place(policy.scan_place, policy, name, known)
+    for rule in policy.rules:
+        for name in () if rule.terms.scan is None else rule.terms.scan.detectors:
+            if name not in known and not _VARIABLE.fullmatch(name):
+                file = posixpath.join(posixpath.dirname(policy.source_file), rule.ref.file)
+                place = Problem(file if rule.ref.file else policy.source_file, rule.ref.line, 1, "")
+                yield _place(place, policy, name, known)
+
+
+def _place(place: Problem | None, policy: Policy, name: str, known: set[str]) -> Problem:
+    hint = hint_nearest(name, known) or "; `trio-egress detectors list` names them all"
+    nowhere = Problem(policy.source_file, 1, 1, "")
+    return attrs.evolve(place or nowhere, message=f"no detector is called {show(name)}{hint}")
