@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_egress.errors import PolicyError
+from trio_egress.errors import PolicyError, UsageError
 from trio_egress.evidence.redact import Redactor
 from trio_egress.model import Kind
 from trio_egress.policy.load import load_policy
@@ -165,6 +165,14 @@ def test_each_value_is_looked_for_once_and_each_name_is_of_one(tmp_path: Path) -
     assert [value.name for value in values] == ["token", "token-2", "mine_TOKEN"]
     (long,) = find("", tmp_path, {f"{'A' * 100}_TOKEN": TOKEN})
     assert len(long.name) == NAME_CHARS
+
+
+def test_there_are_as_many_values_as_can_be_looked_for_and_no_more(tmp_path: Path) -> None:
+    environ = {f"N{n}_TOKEN": f"{TOKEN}-{n}" for n in range(257)}
+    with pytest.raises(UsageError, match="257 values are to be looked for, and 256 are the most"):
+        find("", tmp_path, environ)
+    environ.popitem()
+    assert len(find("", tmp_path, environ)) == 256
 
 
 def test_nothing_is_read_where_nothing_is_looked_through(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from trio_egress.evidence.sign import Signer, fingerprint, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
+from trio_egress.runtime.detectors import has_scans, load_detectors
 from trio_egress.runtime.environment import agent_environment, find_ci, find_provenance, find_proxy_variables
 from trio_egress.runtime.placeholders import (
     check_command,
@@ -146,6 +147,8 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     policy = sign_in(policy, redactor)
     vault = open_vault(policy, redactor)
     check_command(command, vault, redactor)
+    if has_scans(policy):
+        load_detectors(policy)
     sought = find_values(policy, os.environ, directory, redactor)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     spec = RunSpec(

@@ -32,7 +32,7 @@ def open_inspection(
 
     load_codings()
     values = [Exact(name, redactor.value_of(name)) for name in redactor.names]
-    values += [Exact(each.name, each.value, each.kind) for each in sought]
+    values += [Exact(each.name, each.value, each.kind, each.told) for each in sought]
     scanner = open_scanner(load_detectors(policy), list_detectors(values), environment)
     scanner.scan(b"rule 1", Way.BOTH)
     return Inspection(scanner, {each.name: each.value for each in values})

@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from trio_egress.errors import PolicyError, Problem
+from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.evidence.redact import Redactor
 from trio_egress.model import Kind
 from trio_egress.policy.rule import Policy
@@ -70,13 +70,18 @@ class Value:
     value: bytes = attrs.field(repr=False)
     kind: Kind = Kind.EXACT
 
+    @property
+    def told(self) -> str:
+        """What it is, in messages and receipts."""
+        return f"the canary {self.name}" if self.kind is Kind.CANARY else f"the value {self.name} of this run"
+
 
 def find_values(
     policy: Policy, environ: Mapping[str, str], directory: Path, redactor: Redactor
 ) -> tuple[Value, ...]:
     """Each value once, canaries first. `redactor` has the policy's secrets, which are none of these.
 
-    Raises PolicyError.
+    Raises PolicyError and UsageError.
     """
     if not has_scans(policy):
         return ()
@@ -86,6 +91,13 @@ def find_values(
         found.setdefault(value.value, value)
     if problems:
         raise PolicyError(tuple(problems))
+    from trio_egress.content.exact import MOST_VALUES  # only where something is looked through
+
+    if len(found) > MOST_VALUES:
+        raise UsageError(
+            f"{len(found)} values are to be looked for, and {MOST_VALUES} are the most: name fewer in [scan], or say "
+            "guess = false"
+        )
     names = Counter(redactor.names)
     return tuple(_name(value, names) for value in found.values() if value.name)
 
