@@ -88,23 +88,27 @@ def lay_out(place: Place, web: Web, rule: str = RULE) -> str:
     return write_policy(more=rule + '[tls]\nextra_ca = ["root.pem"]\n', pins=web.pins(HOST))
 
 
-def test_curl_speaks_what_it_asks_for_and_each_request_is_judged(place: Place, web: Web) -> None:
+SCANNED = pytest.mark.parametrize("scan", ["", "scan = true\n"], ids=["judged", "looked through"])
+
+
+@SCANNED
+def test_curl_speaks_what_it_asks_for_and_each_request_is_judged(place: Place, web: Web, scan: str) -> None:
     script = f"""
         head -c 5000000 /dev/zero >big
         {CURL} --http2 https://{HOST}/hello -o /dev/null https://{HOST}/hello
         {CURL} --http1.1 https://{HOST}/hello
         {CURL} --http2 https://{HOST}/denied
-        {CURL} --http2 -T big https://{HOST}/put/big
+        {CURL} --http2 -T big https://{HOST}/put/big{len(scan)}
         {CURL} --http2 -H 'Host: evil.example' https://{HOST}/hello
     """
-    ended = run_job(place, script, policy=lay_out(place, web))
+    ended = run_job(place, script, policy=lay_out(place, web, RULE + scan))
     assert ended.text.split("\n")[:6] == ["2 200", "2 200", "1.1 200", "2 403", "2 201", "2 421"]
     seen = web.take_requests()
     assert [(r["uri"], r["protocol"]) for r in seen] == [
         ("/hello", "HTTP/2.0"),
         ("/hello", "HTTP/2.0"),
         ("/hello", "HTTP/1.1"),
-        ("/put/big", "HTTP/2.0"),
+        (f"/put/big{len(scan)}", "HTTP/2.0"),
     ]
     requests = [o for o in ended.outcomes if o.transport == "intercept"]
     assert [o.facts["status"] for o in requests] == [200, 200, 200, 201]
@@ -128,8 +132,9 @@ def test_two_hundred_streams_at_once_and_thousands_on_one_connection(place: Plac
     assert ended.verify() == 0
 
 
-def test_node_speaks_to_it_as_to_its_upstream(place: Place, web: Web) -> None:
-    ended = run_job(place, 'node -e "$1"', NODE, policy=lay_out(place, web))
+@SCANNED
+def test_node_speaks_to_it_as_to_its_upstream(place: Place, web: Web, scan: str) -> None:
+    ended = run_job(place, 'node -e "$1"', NODE, policy=lay_out(place, web, RULE + scan))
     assert ended.text.strip() == f"200 hello https {HOST}:443 GET"  # as it spells its authority
     assert [r["protocol"] for r in web.take_requests()] == ["HTTP/2.0"]
 
@@ -149,8 +154,11 @@ def grpc_port(web: Web) -> Iterator[int]:
             process.kill()
 
 
-def test_grpc_calls_of_every_kind_and_a_method_that_is_denied(place: Place, web: Web, grpc_port: int) -> None:
-    policy = lay_out(place, web, GRPC_RULE).replace(f":{web.https}", f":{grpc_port}")
+@SCANNED
+def test_grpc_calls_of_every_kind_and_a_method_that_is_denied(
+    place: Place, web: Web, grpc_port: int, scan: str
+) -> None:
+    policy = lay_out(place, web, GRPC_RULE + scan).replace(f":{web.https}", f":{grpc_port}")
     packages = Path(str(grpc.__file__)).parents[1]
     environment = {"PYTHONPATH": str(packages), "GRPC_VERBOSITY": "ERROR"}
     ended = run_job(place, f'{sys.executable} -c "$1"', CLIENT, policy=policy, environment=environment)
