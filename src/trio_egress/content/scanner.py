@@ -83,17 +83,23 @@ class Scanner:
 
     def scan(self, data: bytes, way: Way, path: str | None = None) -> list[Finding]:
         """All that is found in a whole message. `path`: of a file."""
-        if len(data) <= WINDOW and not (self._views.normalise is not None and way & Way.IN):
-            for part in self._parts:
-                if part.matcher.match(data):
-                    break
-            else:
-                return []
+        if len(data) <= WINDOW and not self._may_find(data, way):
+            return []
         search = Search(self._parts, self._views, way, path)
         found: list[Finding] = []
         for first in range(0, len(data), WINDOW):
             found += search.look(cut_window(data, 0, first))
         return found
+
+    def _may_find(self, data: bytes, way: Way) -> bool:
+        """The fast path: nearly all messages end here, and nothing is made for them."""
+        for part in self._parts:
+            if part.matcher.match(data):
+                return True
+        if way is Way.OUT or self._views.normalise is None:
+            return False
+        normal = self._views.normalise(data)
+        return normal is not None and any(part.matcher.match(normal.data) for part in self._parts)
 
     def open(self, way: Way, path: str | None = None) -> Stream:
         """A message that comes in pieces."""
