@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import string
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,16 @@ def test_a_variable_whose_name_and_value_look_secret_is_looked_for(name: str, tm
     assert told(QUIET, tmp_path, **{name: TOKEN}) == {}
 
 
+def test_random_values_are_seldom_taken_for_words(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    letters = string.ascii_letters + string.digits
+    for size in (16, 24, 40):
+        values = {f"A{number}_TOKEN": "".join(chance.choices(letters, k=size)) for number in range(100)}
+        assert len(told("", tmp_path, **values)) >= 99
+    hexadecimal = {f"A{number}_TOKEN": chance.randbytes(16).hex() for number in range(100)}
+    assert len(told("", tmp_path, **hexadecimal)) >= 99
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -67,6 +79,17 @@ def test_a_variable_whose_name_and_value_look_secret_is_looked_for(name: str, tm
         ("NEXT_PUBLIC_API_KEY", TOKEN),
         ("API_TOKEN", "development"),
         ("API_TOKEN", "developmentonly"),
+        ("DB_PASSWORD", "development1"),
+        ("DB_PASSWORD", "correct-horse-battery-staple2"),
+        ("API_TOKEN", "release-2026-11-22-build-417"),
+        ("API_TOKEN", "Your-Api-Key-9f3A7c51"),
+        ("API_TOKEN", "${OTHER_9f3A7c51d2e8}"),
+        ("API_TOKEN", "<token-9f3A7c51d2e8>"),
+        ("DB_PASSWORD", "changeme9f3A7c51"),
+        ("AWS_SECRET_NAME", TOKEN),
+        ("TOKEN_FILE", TOKEN),
+        ("GPG_KEY", TOKEN),
+        ("API_TOKEN_ID", TOKEN),
         ("API_TOKEN", "short-1A"),
         ("API_TOKEN", "100000000000000"),
         ("API_TOKEN", "/run/secrets/token-9f3A"),

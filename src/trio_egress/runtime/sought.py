@@ -31,7 +31,7 @@ GUESSED_BYTES = 12
 """What is shorter and only looks secret is as likely a word."""
 
 GUESSED_BITS = 3.0
-"""Entropy of a byte: `development1` has 3.4, a token of 20 characters about 4."""
+"""Entropy of a byte: a token of 20 characters has about 4."""
 
 NAME_CHARS = 80
 CANARY_BYTES = 30
@@ -53,6 +53,17 @@ _WORDS = frozenset(
 _KEYS = re.compile(
     r"(?:^|_)(?:API|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|MASTER|DEPLOY|SERVICE|ACCOUNT|AUTH)_?KEY$"
 )
+_OTHER = re.compile(
+    r"(?:^|_)(?:PUBLIC|CACHE|GPG)(?:_|$)|_(?:FILE|PATH|DIR|NAME|ID|USER|USERNAME|EMAIL|TYPE|METHOD|HOST|PORT|ENDPOINT|"
+    r"REGION|VERSION|EXPIRY|EXPIRES|TTL|LENGTH|SIZE|LIMIT|COUNT|ALGORITHM|FINGERPRINT|HEADER)$"
+)
+"""Names of what belongs to a secret, and is none."""
+_STANDS_FOR = re.compile(
+    r"\$[{(]|%[A-Z_]+%|<[^>]*>|\*{3}|x{6}|change.?me|example|your[_-]|placeholder|dummy|redacted",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[a-z]*|[A-Z][a-z]+|[A-Z]+|v?[0-9]{1,4}|[A-Za-z][a-z]{2,}[0-9]{1,2}")
+"""Of what people join by marks to names, versions and dates: `release-2026-11-22`, `my-service-password1`."""
 _PLAIN = re.compile(r"(?:/|~|\.{1,2}/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\).*|[0-9.,:+-]*", re.DOTALL)
 _USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s:]*:([^/?#@\s]+)@")
 _SETTING = re.compile(
@@ -172,11 +183,15 @@ def _guess(name: str, text: str) -> Iterator[Value]:
 
 def _sounds_secret(name: str) -> bool:
     words = name.upper().split("_")
-    return "PUBLIC" not in words and (not _WORDS.isdisjoint(words) or _KEYS.search(name.upper()) is not None)
+    return _OTHER.search(name.upper()) is None and (
+        not _WORDS.isdisjoint(words) or _KEYS.search(name.upper()) is not None
+    )
 
 
 def _looks_secret(text: str) -> bool:
     if len(text) < GUESSED_BYTES or _PLAIN.fullmatch(text) or any(map(str.isspace, text)):
+        return False
+    if _STANDS_FOR.search(text) or all(map(_WORD.fullmatch, re.split("[^A-Za-z0-9]+", text))):
         return False
     kinds = sum(any(map(is_kind, text)) for is_kind in (str.islower, str.isupper, str.isdigit))
     shares = [count / len(text) for count in Counter(text).values()]
