@@ -272,3 +272,14 @@ def test_what_a_scan_found_is_shown_by_itself_and_beside_another_run(tmp_path: P
     denied = run("show", "found", "1", cwd=tmp_path)
     assert "  pattern                 acme-token" in denied.stdout
     assert "it was stopped for what was found in it" in denied.stdout
+
+
+def test_what_is_learnt_from_a_run_with_finds_opens_nothing_that_was_stopped(tmp_path: Path) -> None:
+    packet = write_packet(tmp_path / "found", write_found(RULED))
+    learnt = call("learn", "--from", packet, cwd=tmp_path)
+    assert (learnt.returncode, learnt.stderr) == (0, "")
+    policy = load_policy(learnt.stdout, "learnt.toml")
+    assert [str(rule.terms.destination) for rule in policy.rules] == ["api.example.com", "docs.example.com"]
+    assert "# - api.example.com: acme-token in header x-api-key (base64) (once)" in learnt.stdout
+    assert "# - docs.example.com: forget-instructions in answer body (2 times)" in learnt.stdout
+    assert "Denied while it was seen" not in learnt.stdout

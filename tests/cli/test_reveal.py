@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.evidence.found import COMMITMENT_KEY, TOKEN, write_found
 from tests.evidence.specimens import KEY, SESSION, Scribe
 
+from trio_egress.content.fingerprint import fingerprint
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.redact import Redactor, Withheld, commit
+from trio_egress.policy.load import load_policy
 
 RUN_KEY = b"\x07" * 32
 VALUE = b"sk-live-9f3a7c51"
@@ -71,6 +74,24 @@ def test_the_same_as_json(packet: Path) -> None:
     assert json.loads(ran.stdout) == {
         "found": [{"commitment": commit(RUN_KEY, "query", b"other"), "receipts": [2]}]
     }
+
+
+def test_a_value_that_a_scan_found_comes_with_what_would_suppress_it(tmp_path: Path) -> None:
+    (tmp_path / "evidence.jsonl").write_bytes(b"".join(write_found()))
+    write_key(tmp_path, COMMITMENT_KEY)
+    ran = reveal(tmp_path, TOKEN)
+    assert ran.returncode == 0
+    stands, mark = commit(COMMITMENT_KEY, "acme-token", TOKEN), fingerprint("acme-token", TOKEN)
+    first, _, said, *table = ran.stdout.splitlines()
+    assert first.startswith(f"{stands} is this value, in receipts 1, ")
+    assert said.startswith("acme-token found it. If it is nothing secret")
+    assert table[2:4] == [f'finding = "{mark}"', 'detector = "acme-token"']
+    suppress = [{"finding": mark, "detector": "acme-token"}]
+    assert json.loads(reveal(tmp_path, TOKEN, "--json").stdout)["suppress"] == suppress
+    head = 'version = "1.0"\ndefault_deny = true\n'
+    filled = "\n".join(table[1:]).replace('"..."', '"a value of a test"').replace("...", "2099-12-31")
+    policy = load_policy(head + filled, "policy.toml")
+    assert [one.suppression.finding for one in policy.suppressions] == [mark]
 
 
 def test_an_evidence_file_alone_is_enough(packet: Path) -> None:

@@ -147,3 +147,26 @@ def test_an_opaque_tunnel_beside_them_leaves_no_methods() -> None:
     text = learn(seen).text
     assert 'destination = "api.example"\nprotocol = "https"\n' in text
     assert "methods" not in text
+
+
+def test_what_a_scan_found_opens_nothing_and_is_for_a_person_to_look_at() -> None:
+    api = parse_host("api.example.com")
+    seen = [
+        Seen(api, 443, Protocol.HTTP, "POST", secure=True, found=("random in body",)),
+        Seen(api, 443, Protocol.HTTP, "PUT", False, 1, True, ("acme-token in body",), stopped=True),
+        Seen(api, 443, Protocol.HTTP, "PUT", False, 1, True, ("acme-token in body",), stopped=True),
+        Seen(api, 443, Protocol.HTTP, "GET", True, 0, True, ("tags in answer body",)),
+        Seen(
+            parse_host("x.example.com"), 0, Protocol.DNS, None, False, 1, False, ("t in host",), stopped=True
+        ),
+    ]
+    learnt = learn(seen)
+    assert (learnt.rules, learnt.denied) == (1, 0)
+    assert 'methods = ["POST"]' in learnt.text
+    stopped, through = learnt.text.split("# Found and let through")
+    assert (
+        "# - api.example.com: acme-token in body (2 times)\n# - x.example.com: t in host (once)\n" in stopped
+    )
+    assert "# - api.example.com: random in body (once)\n# - api.example.com: tags in answer body" in through
+    assert load_policy(learnt.text, "learnt.toml").rules
+    assert learn(seen[::-1]) == learnt

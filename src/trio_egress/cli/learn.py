@@ -15,10 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
+import attrs
+
 from trio_egress.cli.exits import REFUSED
 from trio_egress.errors import TrioEgressError, UsageError
-from trio_egress.evidence.attempts import Told, read_attempts
-from trio_egress.model import INTERCEPTED, Protocol, Transport
+from trio_egress.evidence.attempts import Told, read_attempts, read_receipts
+from trio_egress.evidence.scan_form import SUPPRESSED
+from trio_egress.model import INTERCEPTED, Layer, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
 from trio_egress.runtime.signals import Inbox
@@ -99,6 +102,9 @@ def _see(paths: Iterable[Path]) -> Iterator[Seen]:
         for told in read_attempts(path):
             if (seen := _take(told)) is not None:
                 yield seen
+        for told in read_receipts(path):
+            if told.parent_id and (seen := _take(told)) is not None:
+                yield attrs.evolve(seen, count=0)
 
 
 def _take(told: Told) -> Seen | None:
@@ -112,7 +118,17 @@ def _take(told: Told) -> Seen | None:
     if told.fact("tls") == INTERCEPTED:  # its requests tell more
         return None
     secure = told.transport == Transport.INTERCEPT.value
-    return Seen(host, told.port, protocol, told.method or None, told.allowed, told.count, secure)
+    return Seen(
+        host,
+        told.port,
+        protocol,
+        told.method or None,
+        told.allowed,
+        told.count,
+        secure,
+        tuple(finding.describe() for finding in told.findings if finding.action != SUPPRESSED),
+        told.layer == Layer.SCAN.value and told.word("verdict") == "block",
+    )
 
 
 def _open_output(path: str) -> TextIO:

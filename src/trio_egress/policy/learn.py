@@ -10,7 +10,7 @@ Rule 3: the same attempts give the same text, in whatever order they come.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -24,6 +24,12 @@ _WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
 
 _PROTOCOLS = {Protocol.HTTP: "http", Protocol.TLS: "https", Protocol.SSH: "ssh"}
 """The words of `protocol`."""
+
+_STOPPED = (
+    "# Stopped for what was found in it. No rule lets it through; what is nothing secret can be\n"
+    "# suppressed by its fingerprint, in [[scan.suppress]], with a reason and an end."
+)
+_LET_THROUGH = "# Found and let through while it was seen: look at each before you trust this policy."
 
 _Place = tuple[Host, int | None]
 
@@ -39,6 +45,11 @@ class Seen:
     allowed: bool = True
     count: int = 1
     secure: bool = False
+    found: tuple[str, ...] = ()
+    """What a scan found in it, in words; it tells of a receipt of findings alone where `count` is 0."""
+
+    stopped: bool = False
+    """It was denied for that: its destination is allowed already."""
 
     @property
     def word(self) -> str:
@@ -68,8 +79,10 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
     """A name that was only resolved opens nothing, and is not written."""
     allowed: dict[_Place, _Found] = {}
     denied: dict[_Place, _Found] = {}
+    finds: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for one in seen:
-        if one.protocol is Protocol.DNS:
+        finds[one.stopped].update(f"{one.host}: {words}" for words in one.found)
+        if one.protocol is Protocol.DNS or one.stopped or not one.count:
             continue
         found = (allowed if one.allowed else denied).setdefault(_place(one), _Found())
         found.protocols[one.protocol] += one.count
@@ -82,7 +95,16 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
     if left:
         text += '\n# Denied while it was seen; remove the "#" to allow it.\n'
         text += "".join(f"#\n{_comment_out(render_rule(rule))}\n" for rule in left)
-    return Learnt(text, len(rules), len(left))
+    return Learnt(text + "".join(_comment_finds(finds)), len(rules), len(left))
+
+
+def _comment_finds(finds: Mapping[bool, Counter[str]]) -> Iterator[str]:
+    """No rule comes of what a scan found: a person looks at each."""
+    for stopped, heading in ((True, _STOPPED), (False, _LET_THROUGH)):
+        if finds[stopped]:
+            yield f"\n{heading}\n"
+            for words, count in sorted(finds[stopped].items()):
+                yield f"# - {words} ({'once' if count == 1 else f'{count} times'})\n"
 
 
 def _place(seen: Seen) -> _Place:

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from trio_egress.content.fingerprint import fingerprint
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.attempts import Told, read_receipts
 from trio_egress.evidence.container import open_plain
@@ -33,20 +34,33 @@ def main(options: argparse.Namespace) -> int:
     try:
         key = _read_key(options.commitment_key)
         value = _read_value()
-        found = _find(Path(options.packet), key, value)
+        found, detectors = _find(Path(options.packet), key, value)
     except UsageError as error:
         print(f"trio-egress packet reveal: {error}", file=sys.stderr)
         return 64
     except EvidenceError as error:
         print(f"trio-egress packet reveal: {error}", file=sys.stderr)
         return 2
+    marks = {name: fingerprint(name, value) for name in detectors}
     if options.json:
-        print(json.dumps({"found": [{"commitment": told, "receipts": seqs} for told, seqs in found.items()]}))
+        shown = [{"commitment": told, "receipts": seqs} for told, seqs in found.items()]
+        suppress = [{"finding": mark, "detector": name} for name, mark in marks.items()]
+        print(json.dumps({"found": shown, **({"suppress": suppress} if suppress else {})}))
     elif not found:
         print("this value is behind no commitment in this packet")
     else:
         for told, seqs in found.items():
             print(f"{told} is this value, in receipts {', '.join(map(str, seqs))}")
+        for name, mark in marks.items():
+            print(
+                *(
+                    "",
+                    f"{name} found it. If it is nothing secret, the policy can say so, with a reason and an end:",
+                ),
+                *("", "[[scan.suppress]]", f'finding = "{mark}"', f'detector = "{name}"'),
+                *('reason = "..."', "expires = ..."),
+                sep="\n",
+            )
     return 0 if found else 1
 
 
@@ -70,9 +84,11 @@ def _read_value() -> bytes:
     return value
 
 
-def _find(packet: Path, key: bytes, value: bytes) -> Mapping[str, list[int]]:
-    """The commitments to this value, each with the numbers of the receipts in which it stands."""
+def _find(packet: Path, key: bytes, value: bytes) -> tuple[Mapping[str, list[int]], list[str]]:
+    """The commitments to this value, each with the numbers of the receipts in which it stands, and the detectors that
+    found it."""
     found: dict[str, list[int]] = {}
+    detectors: dict[str, None] = {}
     expected: dict[str, str] = {}
     for told in read_receipts(packet):
         _check_key(told, key)
@@ -83,7 +99,8 @@ def _find(packet: Path, key: bytes, value: bytes) -> Mapping[str, list[int]]:
                 expected[kind] = commit(key, kind, value)
             if expected[kind] == f"[{kind}:{digest}]":
                 found.setdefault(expected[kind], []).append(told.seq)
-    return found
+        detectors.update((each.detector, None) for each in told.findings if each.commitment in found)
+    return found, list(detectors)
 
 
 def _check_key(told: Told, key: bytes) -> None:
