@@ -166,19 +166,25 @@ def make_certificates(place: Path, authority: Path) -> None:
         file.writelines(blob.bytes() for blob in leaf.cert_chain_pems)
 
 
+GREETING = b"220 mail.example.com ready\r\n"
+
+
 @contextmanager
-def greeting_server() -> Iterator[int]:
-    """Says hello first, as SMTP does, and gives back what it is told."""
+def greeting_server(clients: int = 1) -> Iterator[int]:
+    """Says hello first, as SMTP does, and gives back what it is told; to as many clients as that, one after another."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            sock, _ = listener.accept()
-            with sock:
-                sock.sendall(b"220 mail.example.com ready\r\n")
-                while raw := sock.recv(4096):
-                    sock.sendall(b"250 " + raw)
+            with suppress(OSError):  # nobody came, or is there any more
+                for _ in range(clients):
+                    sock, _address = listener.accept()
+                    with sock, suppress(OSError):
+                        sock.sendall(GREETING)
+                        while raw := sock.recv(4096):
+                            sock.sendall(b"250 " + raw)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)  # nobody else is waited for
         thread.join(10)

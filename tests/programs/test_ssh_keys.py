@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.programs.servers import find_ports, greeting_server
+from tests.programs.servers import GREETING, find_ports, greeting_server
 from tests.programs.sshd import Ssh, bare_client, open_sshd, user_at
-from tests.runs.launch import DENIAL_SECONDS, Ended, Place, write_policy
+from tests.runs.launch import DENIAL_SECONDS, ENVIRONMENT, Ended, Place, wait_until, write_policy
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
 
@@ -38,24 +37,16 @@ def check_one_connection(ended: Ended, ssh: Ssh) -> None:
     assert ended.verify_foreign() == 0
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_pinned_server_is_talked_to_without_a_prompt(place: Place, ssh: Ssh, whole: bool) -> None:
-    policy = pin(ssh, ssh.host_key if whole else ssh.fingerprint)
-    ended = place.run(policy, *bare_client(), user_at(HOST), "echo out; exit 5")
-    assert (ended.code, ended.text) == (5, "out\n")
-    check_one_connection(ended, ssh)
-    assert ended.outcome.facts["kex"]
-
-
-def test_the_machines_own_files_of_ssh_stay_as_they_are(place: Place, ssh: Ssh) -> None:
+def test_a_server_with_a_whole_key_is_known_inside_and_nowhere_else(place: Place, ssh: Ssh) -> None:
     before = {path.name for path in Path("/etc/ssh").iterdir()}
-    ended = place.run(
-        pin(ssh, ssh.host_key), "bash", "-c", "ls /etc/ssh; cat /etc/ssh/ssh_known_hosts; >/etc/ssh/x"
-    )
-    assert before | {"ssh_known_hosts"} == set(ended.text.split("\n")[: len(before | {"ssh_known_hosts"})])
-    assert f"{HOST} {ssh.host_key}\n" in ended.text
-    assert ended.code == 1
+    asking = " ".join(bare_client("-o", "StrictHostKeyChecking=yes"))
+    script = f"ls /etc/ssh; cat /etc/ssh/ssh_known_hosts; echo >/etc/ssh/x; {asking} $0 'echo out; exit 5'"
+    ended = place.run(pin(ssh, ssh.host_key), "bash", "-c", script, user_at(HOST))
+    *shown, last = ended.text.splitlines()
+    assert (ended.code, last) == (5, "out")
+    assert {*before, "ssh_known_hosts", f"{HOST} {ssh.host_key}"} <= set(shown)
     assert {path.name for path in Path("/etc/ssh").iterdir()} == before
+    check_one_connection(ended, ssh)
 
 
 def test_git_clones_fetches_and_pushes(place: Place, ssh: Ssh) -> None:
@@ -99,70 +90,75 @@ def test_a_swapped_key_ends_it_where_a_careless_client_goes_on(place: Place, ssh
 
 
 def test_a_proxy_command_is_no_other_way(place: Place, ssh: Ssh) -> None:
-    """Neither to a host that nothing allows, nor around the pin by the explicit proxy."""
+    """Neither around the pin by the explicit proxy, nor to a host that nothing allows."""
     with open_sshd(place, "impostor") as impostor:
         careless = bare_client("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
-        by_connect = "ProxyCommand=nc -X connect -x 127.0.0.1:8888 %h %p"
-        around = place.run(pin(impostor, ssh.fingerprint), *careless, "-o", by_connect, user_at(HOST), "true")
-        elsewhere = place.run(
-            pin(ssh, ssh.fingerprint),
-            *careless,
-            "-o",
-            "ProxyCommand=nc 203.0.113.7 22",
-            user_at(HOST),
-            "true",
-        )
+        ways = ("nc -X connect -x 127.0.0.1:8888 %h %p", "nc 203.0.113.7 22")
+        tries = "; ".join(f"{' '.join(careless)} -o 'ProxyCommand={way}' $0 echo never" for way in ways)
+        ended = place.run(pin(impostor, ssh.fingerprint), "bash", "-c", tries, user_at(HOST))
         assert impostor.sessions == 0
-    assert (around.code, elsewhere.code) == (255, 255)
-    (outcome,) = [receipt for receipt in around.receipts if receipt.phase == "outcome"]
-    assert (outcome.transport, outcome.layer) == ("connect", "host_key")
-    assert (elsewhere.block.facts["host"], elsewhere.block.facts["port"]) == ("203.0.113.7", 22)
-    assert around.verify() == elsewhere.verify() == 0
+    assert (ended.code, ended.text) == (255, "")
+    around, elsewhere = (receipt for receipt in ended.blocks)
+    assert (around.phase, around.transport, around.layer) == ("outcome", "connect", "host_key")
+    assert (elsewhere.facts["host"], elsewhere.facts["port"]) == ("203.0.113.7", 22)
+    assert ended.verify() == 0
 
 
-def test_no_agent_is_forwarded(place: Place, ssh: Ssh) -> None:
-    """A control outside: there `-A` forwards the agent that runs for it."""
-    (place.path / "agent").mkdir()
-    socket = place.path / "agent" / "socket"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+def test_neither_an_agent_nor_a_network_device_is_to_be_had(place: Place) -> None:
+    """-A: there is none inside; outside it is forwarded. -w: the server would, but there is no /dev/net/tun inside."""
+    socket = place.path / "agent"
+    with (
+        open_sshd(place, more="PermitTunnel yes\n") as ssh,
+        subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent,
+    ):
         try:
-            variables = {"SSH_AUTH_SOCK": str(socket)}
-            asking = [*bare_client("-A"), user_at(HOST), "echo [$SSH_AUTH_SOCK]"]
-            ended = place.run(pin(ssh, ssh.fingerprint), *asking, environment=variables)
+            wait_until(socket.exists, "ssh-agent")
             outside = [*bare_client("-A", "-p", str(ssh.port), "-o", "StrictHostKeyChecking=no")]
             outside += ["-o", "UserKnownHostsFile=/dev/null", user_at("127.0.0.1"), "echo [$SSH_AUTH_SOCK]"]
+            variables = {"SSH_AUTH_SOCK": str(socket)}
             control = subprocess.run(
-                ["env", f"SSH_AUTH_SOCK={socket}", *outside],
+                outside,
                 cwd=place.work,
+                env={**ENVIRONMENT, **variables},
                 capture_output=True,
                 text=True,
                 check=True,
             )
+            script = (
+                f"{' '.join(bare_client('-A'))} $0 'echo [$SSH_AUTH_SOCK]'; "
+                f"{' '.join(bare_client('-w', '0:0', '-o', 'ExitOnForwardFailure=yes'))} $0 echo never"
+            )
+            ended = place.run(
+                pin(ssh, ssh.fingerprint), "bash", "-c", script, user_at(HOST), environment=variables
+            )
         finally:
             agent.terminate()
     assert control.stdout.startswith("[/")
-    assert ended.text == "[]\n"
+    assert (ended.code, ended.text) == (255, "[]\n")
+    assert "Tunnel device open failed" in ended.err
+    assert [outcome.facts["host_key"] for outcome in ended.outcomes] == [ssh.fingerprint] * 2
+    assert ended.verify() == 0
 
 
-OPEN = f"{' '.join(bare_client('-f', '-N', '-o', 'ExitOnForwardFailure=yes'))} "
-TUNNELS = {
-    "-L": f"{OPEN} -L 9000:127.0.0.1:$1 $0; head -1 </dev/tcp/127.0.0.1/9000",
-    "-D": f"{OPEN} -D 9000 $0; nc -X 5 -x 127.0.0.1:9000 127.0.0.1 $1 </dev/null | head -1",
-}
-"""What is asked for through an allowed server, to a service that nothing here allows: it greets."""
+TUNNELS = f"""
+{" ".join(bare_client("-f", "-N", "-o", "ExitOnForwardFailure=yes"))} -L 9000:127.0.0.1:$1 -D 9001 $0
+head -1 </dev/tcp/127.0.0.1/9000
+nc -X 5 -x 127.0.0.1:9001 127.0.0.1 $1 </dev/null | head -1
+"""
+"""What is asked for through an allowed server, to a service that nothing here allows, which greets."""
 
 
-@pytest.mark.parametrize(("kind", "forwards"), [("-L", True), ("-D", True), ("-L", False)])
+@pytest.mark.parametrize("forwards", [True, False])
 def test_a_tunnel_is_the_servers_to_allow_and_one_connection_in_the_record(
-    place: Place, kind: str, forwards: bool
+    place: Place, forwards: bool
 ) -> None:
     """What goes through it is encrypted: the record has the server, its key and the bytes, never the end of it."""
-    said = "" if forwards else "AllowTcpForwarding no\n"
-    with open_sshd(place, more=said) as ssh, greeting_server() as port:
-        ended = place.run(pin(ssh, ssh.fingerprint), "bash", "-c", TUNNELS[kind], user_at(HOST), str(port))
-        if not forwards:
-            socket.create_connection(("127.0.0.1", port)).close()  # nobody else has come
-    assert ended.text.startswith("220 mail.example.com ready") == forwards
+    with (
+        open_sshd(place, more="" if forwards else "AllowTcpForwarding no\n") as ssh,
+        greeting_server(2) as port,
+    ):
+        ended = place.run(pin(ssh, ssh.fingerprint), "bash", "-c", TUNNELS, user_at(HOST), str(port))
+    assert ended.text == GREETING.decode() * 2 * forwards
     check_one_connection(ended, ssh)
 
 
@@ -179,16 +175,6 @@ def test_a_way_back_leads_into_the_sandbox_and_no_further(place: Place, ssh: Ssh
     assert [outcome.facts["host"] for outcome in ended.outcomes] == [HOST, HOST]
     assert (ended.block.facts["host"], ended.block.facts["port"]) == ("203.0.113.7", 25)
     assert ended.verify() == 0
-
-
-def test_a_network_device_is_not_to_be_had(place: Place) -> None:
-    """-w: the server would, but inside there is no /dev/net/tun."""
-    with open_sshd(place, more="PermitTunnel yes\n") as ssh:
-        asking = bare_client("-w", "0:0", "-o", "ExitOnForwardFailure=yes")
-        ended = place.run(pin(ssh, ssh.fingerprint), *asking, user_at(HOST), "echo never")
-    assert (ended.code, ended.text) == (255, "")
-    assert "unnel" in ended.err
-    check_one_connection(ended, ssh)
 
 
 def test_a_tunnel_ends_with_its_budget_and_says_so(place: Place, ssh: Ssh) -> None:
