@@ -14,10 +14,11 @@ import pytest
 
 import trio_egress
 from trio_egress.evidence.verify import verify
-from trio_egress.model import Attempt, Host, Name, Protocol, Transport
+from trio_egress.model import Action, Attempt, Host, Kind, Name, Protocol, Transport
 from trio_egress.policy.engine import decide
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.scan import resolve_action
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 POLICIES = sorted(EXAMPLES.glob("*.toml"))
@@ -75,6 +76,26 @@ def test_coding_agent_reaches_its_database_where_it_is_pinned() -> None:
     assert upstream is not None
     assert upstream.allow_private
     assert str(upstream.pin) == "10.20.0.5:5432"
+
+
+def test_scanning_looks_through_all_that_is_no_pack() -> None:
+    policy = load("scanning.toml")
+    scanned = {rule.terms.name: policy.find_scan(rule) for rule in policy.rules}
+    assert scanned["git"] is None
+    kinds = {
+        name: [
+            resolve_action(terms, kind, "any", Action.BLOCK, outward=False)
+            for kind in (Kind.SECRET, Kind.INSTRUCTION, Kind.ENTROPY)
+        ]
+        for name, terms in scanned.items()
+        if terms is not None
+    }
+    assert kinds == {
+        "model": [Action.BLOCK, Action.WARN, Action.OFF],
+        "github-read": [Action.BLOCK, Action.BLOCK, Action.OFF],
+        "reading": [Action.BLOCK, Action.STRIP, Action.OFF],
+    }
+    assert [placed.canary.name for placed in policy.sought.canaries] == ["aws"]
 
 
 def test_example_programs_parse() -> None:

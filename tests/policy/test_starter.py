@@ -25,7 +25,7 @@ def test_every_example_in_it_works_when_uncommented() -> None:
     uncommented = re.sub(r'^# (?=\[|[a-z_]+ = |"[^"]+" = )', "", starter_policy(), flags=re.MULTILINE)
     policy = load_policy(uncommented, "trio-egress.toml")
     own = [rule for rule in policy.rules if not rule.ref.file]
-    assert len(own) == starter_policy().count("# [[egress]]") == 8
+    assert len(own) == starter_policy().count("# [[egress]]") == 9
     assert len(policy.resolve.pins) == 1
     assert policy.files.write
     assert policy.files.hide

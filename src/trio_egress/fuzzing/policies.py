@@ -167,9 +167,34 @@ def pins() -> SearchStrategy[Document]:
     return st.dictionaries(st.sampled_from(targets), st.sampled_from(answers), max_size=3)
 
 
-def make_document(egress: list[Document], resolve: Document | None = None) -> Document:
+def scans() -> SearchStrategy[Document]:
+    """The `[scan]` table, and nothing where it is drawn empty."""
+    suppression = st.fixed_dictionaries(
+        {
+            "finding": st.sampled_from([f"sha256:{digit * 64}" for digit in "0a"]),
+            "detector": st.just("jwt"),
+            "reason": st.just("an example"),
+            "expires": st.sampled_from(("1969-12-31", "2027-03-31", "9999-12-31")),
+        }
+    )
+    keys = {
+        "secret": st.sampled_from(_ACTIONS),
+        "detectors": st.dictionaries(st.sampled_from(("jwt", "x")), st.sampled_from(_ACTIONS), min_size=1),
+        "answers": st.booleans(),
+        "unreadable": st.sampled_from(_ACTIONS[:2]),
+        "env": _some(("OUR_*", "A"), 0),
+        "files": _some(("~/token", "a"), 0),
+        "guess": st.booleans(),
+        "suppress": st.lists(suppression, max_size=2),
+    }
+    return st.just({}) | st.fixed_dictionaries({}, optional=keys)
+
+
+def make_document(
+    egress: list[Document], resolve: Document | None = None, scan: Document | None = None
+) -> Document:
     """A whole policy of these rules and pins."""
-    tables = {"egress": egress, "resolve": resolve or {}}
+    tables = {"egress": egress, "resolve": resolve or {}, "scan": scan or {}}
     return {"version": "1.0", "default_deny": True, **{key: table for key, table in tables.items() if table}}
 
 
@@ -178,7 +203,9 @@ def documents(
 ) -> SearchStrategy[Document]:
     """Whole policies. `rule`: one table, if not any of `rules()`."""
     tables = st.lists(rules() if rule is None else rule, min_size=1, max_size=max_rules)
-    return st.builds(make_document, tables, pins()).filter(lambda document: _is_valid(render_toml(document)))
+    return st.builds(make_document, tables, pins(), scans()).filter(
+        lambda document: _is_valid(render_toml(document))
+    )
 
 
 def policies(rule: SearchStrategy[Document] | None = None, *, max_rules: int = 5) -> SearchStrategy[Policy]:
