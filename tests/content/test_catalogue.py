@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 from tests.content.vectors import FORMS, make_negatives, make_positives
 
 from trio_egress.content.catalogue import CATALOGUE, read_catalogue, read_catalogue_file
-from trio_egress.content.checks import find_check
+from trio_egress.content.checks import CHECKS, find_check
 from trio_egress.content.detector import Detector, Way
 from trio_egress.content.scanner import Scanner
 from trio_egress.model import Action, Kind
@@ -17,6 +19,10 @@ from trio_egress.policy.destination import parse_destination
 SECRETS = read_catalogue_file("secrets").detectors
 NAMES = [detector.name for detector in SECRETS]
 SCANNER = Scanner(SECRETS, find_check=find_check)
+
+PAGE = Path(__file__).parents[2] / "docs" / "scanning.md"
+HEAD = "| detector | what it finds | check | by default | home |\n|---|---|---|---|---|\n"
+EMPTY = "\nWhat has no value in it is no finding"
 
 PLACES = ("{}", 'token: "{}"\n', '{{"a": "{}", "b": 1}}', "GET /x?token={}&y=1", "a\n{}\nb", "export T='{}'")
 
@@ -67,3 +73,23 @@ def test_a_detector_is_described_for_people_and_by_its_form(detector: Detector) 
 @pytest.mark.parametrize("detector", [each for each in SECRETS if each.home], ids=lambda each: str(each.name))
 def test_a_home_is_a_destination_as_policies_have_them(detector: Detector) -> None:
     assert [str(parse_destination(home)) for home in detector.home] == list(detector.home)
+
+
+def render_table() -> str:
+    rows = [
+        f"| `{detector.name}` | {detector.description} | {f'`{detector.check}`' if detector.check else ''} | "
+        f"{detector.action.value} | {', '.join(f'`{home}`' for home in detector.home)} |\n"
+        for detector in SECRETS
+    ]
+    return "".join(rows)
+
+
+def test_the_page_lists_what_the_catalogue_has() -> None:
+    page = PAGE.read_text("utf-8")
+    before, head, rest = page.partition(HEAD)
+    found = f"{before}{head}{render_table()}{rest[rest.index(EMPTY) :]}"
+    listed = ", ".join(f"`{name}`" for name in CHECKS)
+    found = re.sub(r"(?m)^(The checks that a rule may name: ).*$", lambda line: f"{line[1]}{listed}.", found)
+    if os.environ.get("WRITE_DOCS"):
+        PAGE.write_text(found, "utf-8")
+    assert PAGE.read_text("utf-8") == found, "run this test with WRITE_DOCS=1 to write it"

@@ -13,6 +13,7 @@ from importlib import import_module
 
 from trio_egress import __version__
 from trio_egress.cli.actions import add_expected
+from trio_egress.cli.detectors.parser import add_detectors
 from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
@@ -123,6 +124,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     _add_verify(commands)
     _add_watch(commands)
     add_policy(commands)
+    add_detectors(commands)
     add_packet(commands)
     add_keys(commands)
     _add_small(commands)

@@ -6,6 +6,7 @@ Rule: a file of the catalogue is read like an operator's, and a test holds that 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from importlib.resources import files
 
 from trio_egress.content.detector import Detector
@@ -19,6 +20,13 @@ CATALOGUE = ("secrets", "instructions")
 def read_catalogue() -> tuple[Detector, ...]:
     """All of them, in the order of the files and of their rules."""
     return join_rules(read_catalogue_file(name) for name in CATALOGUE)
+
+
+def add_to_catalogue(files: Iterable[RuleFile]) -> tuple[Detector, ...]:
+    """With the detectors of these files, which come first. Raises PolicyError where one has a name that is taken."""
+    packaged = read_catalogue()
+    joined = join_rules([RuleFile(packaged), *files])
+    return (*joined[len(packaged) :], *packaged)
 
 
 def read_catalogue_file(name: str) -> RuleFile:

@@ -233,6 +233,12 @@ def check_minisign(value: bytes) -> bool:
     return raw is not None and raw[:2] == b"Ed" and len(raw) in (104, 158)
 
 
+def check_mixed(value: bytes) -> bool:
+    """Has digits, and not alone, as what is random; and is no path and no URL."""
+    digits = sum(48 <= byte <= 57 for byte in value)
+    return 0 < digits < len(value) and value[:1] not in b"/.~" and b"://" not in value
+
+
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "aws-key-id": check_aws_key_id,
@@ -252,6 +258,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "luhn": check_luhn,
         "macaroon": check_macaroon,
         "minisign": check_minisign,
+        "mixed": check_mixed,
         "pem": check_pem,
         "stellar-seed": check_stellar_seed,
         "wif": check_wif,

@@ -6,12 +6,16 @@ Rule 2: RE2 answers "none" when memory runs out; that can only be from the start
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import re2
 
 from trio_egress.content.pattern import is_of_text, make_options
+
+_CLASS = re.compile(r"\[[^\]]*\]")
+_HIGH_BYTE = re.compile(r"\\x[89A-Fa-f][0-9A-Fa-f]")
 
 CANARY = "trio-egress looks for this in vain"
 
@@ -78,6 +82,10 @@ def _is_filtered(pattern: str) -> bool:
     """Whether a filter takes it: literals of bytes beyond ASCII are none that it can look for."""
     if "\\" not in pattern:
         return True
+    if _HIGH_BYTE.search(
+        _CLASS.sub("", pattern)
+    ):  # known without a try, of which RE2 would complain on stderr
+        return False
     alone: Any = re2.Filter()
     alone.Add(pattern.encode(), make_options(pattern))
     try:
