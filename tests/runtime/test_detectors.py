@@ -29,10 +29,10 @@ def said_of(policy: Policy) -> list[str]:
     return [str(problem).splitlines()[0] for problem in caught.value.problems]
 
 
-def test_the_operators_come_after_the_packages() -> None:
+def test_the_operators_come_before_the_packages_so_that_they_count() -> None:
     assert load_detectors(make_policy("true")) == read_catalogue()
-    *others, last = load_detectors(make_policy("true", '[scan]\ndetector_files = ["ours.toml"]\n'))
-    assert (tuple(others), last.name) == (read_catalogue(), "acme-token")
+    first, *others = load_detectors(make_policy("true", '[scan]\ndetector_files = ["ours.toml"]\n'))
+    assert (tuple(others), first.name) == (read_catalogue(), "acme-token")
 
 
 def test_what_is_wrong_in_a_file_of_detectors_is_told_where_it_is() -> None:

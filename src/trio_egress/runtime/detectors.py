@@ -32,11 +32,11 @@ def has_scans(policy: Policy) -> bool:
 
 
 def load_detectors(policy: Policy) -> tuple[Detector, ...]:
-    """The package's first. Raises PolicyError with everything that is wrong with the policy's own."""
-    from trio_egress.content.catalogue import read_catalogue
-    from trio_egress.content.rules import RuleFile, join_rules, read_rules
+    """The policy's own first. Raises PolicyError with everything that is wrong with the policy's own."""
+    from trio_egress.content.catalogue import add_to_catalogue
+    from trio_egress.content.rules import RuleFile, read_rules
 
-    files = [RuleFile(read_catalogue())]
+    files: list[RuleFile] = []
     problems: list[Problem] = []
     folder = posixpath.dirname(policy.source_file)
     for file in policy.sought.detector_files:
@@ -46,7 +46,7 @@ def load_detectors(policy: Policy) -> tuple[Detector, ...]:
             problems += error.problems
     if problems:
         raise PolicyError(tuple(problems))
-    detectors = join_rules(files)
+    detectors = add_to_catalogue(files)
     if problems := list(_find_unknown(policy, {detector.name for detector in detectors})):
         raise PolicyError(tuple(problems))
     return detectors

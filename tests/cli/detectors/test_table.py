@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trio_egress.cli.detectors.parser import KINDS
 from trio_egress.content.catalogue import read_catalogue
+from trio_egress.model import Kind
 
 RULE = '[[rules]]\nid = "ours"\ndescription = "Ours"\nregex = "ours_[0-9a-f]{8}"\naction = "warn"\n'
 
@@ -83,6 +85,10 @@ def test_a_file_that_can_not_be_read_is_said(tmp_path: Path) -> None:
     ran = run("test", "--rules", str(tmp_path / "bytes.toml"), "x")
     assert ran.returncode == 2
     assert ran.stderr.endswith("bytes.toml is not UTF-8, in which rules are written\n")
+
+
+def test_each_kind_is_offered() -> None:
+    assert tuple(kind.value for kind in Kind) == KINDS
 
 
 def test_another_word_is_a_usage_error() -> None:
