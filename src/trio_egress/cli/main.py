@@ -18,6 +18,7 @@ from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
 from trio_egress.cli.policy.parser import add_policy
+from trio_egress.cli.scan_parser import add_scan
 from trio_egress.cli.streams import explain_failure, open_closed
 
 REFUSED = 125
@@ -123,6 +124,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     _add_learn(commands)
     _add_verify(commands)
     _add_watch(commands)
+    add_scan(commands)
     add_policy(commands)
     add_detectors(commands)
     add_packet(commands)
