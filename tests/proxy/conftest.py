@@ -24,13 +24,16 @@ import trio
 import trustme
 
 from trio_egress.evidence.chain import Chain
+from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.journal import EVIDENCE_NAME, open_journal
+from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import Session
 from trio_egress.evidence.sign import generate
 from trio_egress.model import Endpoint, Name
 from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.recall import decide_again
+from trio_egress.policy.recall_scan import hold_findings
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.authority import Authority
 from trio_egress.proxy.connection import handle_explicit, handle_transparent
@@ -333,13 +336,18 @@ def make_interception(policy: Policy, authority: trustme.CA) -> Interception | N
 
 
 def find_differences(directory: Path, policy: Policy) -> Iterator[object]:
-    """Receipts that the policy contradicts, when it is asked again."""
+    """Receipts that the policy contradicts, when it is asked again, and those that contradict each other."""
+    findings = Findings()
+    played = Replay(findings, EVIDENCE_NAME)
     for line in (directory / EVIDENCE_NAME).read_bytes().splitlines():
         receipt = json.loads(line)
         facts = receipt.get("ext", {}).get("trio_egress", {})
         difference = decide_again(policy, receipt["action_record"], facts, ABLE)
+        difference = difference or hold_findings(policy, receipt["action_record"], facts, 0)
         if difference is not None:
             yield receipt["action_record"]["target"], difference
+        played.feed(line)
+    yield from (each.message for each in findings.kept if each.code.startswith(("found.", "pair.", "ext.")))
 
 
 async def receive_until(stream: trio.abc.ReceiveStream, marker: bytes) -> bytes:

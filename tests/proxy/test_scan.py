@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -108,6 +110,28 @@ async def test_a_secret_is_denied_before_anybody_is_dialled(
     assert TOKEN not in json.dumps(attrs.asdict(block), default=str)
     assert TOKEN.encode() not in answer
     assert "demo-token" in json.loads(answer.partition(b"\r\n\r\n")[2])["detail"]
+
+
+SPELLINGS: dict[str, Callable[[bytes], str]] = {
+    "gzip": lambda raw: base64.b64encode(gzip.compress(raw)).decode(),
+    "base32": lambda raw: base64.b32encode(raw).decode(),
+    "twice": lambda raw: quote(base64.b64encode(raw).decode(), safe=""),
+}
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+async def test_no_receipt_has_what_was_found_in_a_path_however_it_is_spelt(
+    open_world: OpenWorld, upstreams: Upstreams, spell: Callable[[bytes], str]
+) -> None:
+    spelt = quote(spell(f"note={TOKEN}".encode()), safe="")
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    async with scanned(open_world, port) as world:
+        await ask(world, post(b"", path=f"/v1/{spelt}/x"))
+    block = world.block()
+    (told,) = block.facts["findings"]
+    assert told["via"]
+    assert told["commitment"] in block.target
+    assert spelt[len(spelt) // 2 - 8 : len(spelt) // 2 + 8] not in block.target
 
 
 @pytest.mark.parametrize("raw", [each[1] for each in WAYS_OUT.values()], ids=WAYS_OUT)

@@ -165,12 +165,17 @@ class Inspector:
 
     # what becomes of a finding
 
-    def judge(self, found: Sequence[tuple[Finding, str]], *, can_strip: bool = False) -> list[Finding]:
-        """What of it is to be made unreadable. Raises Blocked for the first that must not pass."""
+    def judge(
+        self, found: Sequence[tuple[Finding, str]], *, can_strip: bool = False, text: bytes = b""
+    ) -> list[Finding]:
+        """What of it is to be made unreadable. Raises Blocked for the first that must not pass.
+
+        `text`: that in which it was found, where its receipt could repeat some of it.
+        """
         stripped: list[Finding] = []
         blocked: Blocked | None = None
         for finding, place in found:
-            action = self._decide(finding, place, can_strip=can_strip)
+            action = self._decide(finding, place, text, can_strip=can_strip)
             if action is Action.STRIP:
                 stripped.append(finding)
             if action is Action.BLOCK and blocked is None:
@@ -192,6 +197,8 @@ class Inspector:
     def leave_unread(self, reason: str) -> None:
         """What can't be looked into. Raises Blocked where the policy says so."""
         self._unread = reason
+        if self._flow is not None:
+            self._flow.note(unscanned=reason)
         if self.terms.unreadable is Action.BLOCK and not self._observing:
             raise Blocked(f"it can't be looked through: {reason}")
 
@@ -204,13 +211,13 @@ class Inspector:
         finally:
             await self.tell()
 
-    def _decide(self, finding: Finding, place: str, *, can_strip: bool) -> Action:
+    def _decide(self, finding: Finding, place: str, text: bytes, *, can_strip: bool) -> Action:
         """What becomes of it; told, if it is anything."""
         detector, now = finding.detector, self._judged.moment.now_us
         value = self._inspection.values.get(detector.name, finding.value)
         mark = fingerprint(detector.name, value) if self.terms.suppressed else ""
         if find_suppression(self.terms, detector.name, mark, now) is not None:
-            self._tell(finding, place, "suppressed")
+            self._tell(finding, place, "suppressed", text)
             return Action.OFF
         default = detector.action
         if detector.kind is Kind.EXACT and default is Action.BLOCK and _is_credential_place(place):
@@ -221,10 +228,10 @@ class Inspector:
         if self._observing and action in (Action.BLOCK, Action.STRIP):
             action = Action.WARN
         if action is not Action.OFF:
-            self._tell(finding, place, action.value)
+            self._tell(finding, place, action.value, text)
         return action
 
-    def _tell(self, finding: Finding, place: str, action: str) -> None:
+    def _tell(self, finding: Finding, place: str, action: str, text: bytes) -> None:
         detector = finding.detector
         self._told.append(
             ToldFinding(
@@ -235,7 +242,7 @@ class Inspector:
                 severity=detector.severity.value,
                 via=finding.via,
                 value=self._inspection.values.get(detector.name, finding.value),
-                spelt=(finding.value,),
+                spelt=(finding.value, text[finding.start : finding.end]),
             )
         )
 
@@ -258,7 +265,8 @@ class Inspector:
         host = self._judged.attempt.host
         home = [each for each, part in placed if _is_at_home(each, part, text, host)]
         self.judge(
-            [(each, part[0]) for each, part in placed if not any(_overlap(each, other) for other in home)]
+            [(each, part[0]) for each, part in placed if not any(_overlap(each, other) for other in home)],
+            text=text,
         )
 
     @property
