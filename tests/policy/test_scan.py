@@ -19,7 +19,9 @@ from trio_egress.policy.scan import (
     KINDS,
     NO_SCAN,
     Scan,
+    describe_scan,
     find_suppression,
+    is_looser,
     merge_scan,
     render_scan,
     resolve_action,
@@ -152,3 +154,56 @@ def test_what_is_rendered_is_what_was_said() -> None:
 def test_every_table_of_words_can_be_held_in_a_set() -> None:
     words = [Scan(secret=one, detectors={"a": other}) for one, other in product(Action, Action)]
     assert len(set(words)) == 16
+
+
+def merge(**said: object) -> ScanTerms:
+    scan = make_terms(scan=said or True).scan
+    assert scan is not None
+    return merge_scan(scan, NO_SCAN)
+
+
+@pytest.mark.parametrize(
+    ("tight", "loose"),
+    [
+        (merge(), None),
+        (merge(), merge(requests=False)),
+        (merge(), merge(answers=False)),
+        (merge(), merge(unreadable="warn")),
+        (merge(secret="block"), merge(secret="strip")),
+        (merge(secret="strip"), merge(secret="warn")),
+        (merge(secret="warn"), merge(secret="off")),
+        (merge(), merge(detectors={"a": "off"})),
+        (merge(entropy="off", detectors={"a": "block"}), merge(entropy="off")),
+        (merge(), merge_scan(NO_SCAN, NO_SCAN, {KNOWN.finding: KNOWN})),
+    ],
+)
+def test_what_lets_something_more_by_is_looser_and_never_the_other_way_about(
+    tight: ScanTerms, loose: ScanTerms | None
+) -> None:
+    assert is_looser(tight, loose)
+    assert not is_looser(loose, tight)
+    assert not is_looser(tight, tight)
+    assert not is_looser(loose, loose)
+
+
+def test_how_much_is_held_back_lets_nothing_by() -> None:
+    assert not is_looser(merge(), merge(whole=0))
+    assert not is_looser(merge(whole=0), merge())
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (merge(), "requests and answers: as the detectors have it"),
+        (
+            merge(answers=False, unreadable="warn"),
+            "requests: as the detectors have it; what can't be looked into goes on",
+        ),
+        (
+            merge_scan(Scan(secret=WARN), Scan(secret=BLOCK, hidden=STRIP, detectors={"jwt": OFF})),
+            "requests and answers: secret warn, jwt off, hidden strip, else as the detectors have it",
+        ),
+    ],
+)
+def test_it_is_described_the_nearest_word_first(terms: ScanTerms, said: str) -> None:
+    assert describe_scan(terms) == said

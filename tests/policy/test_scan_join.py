@@ -97,3 +97,62 @@ def test_a_table_that_does_nothing_is_warned_of(text: str, place: str) -> None:
     (warning,) = load(RULE.replace("scan = true\n", "") + text).warnings
     assert str(warning).startswith(f"f.toml:{place}: warning: no rule has `scan = true`, so [")
     assert load(RULE + text).warnings == ()
+
+
+EVERY = "[scan]\nevery_rule = true\n"
+
+
+def scanned(policy: Policy) -> list[bool]:
+    return [rule.terms.scan is not None for rule in policy.rules]
+
+
+@pytest.mark.parametrize(
+    ("keys", "has"),
+    [
+        ("", True),
+        ('methods = ["GET"]', True),
+        ("ports = [80, 443]", True),
+        ('protocol = ["http", "wss"]\nports = [8443]', True),
+        ("scan = false", False),
+        ("deny = true", False),
+        ('tls = "passthrough"', False),
+        ('protocol = "ssh"', False),
+        ('protocol = ["https", "ssh"]', False),
+    ],
+)
+def test_every_rule_has_it_that_can_and_does_not_say_otherwise(keys: str, *, has: bool) -> None:
+    rule = f'[[egress]]\ndestination = "b.example"\n{keys}\n'
+    policy = load(RULE + rule + EVERY)
+    assert (scanned(policy), policy.warnings) == ([True, has], ())
+    assert scanned(load(RULE + rule)) == [True, False]
+    assert scanned(load(RULE + EVERY, b=rule)) == [True, has], "in an included file, too"
+    assert scanned(load(RULE + rule, b=EVERY)) == [True, has]
+
+
+@pytest.mark.parametrize(
+    "where", ['destination = "b.example:8443"', 'destination = "b.example"\nports = [22, 443]']
+)
+def test_a_rule_that_allows_other_streams_is_left_out_with_a_warning(where: str) -> None:
+    policy = load(f"{RULE}[[egress]]\n{where}\n{EVERY}")
+    assert scanned(policy) == [True, False]
+    (warning,) = policy.warnings
+    assert str(warning).startswith(
+        "f.toml:7:1: warning: [scan] every_rule leaves this rule out, because it allows other"
+    )
+    for said in ("true", "false"):
+        assert load(f"{RULE}[[egress]]\n{where}\nscan = {said}\n{EVERY}").warnings == ()
+
+
+def test_every_rule_means_what_it_means_rule_by_rule() -> None:
+    each = RULE.replace("scan = true\n", "")
+    assert policy_hash(load(each + EVERY)) == policy_hash(load(RULE))
+    assert policy_hash(load(each + EVERY + 'secret = "warn"\n')) == policy_hash(
+        load(RULE + '[scan]\nsecret = "warn"\n')
+    )
+    (problem,) = said_of(RULE + EVERY, b="[scan]\nevery_rule = false\n")
+    assert "scan.every_rule is False here and True at f.toml:8:" in problem
+
+
+def test_presets_can_be_looked_through() -> None:
+    policy = load_policy(f'{TOP}include = ["preset:github", "preset:anthropic"]\n{EVERY}', "f.toml")
+    assert all(scanned(policy))

@@ -70,7 +70,7 @@ def _find_protocol_faults(terms: Terms) -> Iterator[Fault]:
     if Scheme.TCP in protocol and len(protocol) > 1:
         yield _fault("protocol", "tcp is any stream of bytes, and has the other protocols in it")
     narrow = [key for key in OF_REQUESTS if getattr(terms, key) is not None]
-    narrow += [key for key in find_inside(terms) if key.startswith(("limits", "websocket"))]
+    narrow += [key for key in find_inside(terms) if key.startswith(("limits", "scan", "websocket"))]
     if narrow and not protocol <= WEB:
         spoken = " and ".join(sorted(scheme.value for scheme in protocol - WEB))
         key = narrow[0]

@@ -24,7 +24,7 @@ from trio_egress.policy.limits import Limits
 from trio_egress.policy.part import Part, place_cases
 from trio_egress.policy.roots import join_roots
 from trio_egress.policy.rule import Policy, Resolve, Rule, Source, Terms
-from trio_egress.policy.scan_join import join_scan
+from trio_egress.policy.scan_join import join_scan, spread_scan
 from trio_egress.policy.secret import SECRETS_MAX, PlacedSecret
 from trio_egress.policy.sent import find_faults
 from trio_egress.policy.settings import Setting, join_lists, join_settings
@@ -37,6 +37,7 @@ from trio_egress.texts.positions import Path
 def join(parts: Sequence[Part]) -> Policy:
     """`parts` as `gather` gives them, the policy first. Raises PolicyError."""
     problems: list[Problem] = []
+    parts = spread_scan(parts)
     secrets = _join_secrets(parts, problems)
     rules = number_rules(_name_rules(parts), secrets)
     if len(rules) > RULES_MAX:

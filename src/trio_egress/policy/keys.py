@@ -269,6 +269,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     Scan: {key: _reader(read) for key, read in SCAN_READERS.items()},
     ScanTable: {
         **{key: _reader(read) for key, read in SCAN_READERS.items()},
+        "every_rule": _reader(read_flag("scan.every_rule")),
         "detector_files": _reader(read_detector_files),
         "env": _reader(read_env),
         "files": _reader(read_files),

@@ -185,6 +185,10 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
     },
     ScanTable: {
         **_SCAN,
+        "every_rule": (
+            "whether rules that say nothing of `scan` have it as well, those of included files and presets too; "
+            "`false` without it"
+        ),
         "detector_files": (
             "files with detectors of your own, in the form that gitleaks reads, named like "
             "[included ones](#several-files-include)"

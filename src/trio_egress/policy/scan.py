@@ -143,7 +143,8 @@ def describe_scan(terms: ScanTerms) -> str:
         said.update((word, action) for word, action in own.items() if word not in said)
     words = [f"{word} {action.value}" for word, action in said.items()]
     unread = "" if terms.unreadable is Action.BLOCK else "; what can't be looked into goes on"
-    return f"{what}: {', '.join([*words, 'else as the detectors have it'])}{unread}"
+    rest = "else as the detectors have it" if words else "as the detectors have it"
+    return f"{what}: {', '.join([*words, rest])}{unread}"
 
 
 def render_scan(scan: Scan) -> object:

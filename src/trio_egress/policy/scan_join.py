@@ -6,20 +6,24 @@ Rule 2: what would look through nothing, or could plant nothing, is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import attrs
 
 from trio_egress.errors import Problem
+from trio_egress.policy.conflicts import find_ports
+from trio_egress.policy.doors import WEB
 from trio_egress.policy.environment import Env
 from trio_egress.policy.part import Part
-from trio_egress.policy.rule import Rule
-from trio_egress.policy.scan import Scan, merge_scan
+from trio_egress.policy.rule import Rule, Terms, Tls
+from trio_egress.policy.scan import NO_SCAN, Scan, merge_scan
 from trio_egress.policy.scan_keys import SCAN_READERS
 from trio_egress.policy.secret import PlacedSecret
 from trio_egress.policy.settings import Setting, join_lists, join_settings
 from trio_egress.policy.sought import DetectorFile, PlacedCanary, Sought, SoughtFile, read_env
 from trio_egress.policy.suppressed import PlacedSuppression
+from trio_egress.texts.faults import PROBLEMS_MAX
 from trio_egress.texts.positions import Path
 
 _DETECTORS = "detectors."
@@ -47,6 +51,7 @@ def join_scan(
     """`agents`: what else is in the agent's environment. What is wrong is added to `problems`."""
     words = join_settings(parts, _say_words, problems)
     detectors = {key: words.pop(key) for key in sorted(words) if key.startswith(_DETECTORS)}
+    words.pop("every_rule", None)
     guess = words.pop("guess", None)
     scan = Scan(**words, detectors={key.removeprefix(_DETECTORS): value for key, value in detectors.items()})
     sought = Sought(
@@ -60,7 +65,58 @@ def join_scan(
     place = next((part.make_problem(("scan", "detectors"), "") for part in naming), None)
     joined = Scanned(scan, _join_suppressions(parts, problems), sought, place)
     problems += _find_blind(parts, scan)
-    return attrs.evolve(joined, warnings=tuple(_find_idle(parts, rules)))
+    return attrs.evolve(
+        joined, warnings=(*_find_idle(parts, rules), *islice(_find_left_out(parts), PROBLEMS_MAX))
+    )
+
+
+def spread_scan(parts: Sequence[Part]) -> Sequence[Part]:
+    """The files with `scan` in every rule that can have it and says nothing of it, where one of them wants that."""
+    if not any(part.document.scan.every_rule for part in parts):
+        return parts
+    spread = ((part, [_spread(terms, table) for terms, table in _list_rules(part)]) for part in parts)
+    return [
+        attrs.evolve(part, document=attrs.evolve(part.document, egress=tuple(rules)))
+        for part, rules in spread
+    ]
+
+
+def _list_rules(part: Part) -> Iterator[tuple[Terms, Mapping[str, object]]]:
+    """Each rule, and its table as it is written."""
+    return zip(part.document.egress, part.reading.data.get("egress", ()), strict=True)
+
+
+def _spread(terms: Terms, table: Mapping[str, object]) -> Terms:
+    if "scan" in table or not _is_for_web(terms) or _allows_streams(terms):
+        return terms
+    return attrs.evolve(terms, scan=NO_SCAN)
+
+
+def _is_for_web(terms: Terms) -> bool:
+    """Whether it allows HTTP that can be seen."""
+    web = terms.protocol is None or terms.protocol <= WEB
+    return web and not terms.deny and terms.tls is not Tls.PASSTHROUGH
+
+
+def _allows_streams(terms: Terms) -> bool:
+    """Whether it allows what is not HTTP, of which it says nothing."""
+    return terms.protocol is None and any(
+        not (part.first == part.last and part.first in (80, 443)) for part in find_ports(terms)
+    )
+
+
+def _find_left_out(parts: Sequence[Part]) -> Iterator[Problem]:
+    """A warning at each rule that `every_rule` leaves out, and that doesn't say why."""
+    if not any(part.document.scan.every_rule for part in parts):
+        return
+    for part in parts:
+        for place, (terms, table) in enumerate(_list_rules(part)):
+            if "scan" not in table and _is_for_web(terms) and _allows_streams(terms):
+                message = (
+                    "[scan] every_rule leaves this rule out, because it allows other streams than HTTP: say scan = "
+                    "true, and it allows HTTP alone, or scan = false"
+                )
+                yield attrs.evolve(part.make_problem(("egress", place), message), warning=True)
 
 
 def _say_words(part: Part) -> Iterator[tuple[str, Setting]]:
@@ -69,7 +125,7 @@ def _say_words(part: Part) -> Iterator[tuple[str, Setting]]:
         if key == "detectors":
             for name, action in part.document.scan.detectors.items():
                 yield f"{_DETECTORS}{name}", (f"scan.detectors.{name}", action, (*path, name))
-        elif key in SCAN_READERS or key == "guess":
+        elif key in SCAN_READERS or key in ("guess", "every_rule"):
             yield key, (f"scan.{key}", getattr(part.document.scan, key), path)
 
 

@@ -28,6 +28,7 @@ UNREADABLE = ("block", "warn")
 class ScanTable(Scan):
     """The table `[scan]`, a field for each key: what holds for all rules, and what a run looks for."""
 
+    every_rule: bool | None = None
     detector_files: tuple[Include, ...] = ()
     env: tuple[str, ...] = ()
     files: tuple[str, ...] = ()

@@ -216,6 +216,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     Scan: _SCAN,
     ScanTable: {
         **_SCAN,
+        "every_rule": _BOOLEAN,
         "detector_files": _list(_pinned({**_PATH, "not": {"pattern": "://"}}), most=INCLUDES_MAX),
         "env": _list({"type": "string", "pattern": "^[A-Za-z0-9_*?]+$"}),
         "files": _list(_PATH),
