@@ -20,13 +20,18 @@ from trio_egress.content.decoders import SIGNS, open_view
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.normal import normalise
-from trio_egress.content.pattern import check_patterns
+from trio_egress.content.pattern import check_patterns, compile_pattern
 from trio_egress.content.search import Part, Search, Views
-from trio_egress.content.seeker import LONGEST, NEAR, FindCheck, Window
+from trio_egress.content.seeker import LONGEST, NEAR, FindCheck, Seeker, Window
 
 WINDOW = 64 * 1024
 AHEAD = LONGEST + NEAR
 """What a window sees beyond its end; before its beginning it sees NEAR."""
+
+DIRECTIONS = (Way.OUT, Way.IN)
+"""Compiled apart: what goes one way is not looked through for what matters in the other."""
+
+_SIZE_BYTES = 8
 
 VIEWS = Views(signs=SIGNS, decode=open_view, normalise=normalise)
 
@@ -37,14 +42,10 @@ class OpenMatcher(Protocol):
     def __call__(self, patterns: Sequence[str], database: bytes = b"") -> Matcher: ...
 
 
-def list_patterns(detectors: Iterable[Detector], views: Views) -> list[str]:
-    """What a scanner of these compiles, beside what is of the run."""
-    return [*(detector.pattern for detector in detectors), *views.signs]
-
-
 def find_key(detectors: Iterable[Detector], views: Views = VIEWS) -> str:
     """What a database belongs to: by another key it is of no use, and no danger."""
-    parts = [name_engine(), *list_patterns(detectors, views)]
+    patterns = [f"{detector.ways.value} {detector.pattern}" for detector in detectors]
+    parts = [name_engine(), *patterns, *views.signs]
     return hashlib.sha256(b"".join(b"%d:%b," % (len(raw), raw) for raw in map(str.encode, parts))).hexdigest()
 
 
@@ -71,21 +72,32 @@ class Scanner:
         check_patterns((detector.pattern, detector.source) for detector in own)
         self.detectors = (*known, *own)
         self._views = views
-        self._known = engine(list_patterns(known, views), database or b"")
-        self._parts = [Part(known, self._known, find_check)]
+        signs = [compile_pattern(sign, "") for sign in views.signs]
+        seekers = [Seeker(detector, find_check) for detector in known]
+        self._known: list[Part] = []
+        for way, kept in zip(DIRECTIONS, _split(database), strict=True):
+            chosen = [seeker for seeker in seekers if seeker.detector.ways & way]
+            matcher = engine([*(seeker.detector.pattern for seeker in chosen), *views.signs], kept)
+            self._known.append(Part(way, chosen, signs, matcher))
+        self._parts = self._known
         if own:
-            self._parts.append(Part(own, engine([detector.pattern for detector in own]), find_check))
+            matcher = engine([detector.pattern for detector in own])
+            sought = [Seeker(detector, find_check) for detector in own]
+            self._parts = [*self._known, Part(Way.BOTH, sought, (), matcher)]
+        self._by_way = {
+            way: [part for part in self._parts if part.way & way] for way in (*DIRECTIONS, Way.BOTH)
+        }
 
     @property
     def database(self) -> bytes:
         """What compiling `detectors` came to, to be kept; b"" where there is nothing worth it."""
-        return self._known.database
+        return _join([part.matcher.database for part in self._known])
 
     def scan(self, data: bytes, way: Way, path: str | None = None) -> list[Finding]:
         """All that is found in a whole message. `path`: of a file."""
         if len(data) <= WINDOW and not self._may_find(data, way):
             return []
-        search = Search(self._parts, self._views, way, path)
+        search = Search(self._by_way[way], self._views, way, path)
         found: list[Finding] = []
         for first in range(0, len(data), WINDOW):
             found += search.look(cut_window(data, 0, first))
@@ -93,17 +105,34 @@ class Scanner:
 
     def _may_find(self, data: bytes, way: Way) -> bool:
         """The fast path: nearly all messages end here, and nothing is made for them."""
-        for part in self._parts:
+        parts = self._by_way[way]
+        for part in parts:
             if part.matcher.match(data):
                 return True
         if way is Way.OUT or self._views.normalise is None:
             return False
         normal = self._views.normalise(data)
-        return normal is not None and any(part.matcher.match(normal.data) for part in self._parts)
+        return normal is not None and any(part.matcher.match(normal.data) for part in parts)
 
     def open(self, way: Way, path: str | None = None) -> Stream:
         """A message that comes in pieces."""
-        return Stream(Search(self._parts, self._views, way, path))
+        return Stream(Search(self._by_way[way], self._views, way, path))
+
+
+def _join(databases: Sequence[bytes]) -> bytes:
+    if not all(databases):
+        return b""
+    return b"".join(len(each).to_bytes(_SIZE_BYTES, "big") + each for each in databases)
+
+
+def _split(database: bytes | None) -> list[bytes]:
+    """What `_join` joined; one for each direction."""
+    found = [b""] * len(DIRECTIONS)
+    raw = database or b""
+    for place in range(len(DIRECTIONS) if raw else 0):
+        end = _SIZE_BYTES + int.from_bytes(raw[:_SIZE_BYTES], "big")
+        found[place], raw = raw[_SIZE_BYTES:end], raw[end:]
+    return found
 
 
 class Stream:

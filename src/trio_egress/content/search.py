@@ -14,14 +14,14 @@ Rule 3: normalised text is for instructions alone; entropy is of no meaning in a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
-from trio_egress.content.detector import Detector, Finding, Way
+from trio_egress.content.detector import Finding, Way
 from trio_egress.content.matcher import Matcher
 from trio_egress.content.precedence import keep_foremost
-from trio_egress.content.seeker import FindCheck, Seeker, Window
+from trio_egress.content.seeker import Seeker, Window
 from trio_egress.model import Kind
 
 NORMALISED = ("normalised",)
@@ -56,11 +56,17 @@ class Views:
 
 
 class Part:
-    """Detectors that were compiled together. What the matcher names beyond them are signs of views."""
+    """Detectors that were compiled together, and behind them the signs of views. `way`: for what passes so."""
 
-    def __init__(self, detectors: Sequence[Detector], matcher: Matcher, find_check: FindCheck) -> None:
+    def __init__(self, way: Way, seekers: Sequence[Seeker], signs: Sequence[Any], matcher: Matcher) -> None:
+        self.way = way
+        self.seekers = seekers
         self.matcher = matcher
-        self.seekers = [Seeker(detector, find_check) for detector in detectors]
+        self._signs = signs
+
+    def has_sign(self, index: int, text: bytes) -> bool:
+        """Whether a sign that may match does so: of views nothing decides but the sign itself, whatever the engine."""
+        return self._signs[index].search(text) is not None
 
 
 class Search:
@@ -102,17 +108,19 @@ class Search:
 
     def _choose(self, text: bytes) -> tuple[list[Seeker], list[int]]:
         """The detectors to ask, and the signs of something encoded."""
-        chosen: list[Seeker] = []
-        signs: list[int] = []
+        chosen: dict[Seeker, None] = {}
+        signs: set[int] = set()
         for part in self._parts:
             for index in sorted(part.matcher.match(text)):
                 if index >= len(part.seekers):
-                    signs.append(index - len(part.seekers))
+                    sign = index - len(part.seekers)
+                    if sign not in signs and part.has_sign(sign, text):
+                        signs.add(sign)
                     continue
                 seeker = part.seekers[index]
                 if seeker.detector.ways & self._way and seeker.takes(self._path):
-                    chosen.append(seeker)
-        return chosen, signs
+                    chosen[seeker] = None
+        return list(chosen), sorted(signs)
 
     def _join(self, window: Window, found: list[Finding], signs: Collection[int]) -> list[Finding]:
         views = list(self._look_at_views(window, signs))
