@@ -258,6 +258,43 @@ async def test_a_body_that_breaks_off_leaves_a_receipt(open_world: OpenWorld, up
     assert "could not be looked through" in world.block().facts["reason"]
 
 
+async def test_a_canary_has_no_home(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    canary = attrs.evolve(DETECTORS[0], name="bait", kind=Kind.CANARY, pattern=TOKEN, home=())
+    async with scanned(open_world, port) as world:
+        world.gate = attrs.evolve(world.gate, inspection=Inspection(Scanner([*DETECTORS, canary])))
+        raw = post(b"", f"Authorization: Bearer {TOKEN}", host=HOME)
+        assert (await ask(world, raw, HOME)).startswith(b"HTTP/1.1 403 ")
+    assert findings(world.block()) == [("bait", "header authorization", "block")]
+
+
+async def test_a_value_of_the_run_in_a_place_for_credentials_is_told_of(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """It may be how one logs in there; anywhere else it is a leak."""
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    own = Detector(name="PASSPHRASE", description="a value", kind=Kind.EXACT, pattern="correct-horse")
+    async with scanned(open_world, port) as world:
+        world.gate = attrs.evolve(world.gate, inspection=Inspection(Scanner(DETECTORS, [own])))
+        assert (await ask(world, post(b"", "X-Api-Key: correct-horse"))).endswith(b"ok")
+        assert (await ask(world, post(b"correct-horse"))).startswith(b"HTTP/1.1 403 ")
+    assert [findings(each) for each in world.receipts() if findings(each)] == [
+        [("PASSPHRASE", "header x-api-key", "warn")],
+        [("PASSPHRASE", "body", "block")],
+    ]
+
+
+async def test_more_bodies_than_there_is_room_for_are_denied(
+    open_world: OpenWorld, upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    monkeypatch.setattr("trio_egress.proxy.inspection.HELD_BYTES", 8)
+    async with scanned(open_world, port) as world:
+        assert (await ask(world, post(b"12345678"))).endswith(b"ok")
+        assert (await ask(world, post(b"123456789"))).startswith(b"HTTP/1.1 403 ")
+        assert (await ask(world, post(b"12345678"))).endswith(b"ok"), "the room is given back"
+
+
 # answers
 
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: %b\r\n\r\n"

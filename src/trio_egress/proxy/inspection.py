@@ -30,7 +30,7 @@ from trio_egress.model import Action, Host, Kind, Layer, ScanTerms
 from trio_egress.policy.scan import find_suppression, resolve_action
 from trio_egress.proxy.judge import Judgement, deny
 from trio_egress.proxy.scan import Blocked, ScannedAnswer, ScannedRequest
-from trio_egress.wire.message import Fields, RequestHead
+from trio_egress.wire.message import Fields, RequestHead, ResponseHead
 
 if TYPE_CHECKING:
     from trio_egress.recorder import Flow
@@ -104,7 +104,8 @@ class Inspector:
             return
         fields = [(in_header(name), b"%b: %b" % (name, value)) for name, value in head.fields]
         host = str(self._judged.attempt.host).encode("ascii")
-        parts = [(HOST, host), (TARGET, head.path.encode("ascii", "replace")), *fields]
+        target = f"{head.method} {head.path}".encode("ascii", "replace")
+        parts = [(HOST, host), (TARGET, target), *fields]
         self._look_at(parts, Way.OUT)
 
     def reserve(self, size: int) -> None:
@@ -157,10 +158,15 @@ class Inspector:
             [(in_trailer(name), b"%b: %b" % (name, value)) for name, value in fields], Way.OUT
         )
 
-    async def look_at_answer(self, fields: Fields, *, trailers: bool = False) -> None:
-        """At the fields of a head. Raises Blocked."""
-        place = in_trailer if trailers else in_header
-        parts = [(place(name, answer=True), b"%b: %b" % (name, value)) for name, value in fields]
+    async def look_at_answer(self, head: ResponseHead) -> None:
+        """At the fields of a head, and what it says of its status. Raises Blocked."""
+        fields = ((b"status", head.phrase), *head.fields)
+        parts = [(in_header(name, answer=True), b"%b: %b" % (name, value)) for name, value in fields]
+        await self._look_and_tell(parts, Way.IN)
+
+    async def look_at_answer_trailers(self, fields: Fields) -> None:
+        """Raises Blocked."""
+        parts = [(in_trailer(name, answer=True), b"%b: %b" % (name, value)) for name, value in fields]
         await self._look_and_tell(parts, Way.IN)
 
     # what becomes of a finding
@@ -264,10 +270,7 @@ class Inspector:
         placed = [(each, parts[bisect.bisect_right(starts, each.start) - 1]) for each in findings]
         host = self._judged.attempt.host
         home = [each for each, part in placed if _is_at_home(each, part, text, host)]
-        self.judge(
-            [(each, part[0]) for each, part in placed if not any(_overlap(each, other) for other in home)],
-            text=text,
-        )
+        self.judge([(each, part[0]) for each, part in placed if not _goes_home(each, home)], text=text)
 
     @property
     def _observing(self) -> bool:
@@ -300,8 +303,11 @@ def _covers(home: str, host: str) -> bool:
     return host.endswith(home[1:]) if home.startswith("*.") else host == home
 
 
-def _overlap(one: Finding, other: Finding) -> bool:
-    return one.start < other.end and other.start < one.end
+def _goes_home(finding: Finding, home: Sequence[Finding]) -> bool:
+    """Whether it is of what goes home; a canary has none."""
+    return finding.detector.kind is not Kind.CANARY and any(
+        finding.start < other.end and other.start < finding.end for other in home
+    )
 
 
 def _explain(finding: Finding, place: str) -> str:

@@ -167,7 +167,7 @@ class ScannedAnswer:
 
     async def look_at_head(self, answer: ResponseHead) -> None:
         """Of the answer or of an interim one. Raises Blocked."""
-        await self._inspector.look_at_answer(answer.fields)
+        await self._inspector.look_at_answer(answer)
 
     async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> None:
         """Before anything of it is sent: look at what is there, or at all of it. Raises Blocked, UpstreamError."""
@@ -196,7 +196,7 @@ class ScannedAnswer:
             found += text.feed(piece)
         found += text.finish()
         whole = await self._pass(b"", found, len(self._held))
-        await self._inspector.look_at_answer(piece.fields, trailers=True)
+        await self._inspector.look_at_answer_trailers(piece.fields)
         upstream.put_back([whole, piece])
         self._done = True
 
@@ -228,7 +228,7 @@ class ScannedAnswer:
             return b"", end
         findings = self._text.finish()
         rest = await self._pass(b"", findings, self._given + len(self._held))
-        await self._inspector.look_at_answer(end.fields, trailers=True)
+        await self._inspector.look_at_answer_trailers(end.fields)
         return rest, end
 
     async def _pass(self, raw: bytes, findings: list[Finding], sure: int) -> bytes:
