@@ -17,6 +17,8 @@ import trio.testing
 from tests.proxy.conftest import receive_all, receive_until
 
 from trio_egress.content.detector import Detector, Way
+from trio_egress.content.exact import Exact
+from trio_egress.content.fragments import Fragments
 from trio_egress.content.scanner import WINDOW, Scanner
 from trio_egress.model import Action, Kind
 from trio_egress.proxy.inspection import Inspection
@@ -416,3 +418,36 @@ async def test_an_unreadable_answer_can_be_let_through(open_world: OpenWorld, up
     async with scanned(open_world, port, '{ unreadable = "warn" }') as world:
         assert (await ask(world, GET)).endswith(b"\r\n\r\nabc")
     assert "gzip" in world.outcome().facts["unscanned"]
+
+
+VALUE = b"q7Rk2mZ9x4TbW1nC8vJ5hD3gL6pS0fYa"
+PIECES = {
+    "parameters": [post(b"", path=f"/a?x={VALUE[:16].decode()}&y=1&z={VALUE[16:].decode()}")],
+    "fields": [
+        post(
+            b"", f"X-A: {VALUE[:11].decode()}", f"X-B: {VALUE[11:22].decode()}", f"X-C: {VALUE[22:].decode()}"
+        )
+    ],
+    "a field and the body": [post(b"note " + VALUE[16:], f"X-A: {VALUE[:16].decode()}")],
+    "requests": [post(b"", path=f"/{VALUE[at : at + 8].decode()}") for at in (0, 8, 16, 24)],
+    "base64 in requests": [post(base64.b64encode(VALUE[at : at + 16])) for at in (0, 16)],
+}
+
+
+@pytest.mark.parametrize("requests", PIECES.values(), ids=PIECES)
+async def test_a_value_in_pieces_is_denied_with_the_piece_that_completes_it(
+    open_world: OpenWorld, upstreams: Upstreams, requests: list[bytes]
+) -> None:
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    fragments = Fragments([Exact("mine", VALUE)])
+    async with scanned(open_world, port) as world:
+        world.gate = attrs.evolve(
+            world.gate, inspection=Inspection(Scanner(DETECTORS), {"mine": VALUE}, fragments)
+        )
+        answers = [await ask(world, raw) for raw in requests]
+    assert all(answer.endswith(b"ok") for answer in answers[:-1])
+    assert answers[-1].startswith(b"HTTP/1.1 403 ")
+    assert upstreams.accepted == len(requests) - 1
+    (block,) = [receipt for receipt in world.receipts() if receipt.verdict == "block"]
+    assert (block.layer, [each["detector"] for each in block.facts["findings"]][:1]) == ("scan", ["mine"])
+    assert VALUE.decode() not in json.dumps(attrs.asdict(block), default=str)

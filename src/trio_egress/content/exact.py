@@ -86,7 +86,7 @@ def pick_pieces(value: bytes) -> tuple[bytes, ...]:
 def _pick(value: bytes, first: int, last: int) -> bytes:
     step = max(_STEP, (last - first) // _PLACES)
     places = sorted({*range(first, last + 1, step), last})
-    return _trim(value, max((value[place : place + PIECE_BYTES] for place in places), key=_rate))
+    return _trim(value, max((value[place : place + PIECE_BYTES] for place in places), key=rate_randomness))
 
 
 def _trim(value: bytes, piece: bytes) -> bytes:
@@ -98,7 +98,7 @@ def _trim(value: bytes, piece: bytes) -> bytes:
     return piece.decode(errors="ignore").encode()
 
 
-def _rate(piece: bytes) -> int:
+def rate_randomness(piece: bytes) -> int:
     """How unlike text: how often it changes from one kind of character to another, without white space at best."""
     kinds = [_classify(byte) for byte in piece]
     return sum(a != b for a, b in pairwise(kinds)) - 8 * kinds.count(4)
@@ -187,16 +187,16 @@ def _decode(piece: bytes) -> str:
 
 
 def _spell_base64(piece: bytes) -> Iterator[str]:
-    for core in _list_cores(piece, 6, base64.b64encode):
+    for core in list_cores(piece, 6, base64.b64encode):
         yield "".join(_BASE64.get(char, char) for char in core)
 
 
 def _spell_base32(piece: bytes) -> Iterator[str]:
     for encode in (base64.b32encode, base64.b32hexencode):
-        yield from map(_fold, _list_cores(piece, 5, encode))
+        yield from map(_fold, list_cores(piece, 5, encode))
 
 
-def _list_cores(piece: bytes, bits: int, encode: Callable[[bytes], bytes]) -> Iterator[str]:
+def list_cores(piece: bytes, bits: int, encode: Callable[[bytes], bytes]) -> Iterator[str]:
     """What an encoding of so many bits a character makes of a piece wherever it stands in what is encoded: the
     characters that have no bit of anything else."""
     for before in range(bits if bits % 2 else bits // 2):

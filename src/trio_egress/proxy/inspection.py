@@ -23,6 +23,7 @@ import attrs
 
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.fingerprint import fingerprint
+from trio_egress.content.fragments import Fragments
 from trio_egress.content.scanner import Scanner
 from trio_egress.evidence.scan_facts import Found, ToldFinding, in_header, in_trailer
 from trio_egress.evidence.scan_form import ANSWER, FINDINGS, HEADER, HOST, TARGET
@@ -47,10 +48,16 @@ _CREDENTIAL_PARAMETER = re.compile(
 
 
 class Inspection:
-    """Of one run. `values`: its own, by the names of their detectors."""
+    """Of one run. `values`: its own, by the names of their detectors. `fragments`: what remembers their pieces."""
 
-    def __init__(self, scanner: Scanner, values: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        scanner: Scanner,
+        values: Mapping[str, bytes] | None = None,
+        fragments: Fragments | None = None,
+    ) -> None:
         self.scanner = scanner
+        self.fragments = fragments
         self.values = dict(values or {})
         self._held = 0
         self._actions: dict[ScanTerms, frozenset[Action]] = {}
@@ -107,6 +114,17 @@ class Inspector:
         target = f"{head.method} {head.path}".encode("ascii", "replace")
         parts = [(HOST, host), (TARGET, target), *fields]
         self._look_at(parts, Way.OUT)
+        fragments = self._inspection.fragments
+        if fragments is not None:
+            fragments.begin()
+            found = [(each, HOST) for each in fragments.find_in_host(str(self._judged.attempt.host))]
+            found += [(each, place) for place, raw in parts[1:] for each in fragments.add(raw)]
+            self.judge(found)
+
+    def find_pieces(self, body: bytes) -> list[Finding]:
+        """Values of the run that this begin of a body completes."""
+        fragments = self._inspection.fragments
+        return [] if fragments is None else fragments.add(body)
 
     def reserve(self, size: int) -> None:
         """Room for so much more of a body. Raises Blocked."""

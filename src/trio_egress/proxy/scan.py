@@ -36,6 +36,9 @@ ACCEPT_ENCODING = b"accept-encoding"
 GRPC_PREFIX = 5
 """A flag and a length before each message (gRPC over HTTP/2, "Length-Prefixed-Message")."""
 
+LOOKED_PIECES = 16
+"""Of a body, for pieces of values: as many as have its first KiB."""
+
 DECODED_BYTES = 1 << 40
 """Of an answer: it isn't held, and its ratio is bounded."""
 
@@ -117,7 +120,10 @@ class ScannedRequest:
                     await self._inspector.look_at_trailers(end.fields)
                 case None:
                     await _wait(agent, idle_seconds)
-        if not self._whole and self._text.is_coded:
+        if not self._text.is_coded:
+            begin = b"".join(raw for raw in pieces[:LOOKED_PIECES] if isinstance(raw, bytes))
+            await self._judge(self._inspector.find_pieces(begin))
+        elif not self._whole:
             self._inspector.leave_unread("the body is coded, and longer than is looked through whole")
         agent.put_back(pieces)
 

@@ -26,6 +26,7 @@ def open_inspection(
         return None
     from trio_egress.content.detector import Way
     from trio_egress.content.exact import Exact, list_detectors
+    from trio_egress.content.fragments import Fragments
     from trio_egress.proxy.inspection import Inspection
     from trio_egress.runtime.scan_cache import open_scanner
     from trio_egress.wire.coding import load_codings
@@ -35,4 +36,4 @@ def open_inspection(
     values += [Exact(each.name, each.value, each.kind, each.told) for each in sought]
     scanner = open_scanner(load_detectors(policy), list_detectors(values), environment)
     scanner.scan(b"rule 1", Way.BOTH)
-    return Inspection(scanner, {each.name: each.value for each in values})
+    return Inspection(scanner, {each.name: each.value for each in values}, Fragments(values))
