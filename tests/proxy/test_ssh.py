@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from tests.proxy.conftest import receive_all, receive_exactly, reset
+from tests.proxy.conftest import HEAD, receive_all, receive_exactly, reset
 from tests.wire.ssh_specimens import ECDSA, LINE, key, note, offer, part, reply
 
+from trio_egress.policy.load import load_policy
 from trio_egress.wire.ssh_messages import HostKey, measure_packet, unpack
 
 if TYPE_CHECKING:
@@ -236,3 +237,26 @@ async def test_a_budget_is_counted_from_the_first_line_and_its_end_told(
     outcome = world.outcome()
     assert (outcome.layer, outcome.facts["bytes_up"]) == ("limit", len(CLIENT) + 4)
     assert "bytes_up" in outcome.facts["reason"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "goes_on"), [((PINNED,), True), ((OTHER,), False), ((PINNED, OTHER), False)]
+)
+async def test_a_changed_policy_ends_what_other_pins_had_let_through(
+    open_world: OpenWorld, upstreams: Upstreams, keys: tuple[str, ...], goes_on: bool
+) -> None:
+    port = await upstreams.serve(server(LINE + offer(), reply()))
+    async with open_world(rule(PINNED), {f"{HOST}:22": port}) as world:
+        agent, _ = await talk(world)
+        pins = f'[resolve]\n"{HOST}:22" = "127.0.0.1:{port}"\n'
+        policy = load_policy(f"{HEAD}{rule(*keys)}{pins}", "agent.toml")
+        world.gate.in_force.change(policy, world.gate.ledger)
+        if goes_on:
+            await agent.send_all(AFTER)
+            assert await receive_exactly(agent, len(AFTER)) == AFTER
+        else:
+            with pytest.raises(trio.BrokenResourceError):
+                await receive_all(agent)
+        await agent.aclose()
+        await world.wait_idle()
+    assert ("the policy was changed" in world.outcome().facts["reason"]) is not goes_on
