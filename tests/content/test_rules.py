@@ -53,7 +53,7 @@ def test_all_keys_of_gitleaks_and_of_ours_are_read() -> None:
         path = '''\\.env$'''
         tags = ["key"]
         check = "crc62"
-        home = ["api.example.com", "*.example.org:8443"]
+        home = ["api.example.com", "*.example.org:8443", "*"]
         ways = "both"
         action = "warn"
         severity = "low"
@@ -68,7 +68,7 @@ def test_all_keys_of_gitleaks_and_of_ours_are_read() -> None:
         keywords=("mine",),
         entropy=3.0,
         check="crc62",
-        home=("api.example.com", "*.example.org:8443"),
+        home=("api.example.com", "*.example.org:8443", "*"),
         path="\\.env$",
         ways=Way.BOTH,
         action=Action.WARN,

@@ -40,6 +40,13 @@ DETECTORS = (
         home=(HOME,),
     ),
     Detector(
+        name="stray",
+        description="a token of nobody knows which service",
+        kind=Kind.SECRET,
+        pattern=r"\bstray_[a-z]{8}\b",
+        home=("*",),
+    ),
+    Detector(
         name="crow",
         description="text for whoever believes crows",
         kind=Kind.INSTRUCTION,
@@ -161,6 +168,19 @@ async def test_a_credential_may_go_home(open_world: OpenWorld, upstreams: Upstre
         for raw in (post(TOKEN.encode(), host=HOME), post(b"", f"X-Note: {TOKEN}", host=HOME)):
             assert (await ask(world, raw, HOME)).startswith(b"HTTP/1.1 403 ")
     assert [receipt.verdict for receipt in world.receipts()] == ["allow"] * 4 + ["block"] * 2
+
+
+async def test_a_credential_of_no_known_service_may_go_where_one_logs_in(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    stray = "stray_" + "abcdefgh"
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    async with scanned(open_world, port) as world:
+        assert (await ask(world, post(b"", f"Authorization: Bearer {stray}"))).endswith(b"ok")
+        assert (await ask(world, post(stray.encode()))).startswith(b"HTTP/1.1 403 ")
+    allowed, _, denied = world.receipts()
+    assert (allowed.verdict, findings(allowed)) == ("allow", [])
+    assert findings(denied) == [("stray", "body", "block")]
 
 
 async def test_what_is_only_warned_of_goes_and_stands_in_the_intent(

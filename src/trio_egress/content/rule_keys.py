@@ -24,7 +24,7 @@ Reader = Callable[[object], object]
 GROUPS_MAX = 100
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_HOME = re.compile(r"(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::[0-9]{1,5})?")
+_HOME = re.compile(r"\*|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::[0-9]{1,5})?")
 _KINDS = tuple(kind for kind in Kind if kind not in (Kind.EXACT, Kind.CANARY))
 _WAYS = MappingProxyType({"out": Way.OUT, "in": Way.IN, "both": Way.BOTH})
 _TARGETS = ("secret", "match", "line")
@@ -106,7 +106,7 @@ def _read_check(value: object) -> str:
 def _read_home(value: object) -> str:
     text = _read_text(value)
     if _HOME.fullmatch(text) is None:
-        raise ValueError(f'{show(text)} is no host: write "api.example.com", or "*.example.com"')
+        raise ValueError(f'{show(text)} is no host: write "api.example.com", "*.example.com", or "*" for all')
     return text
 
 

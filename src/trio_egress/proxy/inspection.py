@@ -5,7 +5,7 @@ Imported only where the policy asks for a scan; the bodies are scan.py's.
 Rule 1: what is found is told before anything that holds it goes on: with the denial, with the intent, or by a receipt
         of its own.
 Rule 2: a credential on its way home is none that leaks: one that its detector knows to belong to the host of the
-        request, in a place that is made for credentials.
+        request, or to any (`*`: nobody knows whose it is), in a place that is made for credentials.
 Rule 3: a value of the run whose form nobody knows is only told in such a place, unless the policy says otherwise: the
         host was allowed, and programs log in there.
 """
@@ -308,16 +308,18 @@ def _is_credential_place(place: str) -> bool:
 
 def _is_at_home(finding: Finding, part: tuple[str, bytes], text: bytes, host: Host) -> bool:
     """Rule 2."""
-    if isinstance(host, (IPv4Address, IPv6Address)) or not any(
-        _covers(home, host) for home in finding.detector.home
-    ):
+    if not any(_covers(home, host) for home in finding.detector.home):
         return False
     if part[0] == TARGET:
         return _CREDENTIAL_PARAMETER.search(text[: finding.start].rpartition(b"\n")[2]) is not None
     return _is_credential_place(part[0])
 
 
-def _covers(home: str, host: str) -> bool:
+def _covers(home: str, host: Host) -> bool:
+    if home == "*":
+        return True
+    if isinstance(host, (IPv4Address, IPv6Address)):
+        return False
     return host.endswith(home[1:]) if home.startswith("*.") else host == home
 
 
