@@ -11,8 +11,8 @@ import attrs
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from tests.evidence.found import CANARY, PHRASE, TOKEN, write_found
-from tests.evidence.specimens import KEY
-from tests.views.pictures import RULED, take, write_lines, write_packet
+from tests.evidence.specimens import KEY, Receipt, rewrite
+from tests.views.pictures import HOSTILE, RULED, take, write_lines, write_packet
 from tests.views.test_junit import export as export_junit
 from tests.views.test_junit import list_results as list_cases
 from tests.views.test_ocsf import export as export_ocsf
@@ -214,3 +214,24 @@ def test_no_view_has_anything_of_what_was_found(picture: Picture, lines: list[by
     watching = Watching(leave_plain)
     views += [json.dumps(one.members) + one.line for line in lines for one in watching.feed(line[:-1])]
     assert [text for text in TEXTS for view in views if text.decode().lower() in view.lower()] == []
+
+
+def test_whatever_a_dishonest_signer_calls_a_detector_every_view_is_sound(
+    tmp_path: Path, lines: list[bytes], schema: Draft202012Validator
+) -> None:
+    hostile = HOSTILE.replace("\ud800", "")
+
+    def change(receipt: Receipt) -> None:
+        ext = receipt["ext"]
+        assert isinstance(ext, dict)
+        for finding in ext["trio_egress"]["findings"]:
+            finding.update(detector=hostile, via=[hostile] * 3)
+
+    told = [index for index, line in enumerate(lines) if b'"findings":' in line]
+    bad = take(write_packet(tmp_path, rewrite(lines, dict.fromkeys(told, change))))
+    assert list(schema.iter_errors(export_sarif(bad))) == []
+    export_ocsf(bad)
+    export_junit(bad)
+    for attempt in bad.attempts():
+        assert render_attempt(attempt).isascii()
+        assert render_attempt(attempt).isprintable()
