@@ -52,11 +52,39 @@ def test_check_says_what_the_policy_is(place: Path) -> None:
 
 
 def test_check_says_what_the_boundary_cannot_do(place: Path) -> None:
-    (place / "trio-egress.toml").write_text(f"{POLICY}scan = true\n")
+    (place / "trio-egress.toml").write_text(f"{POLICY}websocket = {{ enabled = true }}\n")
     ran = run(place, "check")
-    note = "egress[0] 'api.example.com' (line 4) needs a scan of what is sent, which this version can't do: it allows"
+    note = "egress[0] 'api.example.com' (line 4) needs WebSockets to be carried, which this version can't do: it allows"
     assert ran.returncode == 0
     assert ran.stderr.startswith(f"trio-egress.toml: note: {note}")
+
+
+def test_check_knows_detectors_by_their_names_and_reads_those_of_the_policy(place: Path) -> None:
+    (place / "ours.toml").write_text('[[rules]]\nid = "acme-token"\nregex = "acme-[0-9]{8}"\n')
+    table = '[scan]\ndetector_files = ["ours.toml"]\n'
+    for name, code in (("acme-token", 0), ("acme-tokn", 1)):
+        named = f'scan = {{ detectors = {{ "{name}" = "warn" }} }}\n'
+        (place / "trio-egress.toml").write_text(f"{POLICY}{named}{table}")
+        ran = run(place, "check")
+        assert (ran.returncode, "ok, 1 rule" in ran.stdout) == (code, not code)
+    assert 'no detector is called "acme-tokn"; did you mean "acme-token"?' in ran.stderr
+    (place / "ours.toml").write_text("[[rules]]\nid = 1\n")
+    assert "ours.toml:1:1: error:" in run(place, "check").stderr
+
+
+def test_check_warns_of_a_suppression_that_has_ended(place: Path) -> None:
+    known = f'finding = "sha256:{"0" * 64}"\ndetector = "jwt"\nreason = "an example"\nexpires = 2026-01-31\n'
+    (place / "trio-egress.toml").write_text(f"{POLICY}scan = true\n[[scan.suppress]]\n{known}")
+    assert "has no effect any more" in run(place, "check").stderr
+    assert [run(place, "check", *strict).returncode for strict in ((), ("--strict",))] == [0, 1]
+
+
+def test_explain_says_what_is_looked_through(place: Path) -> None:
+    (place / "trio-egress.toml").write_text(f'{POLICY}scan = {{ entropy = "off" }}\n')
+    ran = run(place, "explain", "GET", "http://api.example.com/")
+    assert "  scanned: requests and answers: entropy off, else as the detectors have it\n" in ran.stdout
+    told = json.loads(run(place, "explain", "--json", "http://api.example.com/").stdout)
+    assert told["steps"][0]["scanned"].startswith("requests and answers: entropy off")
 
 
 def test_check_tells_every_problem_of_every_file(place: Path) -> None:
