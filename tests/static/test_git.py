@@ -157,7 +157,11 @@ def test_a_work_tree_of_somebody_else_is_one(tmp_path: Path) -> None:
     write(place, {"a.txt": token(1), "b.log": token(2)})
     given = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
     refused = subprocess.run(
-        ["git", "status"], cwd=place, env={**os.environ, **given}, capture_output=True, check=False
+        ["git", "status"],
+        cwd=place,
+        env={**os.environ, **given, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
+        capture_output=True,
+        check=False,
     )
     assert b"dubious ownership" in refused.stderr
     assert [path for path, *_ in scan(place, "--json", environment=given).places] == ["a.txt"]

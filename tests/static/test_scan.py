@@ -126,6 +126,30 @@ def test_a_policy_says_what_becomes_of_findings(tree: Path) -> None:
     assert "policy.toml:4:1: error" in ran.err
 
 
+def test_a_policy_s_detectors_and_suppressions_hold_here(tree: Path) -> None:
+    (found,) = scan(tree, "--json", "a.py").document["findings"]
+    policy = f"""version = "1.0"
+default_deny = true
+
+[scan]
+detector_files = ["more.toml"]
+
+[[scan.suppress]]
+finding = "{found["fingerprint"]}"
+detector = "made-up"
+reason = "a sample"
+expires = 9999-12-31
+"""
+    more = '[[rules]]\nid = "nothing"\nregex = "# nothing"\n'
+    write(tree, {"policy.toml": policy, "more.toml": more})
+    assert scan(tree, "--json", "--policy", "policy.toml", "a.py").places == [("a.py", 1, 1, "nothing")]
+    write(tree, {"policy.toml": policy.replace("9999", "2024")})
+    assert [place[3] for place in scan(tree, "--json", "--policy", "policy.toml", "a.py").places] == [
+        "nothing",
+        "made-up",
+    ]
+
+
 def test_rules_that_cannot_be_used_are_told_at_their_line(tree: Path) -> None:
     write(tree, {"rules.toml": '[[rules]]\nid = "bad"\nregex = "(?<=a)b"\n'})
     ran = scan(tree, "--rules", "rules.toml")

@@ -146,13 +146,16 @@ def test_what_may_not_be_read_is_told(tree: Path) -> None:
     (tree / "b").chmod(0)
     try:
         told = scan(tree)
-        make_repository(tree, {})
+        git(tree, "init", "-q")
+        of_repository = scan(tree)
     finally:
         (tree / "b").chmod(0o755)
         (tree / "a.txt").chmod(0o644)
     assert told.code == 2
     assert "a.txt was not looked through: permission denied" in told.err
     assert "b was not looked through: permission denied" in told.err
+    assert of_repository.code == 2
+    assert "git: could not open directory 'b/': Permission denied" in of_repository.err
 
 
 def test_a_tree_of_any_depth_is_looked_through_or_told(tree: Path) -> None:

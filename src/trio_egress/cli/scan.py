@@ -11,13 +11,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trio_egress.errors import PolicyError, UsageError
 from trio_egress.model import Action
 from trio_egress.static.annotations import render_annotations
 from trio_egress.static.baseline import Baseline, read_baseline, write_baseline
 from trio_egress.static.change import open_staged, open_tree
-from trio_egress.static.choose import OpenScanner, decide_by, decide_by_detector, make_scanner
+from trio_egress.static.choose import (
+    OpenScanner,
+    decide_by,
+    decide_by_detector,
+    make_scanner,
+    read_rule_file,
+    read_rules_of,
+)
 from trio_egress.static.diff import read_diff
 from trio_egress.static.document import render_document
 from trio_egress.static.excerpt import escape_name
@@ -29,6 +37,9 @@ from trio_egress.static.source import PIECE_BYTES, Source, Unread
 from trio_egress.static.text import render_text
 from trio_egress.static.walk import Walk
 
+if TYPE_CHECKING:
+    from trio_egress.policy.rule import Policy
+
 STDIN = "-"
 STDIN_SHOWN = "<stdin>"
 
@@ -38,16 +49,17 @@ def main(options: argparse.Namespace) -> int:
     outcome = Outcome()
     try:
         known = read_baseline(options.baseline) if options.baseline else Baseline()
-        scanner, warnings = make_scanner(options.rules, _find_opener())
+        files = [read_rule_file(place) for place in options.rules]
+        decide: Decide = decide_by_detector
+        if options.policy:
+            policy = _read_policy(options.policy)
+            files = [*read_rules_of(policy), *files]
+            decide = decide_by(policy, time.time_ns() // 1000)
+        scanner, warnings = make_scanner(files, _find_opener())
         for warning in warnings:
             print(warning, file=sys.stderr)
-        scan = Scan(
-            scanner,
-            _read_policy(options.policy) if options.policy else decide_by_detector,
-            known,
-            comments=not options.no_allow_comments,
-            archives=options.archives,
-        )
+        comments = not options.no_allow_comments
+        scan = Scan(scanner, decide, known, comments=comments, archives=options.archives)
         scan.run(_open_sources(options, outcome), outcome)
         return _report(options, outcome, known)
     except UsageError as error:
@@ -69,11 +81,10 @@ def _find_opener() -> OpenScanner:
     return open_scanner
 
 
-def _read_policy(place: str) -> Decide:
+def _read_policy(place: str) -> Policy:
     from trio_egress.runtime.policy_file import read_policy
 
-    _, policy = read_policy(Path(place))
-    return decide_by(policy, time.time_ns() // 1000)
+    return read_policy(Path(place))[1]
 
 
 def _is_usage(error: UsageError) -> bool:

@@ -69,7 +69,11 @@ def _add_terms(add: Any) -> None:
         default=[],
         help="more detectors, as gitleaks has them; may be repeated",
     )
-    add("--policy", metavar="FILE", help="what its [scan] says of detectors and suppressions holds here, too")
+    add(
+        "--policy",
+        metavar="FILE",
+        help="the actions, detectors and suppressions of its [scan] hold here, too",
+    )
     add("--baseline", metavar="FILE", help="what --write-baseline wrote: findings in it don't count")
     add("--write-baseline", metavar="FILE", help="write what is found to FILE, and end with 0")
     add(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from trio_egress.content.catalogue import read_catalogue
 from trio_egress.content.detector import Detector, Way
@@ -10,20 +12,24 @@ from trio_egress.content.rules import RuleFile, join_rules, read_rules
 from trio_egress.content.scanner import Scanner
 from trio_egress.errors import UsageError
 from trio_egress.model import Action
-from trio_egress.policy.rule import Policy
 from trio_egress.policy.scan import NO_SCAN, merge_scan, resolve_action
 from trio_egress.static.look import Hit
 from trio_egress.static.outcome import Decide
 
-OpenScanner = Callable[[tuple[Detector, ...]], Scanner]
+if TYPE_CHECKING:
+    from trio_egress.policy.rule import Policy
+
+OpenScanner = Callable[[tuple[Detector, ...], tuple[Detector, ...]], Scanner]
+"""Those that come with trio-egress are the same each time, and compiled once; others are few."""
 
 
-def make_scanner(rules: Iterable[str], open_scanner: OpenScanner = Scanner) -> tuple[Scanner, list[str]]:
-    """With the rules of these files as well; and what is to be told of them. PolicyError: one of them can't be used."""
-    files = [_read_file(place) for place in rules]
-    detectors = join_rules([RuleFile(read_catalogue()), *files])
-    warnings = [str(problem) for file in files for problem in file.warnings]
-    return open_scanner(detectors), warnings
+def make_scanner(files: Iterable[RuleFile], open_scanner: OpenScanner = Scanner) -> tuple[Scanner, list[str]]:
+    """With what comes with trio-egress; and what is to be told of the files. PolicyError: two rules have one name."""
+    known, own = read_catalogue(), list(files)
+    detectors = join_rules([RuleFile(known), *own])
+    return open_scanner(known, detectors[len(known) :]), [
+        str(problem) for file in own for problem in file.warnings
+    ]
 
 
 def decide_by_detector(hit: Hit) -> Action:
@@ -33,7 +39,8 @@ def decide_by_detector(hit: Hit) -> Action:
 
 def decide_by(policy: Policy, now_us: int) -> Decide:
     """As for what a rule with `scan = true` of that policy lets through."""
-    terms = merge_scan(NO_SCAN, policy.scan)
+    suppressed = {one.finding: one for placed in policy.suppressions for one in (placed.suppression,)}
+    terms = merge_scan(NO_SCAN, policy.scan, suppressed)
 
     def decide(hit: Hit) -> Action:
         detector = hit.detector
@@ -50,7 +57,14 @@ def decide_by(policy: Policy, now_us: int) -> Decide:
     return decide
 
 
-def _read_file(place: str) -> RuleFile:
+def read_rules_of(policy: Policy) -> list[RuleFile]:
+    """The files of detectors that it names. PolicyError: one of them can't be used."""
+    folder = posixpath.dirname(policy.source_file)
+    return [read_rules(file.text, posixpath.join(folder, file.name)) for file in policy.sought.detector_files]
+
+
+def read_rule_file(place: str) -> RuleFile:
+    """PolicyError: it can't be used."""
     try:
         with open(place, encoding="utf-8") as file:
             return read_rules(file.read(), place)
