@@ -39,6 +39,7 @@ def test_ssh_goes_by_name_through_a_rule_for_its_port(place: Place, ssh: Ssh) ->
         22,
     )
     assert outcome.facts["dialled"] == f"127.0.0.1:{ssh.port}"
+    assert outcome.facts["host_key"] == ssh.fingerprint
     assert outcome.up > 1000
     assert outcome.down > 1000
     assert ended.verify() == 0

@@ -118,7 +118,34 @@ async def test_without_a_pin_the_same_server_is_let_through(
         assert heard == SERVER
         await agent.aclose()
         await world.wait_idle()
+    assert (world.outcome().facts["host_key"], world.outcome().facts["kex"]) == (PINNED, "curve25519-sha256")
+
+
+@pytest.mark.parametrize(
+    ("client", "said"),
+    [
+        (LINE + offer("diffie-hellman-group14-sha1"), LINE + offer("diffie-hellman-group14-sha1") + reply()),
+        (b"SSH-1.5-x\r\nold", b"SSH-1.5-y\nold"),
+        (LINE + b"\0\0\x10\0half a packet", b"no SSH at all"),
+        (LINE + bytes(100), b"x" * 300),
+        (CLIENT, LINE + offer(guesses=True) + reply()),
+    ],
+)
+async def test_without_a_pin_what_cannot_be_followed_goes_through_as_it_is(
+    open_world: OpenWorld, upstreams: Upstreams, client: bytes, said: bytes
+) -> None:
+    port = await upstreams.serve(server(b"", said, hears=len(client)))
+    async with open_world(f'[[egress]]\ndestination = "{HOST}:22"\n', {f"{HOST}:22": port}) as world:
+        agent = await world.agent(HOST, 22)
+        await agent.send_all(client)
+        assert await receive_exactly(agent, len(said)) == said
+        for _ in range(2):
+            await agent.send_all(AFTER)
+            assert await receive_exactly(agent, len(AFTER)) == AFTER
+        await agent.aclose()
+        await world.wait_idle()
     assert "host_key" not in world.outcome().facts
+    assert world.outcome().facts["bytes_up"] == len(client + AFTER + AFTER)
 
 
 @pytest.mark.parametrize("keys", [(OTHER, PINNED), (PINNED, OTHER)])

@@ -104,6 +104,9 @@ async def _begin_at_once(_source: Peer, _sink: Peer, _count: Count) -> None:
     """Nothing comes before a plain relay."""
 
 
+AT_ONCE = (_begin_at_once, _begin_at_once)
+
+
 async def relay(
     agent: Peer,
     upstream: Peer,
@@ -111,7 +114,7 @@ async def relay(
     idle_seconds: float,
     account: Account | None = None,
     *,
-    begin: tuple[Begin, Begin] = (_begin_at_once, _begin_at_once),
+    begin: tuple[Begin, Begin] = AT_ONCE,
 ) -> str | None:
     """Carry both directions until both have ended. Returns why it ended early, or None for a clean end.
 

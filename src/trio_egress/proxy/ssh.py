@@ -2,12 +2,14 @@
 
 Rule 1: the agent gets no byte of the server's reply before the host key in it is one of the pinned: a wrong key ends
 the connection while all that the agent has said is which algorithms it knows.
-Rule 2: whoever is told no is told by SSH_MSG_DISCONNECT, which clients show; the receipt is on disk first.
+Rule 2: where nothing is pinned, nothing is held back or refused; the key is recorded if it can be seen.
+Rule 3: whoever is told no is told by SSH_MSG_DISCONNECT, which clients show; the receipt is on disk first.
 """
 
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 import trio
 
@@ -18,7 +20,7 @@ from trio_egress.proxy.gate import Gate, Limits
 from trio_egress.proxy.judge import Door, Judgement, judge_tcp
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.refusal import close_gently
-from trio_egress.proxy.relay import relay
+from trio_egress.proxy.relay import Begin, relay
 from trio_egress.proxy.tcp import open_tunnel
 from trio_egress.recorder import Flow
 from trio_egress.wire.ssh import KeyExchange, Side
@@ -51,7 +53,7 @@ async def handle_ssh(agent: Peer, door: Door, gate: Gate) -> None:
     if upstream is None:
         raise ValueError("an allowed attempt has no upstream")
     if upstream.host_keys is None:
-        undialled = await open_tunnel(agent, judged, gate)
+        undialled = await open_tunnel(agent, judged, gate, watch)
     else:
         undialled = await _open_pinned(agent, judged, upstream, gate)
     if undialled is not None:
@@ -87,6 +89,34 @@ async def _open_pinned(agent: Peer, judged: Judgement, upstream: Upstream, gate:
         identified = opening.exchange.has_identified(Side.SERVER)
         await _disconnect(agent, f"{DENIED}: {ending}", gate.limits, opening.reason, identified=identified)
     return None
+
+
+def watch(flow: Flow) -> tuple[Begin, Begin]:
+    """Carry whatever comes at once, and note the host key that is seen on the way."""
+    exchange = KeyExchange()
+    blind = False
+
+    def look(side: Side, raw: bytes) -> None:
+        nonlocal blind
+        try:
+            exchange.feed(side, raw)
+        except PeerError:
+            blind = True
+        if exchange.host_key is not None:
+            note_key(flow, exchange)
+
+    async def carry(side: Side, source: Peer, sink: Peer, count: Count) -> None:
+        while exchange.host_key is None and not blind and (raw := await source.recv()):
+            look(side, raw)
+            await sink.send(raw, count)
+
+    return partial(carry, Side.CLIENT), partial(carry, Side.SERVER)
+
+
+def note_key(flow: Flow, exchange: KeyExchange) -> None:
+    """Which key the server showed, and by which method."""
+    if exchange.host_key is not None and exchange.agreed is not None:
+        flow.note(host_key=exchange.host_key.fingerprint, kex=exchange.agreed.method)
 
 
 class Opening:
@@ -134,8 +164,7 @@ class Opening:
             raise _Refused(f"the key exchange with {self._where} can't be followed: {fault}") from None
 
     def _judge(self, key: HostKey) -> None:
-        agreed = self.exchange.agreed
-        self._flow.note(host_key=key.fingerprint, kex=agreed.method if agreed else None)
+        note_key(self._flow, self.exchange)
         if key.fingerprint not in (self._upstream.host_keys or ()):
             self.reason = HOST_KEY_NOT_VERIFIABLE
             raise _Refused(

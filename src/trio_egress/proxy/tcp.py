@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, judge_tcp
 from trio_egress.proxy.peer import Peer
-from trio_egress.proxy.relay import relay
+from trio_egress.proxy.relay import AT_ONCE, Begin, relay
+from trio_egress.recorder import Flow
 
 
 async def handle_tcp(agent: Peer, door: Door, gate: Gate) -> None:
@@ -20,9 +23,12 @@ async def handle_tcp(agent: Peer, door: Door, gate: Gate) -> None:
         agent.reset()
 
 
-async def open_tunnel(agent: Peer, judged: Judgement, gate: Gate) -> Undialled | None:
+async def open_tunnel(
+    agent: Peer, judged: Judgement, gate: Gate, begin: Callable[[Flow], tuple[Begin, Begin]] | None = None
+) -> Undialled | None:
     """Record the intent, dial, relay, record the outcome. Returns what kept it from being dialled.
 
+    `begin`: what carries the first bytes, up and down, and may tell the outcome of them.
     The agent is closed afterwards, or reset where its stream didn't end cleanly; only an undialled one is still open.
     """
     if judged.decision.upstream is None:
@@ -35,10 +41,16 @@ async def open_tunnel(agent: Peer, judged: Judgement, gate: Gate) -> Undialled |
         flow.dialled(dialled.endpoint)
         with dialled.sock:
             upstream = dialled.open_peer()
-            ending = await relay(agent, upstream, flow, gate.limits.tunnel_idle_seconds, account)
+            first = (begin or _begin_at_once)(flow)
+            idle = gate.limits.tunnel_idle_seconds
+            ending = await relay(agent, upstream, flow, idle, account, begin=first)
             if ending is not None:
                 flow.fail(ending)
                 upstream.reset()
                 agent.reset()
     agent.close()
     return None
+
+
+def _begin_at_once(_flow: Flow) -> tuple[Begin, Begin]:
+    return AT_ONCE
