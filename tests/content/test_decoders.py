@@ -9,6 +9,8 @@ import io
 import json
 import random
 import string
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -310,3 +312,20 @@ def test_ordinary_files_have_hardly_any_views() -> None:
     seen = [sum(1 for _ in walk(text)) for text in texts]
     assert len(texts) > 200
     assert sum(count > 0 for count in seen) < len(texts) * 0.2
+
+
+def test_nothing_is_imported_for_what_is_decoded() -> None:
+    """A run that looks through what passes imports nothing once its agent runs."""
+    messages = [encode(f"a text with {TOKEN}, and so on".encode()) for encode in ENCODINGS.values()]
+    messages.append(rb"\ud83d\ude00\u0041\u00e9&#128512;&lowbar;%41")
+    program = (
+        "import sys; from trio_egress.content.decoders import SIGNS, open_view\n"
+        f"messages = {messages!r}\n"
+        "before = set(sys.modules)\n"
+        "views = [view for each in messages for view in open_view(each).decode(range(len(SIGNS)))]\n"
+        "assert len(views) >= len(messages)\n"
+        "assert [view.find_origin(0, 1) for view in views]\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

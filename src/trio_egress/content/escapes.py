@@ -76,7 +76,8 @@ def _make_places(
 def _spell_backslash(found: re.Match[bytes]) -> bytes:
     high, low, unit, byte, short, itself = found.groups()
     if high is not None:
-        return bytes.fromhex((high + low).decode()).decode("utf-16-be").encode()
+        # By hand: Python would load the codec of UTF-16 for it, and nothing is loaded while an agent runs.
+        return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF)).encode()
     if unit is not None:
         return chr(int(unit, 16)).encode("utf-8", "surrogatepass")
     if byte is not None:

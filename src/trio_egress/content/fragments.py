@@ -13,8 +13,10 @@ Rule 4: the memory is of places in values, never of traffic.
 from __future__ import annotations
 
 import base64
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -35,7 +37,11 @@ LEAST_RANDOM: Final = 0.3
 MOST_BYTES: Final = 256
 """What is longer is watched by two pieces of it."""
 
-PART_BYTES: Final = 8192
+PART_BYTES: Final = 65_536
+WORDS: Final = 64
+"""Of a part, in which percents are decoded."""
+_PERCENTS: Final = re.compile(rb"[^\s&=?/;]*%[^\s&=?/;]*")
+
 PIECES: Final = 256
 """Remembered of one value."""
 
@@ -114,33 +120,41 @@ class Fragments:
         self._request += 1
 
     def add(self, part: bytes) -> list[Finding]:
-        """A part of the request: the values that its pieces complete."""
+        """A part of the request: of each value that is complete now, the pieces that are in it."""
+        found = NOTHING if self._parts.misses(part) else self._look(part, self._parts)
         if b"%" in part:
-            # Places behind a percent are not those of the part: all of it is what holds the piece.
-            found = self._look(unquote_to_bytes(part), self._parts)
-            return [attrs.evolve(each, start=0, end=len(part)) for each in found]
-        return NOTHING if self._parts.misses(part) else self._look(part, self._parts)
+            for word in islice(_PERCENTS.finditer(part, 0, PART_BYTES), WORDS):
+                start, end = word.span()
+                inside = self._look(unquote_to_bytes(word[0]), self._parts)
+                # Places behind a percent are not those of the part: the word is what holds the piece.
+                found = found + [attrs.evolve(each, start=start, end=end) for each in inside]
+        return found
 
     def find_in_host(self, name: str) -> list[Finding]:
         """Values, and pieces of them, in the labels of a name, whatever its case: before anybody is asked for it."""
         joined = name.lower().replace(".", "").replace("-", "").encode("ascii", "replace")
         whole = {form.value for form in self._hosts.forms if form.text in joined}
         detectors = [attrs.evolve(self._watched[number].detector, via=_LABELS) for number in sorted(whole)]
-        found = [Finding(each, 0, len(name), each.value, _LABELS) for each in detectors]
         pieces = self._look(joined, self._hosts)
-        return found or [attrs.evolve(each, start=0, end=len(name)) for each in pieces]
+        found = [Finding(each, 0, 0, each.value, _LABELS) for each in detectors] or pieces[:1]
+        # All but the domain, which somebody has registered, and which whoever reads of it must know.
+        return [attrs.evolve(each, start=0, end=len(name.rsplit(".", 2)[0])) for each in found]
 
     def _look(self, part: bytes, index: _Index) -> list[Finding]:
-        found: list[Finding] = []
+        pieces: dict[int, list[tuple[int, int]]] = {}
+        complete: set[int] = set()
         for form, start, size, at in index.find(part):
             watched = self._watched[form.value]
             first, last = form.cover(start, start + size)
-            if not PIECE_BYTES <= last - first < watched.size - _EDGES:
-                continue
-            if watched.add(self._request, first, last):
-                detector = watched.detector
-                found.append(Finding(detector, at, at + size, detector.value, detector.via))
-        return found
+            if PIECE_BYTES <= last - first < watched.size - _EDGES:
+                pieces.setdefault(form.value, []).append((at, at + size))
+                if watched.add(self._request, first, last):
+                    complete.add(form.value)
+        return [
+            Finding(watched.detector, start, end, watched.detector.value, watched.detector.via)
+            for watched, places in ((self._watched[number], pieces[number]) for number in sorted(complete))
+            for start, end in places
+        ]
 
 
 class _Index:

@@ -13,8 +13,9 @@ Rule 3: a value of the run whose form nobody knows is only told in such a place,
 from __future__ import annotations
 
 import bisect
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
@@ -114,15 +115,10 @@ class Inspector:
         target = f"{head.method} {head.path}".encode("ascii", "replace")
         parts = [(HOST, host), (TARGET, target), *fields]
         self._look_at(parts, Way.OUT)
-        fragments = self._inspection.fragments
-        if fragments is not None:
-            fragments.begin()
-            found = [(each, HOST) for each in fragments.find_in_host(str(self._judged.attempt.host))]
-            found += [(each, place) for place, raw in parts[1:] for each in fragments.add(raw)]
-            self.judge(found)
+        self._look_for_pieces(parts)
 
     def find_pieces(self, body: bytes) -> list[Finding]:
-        """Values of the run that this begin of a body completes."""
+        """Of values of the run which this begin of a body completes."""
         fragments = self._inspection.fragments
         return [] if fragments is None else fragments.add(body)
 
@@ -282,17 +278,33 @@ class Inspector:
         findings = self.scanner.scan(text, way)
         if not findings:
             return
-        starts = [0]
-        for _, raw in parts:
-            starts.append(starts[-1] + len(raw) + 1)
-        placed = [(each, parts[bisect.bisect_right(starts, each.start) - 1]) for each in findings]
+        placed = _place(findings, parts)
         host = self._judged.attempt.host
         home = [each for each, part in placed if _is_at_home(each, part, text, host)]
         self.judge([(each, part[0]) for each, part in placed if not _goes_home(each, home)], text=text)
 
+    def _look_for_pieces(self, parts: list[tuple[str, bytes]]) -> None:
+        """For values of the run that leave in pieces; the first part is the host."""
+        fragments = self._inspection.fragments
+        if fragments is None:
+            return
+        fragments.begin()
+        host = parts[0][1]
+        self.judge([(each, HOST) for each in fragments.find_in_host(host.decode("ascii"))], text=host)
+        text = b"\n".join(raw for _, raw in parts[1:])
+        self.judge([(each, part[0]) for each, part in _place(fragments.add(text), parts[1:])], text=text)
+
     @property
     def _observing(self) -> bool:
         return self._judged.moment.observing
+
+
+def _place(
+    findings: Iterable[Finding], parts: Sequence[tuple[str, bytes]]
+) -> list[tuple[Finding, tuple[str, bytes]]]:
+    """Each with the part in which it begins, of those that stand in a line each."""
+    starts = [0, *itertools.accumulate(len(raw) + 1 for _, raw in parts)]
+    return [(each, parts[bisect.bisect_right(starts, each.start) - 1]) for each in findings]
 
 
 def _resolve(

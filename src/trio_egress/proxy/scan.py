@@ -36,8 +36,8 @@ ACCEPT_ENCODING = b"accept-encoding"
 GRPC_PREFIX = 5
 """A flag and a length before each message (gRPC over HTTP/2, "Length-Prefixed-Message")."""
 
-LOOKED_PIECES = 16
-"""Of a body, for pieces of values: as many as have its first KiB."""
+LOOKED_PIECES, LOOKED_BYTES = 16, 8192
+"""Of a body, for pieces of values: so much of what came first."""
 
 DECODED_BYTES = 1 << 40
 """Of an answer: it isn't held, and its ratio is bounded."""
@@ -121,7 +121,7 @@ class ScannedRequest:
                 case None:
                     await _wait(agent, idle_seconds)
         if not self._text.is_coded:
-            begin = b"".join(raw for raw in pieces[:LOOKED_PIECES] if isinstance(raw, bytes))
+            begin = b"".join(raw for raw in pieces[:LOOKED_PIECES] if isinstance(raw, bytes))[:LOOKED_BYTES]
             await self._judge(self._inspector.find_pieces(begin))
         elif not self._whole:
             self._inspector.leave_unread("the body is coded, and longer than is looked through whole")
