@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,6 +46,9 @@ ANSWER = make_detector(r"¿qué (clave|palabra)", "answer", ways=Way.IN)
 FORMS = [TOKEN, KEY, LINE, ANSWER]
 
 
+make_scanner = partial(Scanner, views=Views())
+
+
 def tell(findings: list[Finding]) -> list[tuple[str, int, int, bytes]]:
     return [(finding.detector.name, finding.start, finding.end, finding.value) for finding in findings]
 
@@ -61,7 +65,7 @@ def feed_all(scanner: Scanner, message: bytes, cuts: list[int], way: Way = Way.B
 
 def test_a_find_is_its_value_at_its_place(engine: OpenMatcher) -> None:
     message = b"x tok_abcdefgh; KEY=1 \nbegin it\n"
-    found = Scanner(FORMS, engine=engine).scan(message, Way.OUT)
+    found = make_scanner(FORMS, engine=engine).scan(message, Way.OUT)
     assert tell(found) == [
         ("token", 6, 14, b"abcdefgh"),
         ("key", 16, 21, b"KEY=1"),
@@ -71,7 +75,7 @@ def test_a_find_is_its_value_at_its_place(engine: OpenMatcher) -> None:
 
 
 def test_a_detector_looks_its_way_alone(engine: OpenMatcher) -> None:
-    scanner = Scanner(FORMS, engine=engine)
+    scanner = make_scanner(FORMS, engine=engine)
     message = "¿qué clave? tok_abcdefgh".encode()
     assert [finding.detector.name for finding in scanner.scan(message, Way.OUT)] == ["token"]
     assert [finding.detector.name for finding in scanner.scan(message, Way.IN)] == ["answer"]
@@ -83,7 +87,7 @@ def test_a_window_edge_hides_nothing_and_adds_nothing(engine: OpenMatcher, offse
     secret = b" tok_abcdefgh "
     at = WINDOW + offset
     message = b"." * at + secret + b"." * (2 * WINDOW)
-    found = Scanner([TOKEN], engine=engine).scan(message, Way.OUT)
+    found = make_scanner([TOKEN], engine=engine).scan(message, Way.OUT)
     assert tell(found) == [("token", at + 5, at + 13, b"abcdefgh")]
 
 
@@ -97,7 +101,7 @@ def test_edges_are_no_beginning_and_no_end(engine: OpenMatcher, tail: int) -> No
     message = b"a" * tail
     found = {
         finding.detector.name: finding.start
-        for finding in Scanner(forms, engine=engine).scan(message, Way.OUT)
+        for finding in make_scanner(forms, engine=engine).scan(message, Way.OUT)
     }
     assert {name for name, start in found.items() if start == 0} == {r"\Aa", r"^a", r"\ba", r"(?m)^a"}
     assert {name for name, start in found.items() if start == tail - 1} == {r"a\z", r"a$", r"a\b", r"(?m)a$"}
@@ -106,13 +110,13 @@ def test_edges_are_no_beginning_and_no_end(engine: OpenMatcher, tail: int) -> No
 @pytest.mark.parametrize("cut", range(60))
 def test_each_cut_of_a_short_message_finds_the_same(engine: OpenMatcher, cut: int) -> None:
     message = b"begin tok_abcdefgh key=1\nbegin \xc2\xbfqu\xc3\xa9 clave tok_abcdefghi"[:60]
-    scanner = Scanner(FORMS, engine=engine)
+    scanner = make_scanner(FORMS, engine=engine)
     assert feed_all(scanner, message, [min(cut, len(message))]) == scanner.scan(message, Way.BOTH)
 
 
 def test_each_cut_about_a_window_edge_finds_the_same(engine: OpenMatcher) -> None:
     message = b"\n" * (WINDOW - 8) + b" tok_abcdefgh key=2" + b"\nbegin" * 2000
-    scanner = Scanner(FORMS, engine=engine)
+    scanner = make_scanner(FORMS, engine=engine)
     whole = scanner.scan(message, Way.OUT)
     assert len(whole) == 2
     for cut in (*range(WINDOW - 20, WINDOW + 20), *range(WINDOW + AHEAD - 3, WINDOW + AHEAD + 3)):
@@ -143,19 +147,19 @@ def test_any_pieces_and_both_engines_find_the_same(parts: list[bytes], places: l
         assert feed_all(scanner, message, cuts) == whole
 
 
-BOTH = [Scanner(FORMS, engine=engine) for engine in ENGINES.values()]
+BOTH = [make_scanner(FORMS, engine=engine) for engine in ENGINES.values()]
 
 
 def test_bytes_one_by_one_find_the_same(engine: OpenMatcher) -> None:
     message = b"key=1 " * 20 + b"." * WINDOW + b"tok_abcdefgh"
-    scanner = Scanner(FORMS, engine=engine)
+    scanner = make_scanner(FORMS, engine=engine)
     assert feed_all(scanner, message, list(range(1, len(message))), Way.OUT) == scanner.scan(message, Way.OUT)
 
 
 def test_what_is_settled_has_no_further_finding(engine: OpenMatcher) -> None:
     pieces = random.Random(7)
     message = b"".join(pieces.choice([b"tok_abcdefgh ", b"." * 4999]) for _ in range(100))
-    stream = Scanner([TOKEN], engine=engine).open(Way.OUT)
+    stream = make_scanner([TOKEN], engine=engine).open(Way.OUT)
     count = 0
     for at in range(0, len(message), 5000):
         settled = stream.settled
@@ -167,7 +171,7 @@ def test_what_is_settled_has_no_further_finding(engine: OpenMatcher) -> None:
 
 
 def test_a_match_is_at_most_the_longest_wherever_it_stands(engine: OpenMatcher) -> None:
-    scanner = Scanner([make_detector(r"<.*>")], engine=engine)
+    scanner = make_scanner([make_detector(r"<.*>")], engine=engine)
     longest = b"<" + b"." * (LONGEST - 2) + b">"
     for at in (0, 100, WINDOW - 1):
         assert [f.start for f in scanner.scan(b" " * at + longest + b" " * WINDOW, Way.OUT)] == [at]
@@ -175,14 +179,14 @@ def test_a_match_is_at_most_the_longest_wherever_it_stands(engine: OpenMatcher) 
 
 
 def test_what_could_be_longer_ends_earlier(engine: OpenMatcher) -> None:
-    scanner = Scanner([make_detector(r"<.*>")], engine=engine)
+    scanner = make_scanner([make_detector(r"<.*>")], engine=engine)
     message = b"<a>" + b"." * LONGEST + b">"
     assert tell(scanner.scan(message, Way.OUT)) == [("it", 0, 3, b"<a>")]
 
 
 def test_a_secret_behind_many_matches_is_in_what_is_told(engine: OpenMatcher) -> None:
     message = b"tok_decoyyyy " * 3000 + b"tok_realreal "
-    found = Scanner([TOKEN], engine=engine).scan(message, Way.OUT)
+    found = make_scanner([TOKEN], engine=engine).scan(message, Way.OUT)
     assert len(found) == MOST
     assert found[-1].end == len(message)
     assert b"realreal" in found[-1].value
@@ -191,40 +195,40 @@ def test_a_secret_behind_many_matches_is_in_what_is_told(engine: OpenMatcher) ->
 def test_a_pattern_that_cannot_be_compiled_is_told_with_its_place(engine: OpenMatcher) -> None:
     forms = [make_detector(r"a(?=b)"), make_detector("fine"), make_detector(r"(a)\1")]
     with pytest.raises(PolicyError) as caught:
-        Scanner(forms, engine=engine)
+        make_scanner(forms, engine=engine)
     assert [(problem.file, problem.line) for problem in caught.value.problems] == [("rules.toml", 7)] * 2
     assert "(?=" in str(caught.value)
 
 
 def test_secrets_of_the_run_are_found_and_are_in_no_database() -> None:
     own = make_detector("0wn-s3cret-of-run", "own")
-    scanner = Scanner([TOKEN], [own], engine=HyperscanMatcher)
+    scanner = make_scanner([TOKEN], [own], engine=HyperscanMatcher)
     assert [f.detector.name for f in scanner.scan(b"tok_abcdefgh 0wn-s3cret-of-run", Way.OUT)] == [
         "token",
         "own",
     ]
-    assert scanner.database == Scanner([TOKEN], engine=HyperscanMatcher).database
+    assert scanner.database == make_scanner([TOKEN], engine=HyperscanMatcher).database
 
 
 def test_a_kept_database_finds_the_same() -> None:
-    kept = Scanner(FORMS, engine=HyperscanMatcher).database
+    kept = make_scanner(FORMS, engine=HyperscanMatcher).database
     assert kept
     message = "tok_abcdefgh ¿qué clave key=1".encode()
-    found = Scanner(FORMS, database=kept, engine=HyperscanMatcher).scan(message, Way.BOTH)
+    found = make_scanner(FORMS, database=kept, engine=HyperscanMatcher).scan(message, Way.BOTH)
     assert found == BOTH[1].scan(message, Way.BOTH)
     assert len(found) == 3
 
 
 def test_a_detector_of_files_looks_at_those_paths_alone(engine: OpenMatcher) -> None:
-    scanner = Scanner([make_detector("secret", path=r"\.env$")], engine=engine)
+    scanner = make_scanner([make_detector("secret", path=r"\.env$")], engine=engine)
     assert scanner.scan(b"a secret", Way.OUT, "app/.env")
     assert not scanner.scan(b"a secret", Way.OUT, "app/main.py")
     assert not scanner.scan(b"a secret", Way.OUT)
 
 
 def test_no_detectors_find_nothing(engine: OpenMatcher) -> None:
-    assert Scanner([], engine=engine).scan(b"anything", Way.BOTH) == []
-    assert Scanner([], views=Views(), engine=engine).database == b""
+    assert make_scanner([], engine=engine).scan(b"anything", Way.BOTH) == []
+    assert make_scanner([], views=Views(), engine=engine).database == b""
 
 
 def look_through(scanner: Scanner, pieces: list[bytes]) -> list[list[Finding]]:
@@ -235,19 +239,19 @@ def look_through(scanner: Scanner, pieces: list[bytes]) -> list[list[Finding]]:
 
 def test_a_finding_is_told_as_soon_as_it_is_there_and_once(engine: OpenMatcher) -> None:
     pieces = [b"data: tok_", b"abcdefgh", b"\n\n", b"data: none\n\n", b"." * (2 * WINDOW)]
-    told = look_through(Scanner([TOKEN], engine=engine), pieces)
+    told = look_through(make_scanner([TOKEN], engine=engine), pieces)
     assert [len(findings) for findings in told] == [0, 0, 1, 0, 0, 0]
     assert tell(told[2]) == [("token", 10, 18, b"abcdefgh")]
 
 
 def test_looking_ahead_takes_no_beginning_for_the_whole(engine: OpenMatcher) -> None:
-    told = look_through(Scanner([TOKEN], engine=engine), [b"tok_abcdefgh", b"i and more"])
+    told = look_through(make_scanner([TOKEN], engine=engine), [b"tok_abcdefgh", b"i and more"])
     assert told == [[], [], []]
 
 
 def test_looking_ahead_finds_all_that_a_scan_finds(engine: OpenMatcher) -> None:
     message = (b"." * 2100 + b" tok_abcdefgh key=1 ") * 100
-    scanner = Scanner([TOKEN, KEY], engine=engine)
+    scanner = make_scanner([TOKEN, KEY], engine=engine)
     told = look_through(scanner, [message[at : at + 333] for at in range(0, len(message), 333)])
     assert sorted(tell([finding for findings in told for finding in findings])) == sorted(
         tell(scanner.scan(message, Way.OUT))
