@@ -8,13 +8,14 @@ Rule 3: a database is loaded only if it is what `database` gave (see `open_match
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Collection, Sequence
 
 import hyperscan
 
 from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.re2_matcher import Re2Matcher
-from trio_egress.content.translation import translate
+from trio_egress.content.translation import find_core, translate
 
 PROGRAM_MAX = 6000
 """RE2's instructions: patterns of credentials have up to 5,000. Hyperscan took 73 s for one of 6,500."""
@@ -26,25 +27,25 @@ class HyperscanMatcher:
     """A `Matcher`."""
 
     def __init__(self, patterns: Sequence[str], database: bytes = b"") -> None:
+        if database:
+            self._groups, compiled = _load(database)
+        else:
+            self._groups, compiled = _compile(patterns)
+        self._compiled = compiled
         self._found: list[int] = []
         # Taken by a scan and put back at its end: `pop` is one step, whatever threads there are.
         self._idle = [self._found]
-        self._tell = _make_callback(self._found)
-        if database:
-            taken, compiled = _load(database)
-        else:
-            translated = {index: _translate(pattern) for index, pattern in enumerate(patterns)}
-            taken, compiled = _compile({i: pattern for i, pattern in translated.items() if pattern})
-        self._taken, self._compiled = taken, compiled
-        self._left = sorted(set(range(len(patterns))) - set(self._taken))
+        self._tell = _make_callback(self._found, self._groups)
+        taken = {index for group in self._groups for index in group}
+        self._left = [index for index in range(len(patterns)) if index not in taken]
         self._rest = Re2Matcher([patterns[index] for index in self._left]) if self._left else None
 
     @property
     def database(self) -> bytes:
         if self._compiled is None:
             return b""
-        places = b"".join(index.to_bytes(_COUNT_BYTES, "big") for index in self._taken)
-        return len(self._taken).to_bytes(_COUNT_BYTES, "big") + places + hyperscan.dumpb(self._compiled)
+        groups = json.dumps(self._groups).encode()
+        return len(groups).to_bytes(_COUNT_BYTES, "big") + groups + hyperscan.dumpb(self._compiled)
 
     def match(self, data: bytes) -> Sequence[int]:
         found: Sequence[int] = ()
@@ -72,59 +73,59 @@ def describe_engine() -> str:
     return f"hyperscan {tried.info()!r}"
 
 
-def _translate(pattern: str) -> str | None:
-    return translate(pattern) if compile_pattern(pattern, "").programsize <= PROGRAM_MAX else None
-
-
-def _make_callback(found: list[int]) -> Callable[[int, int, int, int, object], None]:
-    """A function of the list alone: a method would be made anew for each scan, and die within it."""
+def _make_callback(found: list[int], groups: list[list[int]]) -> Callable[[int, int, int, int, object], None]:
+    """A function of lists alone: a method would be made anew for each scan, and die within it."""
 
     def tell(index: int, start: int, end: int, flags: int, context: object) -> None:
-        found.append(index)
+        found.extend(groups[index])
 
     return tell
 
 
-def _compile(patterns: dict[int, str]) -> tuple[list[int], hyperscan.Database | None]:
-    """All that can be taken, and which those are."""
+def _compile(patterns: Sequence[str]) -> tuple[list[list[int]], hyperscan.Database | None]:
+    """All that can be taken, and of each expression the patterns for which it stands."""
+    groups: dict[str, list[int]] = {}
+    for index, pattern in enumerate(patterns):
+        if compile_pattern(pattern, "").programsize > PROGRAM_MAX:
+            continue
+        expression = translate(find_core(pattern))
+        if expression:
+            groups.setdefault(expression, []).append(index)
     try:
-        return list(patterns), _compile_together(patterns)
+        return list(groups.values()), _compile_together(groups)
     except hyperscan.error:
         pass
-    able = {index: pattern for index, pattern in patterns.items() if _is_able(pattern)}
+    able = {expression: group for expression, group in groups.items() if _is_able(expression)}
     try:
-        return list(able), _compile_together(able)
+        return list(able.values()), _compile_together(able)
     except hyperscan.error:
         return [], None
 
 
-def _compile_together(patterns: dict[int, str]) -> hyperscan.Database | None:
-    if not patterns:
+def _compile_together(expressions: Collection[str]) -> hyperscan.Database | None:
+    if not expressions:
         return None
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(
-        expressions=[pattern.encode() for pattern in patterns.values()],
-        ids=list(patterns),
-        elements=len(patterns),
-        flags=hyperscan.HS_FLAG_SINGLEMATCH,
+        expressions=[expression.encode() for expression in expressions],
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+        # What is too large is made smaller by this, and matches more.
+        flags=hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_PREFILTER,
     )
     return database
 
 
-def _is_able(pattern: str) -> bool:
+def _is_able(expression: str) -> bool:
     try:
-        _compile_together({0: pattern})
+        _compile_together([expression])
     except hyperscan.error:
         return False
     return True
 
 
-def _load(raw: bytes) -> tuple[list[int], hyperscan.Database | None]:
-    count = int.from_bytes(raw[:_COUNT_BYTES], "big")
-    end = _COUNT_BYTES * (count + 1)
-    taken = [
-        int.from_bytes(raw[at : at + _COUNT_BYTES], "big") for at in range(_COUNT_BYTES, end, _COUNT_BYTES)
-    ]
+def _load(raw: bytes) -> tuple[list[list[int]], hyperscan.Database | None]:
+    end = _COUNT_BYTES + int.from_bytes(raw[:_COUNT_BYTES], "big")
     database = hyperscan.loadb(raw[end:], hyperscan.HS_MODE_BLOCK)
     database.scratch = hyperscan.Scratch(database)
-    return taken, database
+    return json.loads(raw[_COUNT_BYTES:end]), database

@@ -34,10 +34,11 @@ _WORDS: Final = "(?i:key|token|secret|passw|auth|cred)[A-Za-z0-9_-]{0,20}"
 
 TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
     # ASCII in base64 has no `+` and `/` but for few characters, so a run of letters and digits is enough.
-    "[A-Za-z0-9]{24}|H4sI|UEsDB": (Encoding.BASE64, Encoding.BASE32, Encoding.HEX),
+    "[A-Za-z0-9]{24}": (Encoding.BASE64, Encoding.BASE32, Encoding.HEX),
+    "H4sI|UEsDB": (Encoding.BASE64, Encoding.BASE32, Encoding.HEX),
     r"(?:[2-7][0-9A-Fa-f][ :,_.\-][ ]?(?:0x|\\x)?){10}": (Encoding.HEX,),
     r"1[fF][ :,\-]8[bB][ :,\-]08": (Encoding.HEX,),
-    "[0-9, ]{40}": (Encoding.DECIMAL,),
+    "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]": (Encoding.DECIMAL,),
     "%[2-7][0-9A-Fa-f]": (Encoding.PERCENT,),
     # An escaped letter or digit; a slash within a word; an escape before what may be a token; a quoted value of a name.
     r"\\(?:u00|x)[2-7][0-9A-Fa-f]|[A-Za-z0-9+]\\/[A-Za-z0-9+]": (Encoding.BACKSLASH,),
