@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.evidence.found import CANARY, PHRASE, TOKEN, write_found
 from tests.evidence.specimens import (
+    KEY,
     Change,
     Receipt,
     codes,
@@ -16,6 +20,10 @@ from tests.evidence.specimens import (
     setting,
     setting_fact,
 )
+from tests.evidence.test_packet import make_packet
+
+from trio_egress.evidence.report import Verdict
+from trio_egress.evidence.verify import verify
 
 DENIED, INTENT, FINDING, MORE, OUTCOME = 1, 2, 3, 4, 5
 WARNED, CUT, CUT_OUTCOME = 6, 9, 10
@@ -145,3 +153,16 @@ def test_a_finding_that_is_left_out_is_missed(lines: list[bytes], without: set[i
 def test_a_finding_after_its_attempt_has_ended_is_about_none(lines: list[bytes]) -> None:
     swapped = [*lines[:MORE], lines[OUTCOME], lines[MORE], *lines[OUTCOME + 1 :]]
     assert "found.parent" in codes(replay(rewrite(swapped, {})))
+
+
+def test_a_packet_of_it_is_valid_and_its_statement_counts_it(lines: list[bytes], tmp_path: Path) -> None:
+    make_packet(tmp_path, lines)
+    report = verify(tmp_path, [KEY.public_hex])
+    assert (report.verdict, report.findings) == (Verdict.VALID, ())
+    summary = json.loads((tmp_path / "packet.json").read_text())["summary"]
+    assert (summary["totals"]["warn"], summary["totals"]["strip"]) == (1, 1)
+    assert summary["layers"] == {"scan": 4}
+    envelope = json.loads((tmp_path / "statement.dsse.json").read_text())
+    told = json.loads(base64.b64decode(envelope["payload"]))["predicate"]["trioEgress"]
+    assert told["denied"] == 3
+    assert told["found"] == {"block": 3, "strip": 3, "suppressed": 1, "warn": 2}

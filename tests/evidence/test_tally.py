@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.evidence.found import write_found
 from tests.evidence.specimens import POLICY_HASH, replay, write_chain
 
 from trio_egress.evidence import tally as tally_module
@@ -46,3 +47,10 @@ def test_names_that_are_long_give_a_list_up_as_well(monkeypatch: pytest.MonkeyPa
     for number in range(9):
         tally.feed(_record(layer="l"), {"host": f"{number}" + "h" * 40})
     assert (tally.layers, tally.domains_touched) == ({"l": 9}, None)
+
+
+def test_what_was_found_is_counted_once_and_its_receipts_are_no_denials() -> None:
+    tally = replay(write_found()).tally
+    assert tally.found == {"block": 3, "strip": 3, "warn": 2, "suppressed": 1}
+    assert (tally.denied, tally.totals["block"]) == (3, 4)
+    assert (tally.totals["strip"], tally.totals["warn"]) == (1, 1)

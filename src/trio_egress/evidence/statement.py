@@ -83,7 +83,8 @@ def _describe_log(replay: Replay) -> dict[str, object]:
         "trioEgress": {
             "head": replay.head,
             "receipts": tally.receipt_count,
-            "denied": tally.totals["block"],
+            "denied": tally.denied,
+            **({"found": dict(tally.found)} if tally.found else {}),
             "networkLeftOut": tally.dials.left_out,
             "closeReason": str(replay.closing.get("close_reason", "")),
         },

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from trio_egress.evidence.dials import Dials
 from trio_egress.evidence.receipt_form import VERDICTS
+from trio_egress.evidence.scan_form import FINDINGS, FOUND, count_actions
 
 HOSTS = 10_000
 """Distinct hosts, layers or policies kept. More names than this are a flood, and the list is given up."""
@@ -58,6 +59,10 @@ class Tally:
         self._hosts = Names()
         self._policies = Names()
         self._alike: dict[tuple[object, ...], int] = {}
+        self._blocked_finds = 0
+        self.found: Counter[str] = Counter()
+        """What was done about what was found, of every attempt that has ended."""
+
         self.dials = Dials()
 
     def feed(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
@@ -72,8 +77,23 @@ class Tally:
             if len(self._alike) == ALIKE:
                 self._settle()
             self._alike[kind] = 1
+        if FINDINGS in facts or FOUND in facts:
+            self._feed_finds(record, facts)
         if "dialled" in facts:
             self.dials.feed(record, facts)
+
+    def _feed_finds(self, record: Mapping[str, object], facts: Mapping[str, object]) -> None:
+        if "parent_action_id" in record:  # its attempt's outcome tells the sums
+            self._blocked_finds += record["verdict"] == "block"
+        elif isinstance(sums := facts.get(FOUND), dict):
+            self.found.update(sums)
+        elif record.get("decision_phase") is None:
+            self.found.update(count_actions(facts.get(FINDINGS)))
+
+    @property
+    def denied(self) -> int:
+        """Receipts of denials."""
+        return self.totals["block"] - self._blocked_finds
 
     def _settle(self) -> None:
         alike, self._alike = self._alike, {}
