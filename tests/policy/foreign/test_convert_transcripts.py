@@ -86,10 +86,13 @@ def test_pipelock() -> None:
         "ssrf.other: not understood, and not converted",
     ]
     strict = convert("pipelock", json.dumps({"mode": "strict", **dict.fromkeys(SCANNERS, 1)}), "f")
-    assert list(strict.notes) == [
-        f"{scanner}: what looks into requests and answers is no part of a rule's destination"
-        for scanner in SCANNERS
-    ]
+    looks = "here `every_rule = true` in [scan], or `scan = true` in a rule, has requests and answers looked through"
+    said = {
+        **dict.fromkeys(("dlp", "request_body_scanning", "response_scanning"), looks),
+        "canary_tokens": "here a [[canary]] is planted in a variable",
+    }
+    usual = "what looks into requests and answers is no part of a rule's destination"
+    assert list(strict.notes) == [f"{scanner}: {said.get(scanner, usual)}" for scanner in SCANNERS]
 
 
 def test_awf() -> None:

@@ -38,6 +38,18 @@ _SCANNERS = (
     "canary_tokens",
 )
 
+_NOT_SAID = "what looks into requests and answers is no part of a rule's destination"
+_LOOKS = (
+    "here `every_rule = true` in [scan], or `scan = true` in a rule, has requests and answers looked through"
+)
+_SAID_HERE = {
+    "dlp": _LOOKS,
+    "request_body_scanning": _LOOKS,
+    "response_scanning": _LOOKS,
+    "canary_tokens": "here a [[canary]] is planted in a variable",
+}
+"""What can be said here, if not in a rule's destination."""
+
 
 def read(document: Mapping[str, Any]) -> Draft:
     draft = Draft()
@@ -61,7 +73,7 @@ def read(document: Mapping[str, Any]) -> Draft:
     draft.note_unknown(ssrf, ("ip_allowlist",), "ssrf.")
     for scanner in _SCANNERS:
         if scanner in document:
-            draft.note(f"{scanner}: what looks into requests and answers is no part of a rule's destination")
+            draft.note(f"{scanner}: {_SAID_HERE.get(scanner, _NOT_SAID)}")
     draft.note_unknown(document, (*_NOTHING_TO_SAY, *_SCANNERS))
     return draft
 
