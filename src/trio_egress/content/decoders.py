@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from trio_egress.content import escapes, packed, runs
+from trio_egress.content import escapes, packed, runs, signatures
 from trio_egress.content.piece import Budget, Piece
 from trio_egress.content.signatures import TRIGGERS, Encoding
 
@@ -25,6 +25,9 @@ BETWEEN: Final = b"\n"
 
 SIGNS: Final = tuple(TRIGGERS)
 """Patterns; `View.decode` is told by their places here which of them match."""
+
+EXACT: Final = tuple(signatures.SIGNS.get(trigger, trigger) for trigger in TRIGGERS)
+"""For each of these, the pattern that decides."""
 
 _SIGNED: Final = tuple(TRIGGERS.values())
 

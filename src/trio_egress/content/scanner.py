@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from trio_egress.content.checks import find_check
-from trio_egress.content.decoders import SIGNS, open_view
+from trio_egress.content.decoders import EXACT, SIGNS, open_view
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.normal import normalise
@@ -33,7 +33,7 @@ DIRECTIONS = (Way.OUT, Way.IN)
 
 _SIZE_BYTES = 8
 
-VIEWS = Views(signs=SIGNS, decode=open_view, normalise=normalise)
+VIEWS = Views(signs=SIGNS, exact=EXACT, decode=open_view, normalise=normalise)
 
 
 class OpenMatcher(Protocol):
@@ -72,7 +72,7 @@ class Scanner:
         check_patterns((detector.pattern, detector.source) for detector in own)
         self.detectors = (*known, *own)
         self._views = views
-        signs = [compile_pattern(sign, "") for sign in views.signs]
+        signs = [compile_pattern(sign, "") for sign in views.exact or views.signs]
         seekers = [Seeker(detector, find_check) for detector in known]
         self._known: list[Part] = []
         for way, kept in zip(DIRECTIONS, _split(database), strict=True):

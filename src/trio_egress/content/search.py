@@ -48,9 +48,13 @@ class DecodedView(View, Protocol):
 
 @attrs.frozen(kw_only=True)
 class Views:
-    """What makes views. `decode`: of a window the view that is itself; `signs`: patterns of what may be encoded."""
+    """What makes views. `decode`: of a window the view that is itself; `signs`: patterns of what may be encoded.
+
+    `exact`: for each sign what decides, if something else than itself; it matches nowhere but where the sign does.
+    """
 
     signs: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
     decode: Callable[[bytes], DecodedView] | None = None
     normalise: Callable[[bytes], View | None] | None = None
 

@@ -83,3 +83,11 @@ DECIMAL: Final = f"(?:{_BYTE10}(?:, ?| )){{11}}|31, ?139, ?8, ?"
 DECIMAL_RUN: Final = "(?:[0-9]{1,3}(?:, ?| ))+[0-9]{1,3}"
 PERCENT_RUN: Final = "[!#-;=?-~]*%[2-7][0-9A-Fa-f][!#-;=?-~]*"
 UTF16_RUN: Final = r"(?:[\t\n\r\x20-\x7e]\x00){11,}[\t\n\r\x20-\x7e]?"
+
+_RUNS: Final = "|".join((BASE64, BASE64_ZLIB, BASE32, HEX))
+SIGNS: Final[Mapping[str, str]] = {
+    "[A-Za-z0-9]{24}": _RUNS,
+    "H4sI|UEsDB": _RUNS,
+    "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]": DECIMAL,
+}
+"""What is tried before anything is decoded, where a trigger is in one message in ten: what its decoders look for."""
