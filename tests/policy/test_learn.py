@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import attrs
 import pytest
 
 from trio_egress.model import HOST_INTERNAL, Attempt, Host, Protocol, Transport
@@ -170,3 +171,31 @@ def test_what_a_scan_found_opens_nothing_and_is_for_a_person_to_look_at() -> Non
     assert "# - api.example.com: random in body (once)\n# - api.example.com: tags in answer body" in through
     assert load_policy(learnt.text, "learnt.toml").rules
     assert learn(seen[::-1]) == learnt
+
+
+KEYS = tuple(f"SHA256:{letter * 42}A" for letter in "AB")
+SERVER = Seen(parse_host("git.example.org"), 22, Protocol.SSH, count=2)
+
+
+def shown(key: str, *, allowed: bool = True) -> Seen:
+    return attrs.evolve(SERVER, count=0, host_key=key, allowed=allowed)
+
+
+@pytest.mark.parametrize("place", [1, -1])
+def test_servers_of_ssh_are_pinned_to_the_keys_that_they_showed(place: int) -> None:
+    seen = [SERVER, *map(shown, KEYS), shown("SHA256:" + "C" * 42 + "A", allowed=False)][::place]
+    learnt = learn(seen)
+    (rule,) = load_policy(learnt.text, "x").rules
+    assert [key.fingerprint for key in rule.terms.host_keys or ()] == list(KEYS)
+    assert "# The host keys that were shown: compare them" in learnt.text
+    assert (learnt.rules, learnt.denied) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "more", [(), (shown(KEYS[0]),), (*map(shown, KEYS), attrs.evolve(SERVER, protocol=Protocol.TCP))]
+)
+def test_nothing_is_pinned_where_a_connection_showed_no_key(more: tuple[Seen, ...]) -> None:
+    learnt = learn([SERVER, *more])
+    (rule,) = load_policy(learnt.text, "x").rules
+    assert rule.terms.host_keys is None
+    assert "compare them" not in learnt.text

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 from tests.programs.servers import greeting_server
 from tests.programs.sshd import Ssh, open_sshd, user_at
-from tests.runs.launch import DENIAL_SECONDS, Place, write_policy
+from tests.runs.launch import DENIAL_SECONDS, ENVIRONMENT, Place, write_policy
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
 
@@ -40,6 +41,14 @@ def test_ssh_goes_by_name_through_a_rule_for_its_port(place: Place, ssh: Ssh) ->
     )
     assert outcome.facts["dialled"] == f"127.0.0.1:{ssh.port}"
     assert outcome.facts["host_key"] == ssh.fingerprint
+    learnt = subprocess.run(
+        [sys.executable, "-m", "trio_egress", "learn", "--from", ended.evidence],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert f'protocol = "ssh"\nhost_keys = ["{ssh.fingerprint}"]\n' in learnt.stdout
     assert outcome.up > 1000
     assert outcome.down > 1000
     assert ended.verify() == 0

@@ -103,8 +103,9 @@ def _see(paths: Iterable[Path]) -> Iterator[Seen]:
             if (seen := _take(told)) is not None:
                 yield seen
         for told in read_receipts(path):
-            if told.parent_id and (seen := _take(told)) is not None:
-                yield attrs.evolve(seen, count=0)
+            key = told.fact("host_key") if told.phase == "outcome" else ""
+            if (told.parent_id or key) and (seen := _take(told)) is not None:
+                yield attrs.evolve(seen, count=0, host_key=key)
 
 
 def _take(told: Told) -> Seen | None:

@@ -31,6 +31,8 @@ _STOPPED = (
 )
 _LET_THROUGH = "# Found and let through while it was seen: look at each before you trust this policy."
 
+_SHOWN = "The host keys that were shown: compare them with those that the server's owner publishes."
+
 _Place = tuple[Host, int | None]
 
 
@@ -50,6 +52,9 @@ class Seen:
 
     stopped: bool = False
     """It was denied for that: its destination is allowed already."""
+
+    host_key: str = ""
+    """The fingerprint that an SSH server showed; it tells of that alone where `count` is 0."""
 
     @property
     def word(self) -> str:
@@ -79,8 +84,11 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
     """A name that was only resolved opens nothing, and is not written."""
     allowed: dict[_Place, _Found] = {}
     denied: dict[_Place, _Found] = {}
+    keys: dict[_Place, Counter[str]] = {}
     finds: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for one in seen:
+        if one.host_key and one.allowed:
+            keys.setdefault(_place(one), Counter())[one.host_key] += 1
         finds[one.stopped].update(f"{one.host}: {words}" for words in one.found)
         if one.protocol is Protocol.DNS or one.stopped or not one.count:
             continue
@@ -89,7 +97,7 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
         found.words.add(one.word)
         if one.method is not None and one.protocol is Protocol.HTTP:
             found.methods[one.method] += one.count
-    rules = [_write(place, allowed[place]) for place in sorted(allowed, key=_order)]
+    rules = [_write(place, allowed[place], keys.get(place)) for place in sorted(allowed, key=_order)]
     left = [_write(place, denied[place]) for place in sorted(denied, key=_order)]
     text = render_policy(rules, {}, comment)
     if left:
@@ -119,16 +127,20 @@ def _order(place: _Place) -> tuple[list[str], int]:
     return str(host).split(".")[::-1], port or 0
 
 
-def _write(place: _Place, found: _Found) -> RuleText:
+def _write(place: _Place, found: _Found, shown: Counter[str] | None = None) -> RuleText:
+    """`shown`: the host keys of SSH servers; they are pinned where each of the connections showed one."""
     host, port = place
     total = sum(found.protocols.values())
     counts: Counter[str] = Counter({p.value: count for p, count in found.protocols.items()})
     if set(found.protocols) == {Protocol.HTTP}:
         counts = found.methods
+    keys = shown if shown and found.words == {"ssh"} and sum(shown.values()) == total else {}
     each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     return RuleText(
         destination=str(host) if port is None else render_authority(host, port),
         protocol=next(iter(found.words)) if len(found.words) == 1 else "",
+        host_keys=tuple(sorted(keys)),
+        comment=(_SHOWN,) if keys else (),
         methods=tuple(sorted(found.methods)) if set(found.protocols) == {Protocol.HTTP} else (),
         allow_private=not isinstance(host, str) and not is_outside(host),
         reason=f"seen {'once' if total == 1 else f'{total} times'} ({each})",

@@ -21,6 +21,7 @@ class RuleText:
 
     destination: str
     protocol: str = ""
+    host_keys: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     allow_private: bool = False
@@ -49,7 +50,7 @@ def render_rule(rule: RuleText) -> str:
         lines.append("deny = true")
     if rule.protocol:
         lines.append(f"protocol = {quote(rule.protocol)}")
-    for key, values in (("methods", rule.methods), ("paths", rule.paths)):
+    for key, values in (("host_keys", rule.host_keys), ("methods", rule.methods), ("paths", rule.paths)):
         if values:
             lines.append(f"{key} = {_render_list(values)}")
     if rule.allow_private:
