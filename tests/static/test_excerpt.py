@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,10 @@ def test_no_output_has_a_secret_whole(tmp_path: Path) -> None:
             f"{values[2]}/x": "nothing",
         },
     )
+    with tarfile.open(place / f"{values[4]}.tgz", "w:gz") as archive:
+        archive.add(place / "a.txt", f"{values[5]}/a.txt")
     ran = [
-        scan(place, "--sarif", "out.sarif", "--github", "--write-baseline", "known.json"),
+        scan(place, "--archives", "--sarif", "out.sarif", "--github", "--write-baseline", "known.json"),
         scan(place, "--json", "--fail-on", "warn"),
     ]
     said = "".join(part for each in ran for part in (each.out, each.err))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,25 @@ def test_outside_of_the_tree_there_is_no_base(place: Path, tmp_path: Path) -> No
     (result,) = export(place, os.path.join("..", "else"))["runs"][0]["results"]
     where = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert where == {"uri": (tmp_path / "else" / "a.txt").as_uri()}
+
+
+def test_a_member_of_an_archive_is_told_at_the_archive(
+    place: Path,
+    schema: Draft202012Validator,  # noqa: F811
+) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("in/a.txt", f"\n{token(6)}")
+    write(place, {"odd!name.zip": made.getvalue(), "odd!name.txt": token(7)})
+    log = export(place, "--archives", "odd!name.zip", "odd!name.txt")
+    assert list(schema.iter_errors(log)) == []
+    results = log["runs"][0]["results"]
+    where = [result["locations"][0]["physicalLocation"] for result in results]
+    assert [each["artifactLocation"]["uri"] for each in where] == ["odd%21name.zip", "odd%21name.txt"]
+    assert ["region" in each for each in where] == [False, True]
+    assert results[0]["message"]["text"].endswith("in odd!name.zip!in/a.txt, line 2")
+    said = scan(place, "--archives", "--github", "--quiet", "odd!name.zip").out
+    assert "::error file=odd!name.zip,title=trio-egress scan%3A made-up::" in said
 
 
 def test_one_that_cannot_be_written_is_told(place: Path) -> None:

@@ -139,25 +139,6 @@ def test_a_path_that_is_not_there_is_told(tree: Path) -> None:
     assert scan(tree, "nowhere", "a.txt").code == 1
 
 
-@pytest.mark.ordinary
-def test_what_may_not_be_read_is_told(tree: Path) -> None:
-    write(tree, {"a.txt": "nothing", "b/c.txt": "nothing"})
-    (tree / "a.txt").chmod(0)
-    (tree / "b").chmod(0)
-    try:
-        told = scan(tree)
-        git(tree, "init", "-q")
-        of_repository = scan(tree)
-    finally:
-        (tree / "b").chmod(0o755)
-        (tree / "a.txt").chmod(0o644)
-    assert told.code == 2
-    assert "a.txt was not looked through: permission denied" in told.err
-    assert "b was not looked through: permission denied" in told.err
-    assert of_repository.code == 2
-    assert "git: could not open directory 'b/': Permission denied" in of_repository.err
-
-
 def test_a_tree_of_any_depth_is_looked_through_or_told(tree: Path) -> None:
     here = os.open(tree, os.O_RDONLY)
     try:

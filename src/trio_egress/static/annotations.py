@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trio_egress.static.excerpt import escape_name
 from trio_egress.static.outcome import Outcome, Told
+from trio_egress.static.position import Place
 from trio_egress.static.text import describe, render_sum
 
 AT_MOST = 10
@@ -25,17 +27,21 @@ def render_annotations(outcome: Outcome) -> Iterator[str]:
 
 
 def _render(kind: str, told: Told) -> str:
-    hit, place = told.hit, told.hit.place
+    hit = told.hit
     where = {
-        "file": hit.path.encode("utf-8", "replace").decode(),
-        "line": place.line,
-        "endLine": place.end_line,
-        # Of columns GitHub takes none where a finding spans lines.
-        **({"col": place.column, "endColumn": place.end_column} if place.line == place.end_line else {}),
+        "file": (hit.archive or hit.path).encode("utf-8", "replace").decode(),
+        **({} if hit.archive else _locate(hit.place)),
         "title": f"trio-egress scan: {hit.detector.name}",
     }
     properties = ",".join(f"{key}={_escape_property(str(value))}" for key, value in where.items())
-    return f"::{kind} {properties}::{_escape(f'{describe(told)}: {hit.excerpt.value}')}"
+    within = f" in {escape_name(hit.path)}, line {hit.place.line}" if hit.archive else ""
+    return f"::{kind} {properties}::{_escape(f'{describe(told)}: {hit.excerpt.value}{within}')}"
+
+
+def _locate(place: Place) -> dict[str, int]:
+    """Of columns GitHub takes none where a finding spans lines."""
+    columns = {"col": place.column, "endColumn": place.end_column} if place.line == place.end_line else {}
+    return {"line": place.line, "endLine": place.end_line, **columns}
 
 
 def _escape(text: str) -> str:

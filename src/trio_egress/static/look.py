@@ -28,7 +28,7 @@ AROUND_BYTES = 4096
 
 @attrs.frozen
 class Hit:
-    """One finding in one file. `permission`: a comment that allows it."""
+    """One finding in one file. `permission`: a comment that allows it. `archive`: what `path` is a member of."""
 
     path: str
     place: Place
@@ -37,6 +37,7 @@ class Hit:
     excerpt: Excerpt
     fingerprint: str
     permission: Permission | None = None
+    archive: str | None = None
 
 
 def look(source: Source, scanner: Scanner) -> Iterator[Hit | Unread]:
@@ -135,4 +136,5 @@ class _Teller:
             excerpt=make_excerpt(raw, begin, finding, masks),
             fingerprint=fingerprint(finding.detector.name, finding.value),
             permission=find_permission(raw, finding),
+            archive=source.archive,
         )

@@ -81,13 +81,18 @@ def _render_result(told: Told, index: int, seen: Counter[str]) -> Json:
         "endLine": place.end_line,
         "endColumn": place.end_column,
     }
-    path = quote(hit.path.encode("utf-8", "surrogateescape"))
+    within = f" in {escape_name(hit.path)}, line {place.line}" if hit.archive else ""
+    # A member's lines are none of its archive's.
+    located = {
+        "artifactLocation": _locate(hit.archive or hit.path),
+        **({} if hit.archive else {"region": region}),
+    }
     return {
         "ruleId": hit.detector.name,
         "ruleIndex": index,
         "level": "error" if told.blocks else "warning",
-        "message": {"text": _plain(f"{describe(told)}: {hit.excerpt.value}")},
-        "locations": [{"physicalLocation": {"artifactLocation": _locate(path), "region": region}}],
+        "message": {"text": _plain(f"{describe(told)}: {hit.excerpt.value}{within}")},
+        "locations": [{"physicalLocation": located}],
         "partialFingerprints": {
             "trioEgressScan/v1": digest,
             "primaryLocationLineHash": f"{digest[:16]}:{seen[digest]}",
@@ -97,9 +102,9 @@ def _render_result(told: Told, index: int, seen: Counter[str]) -> Json:
 
 
 def _locate(path: str) -> Json:
-    """Of a member of an archive, the archive. Outside of the repository there is no base."""
-    file = path.partition("%21")[0].partition("!")[0]
-    return {"uri": f"file://{file}"} if file.startswith("/") else {"uri": file, "uriBaseId": ROOT_BASE}
+    """Outside of the repository there is no base."""
+    uri = quote(path.encode("utf-8", "surrogateescape"))
+    return {"uri": f"file://{uri}"} if path.startswith("/") else {"uri": uri, "uriBaseId": ROOT_BASE}
 
 
 def _render_suppression(told: Told) -> Json:

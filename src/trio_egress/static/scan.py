@@ -39,11 +39,12 @@ class Scan:
 
     def _look(self, source: Source | Unread, outcome: Outcome) -> None:
         path, named = look_at_name(source.path, self.scanner)
-        if path != source.path:
-            source = attrs.evolve(source, path=path)
         if isinstance(source, Unread):
-            outcome.unread.append(source)
+            outcome.unread.append(attrs.evolve(source, path=path))
             return
+        if path != source.path:
+            archive = source.archive and look_at_name(source.archive, self.scanner)[0]
+            source = attrs.evolve(source, path=path, archive=archive)
         outcome.sources += 1
         unread = False
         for hit in chain(named, look(source, self.scanner)):
@@ -60,20 +61,26 @@ class Scan:
             yield source
         elif source.place is not None:
             yield source
-            yield from _open_place(source.path, source.place)
+            yield from _name_archive(_open_place(source.path, source.place), source.path)
         else:
             yield from _open_held(source)
 
 
 def _leave_out_twins(found: list[Told]) -> Iterator[Told]:
     """What was found in a member stands in an archive that isn't compressed, too: there it is left out."""
-    parts = [(told, told.hit.path.split(INSIDE)) for told in found]
     inner = {
-        (INSIDE.join(names[:count]), told.state, told.hit.fingerprint)
-        for told, names in parts
-        for count in range(1, len(names))
+        (outer, told.state, told.hit.fingerprint)
+        for told in found
+        if told.hit.archive is not None
+        for outer in _list_outer(told.hit.path, told.hit.archive)
     }
     return (told for told in found if (told.hit.path, told.state, told.hit.fingerprint) not in inner)
+
+
+def _list_outer(path: str, archive: str) -> Iterator[str]:
+    """The archives that a member is in, from the outermost."""
+    names = path[len(archive) :].split(INSIDE)
+    yield from (archive + INSIDE.join(names[:count]) for count in range(1, len(names)))
 
 
 def _open_place(path: str, place: str) -> Iterator[Source | Unread]:
@@ -82,6 +89,11 @@ def _open_place(path: str, place: str) -> Iterator[Source | Unread]:
             yield from open_archive(path, file, os.fstat(file.fileno()).st_size)
     except OSError as error:
         yield Unread(path, say_reason(error))
+
+
+def _name_archive(members: Iterable[Source | Unread], path: str) -> Iterator[Source | Unread]:
+    for each in members:
+        yield attrs.evolve(each, archive=path) if isinstance(each, Source) else each
 
 
 def _open_held(source: Source) -> Iterator[Source | Unread]:
@@ -104,7 +116,7 @@ def _open_held(source: Source) -> Iterator[Source | Unread]:
         return
     yield attrs.evolve(source, pieces=[held.getvalue()])
     held.seek(0)
-    yield from open_archive(source.path, held, len(held.getvalue()))
+    yield from _name_archive(open_archive(source.path, held, len(held.getvalue())), source.path)
 
 
 def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:

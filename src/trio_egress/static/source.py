@@ -22,7 +22,8 @@ _FLAGS = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONB
 class Source:
     """`path` as it is told. `added`: the lines that count; None: all. `whole`: nothing of the file is left out.
 
-    `place`: the file that the pieces are of, where they are of one.
+    `place`: the file that the pieces are of, where they are of one. `archive`: of a member, the path of the file that
+    it is in.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Source:
     added: Container[int] | None = None
     whole: bool = True
     place: str | None = None
+    archive: str | None = None
 
 
 @attrs.frozen
