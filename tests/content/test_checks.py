@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import json
 import random
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.content.vectors import encode_base58check, make_bytes
+from tests.content.vectors import BASE62, encode_base58check, encode_number, make_bytes
 
 from trio_egress.content.checks import CHECKS, find_check
 
@@ -177,3 +180,120 @@ def test_base64_of_a_length_is_not_text() -> None:
     assert not check(base64.b64encode(raw + b"a"))
     assert not check(base64.b64encode(b"a text of thirty-two characters!"))
     assert not check(b"?" * 44)
+
+
+def test_a_seed_of_stellar_has_its_version_and_its_checksum() -> None:
+    """The first example of SEP 23, which is a public key: the same form, of another version."""
+    check = find_check("stellar-seed")
+    public = "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJ" + "VSGZ"
+    assert not check(public.encode())
+    raw = bytearray(base64.b32decode(public))
+    assert binascii.crc_hqx(bytes(raw[:-2]), 0) == int.from_bytes(raw[-2:], "little"), (
+        "the checksum is that of SEP 23"
+    )
+    raw[0] = 0x90
+    raw[-2:] = binascii.crc_hqx(bytes(raw[:-2]), 0).to_bytes(2, "little")
+    assert check(base64.b32encode(raw))
+    raw[-1] ^= 1
+    assert not check(base64.b32encode(raw))
+
+
+def in_parts(*members: object) -> list[bytes]:
+    return [base64.urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=") for each in members]
+
+
+@pytest.mark.parametrize(
+    ("header", "claims", "whether"),
+    [
+        ({"alg": "HS256"}, {}, True),
+        ({"alg": "none"}, {}, False),
+        ({"alg": 1}, {}, False),
+        ({"typ": "JWT"}, {}, False),
+        ([], {}, False),
+        ({"alg": "HS256"}, [], False),
+    ],
+)
+def test_a_json_web_token_is_signed(header: object, claims: object, whether: bool) -> None:
+    check, parts = find_check("jwt"), in_parts(header, claims)
+    assert check(b".".join([*parts, b"c2lnbmF0dXJl"])) == whether
+    assert not check(b".".join(parts))
+    assert not check(b".".join([parts[0], b"e30x", b"c2ln"]))
+
+
+def test_an_encrypted_token_names_both_its_algorithms() -> None:
+    check = find_check("jwe")
+    (good, bad) = in_parts({"alg": "dir", "enc": "A128GCM"}, {"alg": "dir"})
+    assert check(b".".join([good, b"", b"a", b"b", b"c"]))
+    assert not check(b".".join([bad, b"", b"a", b"b", b"c"]))
+    assert not check(b".".join([good, b"", b"a", b"b"]))
+
+
+    [
+        (b"user:password", True),
+        (b"user:abc", False),
+        (b"user", False),
+        (b"a b:password", False),
+        (b"u:\npassword", False),
+    ],
+    ("text", "whether"),
+    [
+        (b"user:password", True),
+        (b"user:abc", False),
+        (b"user", False),
+        (b"a b:password", False),
+        (b"u:\npassword", False),
+    ],
+)
+def test_basic_credentials_are_a_user_and_a_password(text: bytes, whether: bool) -> None:
+    assert find_check("basic")(base64.b64encode(text)) == whether
+    assert not find_check("basic")(b"?")
+
+
+def test_a_token_of_discord_begins_with_an_account() -> None:
+    check = find_check("discord")
+    assert check(base64.b64encode(b"1" * 18) + b".abcdef.rest")
+    assert not check(base64.b64encode(b"1" * 9) + b".abcdef.rest")
+    assert not check(base64.b64encode(b"a" * 18) + b".abcdef.rest")
+
+
+def test_a_macaroon_has_a_location_that_is_a_host() -> None:
+    check, rest = find_check("macaroon"), make_bytes(60)(random.Random(5))
+    assert check(b"p-" + base64.urlsafe_b64encode(b"\x02\x01\x08py.testx" + rest))
+    assert not check(b"p-" + base64.urlsafe_b64encode(b"\x02\x01\x08pytestxx" + rest))
+    assert not check(b"p-" + base64.urlsafe_b64encode(b"\x02\x02\x08py.testx" + rest))
+    assert not check(b"p-" + base64.urlsafe_b64encode(b"\x02\x01\x08py.testx"))
+
+
+def test_what_is_mixed_has_digits_and_is_no_path() -> None:
+    check = find_check("mixed")
+    assert check(b"abc1def")
+    for wrong in (b"abcdef", b"123456", b"/a/b1", b"./a1", b"~/a1", b"https://a1"):
+        assert not check(wrong)
+
+
+def test_checks_of_single_services_know_their_own_place_of_the_checksum() -> None:
+    assert find_check("vercel")(b"v_a_hello" + crc62(b"a_hello"))
+    assert not find_check("vercel")(b"v_a_hello" + crc62(b"hello"))
+    assert find_check("zuplo")(b"z_hello_3610a686")
+    assert not find_check("zuplo")(b"z_hello_3610a687")
+    assert find_check("aws-key-id")(b"AKIA" + b"ABCDEFGHIJKLMNOP")
+    assert not find_check("aws-key-id")(b"AKIA" + b"A" * 16)
+    assert not find_check("aws-key-id")(b"AKIA" + b"ABCDEFGHIJKLMNO1")
+
+
+def crc62(body: bytes) -> bytes:
+    return encode_number(zlib.crc32(body), BASE62, 6).encode()
+
+
+@pytest.mark.programs
+def test_a_key_that_minisign_made_is_found(tmp_path: Path) -> None:
+    subprocess.run(
+        ["minisign", "-G", "-W", "-p", tmp_path / "key.pub", "-s", tmp_path / "key"],
+        capture_output=True,
+        check=True,
+    )
+    comment, key, *_ = (tmp_path / "key").read_bytes().split(b"\n")
+    assert b"secret key" in comment
+    assert find_check("minisign")(key)
+    public = (tmp_path / "key.pub").read_bytes().split(b"\n")[1]
+    assert not find_check("minisign")(public)
