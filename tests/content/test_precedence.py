@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from trio_egress.content.detector import Detector, Finding
+from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.precedence import NEIGHBOURS, keep_foremost
+from trio_egress.content.scanner import Scanner
 from trio_egress.model import Action, Kind
 
 RANKS = {"own": 0, "token": 1, "generic": 2}
@@ -74,3 +75,16 @@ def test_a_flood_is_told_rather_than_compared_without_end() -> None:
     assert tell(*flood, make("generic", 500, "yyyy")).count("generic") == 0
     others = [make("own", place, "y") for place in range(1, NEIGHBOURS + 1)]
     assert tell(make("token", 0, "x" * 1000), *others, make("generic", 500, "xxxx")).count("generic") == 1
+
+
+def test_a_scanner_tells_ones_own_detector_of_what_a_packaged_one_knows_too() -> None:
+    known, own = (
+        Detector(name=name, description="", kind=Kind.SECRET, pattern=pattern)
+        for name, pattern in (("generic", r"key=(\S+)"), ("ours", r"ours_[a-z]{8}"))
+    )
+    for scanner in (Scanner([known], [own]), Scanner([own, known])):
+        found = scanner.scan(b"key=ours_abcdefgh key=another", Way.OUT)
+        assert [(each.detector.name, each.value) for each in found] == [
+            ("ours", b"ours_abcdefgh"),
+            ("generic", b"another"),
+        ]

@@ -139,7 +139,8 @@ class Search:
         return found
 
     def _rank(self) -> dict[str, int]:
-        names = (seeker.detector.name for part in self._parts for seeker in part.seekers)
+        """What was given beside the packaged detectors comes first: it is somebody's own."""
+        names = (seeker.detector.name for part in reversed(self._parts) for seeker in part.seekers)
         ranks: dict[str, int] = {}
         for rank, name in enumerate(names):
             ranks.setdefault(name, rank)
