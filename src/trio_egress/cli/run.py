@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -23,6 +24,7 @@ from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import uuid7
+from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.sign import Signer, fingerprint, generate
 from trio_egress.kernel.identity import Identities, check_owner, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
@@ -44,9 +46,11 @@ from trio_egress.runtime.secrets import (
     sign_in,
 )
 from trio_egress.runtime.signals import Inbox, Interrupted
-from trio_egress.runtime.sought import find_values, plant
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.signer.remote import RemoteKey, open_signer
+
+if TYPE_CHECKING:
+    from trio_egress.runtime.sought import Value
 
 Finish = Callable[[RunResult], None]
 """Called when the run is over, before its status is written; what it raises of TrioEgressError is the run's failure."""
@@ -147,18 +151,15 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     policy = sign_in(policy, redactor)
     vault = open_vault(policy, redactor)
     check_command(command, vault, redactor)
-    if has_scans(policy):
-        load_detectors(policy)
-    sought = find_values(policy, os.environ, directory, redactor)
+    environment = put_placeholders(
+        _find_environment(options, policy, identities, run_id), policy, vault, redactor
+    )
+    sought, environment = _look_for(policy, environment, directory, redactor)
     evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
     spec = RunSpec(
         command=tuple(command),
         directory=directory,
-        environment=plant(
-            put_placeholders(_find_environment(options, policy, identities, run_id), policy, vault, redactor),
-            policy,
-            sought,
-        ),
+        environment=environment,
         policy=policy,
         policy_path=path,
         evidence=evidence,
@@ -188,6 +189,19 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     if not options.quiet:
         _announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
     return spec
+
+
+def _look_for(
+    policy: Policy, environment: dict[str, str], directory: Path, redactor: Redactor
+) -> tuple[tuple[Value, ...], dict[str, str]]:
+    """What is looked for besides secrets, and the agent's environment with canaries in it."""
+    if not has_scans(policy):
+        return (), environment
+    from trio_egress.runtime.sought import find_values, plant
+
+    load_detectors(policy)
+    sought = find_values(policy, os.environ, directory, redactor)
+    return sought, plant(environment, policy, sought)
 
 
 def _find_directory() -> Path:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from trio_egress.evidence.redact import Redactor
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.detectors import has_scans, load_detectors
-from trio_egress.runtime.sought import Value
 
 if TYPE_CHECKING:
     from trio_egress.proxy.inspection import Inspection
+    from trio_egress.runtime.sought import Value
 
 
 def open_inspection(

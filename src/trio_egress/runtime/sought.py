@@ -7,10 +7,10 @@ Rule 3: the values are in the memory of the supervisor alone; each has a name of
 
 from __future__ import annotations
 
+import base64
 import math
 import os
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -150,7 +150,7 @@ def _list_values(
 
 def _make_canary(source: From | None, environ: Mapping[str, str], directory: Path) -> bytes:
     if source is None:
-        return secrets.token_urlsafe(CANARY_BYTES).encode("ascii")
+        return base64.urlsafe_b64encode(os.urandom(CANARY_BYTES))
     return read_source(source, environ, directory)
 
 

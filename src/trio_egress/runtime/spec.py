@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -16,7 +17,9 @@ from trio_egress.kernel.identity import Identities
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.vault import Vault
 from trio_egress.runtime.secrets import make_commitment_key
-from trio_egress.runtime.sought import Value
+
+if TYPE_CHECKING:
+    from trio_egress.runtime.sought import Value
 
 PROXY_PORT = 8888
 TERM_GRACE_SECONDS = 2.0
