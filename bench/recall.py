@@ -14,6 +14,7 @@ import random
 import string
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from urllib.parse import quote
 
 from tests.content.phrases import PHRASES
@@ -48,7 +49,9 @@ FOREIGN = [
 
 _LOOKS = {latin: other for other, latin in reversed(LOOKALIKES.items())}
 _LEET = str.maketrans("oeiaOEIA", "031403i4".replace("i", "1"))
-_BOLD = {chr(97 + i): chr(0x1D41A + i) for i in range(26)} | {chr(65 + i): chr(0x1D400 + i) for i in range(26)}
+_BOLD = {chr(97 + i): chr(0x1D41A + i) for i in range(26)} | {
+    chr(65 + i): chr(0x1D400 + i) for i in range(26)
+}
 
 
 def swap(text: str, table: dict[str, str]) -> str:
@@ -64,6 +67,19 @@ def in_base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def quote_all(spells: dict[str, Spell]) -> dict[str, Spell]:
+    """As values of JSON."""
+
+    def quoted(spell: Spell) -> Spell:
+        def spell_quoted(text: str) -> bytes:
+            spelt = spell(text)
+            return b'{"data": "' + (spelt if isinstance(spelt, bytes) else spelt.encode()) + b'"}'
+
+        return spell_quoted
+
+    return {name: quoted(spell) for name, spell in spells.items()}
+
+
 def mask(text: str) -> bytes:
     return bytes(byte ^ 0x5A for byte in text.encode()).hex().encode()
 
@@ -71,22 +87,32 @@ def mask(text: str) -> bytes:
 ALL: dict[str, Spell] = {
     "as it is": lambda text: text,
     "in a JSON string": lambda text: json.dumps({"a": f"x\n{text}\n"}, ensure_ascii=False),
-    "JSON, each character as `\\u…`": lambda text: '{"a": "%s"}' % "".join(rf"\u{unit:04x}" for unit in units(text)),
+    "JSON, each character as `\\u…`": lambda text: (
+        '{"a": "' + "".join(rf"\u{unit:04x}" for unit in units(text)) + '"}'
+    ),
     "percent-encoded": lambda text: f"q={quote(text, safe='')}&x=1",
-    "percent-encoded, each byte, twice": lambda text: "q=" + "".join(f"%25{byte:02X}" for byte in text.encode()),
+    "percent-encoded, each byte, twice": lambda text: (
+        "q=" + "".join(f"%25{byte:02X}" for byte in text.encode())
+    ),
     "HTML references, each character": lambda text: "".join(f"&#{ord(character)};" for character in text),
     "UTF-16": lambda text: text.encode("utf-16-le"),
-    "base64": in_base64,
-    "base64, behind two other bytes": lambda text: base64.b64encode(b"xy" + text.encode()),
-    "base64 of URLs, unpadded": lambda text: base64.urlsafe_b64encode(text.encode()).rstrip(b"="),
-    "base64, in lines": lambda text: base64.encodebytes(text.encode() * 2),
-    "base64, twice": lambda text: in_base64(in_base64(text)),
-    "base32": lambda text: base64.b32encode(text.encode()),
-    "hex": lambda text: text.encode().hex(),
-    "hex, upper case, with colons": lambda text: text.encode().hex(":").upper(),
     "gzip": lambda text: gzip.compress(text.encode(), mtime=0),
-    "gzip in base64": lambda text: base64.b64encode(gzip.compress(text.encode(), mtime=0)),
-    "zlib in base64": lambda text: base64.b64encode(zlib.compress(text.encode())),
+    **quote_all(
+        {
+            "base64": in_base64,
+            "base64, at another of three offsets": lambda text: base64.b64encode(b": " + text.encode()),
+            "base64 of URLs, unpadded": lambda text: base64.urlsafe_b64encode(text.encode()).rstrip(b"="),
+            "base64, in lines": lambda text: base64.encodebytes(
+                f"A line before it, to begin with.\n{text}\nAnd one behind it.".encode()
+            ),
+            "base64, twice": lambda text: in_base64(in_base64(text)),
+            "base32": lambda text: base64.b32encode(text.encode()),
+            "hex": lambda text: text.encode().hex(),
+            "hex, upper case, with colons": lambda text: text.encode().hex(":").upper(),
+            "gzip in base64": lambda text: base64.b64encode(gzip.compress(text.encode(), mtime=0)),
+            "zlib in base64": lambda text: base64.b64encode(zlib.compress(text.encode())),
+        }
+    ),
 }
 READ: dict[str, Spell] = {
     "upper case": str.upper,
@@ -120,7 +146,7 @@ def units(text: str) -> Iterator[int]:
 
 def make_values(count: int = 24) -> list[str]:
     """Such as environments hold: of several alphabets and lengths."""
-    chance = random.Random("values")
+    chance = random.Random("values")  # noqa: S311  the same ones each time
     alphabets = (string.hexdigits.lower()[:16], string.ascii_letters + string.digits, string.printable[:94])
     return [
         "".join(chance.choice(alphabets[number % 3]) for _ in range(chance.randint(16, 48)))
@@ -131,18 +157,25 @@ def make_values(count: int = 24) -> list[str]:
 def list_cases(group: str) -> list[str]:
     match group:
         case "credentials by form":
-            return [text for name in FORMS for text, _ in make_positives(name, 2)]
+            return [text for name in FORMS for text, _ in make_positives(name, 1)]
         case "secrets of the run":
             return [f"a={value} b" for value in make_values()]
         case _:
             return list(PHRASES)
 
 
+@cache
+def open_catalogue() -> Scanner:
+    """All packaged detectors; to compile them takes seconds."""
+    return Scanner(read_catalogue(), find_check=find_check)
+
+
+@cache
 def make_scanner(group: str) -> tuple[Scanner, Way, frozenset[Kind]]:
     if group == "secrets of the run":
         values = [Exact(f"VALUE_{place}", value.encode()) for place, value in enumerate(make_values())]
         return Scanner((), list_detectors(values)), Way.OUT, frozenset({Kind.EXACT})
-    scanner = Scanner(read_catalogue(), find_check=find_check)
+    scanner = open_catalogue()
     if group == "instructions":
         return scanner, Way.IN, frozenset({Kind.INSTRUCTION, Kind.HIDDEN})
     return scanner, Way.OUT, frozenset({Kind.SECRET})
@@ -150,7 +183,7 @@ def make_scanner(group: str) -> tuple[Scanner, Way, frozenset[Kind]]:
 
 def measure(group: str, spell: Spell, cases: list[str]) -> tuple[int, int]:
     """How many are found, of how many that the spelling changes."""
-    scanner, way, kinds = _SCANNERS.get(group) or _SCANNERS.setdefault(group, make_scanner(group))
+    scanner, way, kinds = make_scanner(group)
     found = tried = 0
     for case in cases:
         spelt = spell(case)
@@ -158,12 +191,11 @@ def measure(group: str, spell: Spell, cases: list[str]) -> tuple[int, int]:
         if raw == case.encode() and spell is not ALL["as it is"]:
             continue
         tried += 1
-        around = raw if raw.startswith(b"\x1f\x8b") or b"\0" in raw[:2] else b"Some text.\n" + raw + b"\nMore.\n"
+        around = (
+            raw if raw.startswith(b"\x1f\x8b") or b"\0" in raw[:2] else b"Some text.\n" + raw + b"\nMore.\n"
+        )
         found += any(finding.detector.kind in kinds for finding in scanner.scan(around, way))
     return found, tried
-
-
-_SCANNERS: dict[str, tuple[Scanner, Way, frozenset[Kind]]] = {}
 
 
 def measure_all() -> dict[str, list[tuple[int, int] | None]]:

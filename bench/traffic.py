@@ -1,7 +1,7 @@
 """Ordinary traffic, for `bench/alarms.py`: messages of some 15 kinds, cut from what is on this machine.
 
-Nothing here is made up but its form: JSON answers carry what packages say of themselves, model answers carry documentation.
-What a kind finds depends on the machine; the choice from it on the seed alone.
+Nothing is made up but its form: JSON answers carry what packages say of themselves, models' answers carry
+documentation. What a kind finds depends on the machine; the choice from it on the seed alone.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ FILE_BYTES = 4 << 20
 PIECES = 12
 """Messages of one file, at most, so that a kind is of many files."""
 
-PACKAGES = ("jquery", "lodash", "react-dom", "vue", "d3", "three", "bootstrap", "highlight.js") + (
-    *("mermaid", "chart.js", "moment", "rxjs", "axios", "marked", "handlebars", "katex"),
-)
+PACKAGES = [
+    *("jquery", "lodash", "react-dom", "vue", "d3", "three", "bootstrap", "highlight.js", "mermaid"),
+    *("chart.js", "moment", "rxjs", "axios", "marked", "handlebars", "katex"),
+]
 """Of npm, for scripts as they are delivered."""
 
 
@@ -92,7 +93,14 @@ def read_members(*roots: str | Path) -> Source:
                         for member in tar:
                             if member.isfile() and 256 < member.size < FILE_BYTES:
                                 yield File(f"{path}!{member.name}", tar.extractfile(member).read())  # type: ignore[union-attr]
-            except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+            except (
+                OSError,
+                EOFError,
+                tarfile.TarError,
+                zipfile.BadZipFile,
+                RuntimeError,
+                NotImplementedError,
+            ):
                 continue
 
     return read
@@ -102,7 +110,7 @@ def make_answers(*roots: str | Path) -> Source:
     """JSON as registries answer: what a package says of itself, and its files with their hashes."""
 
     def read(chance: random.Random) -> Iterator[File]:
-        paths = find_files(chance, [Path(root) for root in roots], ("/METADATA", "/PKG-INFO", "package.json"))
+        paths = find_files(chance, [Path(root) for root in roots], ("METADATA", "PKG-INFO", "package.json"))
         for path in paths:
             try:
                 raw = path.read_text("utf-8")
@@ -114,8 +122,14 @@ def make_answers(*roots: str | Path) -> Source:
                 fields = email.message_from_string(raw)
                 files = _read_near(path, "RECORD").splitlines()
                 told = {
-                    "info": {**{name.lower(): value for name, value in fields.items()}, "description": fields.get_payload()},
-                    "urls": [dict(zip(("filename", "digest", "size"), line.split(","), strict=False)) for line in files],
+                    "info": {
+                        **{name.lower(): value for name, value in fields.items()},
+                        "description": fields.get_payload(),
+                    },
+                    "urls": [
+                        dict(zip(("filename", "digest", "size"), line.split(","), strict=False))
+                        for line in files
+                    ],
                 }
             yield File(f"{path} as JSON", json.dumps(told, ensure_ascii=chance.random() < 0.5).encode())
 
@@ -135,12 +149,15 @@ def make_model_text(*roots: str | Path) -> Source:
         for source, data in texts(chance):
             text = data[:60_000].decode("utf-8", "replace")
             if chance.random() < 0.5:
-                said = [{"role": "assistant", "content": text[at : at + 4000]} for at in range(0, len(text), 4000)]
+                said = [
+                    {"role": "assistant", "content": text[at : at + 4000]} for at in range(0, len(text), 4000)
+                ]
                 answer = json.dumps({"id": "msg_01", "type": "message", "messages": said}, ensure_ascii=False)
             else:
                 words = [text[at : at + 40] for at in range(0, min(len(text), 8000), 40)]
                 answer = "".join(
-                    f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': word}}]})}\n\n" for word in words
+                    f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': word}}]})}\n\n"
+                    for word in words
                 )
             yield File(f"{source} as a model's answer", answer.encode())
 
@@ -164,24 +181,66 @@ def list_kinds(scripts: Path) -> dict[str, Source]:
     packages = sysconfig.get_path("purelib")
     library = sysconfig.get_path("stdlib")
     rust = [str(path) for path in Path.home().glob(".rustup/toolchains/*/share/doc")]
-    code = (".c", ".h", ".go", ".rs", ".java", ".rb", ".pl", ".pm", ".sh", ".ts", ".cc", ".hpp", ".lua", ".el")
+    code = (
+        ".c",
+        ".h",
+        ".go",
+        ".rs",
+        ".java",
+        ".rb",
+        ".pl",
+        ".pm",
+        ".sh",
+        ".ts",
+        ".cc",
+        ".hpp",
+        ".lua",
+        ".el",
+    )
     return {
         "documentation": read_files("/usr/share/doc", "/usr/share/info"),
         "manual pages": read_files("/usr/share/man"),
         "HTML": read_files("/usr/share", *rust, packages, endings=(".html", ".htm", ".xhtml")),
         "Python sources": read_files(packages, library, endings=(".py", ".pyi")),
         "other sources": read_files("/usr/include", "/usr/share", "/usr/lib", endings=code),
-        "scripts for browsers": read_files(scripts, "/usr/share", *rust, packages, endings=(".js", ".mjs", ".css", ".map")),
-        "message catalogues": read_files("/usr/share/locale", "/usr/lib", packages, Path.home() / ".cache", endings=(".mo", ".po")),
-        "package files": read_members("/var/cache/apt/archives", Path.home() / ".cache", "/usr/share", "/usr/lib"),
-        "JSON answers": make_answers(packages, "/usr/lib", "/usr/share", scripts, *map(str, Path("/opt").glob("*/lib"))),
+        "scripts for browsers": read_files(
+            scripts, "/usr/share", *rust, packages, endings=(".js", ".mjs", ".css", ".map")
+        ),
+        "message catalogues": read_files(
+            "/usr/share/locale", "/usr/lib", packages, Path.home() / ".cache", endings=(".mo", ".po")
+        ),
+        "package files": read_members(
+            "/var/cache/apt/archives", Path.home() / ".cache", "/usr/share", "/usr/lib"
+        ),
+        "JSON answers": make_answers(
+            packages, "/usr/lib", "/usr/share", scripts, *map(str, Path("/opt").glob("*/lib"))
+        ),
         "models' answers": make_model_text("/usr/share/doc", packages, scripts),
-        "JSON, YAML, TOML, XML": read_files("/usr/share", "/usr/lib", packages, scripts, endings=(".json", ".yaml", ".yml", ".toml", ".xml", ".svg")),
-        "lock files and records": read_files(scripts, "/usr/share", "/usr/lib", "/opt", endings=("package-lock.json", ".lock", "go.sum", "/RECORD", ".md5sums", ".sha256")),
-        "images and fonts": read_files("/usr/share", packages, *rust, endings=(".png", ".jpg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".pdf")),
+        "JSON, YAML, TOML, XML": read_files(
+            "/usr/share",
+            "/usr/lib",
+            packages,
+            scripts,
+            endings=(".json", ".yaml", ".yml", ".toml", ".xml", ".svg"),
+        ),
+        "lock files and records": read_files(
+            scripts,
+            "/usr/share",
+            "/usr/lib",
+            "/opt",
+            endings=("package-lock.json", ".lock", "go.sum", "RECORD", ".md5sums", ".sha256"),
+        ),
+        "images and fonts": read_files(
+            "/usr/share",
+            packages,
+            *rust,
+            endings=(".png", ".jpg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".pdf"),
+        ),
         "programs": read_files("/usr/lib", "/usr/bin", endings=(".so", ".pyc", ".a", "")),
         "patches": make_patches(Path(__file__).parents[1]),
-        "texts in Markdown": read_files("/usr/share", "/usr/lib", packages, scripts, *rust, "/opt", endings=(".md", ".rst")),
+        "texts in Markdown": read_files(
+            "/usr/share", "/usr/lib", packages, scripts, *rust, "/opt", endings=(".md", ".rst")
+        ),
     }
 
 
@@ -205,7 +264,7 @@ def make_traffic(count: int, seed: int, scripts: Path) -> Iterator[Message]:
     """Some `count` messages, as many of each kind as there are."""
     kinds = list_kinds(scripts)
     for kind, source in kinds.items():
-        chance = random.Random(f"{seed} {kind}")
+        chance = random.Random(f"{seed} {kind}")  # noqa: S311  the same ones each time
         yield from cut_messages(kind, source(chance), chance, -(-count // len(kinds)))
 
 

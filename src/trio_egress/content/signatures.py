@@ -42,7 +42,7 @@ TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
     "%[2-7][0-9A-Fa-f]": (Encoding.PERCENT,),
     # An escaped letter or digit; a slash within a word; an escape before what may be a token; a quoted value of a name.
     r"\\(?:u00|x)[2-7][0-9A-Fa-f]|[A-Za-z0-9+]\\/[A-Za-z0-9+]": (Encoding.BACKSLASH,),
-    r"\\[nrtbf][A-Za-z0-9_-]{0,32}[A-Za-z0-9]{18}": (Encoding.BACKSLASH,),
+    r"\\[nrtbf][A-Za-z0-9_.~+/=:-]{16}": (Encoding.BACKSLASH,),
     rf"{_WORDS}\\{{1,3}}[\x22'] ?[:=] ?\\{{1,3}}[\x22'][^\s\\]{{10}}": (Encoding.BACKSLASH,),
     "&#[xX0-9]|&quot;|&amp;(?:#|quot|apos)|&(?:lowbar|plus|equals|sol|colon|period|num|percnt|commat|dash);": (
         Encoding.HTML,
