@@ -34,6 +34,22 @@ ARGUED: list[tuple[str, str, str]] = [
         "*/libxmlsec1-dev/examples/*",
         "whole private keys, of the examples of a library for signatures",
     ),
+    (
+        "private-key",
+        "*/libio-socket-ssl-perl/examples/*",
+        "whole private keys, of the examples of a library for TLS",
+    ),
+    (
+        "private-key",
+        "*/libnet-ssleay-perl/examples/*",
+        "whole private keys, of the examples of a library for TLS",
+    ),
+    (
+        "private-key",
+        "*!io/netty/handler/ssl/*",
+        "a whole private key, with which a library tries what TLS can",
+    ),
+    ("password-hash", "*/man5/table*.5.gz*", "whole hashes of passwords, of the manual of a table of users"),
     ("private-key", "*/gsutil/*/tests/*", "whole private keys of service accounts, of a library's tests"),
     ("private-key", "*/src/crypto/tls/*_test.go*", "whole private keys, of Go's tests of TLS"),
     ("json-web-token", "*/python3-jwt/*", "whole signed tokens, in the documentation of a library for them"),

@@ -549,7 +549,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             join(pick(HEX, 10), "m" + "sh", pick(HEX, 15), "p", pick(HEX, 6), "j" + "sn", pick(HEX, 12))
         ),
         "prefect-key": Form(join("pn" + "u_", pick(ALNUM, 36))),
-        "facebook-token": Form(join("EA" + "AB", pick(ALNUM, 150))),
+        "facebook-token": Form(join("EA" + "AB", pick(ALNUM, 8), "BO", pick(ALNUM, 140))),
         "twitter-bearer": Form(join("A" * 21, pick(ALNUM, 80))),
         "pgp-private-key": Form(make_pgp),
         "putty-private-key": Form(make_putty),

@@ -19,12 +19,14 @@ from typing import Any, Protocol
 import attrs
 
 from trio_egress.content.detector import Finding, Way
+from trio_egress.content.markup import is_hidden
 from trio_egress.content.matcher import Matcher
 from trio_egress.content.precedence import keep_foremost
 from trio_egress.content.seeker import Seeker, Window
 from trio_egress.model import Kind
 
 NORMALISED = ("normalised",)
+HIDDEN = ("hidden",)
 
 
 class View(Protocol):
@@ -136,7 +138,7 @@ class Search:
             found.sort(key=lambda finding: (finding.start, finding.end))
         if len(found) + len(self._told) > 1:
             found = keep_foremost(found, self._told, self._rank())
-        return found
+        return [_mark_hidden(finding, window) for finding in found] if self._way & Way.IN else found
 
     def _rank(self) -> dict[str, int]:
         """What was given beside the packaged detectors comes first: it is somebody's own."""
@@ -216,6 +218,15 @@ class _Told:
             return False
         places.append((finding.start, finding.end))
         return True
+
+
+def _mark_hidden(finding: Finding, window: Window) -> Finding:
+    """An order that a page hides from who reads it says so."""
+    if finding.detector.kind is not Kind.INSTRUCTION or not is_hidden(
+        window.text, finding.start - window.base
+    ):
+        return finding
+    return attrs.evolve(finding, via=(*HIDDEN, *finding.via))
 
 
 def _stay(start: int, end: int) -> tuple[int, int]:
