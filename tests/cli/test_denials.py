@@ -6,7 +6,7 @@ import attrs
 from tests.evidence.found import API, COMMITMENT_KEY, ENTROPY, KNOWN, RULE, SECRET, TOKEN
 
 from trio_egress.cli.denials import DENIALS_SHOWN, Denials
-from trio_egress.drafts import draft_attempt, draft_finding
+from trio_egress.drafts import draft_attempt, draft_finding, draft_outcome
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.scan_facts import Found, ToldFinding, in_header, tell_findings
@@ -45,6 +45,14 @@ def test_what_is_let_through_is_said_once_and_what_is_suppressed_never() -> None
     draft = _draft(ALLOWED, ENTROPY, KNOWN)
     (line,) = _show(draft, draft)
     assert line.startswith("found random in body, let through: POST https://")
+
+
+def test_what_could_not_be_looked_into_is_said_where_it_went_on() -> None:
+    intent = _draft(ALLOWED, KNOWN)
+    told = draft_outcome(intent, "allow", "rule", {"unscanned": "an unknown\x1b coding"})
+    (line,) = _show(told, told)
+    assert line.startswith("not looked through (an unknown\\x1b coding): POST https://")
+    assert len(_show(draft_outcome(intent, "block", "scan", {"unscanned": "x", "reason": "y"}))) == 1
 
 
 def test_an_answer_that_is_stripped_is_said_and_one_that_is_cut_by_its_outcome() -> None:

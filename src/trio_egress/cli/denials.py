@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from trio_egress.cli.voice import Say
 from trio_egress.evidence.receipt import Draft
-from trio_egress.evidence.scan_form import BLOCK, SUPPRESSED
+from trio_egress.evidence.scan_form import BLOCK, SUPPRESSED, UNSCANNED
 from trio_egress.evidence.scan_read import ReadFinding, read_findings
 from trio_egress.evidence.session import POLICY_TRANSPORT
 
@@ -46,6 +46,8 @@ def _list_lines(draft: Draft) -> Iterator[str]:
     if draft.verdict == "block" and not draft.parent_id:
         yield f"denied {what}: {printable(reason)}{_name_findings(findings, reason)}"
         return
+    if isinstance(unscanned := draft.facts.get(UNSCANNED), str) and draft.verdict == "allow":
+        yield f"not looked through ({printable(unscanned)}): {what}"
     for each in findings:
         # An attempt that ends for it says so by its outcome, and what the policy names as harmless is.
         if each.action not in (BLOCK, SUPPRESSED):

@@ -10,7 +10,7 @@ Rule 3: what the table of facts knows has its type; what it does not know may be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from trio_egress.evidence.members import TEXT, TEXTS, UINT64, Misfit, Shape, describe
 from trio_egress.evidence.scan_form import FINDINGS, FINDINGS_SHAPE, FOUND, FOUND_SHAPE, LEFT_OUT, UNSCANNED
@@ -148,6 +148,20 @@ def escape_text(text: str, limit: int = FACT_CHARS) -> str:
     if is_portable(text) and "\\" not in text:
         return text
     return text.encode("unicode_escape").decode("ascii")
+
+
+def walk(value: object) -> Iterator[str]:
+    """Every text in a value."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for name, item in value.items():
+                yield from walk(name)
+                yield from walk(item)
+        case list() | tuple():
+            for item in value:
+                yield from walk(item)
 
 
 def _clean_members(members: Mapping[str, object], budget: list[int]) -> dict[str, object]:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 
+from trio_egress.evidence.facts import walk
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.scan_facts import redact_findings
 from trio_egress.evidence.scan_form import FINDINGS
@@ -159,17 +160,3 @@ def commit(key: bytes, kind: str, value: bytes) -> str:
     """What stands for a value of this class. The class has no NUL in it."""
     digest = hmac.digest(key, b"%b\0%b\0%b" % (LABEL, kind.encode(), value), "sha256")
     return f"[{kind}:{digest[:16].hex()}]"
-
-
-def walk(value: object) -> Iterator[str]:
-    """Every text in a value."""
-    match value:
-        case str():
-            yield value
-        case Mapping():
-            for name, item in value.items():
-                yield from walk(name)
-                yield from walk(item)
-        case list() | tuple():
-            for item in value:
-                yield from walk(item)

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from trio_egress.evidence.facts import walk
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.scan_form import (
     ACTIONS,
@@ -44,6 +45,9 @@ ODD_BYTES = 256
 """Longest value that is looked for in every mixture of spellings; in a text that has a longer one nothing is told."""
 
 DECODINGS = 3
+
+SPELT_MAX = 256
+"""Findings of one receipt whose usual spellings are looked for, too."""
 
 _NAMED = re.compile(rf"((?:{ANSWER})?(?:{HEADER}|{TRAILER}) )(.*)", re.DOTALL)
 _NO_NAME = re.compile(r"[^!-\[\]-~]")
@@ -129,13 +133,15 @@ def tell_findings(draft: Draft, commit: Commit) -> Draft:
         return draft
     findings = merge_findings(found.findings)
     stands = [commit(_name_class(each.detector), each.value) for each in findings]
-    concealing = _Concealing(findings, stands)
+    rest = {name: value for name, value in draft.facts.items() if name != FINDINGS}
+    texts = (draft.target, *(each.place for each in findings), *walk(rest))
+    concealing = _Concealing(findings, stands, "\0".join(texts))
     told = [
         _tell(each, concealing.conceal(each.place), stand)
         for each, stand in zip(findings[:FINDINGS_MAX], stands, strict=False)
     ]
     more = sum(each.count for each in findings[FINDINGS_MAX:])
-    facts = {name: concealing.conceal_all(value) for name, value in draft.facts.items() if name != FINDINGS}
+    facts = {name: concealing.conceal_all(value) for name, value in rest.items()}
     return attrs.evolve(
         draft,
         target=concealing.conceal(draft.target),
@@ -186,17 +192,31 @@ def _name_class(detector: str) -> str:
     return (name if name[:1].isalnum() else f"x{name}")[:CLASS_CHARS]
 
 
-class _Concealing:
-    """Puts a commitment in the place of what was found, in every spelling that is known of it."""
+def _lay_bare(text: str) -> str:
+    """Without percents, dots and upper case."""
+    for _ in range(DECODINGS):
+        if "%" in text:
+            text = unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("latin-1")
+    return lower(text).replace(".", "")
 
-    def __init__(self, findings: Sequence[ToldFinding], stands: Sequence[str]) -> None:
+
+class _Concealing:
+    """Puts a commitment in the place of what was found, in every spelling that is known of it.
+
+    `everything`: all texts together. What does not stand there is looked for in none of them.
+    """
+
+    def __init__(self, findings: Sequence[ToldFinding], stands: Sequence[str], everything: str) -> None:
         self._stands: dict[str, str] = {}
         self._values: dict[str, bytes] = {}
-        for finding, stand in zip(findings, stands, strict=True):
+        low, bare = lower(everything), _lay_bare(everything)
+        for number, (finding, stand) in enumerate(zip(findings, stands, strict=True)):
             self._values.setdefault(stand, finding.value)
-            for raw in (*finding.spelt, *list_spellings(finding.value)):
+            # No spelling is shorter than its value; where thousands were found, each is known as it stood.
+            usual = number < SPELT_MAX and len(finding.value) <= len(low)
+            for raw in (*finding.spelt, *(list_spellings(finding.value) if usual else ())):
                 needle = lower(raw.decode("latin-1"))
-                if len(needle) >= NEEDLE_CHARS:
+                if len(needle) >= NEEDLE_CHARS and (needle in low or needle.replace(".", "") in bare):
                     self._stands.setdefault(needle, stand)
         self.counts: Counter[str] = Counter()
 
@@ -216,12 +236,9 @@ class _Concealing:
 
     def _find_hidden(self, text: str) -> list[str]:
         """What stands in it beneath percents, or in pieces with dots between them."""
-        if "%" not in text and "." not in text:
+        if not self._stands or ("%" not in text and "." not in text):
             return []
-        bare = text
-        for _ in range(DECODINGS):
-            bare = unquote_to_bytes(bare).decode("latin-1") if "%" in bare else bare
-        bare = lower(bare).replace(".", "")
+        bare = _lay_bare(text)
         hidden = (stand for needle, stand in self._stands.items() if needle.replace(".", "") in bare)
         return list(dict.fromkeys(hidden))
 

@@ -21,8 +21,9 @@ from trio_egress.content.fingerprint import fingerprint
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.attempts import Told, read_receipts
 from trio_egress.evidence.container import open_plain
+from trio_egress.evidence.facts import walk
 from trio_egress.evidence.receipt_form import COMMITMENT
-from trio_egress.evidence.redact import KEY_BYTES, Redactor, commit, walk
+from trio_egress.evidence.redact import KEY_BYTES, Redactor, commit
 
 VALUE_BYTES = 1 << 20
 
