@@ -84,6 +84,8 @@ def test_what_is_left_of_a_rule_must_be_something() -> None:
         "f.toml:6:8: error: with what [scan] says, neither requests nor answers are looked through"
     ]
     assert load(rule + "[scan]\nanswers = true\n").rules
+    other = '[[egress]]\ndestination = "b.example"\n'
+    assert len(said_of(other + rule + "[scan]\nanswers = false\n")) == 1
     assert said_of(RULE + "[scan]\nanswers = false\nrequests = false\n") == [
         "f.toml:8:1: error: neither requests nor answers are looked through: write scan = false"
     ]
@@ -113,6 +115,7 @@ def scanned(policy: Policy) -> list[bool]:
         ('methods = ["GET"]', True),
         ("ports = [80, 443]", True),
         ('protocol = ["http", "wss"]\nports = [8443]', True),
+        ('protocol = ["http", "https", "ws", "wss"]', True),
         ("scan = false", False),
         ("deny = true", False),
         ('tls = "passthrough"', False),
