@@ -12,6 +12,7 @@ Rule 3: where a byte of the result is from is worked out only when it is asked f
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 import unicodedata
@@ -33,7 +34,9 @@ STRAY_SHARE: Final = 8
 TABLE_LIMIT: Final = 0x20000
 """Characters above are Han or have no other form, and are not remembered: the table stays below 20 MB."""
 
-_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+_FOREIGN = re.compile(rb"[\x80-\xff]+")
+_ASCII = bytes(range(0x80))
+_FOLDING = "trio-egress-fold"
 _LOOKALIKES = re.compile(f"[{''.join(LOOKALIKES)}]+")
 _MARKUP = re.compile(
     r"(?P<inline></?(?:a|abbr|b|bdi|bdo|big|code|del|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|tt|u|wbr)"
@@ -104,7 +107,10 @@ def normalise(data: bytes) -> Text | None:
     else:
         if len(data.decode("utf-8", "ignore").encode()) * STRAY_SHARE < len(data) * (STRAY_SHARE - 1):
             return None
-        text = _fold_lookalikes(_FOREIGN.sub(_fold_run, data.decode("utf-8", "surrogateescape")))
+        text = data.decode("ascii", _FOLDING)
+        # Of a long text few characters are foreign: it is looked through for them as bytes.
+        if _LOOKALIKES.search(text.encode().translate(None, _ASCII).decode()):
+            text = _fold_lookalikes(text)
     if marked:
         text = _MARKUP.sub(_replace_markup, text)
     normal = text.encode()
@@ -154,8 +160,17 @@ _INVISIBLE: Final = frozenset(
 """Drawn as nothing, and of no category that says so; and the stroke that lengthens Arabic words."""
 
 
-def _fold_run(found: re.Match[str]) -> str:
-    return found[0].translate(_FOLDS)
+def _fold_run(error: UnicodeError) -> tuple[str, int]:
+    """What a run of bytes beyond ASCII becomes, and where it ends: a decoder of ASCII asks for it, and is fast."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    run = _FOREIGN.match(error.object, error.start)
+    if run is None:
+        raise error
+    return run[0].decode("utf-8", "surrogateescape").translate(_FOLDS), run.end()
+
+
+codecs.register_error(_FOLDING, _fold_run)
 
 
 def _fold_lookalikes(text: str) -> str:
