@@ -46,6 +46,14 @@ def test_the_directory_is_a_layer_over_itself(folder: Path) -> None:
     assert (layer.owner, layer.group) == (1, 2)
 
 
+def test_a_file_that_is_a_mount_is_covered_by_one(folder: Path) -> None:
+    """A container's: of a directory with mounts in it an ordinary user can make no layer."""
+    (folder / "ssh_known_hosts").write_text("")
+    made, _layer, bound = plan_ssh(SshFiles("a\n"), 1, 2)
+    assert (bound.kind, bound.target, bound.source) == ("bind", f"{folder}/ssh_known_hosts", made.target)
+    assert (bound.read_only, bound.optional) == (True, True)
+
+
 def test_nothing_to_say_or_nobody_to_say_it_to_plans_nothing(folder: Path) -> None:
     assert [*keep_ssh(SshFiles()), *plan_ssh(SshFiles(), 1, 2)] == []
     folder.rmdir()

@@ -42,12 +42,16 @@ def plan_ssh(files: SshFiles, owner: int, group: int) -> Iterator[Mount]:
     folder = _find_folder(files)
     if not folder:
         return
-    top = f"{STAGE}/ssh/top"
+    top, own = f"{STAGE}/ssh/top", f"{folder}/{KNOWN_HOSTS}"
     if files.known_hosts:
-        yield Mount("file", f"{top}/{KNOWN_HOSTS}", files.known_hosts + _read_own(f"{folder}/{KNOWN_HOSTS}"))
+        yield Mount("file", f"{top}/{KNOWN_HOSTS}", files.known_hosts + _read_own(own))
     if files.config:
         yield Mount("file", f"{top}/{CONFIG}", files.config)
     yield Mount("layer", folder, f"{STAGE}/ssh/lower", owner=owner, group=group, top=top)
+    if (
+        files.known_hosts
+    ):  # in a container that file may be a mount: over that there can be no layer (`man 7 user_namespaces`)
+        yield Mount("bind", own, f"{top}/{KNOWN_HOSTS}", read_only=True, optional=True)
 
 
 def _find_folder(files: SshFiles) -> str:
