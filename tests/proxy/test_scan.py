@@ -24,7 +24,7 @@ from trio_egress.model import Action, Kind
 from trio_egress.proxy.inspection import Inspection
 
 if TYPE_CHECKING:
-    from tests.proxy.conftest import OpenWorld, Receipt, Upstreams, World
+    from tests.proxy.conftest import OpenWorld, Receipt, Resolver, Upstreams, World
 
 HOST, HOME = "api.example", "home.example"
 TOKEN = "tok_" + "a1B2c3D4" * 3
@@ -231,6 +231,49 @@ async def test_what_is_clean_comes_whole(open_world: OpenWorld, upstreams: Upstr
     async with scanned(open_world, port, "{ whole = 4096 }") as world:
         assert (await ask(world, post(body))).endswith(b"ok")
     assert not [receipt for receipt in world.receipts() if findings(receipt)]
+
+
+async def test_a_client_that_waits_in_the_middle_gets_nothing_out(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """A byte at a time, with as long a pause as it likes: all but the last byte of a secret would be a secret told."""
+    heard = bytearray()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            async for raw in stream:
+                heard.extend(raw)
+
+    port = await upstreams.serve(serve)
+    async with scanned(open_world, port, "{ whole = 64 }") as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(post(b" " * 64 + TOKEN.encode() + b" " * 64).partition(b"tok_")[0])
+        for byte in TOKEN.encode():
+            await agent.send_all(bytes([byte]))
+            await trio.testing.wait_all_tasks_blocked()
+        assert b"tok_" not in heard
+        await agent.send_all(b" " * 64)
+        assert (await receive_all(agent)).startswith(b"HTTP/1.1 403 ")
+        await agent.aclose()
+    assert b"tok_" not in heard
+    assert world.outcome().layer == "scan"
+
+
+@pytest.mark.parametrize("scan", ["false", "true"], ids=["control", "looked through"])
+async def test_a_name_that_tells_a_value_is_never_looked_up(
+    open_world: OpenWorld, resolver: Resolver, scan: str
+) -> None:
+    value = b"zQ7xK2mN9pL4wR8t"
+    host = f"a.{value.hex()[:20]}.{value.hex()[20:]}.example"
+    async with open_world(f'[[egress]]\ndestination = "*.example"\nscan = {scan}\n') as world:
+        inspection = Inspection(Scanner([]), {"key": value}, Fragments([Exact("key", value)]))
+        world.gate = attrs.evolve(world.gate, inspection=inspection)
+        await ask(world, post(b"", host=host), host)
+    if scan == "true":
+        assert resolver.asked == []
+        assert findings(world.block()) == [("key", "host", "block")]
+    else:
+        assert resolver.asked == [host.encode()]
 
 
 async def test_a_client_that_waits_for_a_word_gets_it(open_world: OpenWorld, upstreams: Upstreams) -> None:
