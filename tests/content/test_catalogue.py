@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.content.vectors import FORMS, make_negatives, make_positives
 from trio_egress.content.catalogue import CATALOGUE, read_catalogue, read_catalogue_file
 from trio_egress.content.checks import CHECKS, find_check
 from trio_egress.content.detector import Detector, Way
+from trio_egress.content.matcher import Matcher
+from trio_egress.content.re2_matcher import Re2Matcher
 from trio_egress.content.scanner import Scanner
 from trio_egress.model import Action, Kind
 from trio_egress.policy.destination import parse_destination
@@ -25,6 +28,10 @@ HEAD = "| detector | what it finds | check | by default | home |\n|---|---|---|-
 EMPTY = "\nWhat has no value in it is no finding"
 
 PLACES = ("{}", 'token: "{}"\n', '{{"a": "{}", "b": 1}}', "GET /x?token={}&y=1", "a\n{}\nb", "export T='{}'")
+
+
+def open_re2(patterns: Sequence[str], database: bytes = b"") -> Matcher:
+    return Re2Matcher(patterns)
 
 
 def find(text: str) -> list[tuple[str, str]]:
@@ -58,6 +65,18 @@ def test_what_only_looks_like_it_is_not_found(name: str) -> None:
     for text in texts:
         for place in PLACES:
             assert find(place.format(text)) == [], text
+
+
+def test_what_sts_answers_is_found_without_the_name_of_its_service() -> None:
+    (_, value), *_ = make_positives("aws-secret-key")
+    assert find(f'{{"Credentials": {{"SecretAccessKey": "{value}"}}}}') == [("aws-secret-key", value)]
+
+
+def test_both_engines_find_the_same() -> None:
+    text = "\n\n".join(text for name in NAMES for text, _ in make_positives(name, 2)).encode()
+    other = Scanner(SECRETS, engine=open_re2)
+    assert other.scan(text, Way.OUT) == SCANNER.scan(text, Way.OUT)
+    assert {finding.detector.name for finding in other.scan(text, Way.OUT)} == set(NAMES)
 
 
 @pytest.mark.parametrize("detector", SECRETS, ids=NAMES)
