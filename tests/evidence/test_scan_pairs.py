@@ -23,6 +23,7 @@ from tests.evidence.specimens import (
 from tests.evidence.test_packet import make_packet
 
 from trio_egress.evidence.report import Verdict
+from trio_egress.evidence.scan_pairs import ScanPairs
 from trio_egress.evidence.verify import verify
 
 DENIED, INTENT, FINDING, MORE, OUTCOME = 1, 2, 3, 4, 5
@@ -166,3 +167,23 @@ def test_a_packet_of_it_is_valid_and_its_statement_counts_it(lines: list[bytes],
     told = json.loads(base64.b64decode(envelope["payload"]))["predicate"]["trioEgress"]
     assert told["denied"] == 3
     assert told["found"] == {"block": 3, "strip": 3, "suppressed": 1, "warn": 2}
+
+
+def test_the_largest_counts_are_not_mistaken_for_one_another() -> None:
+    most = 2**64 - 1
+    finding = {
+        "detector": "d",
+        "kind": "secret",
+        "place": "body",
+        "severity": "high",
+        "commitment": f"[d:{'0' * 32}]",
+        "count": most,
+    }
+    told = [{**finding, "action": action} for action in ("strip", "warn", "suppressed")]
+    pairs, record = ScanPairs(), {"parent_action_id": "a", "verdict": "strip", "layer": "scan"}
+    record |= {"pattern": "d", "severity": "high"}
+    for _ in range(1000):
+        assert list(pairs.add(record, {"findings": told})) == []
+    found = dict.fromkeys(("strip", "warn", "suppressed"), 1000 * most)
+    assert list(pairs.end({"action_id": "a", "verdict": "allow"}, {"found": found})) == []
+    assert list(pairs.end({"action_id": "a", "verdict": "allow"}, {"found": found})) != []

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from trio_egress.evidence.scan_form import (
+    ACTIONS,
     BLOCK,
     FINDINGS,
     FOUND,
@@ -27,6 +28,11 @@ from trio_egress.evidence.scan_form import (
 )
 
 Members = Mapping[str, object]
+
+_LANE_BITS = 128
+"""Of a count: no log has so many receipts that their counts, of 64 bits each, add up to more."""
+
+_LANE_MASK = (1 << _LANE_BITS) - 1
 
 
 @attrs.frozen
@@ -42,13 +48,13 @@ class ScanPairs:
     """Fed the receipts of attempts by what they are to each other."""
 
     def __init__(self) -> None:
-        self._open: dict[object, Counter[str]] = {}  # by action id: what was done how often, as told
+        self._open: dict[object, int] = {}  # by action id: what was done how often, as told; packed
 
     def start(self, record: Members, facts: Members) -> Iterator[Flaw]:
         """An intent."""
         told = count_actions(facts.get(FINDINGS))
         if told:
-            self._open[record["action_id"]] = told
+            self._open[record["action_id"]] = _pack(told)
             yield from _check_words(record, facts)
         if told[BLOCK] or told[STRIP]:
             yield Flaw("found.verdict", "an intent with a finding that was blocked", "a denial")
@@ -69,7 +75,8 @@ class ScanPairs:
     def add(self, record: Members, facts: Members) -> Iterator[Flaw]:
         """Nothing but findings, of an attempt that is open."""
         told = count_actions(facts.get(FINDINGS))
-        self._open.setdefault(record["parent_action_id"], Counter()).update(told)
+        parent = record["parent_action_id"]
+        self._open[parent] = self._open.get(parent, 0) + _pack(told)
         verdict = find_verdict(told)
         if not told or record["verdict"] != verdict or record.get("layer") != SCAN:
             found = f"{record['verdict']} by {record.get('layer')}, of {sum(told.values())} findings"
@@ -79,7 +86,7 @@ class ScanPairs:
 
     def end(self, record: Members, facts: Members) -> Iterator[Flaw]:
         """An outcome."""
-        told = self._open.pop(record["action_id"], Counter())
+        told = _unpack(self._open.pop(record["action_id"], 0))
         sums = facts.get(FOUND)
         found = Counter(sums if isinstance(sums, dict) else {})
         left = facts.get(LEFT_OUT, 0)
@@ -90,6 +97,16 @@ class ScanPairs:
             yield Flaw("found.cut", f"an outcome that says {record['verdict']}", "block, as of its finding")
         if record.get("layer") == SCAN and not told[BLOCK] and not facts.get(UNSCANNED):
             yield Flaw("found.cut", "an outcome by the layer scan", "a finding of it that was blocked")
+
+
+def _pack(counts: Counter[str]) -> int:
+    """As one number: hundreds of thousands may be open in a hostile file."""
+    return sum(counts[action] << _LANE_BITS * lane for lane, action in enumerate(ACTIONS))
+
+
+def _unpack(packed: int) -> Counter[str]:
+    lanes = {action: packed >> _LANE_BITS * lane & _LANE_MASK for lane, action in enumerate(ACTIONS)}
+    return Counter({action: count for action, count in lanes.items() if count})
 
 
 def _check_words(record: Members, facts: Members) -> Iterator[Flaw]:
