@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 
 from trio_egress.content.decoders import DEPTH, SIGNS, View, open_view
 from trio_egress.content.detector import Detector, Finding, Way
+from trio_egress.content.escapes import decode_backslash
 from trio_egress.content.exact import Exact, list_detectors
 from trio_egress.content.pattern import compile_pattern
-from trio_egress.content.piece import MOST_UNPACKED, VIEW_BYTES
+from trio_egress.content.piece import MOST_UNPACKED, VIEW_BYTES, Budget
 from trio_egress.content.scanner import WINDOW, Scanner
 from trio_egress.model import Kind
 
@@ -329,3 +330,19 @@ def test_nothing_is_imported_for_what_is_decoded() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+ESCAPES = ["\\", "\\\\", "\\n", "n", '"', "/", "u0041", "x41", "\\ud83d\\ude00", "W", "'", "\\t"]
+
+
+@given(st.lists(st.sampled_from(ESCAPES)).map("".join))
+@settings(max_examples=200)
+def test_escapes_are_replaced_alike_one_by_one_and_by_kinds(text: str) -> None:
+    """One by one where five backslashes stand in a row, and for places."""
+    for piece in decode_backslash(text.encode(), Budget()):
+        (slow,) = decode_backslash(text.encode() + b" " + b"\\" * 5, Budget())
+        assert slow.data.startswith(piece.data + b" ")
+        assert piece.places is not None
+        places = list(piece.places())
+        assert len(places) == len(piece.data) + 1
+        assert places == sorted(places)
