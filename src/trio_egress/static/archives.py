@@ -13,6 +13,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -335,7 +336,15 @@ def _find_faults() -> tuple[type[Exception], ...]:
     """What broken archives raise, from libraries that each have errors of their own."""
     faults: tuple[type[Exception], ...] = (
         *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError),
-        *(NotImplementedError, IndexError, KeyError, OverflowError, RuntimeError),
+        *(
+            NotImplementedError,
+            IndexError,
+            KeyError,
+            ArithmeticError,
+            RuntimeError,
+            struct.error,
+            MemoryError,
+        ),
     )
     try:
         import zstandard
