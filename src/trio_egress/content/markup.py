@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-REACH: Final = 16 * 1024
+REACH: Final = 8 * 1024
 NESTED: Final = 64
 """So many open elements are looked through for the one that a tag closes."""
 
