@@ -26,8 +26,8 @@ from trio_egress.runtime.scan_cache import open_scanner
 
 ROOT = Path(__file__).parents[1]
 BODY_BYTES = 10_240
-BODIES = 200
-ROUNDS = 7
+BODIES = 100
+ROUNDS = 5
 RE_BODIES = 10
 SHORT = b'{"model":"m-1","messages":[{"role":"user","content":"What is the weather like in Oslo?"}],"temperature":0.2}'
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from functools import partial
 from typing import Any
 
@@ -256,3 +257,29 @@ def test_looking_ahead_finds_all_that_a_scan_finds(engine: OpenMatcher) -> None:
     assert sorted(tell([finding for findings in told for finding in findings])) == sorted(
         tell(scanner.scan(message, Way.OUT))
     )
+
+
+def test_what_is_held_does_not_grow_with_the_message(engine: OpenMatcher) -> None:
+    stream = make_scanner([TOKEN, KEY], engine=engine).open(Way.OUT)
+    piece = b"a line of a body, like any other\n" * 1000
+    tracemalloc.start()
+    try:
+        peaks = []
+        for _ in range(4):
+            tracemalloc.reset_peak()
+            for _ in range(64):
+                assert stream.feed(piece) == []
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert max(peaks) < 16 * WINDOW
+    assert stream.settled > 200 * len(piece)
+
+
+@pytest.mark.parametrize("filler", [b"tok_", b"<", b"key=", b"tok_aaaaaaaa ", b"begin "])
+def test_a_window_full_of_matches_is_told_in_few_findings(engine: OpenMatcher, filler: bytes) -> None:
+    forms = [*FORMS, make_detector(r"<.*>", "open")]
+    message = (filler * WINDOW)[: 2 * WINDOW]
+    found = make_scanner(forms, engine=engine).scan(message, Way.BOTH)
+    assert len(found) <= 2 * MOST * len(forms)
+    assert feed_all(make_scanner(forms, engine=engine), message, [WINDOW // 3, WINDOW + 5]) == found
