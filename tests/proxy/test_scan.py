@@ -170,6 +170,19 @@ async def test_a_credential_may_go_home(open_world: OpenWorld, upstreams: Upstre
     assert [receipt.verdict for receipt in world.receipts()] == ["allow"] * 4 + ["block"] * 2
 
 
+@pytest.mark.parametrize(
+    "name", ["access_token", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "Signature"]
+)
+async def test_a_url_that_was_signed_may_go_home(
+    open_world: OpenWorld, upstreams: Upstreams, name: str
+) -> None:
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    async with scanned(open_world, port) as world:
+        assert (await ask(world, post(b"", path=f"/x?{name}={TOKEN}", host=HOME), HOME)).endswith(b"ok")
+        for path in (f"/x?note={TOKEN}", f"/x?{name}=1&q={TOKEN}", f"/{name}={TOKEN}", f"/x?design={TOKEN}"):
+            assert (await ask(world, post(b"", path=path, host=HOME), HOME)).startswith(b"HTTP/1.1 403 ")
+
+
 async def test_a_credential_of_no_known_service_may_go_where_one_logs_in(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:

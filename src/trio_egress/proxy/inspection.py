@@ -44,7 +44,7 @@ _CREDENTIAL_FIELD = re.compile(
     rb"authorization|cookie|[a-z0-9-]*(?:key|token|auth|secret|credential)[a-z0-9-]*"
 )
 _CREDENTIAL_PARAMETER = re.compile(
-    rb"[?&](?:[A-Za-z0-9_.-]*(?:key|token|auth|secret)[A-Za-z0-9_.-]*)=[^&]*\Z"
+    rb"[?&](?:[A-Za-z0-9_.-]*(?:[Kk]ey|[Tt]oken|[Aa]uth|[Ss]ecret|[Cc]redential|[Ss]ignature)[A-Za-z0-9_.-]*|sig)=[^&]*\Z"
 )
 
 
