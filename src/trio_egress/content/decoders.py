@@ -46,8 +46,6 @@ _DECODERS: Final[dict[Encoding, Callable[[bytes, Budget], Iterator[Piece]]]] = {
 }
 """In this order: what can grow comes last, so that it takes nothing of the others' share."""
 
-_RUNS: Final = frozenset({Encoding.BASE64, Encoding.BASE32, Encoding.HEX})
-
 
 class View:
     """Bytes that were decoded, of another view or of a window."""
@@ -67,10 +65,6 @@ class View:
         if len(self.via) >= DEPTH:
             return
         encodings = {encoding for sign in signs for encoding in _SIGNED[sign]}
-        if not encodings.isdisjoint(_RUNS) and not runs.has_runs(self.data):
-            encodings -= _RUNS
-        if not encodings:
-            return
         for encoding, decoder in _DECODERS.items():
             if encoding in encodings and (pieces := list(decoder(self.data, self._budget))):
                 yield View(pieces, (*self.via, encoding.value), self, self._budget)

@@ -28,9 +28,6 @@ LINE_CHARS: Final = 40
 _HEX: Final = compile_pattern(signatures.HEX, __name__)
 _HEX_RUN: Final = compile_pattern(signatures.HEX_RUN, __name__)
 _HEX_PAIR: Final = re.compile(rb"(?:0x|\\x)?([0-9A-Fa-f]{2})")
-_ANY: Final = compile_pattern(
-    "|".join((signatures.BASE64, signatures.BASE64_ZLIB, signatures.BASE32, signatures.HEX)), __name__
-)
 _DECIMAL: Final = compile_pattern(signatures.DECIMAL, __name__)
 _DECIMAL_RUN: Final = compile_pattern(signatures.DECIMAL_RUN, __name__)
 _NUMBER: Final = re.compile(rb"[0-9]+")
@@ -74,11 +71,6 @@ _KINDS32: Final = _make_kinds(_LETTERS + b"234567")
 _BASE64: Final = _Alphabet(6, 4, _KINDS64, compile_pattern(signatures.BASE64, __name__), _decode64)
 _BASE64_ZLIB: Final = _Alphabet(6, 4, _KINDS64, compile_pattern(signatures.BASE64_ZLIB, __name__), _decode64)
 _BASE32: Final = _Alphabet(5, 8, _KINDS32, compile_pattern(signatures.BASE32, __name__), _decode32)
-
-
-def has_runs(data: bytes) -> bool:
-    """Whether there is a signature of base64, base32 or hex, in one look: long names and identifiers have none."""
-    return _ANY.search(data) is not None
 
 
 def decode_base64(data: bytes, budget: Budget) -> Iterator[Piece]:

@@ -35,7 +35,9 @@ _WORDS: Final = "(?i:key|token|secret|passw|auth|cred)[A-Za-z0-9_-]{0,20}"
 TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
     # ASCII in base64 has no `+` and `/` but for few characters, so a run of letters and digits is enough.
     "[A-Za-z0-9]{24}": (Encoding.BASE64, Encoding.BASE32, Encoding.HEX),
-    "H4sI|UEsDB": (Encoding.BASE64, Encoding.BASE32, Encoding.HEX),
+    # What begins as gzip, zip, and zlib of any level does.
+    "H4sI|UEsDB": (Encoding.BASE64,),
+    "e(?:J[w-z]|A[E-H]|N[o-r]|F[4-7])[A-Za-z0-9+/_-]{20}": (Encoding.BASE64,),
     r"(?:[2-7][0-9A-Fa-f][ :,_.\-][ ]?(?:0x|\\x)?){10}": (Encoding.HEX,),
     r"1[fF][ :,\-]8[bB][ :,\-]08": (Encoding.HEX,),
     "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]": (Encoding.DECIMAL,),
@@ -74,7 +76,7 @@ _BETWEEN16: Final = r"(?:[ :,_.\-]? ?(?:0x|\\x)?)"
 _BYTE10: Final = "(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]|9|10|13)"
 
 BASE64: Final = f"(?:{_ASCII64}){{5,}}|(?:{_WIDE64}){{3,}}|(?:H4sI|UEsDBB){_64}{{16}}"
-BASE64_ZLIB: Final = f"(?:^|[^A-Za-z0-9+/_-])(e[AFJN]{_64}{{22}})"
+BASE64_ZLIB: Final = f"e(?:J[w-z]|A[E-H]|N[o-r]|F[4-7]){_64}{{20}}"
 BASE32: Final = f"(?:{_ASCII32}){{3,}}|(?:{_lower(_ASCII32)}){{3,}}|(?i:D6FQQ)[A-Za-z2-7]{{16}}"
 _GZIP16: Final = f"1[fF]{_BETWEEN16}8[bB]{_BETWEEN16}08"
 HEX: Final = f"(?:{_BYTE16}{_BETWEEN16}){{14}}|(?:{_BYTE16}00){{8}}|{_GZIP16}|504[bB]0304"
