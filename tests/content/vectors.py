@@ -298,7 +298,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "npm-token": Form(_NPM, wrong=(flip_last(_NPM),)),
         "pypi-token": Form(make_macaroon, wrong=(join("py" + "pi-AgE", pick(URL, 100)),)),
         "rubygems-token": Form(join("ruby" + "gems_", pick(HEX, 48))),
-        "crates-token": Form(join("ci" + "o", pick(ALNUM, 32))),
+        "crates-token": Form(join("ci" + "o", pick(ALNUM, 32)), "cargo login {}"),
         "nuget-key": Form(join("oy" + "2", pick(LOWER, 43))),
         "docker-token": Form(join("dckr" + "_pat_", pick(URL, 27))),
         "docker-organization-token": Form(join("dckr" + "_oat_", pick(URL, 32))),
@@ -350,7 +350,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "artifactory-reference-token": Form(join("cmVmd" + "GtuOjAxO", pick(ALNUM, 51))),
         "docker-config-auth": Form(make_basic, '"auth": "{}"'),
         "npmrc-token": Form(pick(URL, 36), "//registry.test/:_authToken={}\n"),
-        "aws-bedrock-key": Form(join("AB" + "SK", pick(BASE64, 128))),
+        "aws-bedrock-key": Form(join("AB" + "SKQmVkcm9ja0FQSUtleS", pick(BASE64, 110))),
         "aws-bedrock-short-key": Form(join("bedrock" + "-api-key-", pick(BASE64, 300))),
         "google-oauth-token": Form(join("ya" + "29.", pick(URL, 60, 200))),
         "google-refresh-token": Form(join("1/" + "/0", pick(LOWER, 1), pick(URL, 60, 100))),
@@ -413,7 +413,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "supabase-secret-key": Form(join("sb_" + "secret_", pick(URL, 22), "_", pick(ALNUM, 8))),
         "neon-key": Form(join("na" + "pi_", pick(LOWER, 64))),
         "mongodb-atlas-secret": Form(join("mdb" + "_sa_sk_", pick(URL, 40))),
-        "confluent-secret": Form(join("cf" + "lt", pick(BASE64, 60))),
+        "confluent-secret": Form(join("cf" + "lt", pick(BASE64, 60)), "sasl.password: {}"),
         "database-url": Form(pick(ALNUM, 16), "postgresql://app:{}@db.internal:5432/app"),
         "database-connection-string": Form(
             pick(ALNUM, 16), "Server=tcp:db.internal,1433;User ID=app;Password={};Encrypt=true"
@@ -504,7 +504,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "stripe-test-key": Form(join(one_of("sk", "rk"), "_te" + "st_", pick(ALNUM, 24, 99))),
         "stripe-webhook-secret": Form(join("wh" + "sec_", pick(ALNUM, 32))),
         "square-token": Form(
-            one_of(join("EA" + "AA", pick(ALNUM, 60)), join("sq0" + "atp-", pick(ALNUM, 22)))
+            one_of(join("EA" + "AA", pick(ALNUM, 60)), join("sq0" + "atp-", pick(ALNUM, 22))), "square: {}"
         ),
         "square-secret": Form(join("sq0" + "csp-", pick(ALNUM, 43))),
         "braintree-token": Form(join("access_" + "token$production$", pick(LOWER, 16), "$", pick(HEX, 32))),
@@ -549,8 +549,10 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             join(pick(HEX, 10), "m" + "sh", pick(HEX, 15), "p", pick(HEX, 6), "j" + "sn", pick(HEX, 12))
         ),
         "prefect-key": Form(join("pn" + "u_", pick(ALNUM, 36))),
-        "facebook-token": Form(join("EA" + "AB", pick(ALNUM, 8), "BO", pick(ALNUM, 140))),
-        "twitter-bearer": Form(join("A" * 21, pick(ALNUM, 80))),
+        "facebook-token": Form(join("EA" + "AB", pick(ALNUM, 8), "BO", pick(ALNUM, 140)), "facebook: {}"),
+        "twitter-bearer": Form(
+            join("A" * 21, pick(ALNUM, 5), "AAAAAAA", pick(ALNUM, 25), "%3D", pick(ALNUM, 50))
+        ),
         "pgp-private-key": Form(make_pgp),
         "putty-private-key": Form(make_putty),
         "minisign-secret-key": Form(
