@@ -65,11 +65,37 @@ class _Filter:
         self._count = len(patterns)
         if self._count not in (self._filter.Match(CANARY.encode(), True) or ()):
             raise MemoryError(f"RE2 has no room for {self._count} patterns")
+        # What has no literals of its own would be named for every message.
+        bare = self._filter.Match(b"", True) or ()
+        self._bare = frozenset(bare)
+        self._set = _Set([(index, patterns[index]) for index in sorted(bare)]) if bare else None
 
     def match(self, data: bytes) -> list[int]:
         """Whether a pattern's literals are there is all that is asked: its place is looked for anyhow."""
-        found: list[int] | None = self._filter.Match(data, True)
-        return [index for index in found if index < self._count] if found else []
+        named: list[int] = self._filter.Match(data, True) or []
+        if len(named) == len(self._bare):
+            return [] if self._set is None else self._set.match(data)
+        found = [index for index in named if index < self._count and index not in self._bare]
+        return found if self._set is None else found + self._set.match(data)
+
+
+class _Set:
+    """Patterns that are looked for themselves, and one that always matches: where it doesn't, RE2 couldn't look."""
+
+    def __init__(self, patterns: Sequence[tuple[int, str]]) -> None:
+        self._indexes = [index for index, _ in patterns]
+        self._set = re2.Set.SearchSet(make_options(patterns[0][1]))
+        for _, pattern in patterns:
+            self._set.Add(pattern.encode())
+        self._set.Add(b"")
+        self._set.Compile()
+
+    def match(self, data: bytes) -> list[int]:
+        found: list[int] = self._set.Match(data) or []
+        last = len(self._indexes)
+        if last not in found:
+            return self._indexes
+        return [self._indexes[index] for index in found if index != last] if len(found) > 1 else []
 
 
 def _choose_group(pattern: str) -> str:

@@ -172,7 +172,8 @@ class _Translation:
 
     def _render_class(self) -> str:
         chosen, wide, negated = self._read_class()
-        if self._folds:
+        # The flag may hold elsewhere alone: what is left out is left out as it stands.
+        if self._folds and not negated:
             letters = frozenset(code for code in chosen if code in _LOWER | _UPPER)
             chosen |= {code ^ 0x20 for code in letters}
             wide = wide or bool(letters)
