@@ -44,8 +44,10 @@ TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
     "%[2-7][0-9A-Fa-f]": (Encoding.PERCENT,),
     # An escaped letter or digit; a slash within a word; an escape before what may be a token; a quoted value of a name.
     r"\\(?:u00|x)[2-7][0-9A-Fa-f]|[A-Za-z0-9+]\\/[A-Za-z0-9+]": (Encoding.BACKSLASH,),
-    r"\\[nrtbf][A-Za-z0-9_.~+/=:-]{16}": (Encoding.BACKSLASH,),
-    rf"{_WORDS}\\{{1,3}}[\x22'] ?[:=] ?\\{{1,3}}[\x22'][^\s\\]{{10}}": (Encoding.BACKSLASH,),
+    r"\\[nrtbf][A-Za-z0-9_.~+/=:$!-]{16}": (Encoding.BACKSLASH,),
+    rf"{_WORDS}(?:\\{{1,3}}[\x22'])? ?[:=] ?\\{{1,3}}[\x22'][^\s\\]{{10}}": (Encoding.BACKSLASH,),
+    # What detectors know by a word, which is none with an escape's letter before it.
+    r"\\[nrt](?i:authorization: |machine |privatekey = )|\\{1,3}\x22kty\\": (Encoding.BACKSLASH,),
     "&#[xX0-9]|&quot;|&amp;(?:#|quot|apos)|&(?:lowbar|plus|equals|sol|colon|period|num|percnt|commat|dash);": (
         Encoding.HTML,
     ),
