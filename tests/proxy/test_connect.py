@@ -181,13 +181,6 @@ async def test_denied_connect_is_a_403_with_its_reason(open_world: OpenWorld, ta
     assert world.block().target == f"tls://{target}"
 
 
-async def test_connect_to_a_rule_that_scans_says_why_before_any_hello(open_world: OpenWorld) -> None:
-    async with open_world(RULE + "scan = true\n") as world:
-        answer = await ask(world, connect(f"{HOST}:443"))
-    assert answer.startswith(b"HTTP/1.1 403 ")
-    assert world.block().layer == "interception"
-
-
 @pytest.mark.parametrize(
     "raw",
     [
