@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -114,3 +115,10 @@ def test_the_page_lists_what_the_catalogue_has() -> None:
     if os.environ.get("WRITE_DOCS"):
         PAGE.write_text(found, "utf-8")
     assert PAGE.read_text("utf-8") == found, "run this test with WRITE_DOCS=1 to write it"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_detector_is_for_is_found_in_a_line_of_a_json_string(name: str) -> None:
+    for text, _ in make_positives(name):
+        message = json.dumps({"messages": [{"role": "user", "content": f"look at this\n{text}\nplease"}]})
+        assert name in [found for found, _ in find(message)]
