@@ -95,24 +95,24 @@ class Scanner:
 
     def scan(self, data: bytes, way: Way, path: str | None = None) -> list[Finding]:
         """All that is found in a whole message. `path`: of a file."""
-        if len(data) <= WINDOW and not self._may_find(data, way):
-            return []
-        search = Search(self._by_way[way], self._views, way, path)
+        parts = self._by_way[way]
+        if len(data) <= WINDOW:
+            # The fast path: nearly all messages end here, and nothing is made for them.
+            named = [part.matcher.match(data) for part in parts]
+            if not any(named) and not self._may_find_normal(data, way):
+                return []
+            return Search(parts, self._views, way, path).look(cut_window(data, 0, 0), named)
+        search = Search(parts, self._views, way, path)
         found: list[Finding] = []
         for first in range(0, len(data), WINDOW):
             found += search.look(cut_window(data, 0, first))
         return found
 
-    def _may_find(self, data: bytes, way: Way) -> bool:
-        """The fast path: nearly all messages end here, and nothing is made for them."""
-        parts = self._by_way[way]
-        for part in parts:
-            if part.matcher.match(data):
-                return True
+    def _may_find_normal(self, data: bytes, way: Way) -> bool:
         if way is Way.OUT or self._views.normalise is None:
             return False
         normal = self._views.normalise(data)
-        return normal is not None and any(part.matcher.match(normal.data) for part in parts)
+        return normal is not None and any(part.matcher.match(normal.data) for part in self._by_way[way])
 
     def open(self, way: Way, path: str | None = None) -> Stream:
         """A message that comes in pieces."""

@@ -90,10 +90,10 @@ class Search:
         self._told: list[Finding] = []
         """What windows so far have told that reaches beyond them."""
 
-    def look(self, window: Window) -> list[Finding]:
-        """What is in the next window, by place."""
+    def look(self, window: Window, named: Sequence[Sequence[int]] | None = None) -> list[Finding]:
+        """What is in the next window, by place. `named`: what each part's matcher says of it, if it was asked."""
         found: list[Finding] = []
-        seekers, signs = self._choose(window.text)
+        seekers, signs = self._choose(window.text, named)
         for seeker in seekers:
             begin = self._reached.get(seeker, 0) - window.base
             here = list(_find(seeker, window, begin, self._path))
@@ -114,12 +114,16 @@ class Search:
             found += [finding for _, finding in _find(seeker, window, begin, self._path)]
         return self._join(window, found, signs)
 
-    def _choose(self, text: bytes) -> tuple[list[Seeker], list[int]]:
+    def _choose(
+        self, text: bytes, named: Sequence[Sequence[int]] | None = None
+    ) -> tuple[list[Seeker], list[int]]:
         """The detectors to ask, and the signs of something encoded."""
         chosen: dict[Seeker, None] = {}
         signs: set[int] = set()
-        for part in self._parts:
-            for index in sorted(part.matcher.match(text)):
+        if named is None:
+            named = [part.matcher.match(text) for part in self._parts]
+        for part, indexes in zip(self._parts, named, strict=True):
+            for index in sorted(indexes):
                 if index >= len(part.seekers):
                     sign = index - len(part.seekers)
                     if sign not in signs and part.has_sign(sign, text):
