@@ -52,7 +52,7 @@ def get_from_another_host() -> str:
 
 def connect_to_address() -> str:
     with socket.create_connection(("203.0.113.7", 22), timeout=SECONDS) as connection:
-        connection.sendall(b"SSH-2.0-demo\r\n")
+        connection.sendall(b"hello\n")  # to SSH, the denial would be a message
         return f"{len(connection.recv(100))} bytes"
 
 

@@ -64,7 +64,7 @@ CLAIMS = (
         "POST",
     ),
     Claim("get_from_another_host", "GET https://evil.example/", False, "dns:evil.example"),
-    Claim("connect_to_address", "TCP to 203.0.113.7:22", False, "ssh://203.0.113.7:22"),
+    Claim("connect_to_address", "TCP to 203.0.113.7:22", False, "tcp://203.0.113.7:22"),
     Claim("send_datagram", "UDP to 203.0.113.7:9999", False, "udp://203.0.113.7:9999"),
     Claim("ask_another_resolver", "DNS tunnel by way of 8.8.8.8", False, "dns:stolen-data.tunnel.example"),
 )
