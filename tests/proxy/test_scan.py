@@ -346,6 +346,19 @@ async def test_a_canary_has_no_home(open_world: OpenWorld, upstreams: Upstreams)
     assert findings(world.block()) == [("bait", "header authorization", "block")]
 
 
+async def test_that_some_form_may_go_anywhere_excuses_no_other(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    port = await upstreams.serve(lambda stream: stream.send_all(OK))
+    bearer = attrs.evolve(DETECTORS[0], name="bearer", pattern=r"Bearer \S+", home=("*",))
+    own = Detector(name="mine", description="a value", kind=Kind.EXACT, pattern=TOKEN)
+    async with scanned(open_world, port) as world:
+        world.gate = attrs.evolve(world.gate, inspection=Inspection(Scanner([bearer], [own])))
+        assert (await ask(world, post(b"", f"Authorization: Bearer {TOKEN}"))).endswith(b"ok")
+    told = [findings(each) for each in world.receipts() if findings(each)]
+    assert told == [[("mine", "header authorization", "warn")]]
+
+
 async def test_a_value_of_the_run_in_a_place_for_credentials_is_told_of(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 HELD_BYTES = 64 << 20
 """Bodies of requests that are looked through whole, of one run at one time."""
 
+ANYWHERE = "*"
+"""The home of a credential of which nobody knows whose it is."""
+
 _CREDENTIAL_FIELD = re.compile(
     rb"authorization|cookie|[a-z0-9-]*(?:key|token|auth|secret|credential)[a-z0-9-]*"
 )
@@ -328,7 +331,7 @@ def _is_at_home(finding: Finding, part: tuple[str, bytes], text: bytes, host: Ho
 
 
 def _covers(home: str, host: Host) -> bool:
-    if home == "*":
+    if home == ANYWHERE:
         return True
     if isinstance(host, (IPv4Address, IPv6Address)):
         return False
@@ -336,9 +339,11 @@ def _covers(home: str, host: Host) -> bool:
 
 
 def _goes_home(finding: Finding, home: Sequence[Finding]) -> bool:
-    """Whether it is of what goes home; a canary has none."""
+    """Whether it is what goes home, or of what does; a canary has none. That one may go anywhere excuses no other."""
     return finding.detector.kind is not Kind.CANARY and any(
-        finding.start < other.end and other.start < finding.end for other in home
+        other is finding
+        or (ANYWHERE not in other.detector.home and finding.start < other.end and other.start < finding.end)
+        for other in home
     )
 
 
