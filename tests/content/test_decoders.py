@@ -263,7 +263,8 @@ def test_decoding_is_the_inverse_of_encoding(text: str) -> None:
         assert raw in datas[0]
     for encode in (base64.b64encode, base64.b32encode):
         message = b"(" + encode(b"a text as long as that " + raw) + b")"
-        assert any(view.data == b"a text as long as that " + raw for view in walk(message))
+        # Perhaps more than once: a run may be read from several places on.
+        assert any(b"a text as long as that " + raw in view.data for view in walk(message))
 
 
 def test_a_bomb_is_unpacked_as_far_as_the_budget_goes() -> None:

@@ -214,15 +214,6 @@ def test_head_is_not_implied_by_get(place: Place, web: Web) -> None:
     assert_denied(ended, web, "allows GET, not HEAD", "method")
 
 
-@pytest.mark.parametrize("proxy", [[], ["-x", PROXY]])
-def test_a_rule_that_scans_does_not_let_tls_by(place: Place, web: Web, proxy: list[str]) -> None:
-    more = '[[egress]]\ndestination = "api.example.com"\nscan = true\n'
-    policy = write_policy(more=more, pins=web.pins("api.example.com"))
-    ended = place.run_timed(policy, *curl(web, *proxy, "https://api.example.com/hello"))
-    assert ended.code == (56 if proxy else 35)
-    assert_denied(ended, web, "needs a scan of what is sent", "interception")
-
-
 @pytest.mark.parametrize("door", [[], ["-x", PROXY]])
 def test_a_port_that_no_rule_names_is_denied(place: Place, web: Web, policy: str, door: list[str]) -> None:
     ended = place.run_timed(policy, *curl(web, *door, "http://api.example.com:8080/hello"))

@@ -167,8 +167,8 @@ def test_a_way_back_leads_into_the_sandbox_and_no_further(place: Place, ssh: Ssh
     (port,) = find_ports(1)
     script = (
         "echo inside | nc -l -N 127.0.0.1 9001 & until grep -q :2329 /proc/net/tcp; do sleep 0.05; done; "
-        f"{' '.join(bare_client())} -R {port}:127.0.0.1:9001 $0 'head -1 </dev/tcp/127.0.0.1/{port}'; "
-        f"{' '.join(bare_client())} -R {port}:203.0.113.7:25 $0 'head -1 </dev/tcp/127.0.0.1/{port}'"
+        f"{' '.join(bare_client())} -R {port}:127.0.0.1:9001 $0 \"bash -c 'head -1 </dev/tcp/127.0.0.1/{port}'\"; "
+        f"{' '.join(bare_client())} -R {port}:203.0.113.7:25 $0 \"bash -c 'head -1 </dev/tcp/127.0.0.1/{port}'\""
     )
     ended = place.run(pin(ssh, ssh.fingerprint), "bash", "-c", script, user_at(HOST))
     assert ended.text == "inside\n"

@@ -93,9 +93,5 @@ SIGNS: Final[Mapping[str, str]] = {
     "[A-Za-z0-9]{24}": _RUNS,
     "H4sI|UEsDB": _RUNS,
     "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]": DECIMAL,
-    # Tokens have a digit or many letters in a row; lines of dashes, dotted names and most paths have neither.
-    r"\\[nrtbf][A-Za-z0-9_.~+/=:$!-]{16}": (
-        r"\\[nrtbf][A-Za-z_.~+/=:$!-]{0,40}(?:[0-9][A-Za-z0-9_.~+/=:$!-]{8}|[A-Za-z]{24})"
-    ),
 }
 """What is tried before anything is decoded, where a trigger is in one message in ten: what its decoders look for."""
