@@ -118,7 +118,9 @@ async def test_a_secret_is_denied_before_anybody_is_dialled(
     assert (block.layer, findings(block)) == ("scan", [("demo-token", place, "block")])
     assert TOKEN not in json.dumps(attrs.asdict(block), default=str)
     assert TOKEN.encode() not in answer
-    assert "demo-token" in json.loads(answer.partition(b"\r\n\r\n")[2])["detail"]
+    told = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert "demo-token" in told["detail"]
+    assert "`[[scan.suppress]]`" in told["remedy"]
 
 
 SPELLINGS: dict[str, Callable[[bytes], str]] = {

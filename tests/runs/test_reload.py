@@ -53,9 +53,11 @@ def policy(port: int, *names: str, more: str = "") -> str:
     return write_policy(*[f"{name}.example.com:{port}" for name in names], pins=pins, more=more)
 
 
-def start(place: Place, port: int) -> tuple[Started, Path]:
+def start(place: Place, port: int, more: str = "") -> tuple[Started, Path]:
     """A run with two open connections, and its policy's file."""
-    started = place.start(policy(port, "a", "b"), "bash", "-c", KEEPS_TWO_OPEN.replace("PORT", str(port)))
+    started = place.start(
+        policy(port, "a", "b", more=more), "bash", "-c", KEEPS_TWO_OPEN.replace("PORT", str(port))
+    )
     wait_until(lambda: all((place.work / f"{name}.open").exists() for name in "ab"), "two connections")
     wait_until(lambda: intents(started) == 2, "their receipts")
     return started, place.path / "policy-0.toml"
@@ -271,3 +273,17 @@ def test_tls_of_further_hosts_cannot_be_ended_by_a_reload(place: Place, server: 
     assert "whose TLS is ended can't change during a run" in ran.stderr
     (place.work / "go").touch()
     assert started.wait().verify() == 0
+
+
+def test_a_word_for_a_detector_that_is_none_changes_nothing(place: Place, server: int) -> None:
+    """Else the one that is meant would do what it did before, and nobody would notice."""
+    rule = '[[egress]]\ndestination = "c.example.com"\nscan = { detectors = { "%s" = "warn" } }\n'
+    started, file = start(place, server, rule % "github-token")
+    file.write_text(policy(server, "a", "b", more=rule % "github-tokn"))
+    reloaded = reload(started)
+    (place.work / "go").touch()
+    ended = started.wait()
+    assert reloaded.returncode != 0
+    assert 'did you mean "github-token"' in reloaded.stdout + reloaded.stderr
+    assert ended.code == 5
+    assert ended.verify() == 0

@@ -349,4 +349,5 @@ def _goes_home(finding: Finding, home: Sequence[Finding]) -> bool:
 
 def _explain(finding: Finding, place: str) -> str:
     detector = finding.detector
-    return f"{detector.name} was found in its {place}: {detector.description}"
+    what = "" if detector.description == detector.name else f": {detector.description}"
+    return f"{detector.name} was found in its {place}{what}"

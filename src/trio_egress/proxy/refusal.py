@@ -128,6 +128,13 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
             return "the client has to change: no policy allows this"
         case Layer.SECRET:
             return f"a person can change `to` and `as` of that `[[secret]]` in {policy}"
+        case Layer.SCAN:
+            at = f" of line {decision.rule.line}" if decision.rule else ""
+            place = decision.rule.file if decision.rule and decision.rule.file else policy
+            return (
+                "leave out what was found; where it is none, a person can say so by `[[scan.suppress]]`, or by `scan` "
+                f"of the rule{at}, in {place}"
+            )
         case Layer.CERTIFICATE:
             return (
                 "the upstream has to speak TLS 1.2 or later, with a certificate that this machine trusts "

@@ -151,8 +151,9 @@ class ScannedRequest:
         ready = max(0, settled - self._given)
         if self._grpc is not None:
             await self._judge(self._text.look(whole=True))
-            ready = max(ready, self._grpc.find_end(self._given, bytes(self._held)))
-        raw, self._held = bytes(self._held[:ready]), self._held[ready:]
+            ready = max(ready, self._grpc.find_end(self._given, self._held))
+        raw = bytes(self._held[:ready])
+        del self._held[:ready]
         self._given += len(raw)
         return raw
 
@@ -355,7 +356,7 @@ class _Messages:
     def __init__(self) -> None:
         self._next = 0
 
-    def find_end(self, begin: int, held: bytes) -> int:
+    def find_end(self, begin: int, held: bytearray) -> int:
         """Of the bytes from `begin` on, how many are whole messages."""
         while (at := self._next - begin) + GRPC_PREFIX <= len(held):
             end = self._next + GRPC_PREFIX + int.from_bytes(held[at + 1 : at + GRPC_PREFIX], "big")

@@ -47,12 +47,13 @@ def load_detectors(policy: Policy) -> tuple[Detector, ...]:
     if problems:
         raise PolicyError(tuple(problems))
     detectors = add_to_catalogue(files)
-    if problems := list(_find_unknown(policy, {detector.name for detector in detectors})):
+    if problems := list(find_unknown(policy, {detector.name for detector in detectors})):
         raise PolicyError(tuple(problems))
     return detectors
 
 
-def _find_unknown(policy: Policy, names: set[str]) -> Iterator[Problem]:
+def find_unknown(policy: Policy, names: set[str]) -> Iterator[Problem]:
+    """Where the policy has a word for a detector that is none of these `names`, or of its own values."""
     known = names | {placed.secret.name for placed in policy.secrets}
     known |= {placed.canary.name for placed in policy.sought.canaries}
     for name in policy.scan.detectors:

@@ -23,7 +23,7 @@ from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
-from trio_egress.runtime.detectors import has_scans
+from trio_egress.runtime.detectors import find_unknown, has_scans
 from trio_egress.runtime.held_policy import HeldPolicy
 from trio_egress.runtime.seal import Record
 from trio_egress.runtime.secrets import find_told
@@ -59,6 +59,8 @@ async def keep_policy(
             recorder.refuse_policy(f"the policy was not changed: {fixed} can't change during a run")
         elif told := find_told(redactor, policy.sources):
             recorder.refuse_policy(f"the policy was not changed: {told} has the value of a secret in it")
+        elif unknown := _find_misspelt(gate, policy):
+            recorder.refuse_policy(f"the policy was not changed: {unknown[:REASON_CHARS]}")
         else:
             _change(record, gate, recorder, _stay_signed_in(policy, gate.policy))
 
@@ -78,6 +80,14 @@ def _find_fixed(gate: Gate, new: Policy) -> str:
     if has_scans(new) and gate.inspection is None:
         changed.append("whether anything is looked through")
     return " and ".join(changed)
+
+
+def _find_misspelt(gate: Gate, new: Policy) -> str:
+    """The first word for a detector that is none."""
+    if gate.inspection is None:
+        return ""
+    names = {detector.name for detector in gate.inspection.scanner.detectors}
+    return next(map(str, find_unknown(new, names)), "")
 
 
 def _change(record: Record, gate: Gate, recorder: Recorder, policy: Policy) -> None:
