@@ -83,7 +83,6 @@ class ScannedRequest:
 
     def __init__(self, inspector: Inspector, head: RequestHead) -> None:
         self._inspector = inspector
-        self._body = head.body
         self.said_continue = False
         self._grpc = _Messages() if _find_type(head.fields).startswith(GRPC) else None
         self._waits = any(name.lower() == b"expect" for name, _ in head.fields)
