@@ -18,22 +18,13 @@ from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
 from trio_egress.cli.policy.parser import add_policy
+from trio_egress.cli.run_parser import add_learn, add_run
 from trio_egress.cli.scan_parser import add_scan
 from trio_egress.cli.streams import explain_failure, open_closed
 
 REFUSED = 125
 INTERRUPTED = 130
 USAGE = 64
-
-RUN_EPILOG = """\
-exit codes:
-  the agent's own code passes through; 128+N when signal N ended it, or ended the run before the agent ran
-  121  the agent ended with 0, but something was denied, or a protected file touched (with --fail-on deny)
-  122  the evidence is incomplete: a receipt could not be written
-  124  --timeout was over
-  125  trio-egress refused, or failed before the agent ran
-  126  the command is not executable      127  the command was not found
-"""
 
 VERIFY_EPILOG = """\
 exit codes:
@@ -120,8 +111,8 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     )
     parser.add_argument("--version", action="version", version=f"trio-egress {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    _add_run(commands)
-    _add_learn(commands)
+    add_run(commands)
+    add_learn(commands)
     _add_verify(commands)
     _add_watch(commands)
     add_scan(commands)
@@ -131,119 +122,6 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     add_keys(commands)
     _add_small(commands)
     return parser, commands.choices
-
-
-def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
-    run = commands.add_parser(
-        "run",
-        help="run a command in the sandbox",
-        description="Run COMMAND in the sandbox; its only way out is what the policy allows.",
-        usage="trio-egress run [options] [--] COMMAND [ARG ...]",
-        epilog=RUN_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    run.set_defaults(observing=False, policy_path=None)
-    run.add_argument(
-        "--fail-on",
-        choices=["deny"],
-        help="exit with 121 if anything was denied, or a protected file touched, and the agent itself ended with 0",
-    )
-    _add_run_options(run)
-
-
-def _add_learn(commands: argparse._SubParsersAction[_Parser]) -> None:
-    learn = commands.add_parser(
-        "learn",
-        help="write the least policy that allows what was seen",
-        description="Run COMMAND without enforcing anything but private addresses, record what it does, and write "
-        "the least policy that allows it; or learn from evidence that is there already.",
-        usage="trio-egress learn [options] [--] COMMAND [ARG ...]\n"
-        "       trio-egress learn [--output FILE] --from PACKET [--from PACKET ...]",
-        epilog="The agent's own code passes through; 2 where nothing could be learnt or written, else as for `run`.",
-    )
-    learn.set_defaults(observing=True, policy_path=None, fail_on=None)
-    learn.add_argument(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="where the policy goes, never over anything (default: trio-egress.toml)",
-    )
-    learn.add_argument(
-        "--from", dest="packets", metavar="PACKET", action="append", default=[], help="evidence to learn from"
-    )
-    _add_run_options(learn)
-
-
-def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--policy",
-        metavar="FILE",
-        help="policy (default: $TRIO_EGRESS_POLICY, else ./trio-egress.toml or .yaml)",
-    )
-    _add_evidence_options(parser)
-    add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
-    add(
-        "--user",
-        metavar="USER",
-        help="as root: the user that the agent runs as (default: the one behind sudo, else nobody); else: "
-        "`subordinate`, an id that /etc/subuid lends you (default: you)",
-    )
-    add(
-        "--proxy-user",
-        metavar="USER",
-        help="as root: the user that the proxy becomes, and that the evidence belongs to (default: an unused id)",
-    )
-    add(
-        "--proxy-port",
-        metavar="PORT",
-        type=_port,
-        default=8888,
-        help="port of the HTTP proxy inside (default: 8888)",
-    )
-    add("--proxy-variables", action="store_true", help="also set http_proxy and its like; nothing needs them")
-    add("--status-file", metavar="FILE", help="write how the run ended to FILE, as JSON")
-    add("--json", action="store_true", help="print how the run ended to standard output, as JSON")
-    add("--quiet", action="store_true", help="print nothing but errors")
-    add("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
-
-
-def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--evidence",
-        metavar="DIR",
-        help="where the Audit Packet goes: new or empty (default: ./trio-egress-audit/RUN)",
-    )
-    add(
-        "--key",
-        metavar="FILE",
-        help="signing key made by `trio-egress keygen` (default: one for this run only)",
-    )
-    add(
-        "--rotate-key-to",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a key to go on with when `trio-egress keys rotate` asks for it; the one before endorses it in the log. "
-        "May be repeated, for one change each",
-    )
-    add(
-        "--signer",
-        metavar="SOCKET|COMMAND",
-        help="sign by another process instead, which alone has the key: `trio-egress signer`, or one of yours",
-    )
-    add(
-        "--commitment-key",
-        metavar="FILE",
-        help="write here, with mode 0600, the key by which `trio-egress packet reveal` can show later that a value was "
-        "the secret behind a commitment (default: nobody ever can)",
-    )
-    add(
-        "--anchor-file",
-        metavar="FILE",
-        help="append the state of the log to FILE, at its start and end and with each heartbeat",
-    )
 
 
 def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -365,22 +243,6 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < len(text) < 4 or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return seconds
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1024 to 65535")
     return int(text)
 
 
