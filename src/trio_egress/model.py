@@ -69,12 +69,15 @@ class Call:
 
     `method`: `query`, `mutation` or `subscription` of GraphQL; the method of JSON-RPC, "" for an answer to one.
     `name`: the operation's name, or the tool of MCP's `tools/call`. `fields`: the root fields of GraphQL.
+    `arguments`: of a tool, each value as a text after its name, `a.b` for what is inside another; None where they are
+    not known. They are judged, and never told.
     """
 
     kind: CallKind
     method: str = ""
     name: str | None = None
     fields: tuple[str, ...] = ()
+    arguments: tuple[tuple[str, str], ...] | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen
