@@ -15,7 +15,7 @@ from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.scan_facts import Found
 from trio_egress.evidence.scan_form import FINDINGS, SCAN, find_verdict
 from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
-from trio_egress.model import Attempt, Decision, Protocol, render_authority
+from trio_egress.model import MCP, Attempt, Call, Decision, Protocol, StdioMessage, render_authority
 
 Facts = Mapping[str, object]
 
@@ -47,8 +47,12 @@ def draft_policy_change(verdict: str, reason: str, facts: Facts) -> Draft:
     )
 
 
-def draft_attempt(attempt: Attempt, decision: Decision, facts: Facts, phase: str = "") -> Draft:
+def draft_attempt(
+    attempt: Attempt | StdioMessage, decision: Decision, facts: Facts, phase: str = ""
+) -> Draft:
     """The receipt of a decision, in the words of the receipt format."""
+    if isinstance(attempt, StdioMessage):
+        return _draft_message(attempt, decision, facts, phase)
     reads = attempt.protocol is Protocol.DNS or attempt.method in ("GET", "HEAD", "OPTIONS")
     known = reads or attempt.method is not None
     return Draft(
@@ -71,6 +75,36 @@ def draft_attempt(attempt: Attempt, decision: Decision, facts: Facts, phase: str
             **facts,
         },
     )
+
+
+def _draft_message(message: StdioMessage, decision: Decision, facts: Facts, phase: str) -> Draft:
+    """It goes to another process of this machine; what a tool does then is told by nobody."""
+    call = message.call
+    return Draft(
+        action_id=make_action_id(),
+        target=render_message_target(call),
+        verdict="allow" if decision.allowed else "block",
+        transport=message.transport.value,
+        phase=phase,
+        action_type="unclassified",
+        side_effect_class="none",
+        reversibility="unknown",
+        method=call.method,
+        layer=decision.layer.value,
+        facts={
+            "proto": MCP,
+            "from": message.side.value,
+            **({"tool": call.name} if call.name is not None else {}),
+            "reason": decision.reason,
+            **facts,
+        },
+    )
+
+
+def render_message_target(call: Call) -> str:
+    """`mcp:tools/call:read_file`; without a method, what is no message."""
+    words = [MCP, call.method or "message", *([call.name] if call.name is not None else [])]
+    return ":".join(words)
 
 
 def _side_effect(attempt: Attempt, decision: Decision, reads: bool) -> str:

@@ -42,6 +42,7 @@ class Transport(enum.Enum):
     DNS = "dns"
     PACKET = "packet"
     SYSCALL = "syscall"
+    MCP_STDIO = "mcp_stdio"
 
 
 @attrs.frozen
@@ -78,6 +79,29 @@ class Call:
     name: str | None = None
     fields: tuple[str, ...] = ()
     arguments: tuple[tuple[str, str], ...] | None = attrs.field(default=None, repr=False)
+
+
+MCP = "mcp"
+"""What a message over standard streams is in, as its receipt says (the fact `proto`)."""
+
+
+class Side(enum.Enum):
+    """Who says something over the standard streams of an MCP server."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@attrs.frozen
+class StdioMessage:
+    """A request or a notification that one side of an MCP server's standard streams sends to the other."""
+
+    side: Side
+    call: Call
+
+    @property
+    def transport(self) -> Transport:
+        return Transport.MCP_STDIO
 
 
 @attrs.frozen

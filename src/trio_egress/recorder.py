@@ -38,7 +38,7 @@ from trio_egress.evidence.scan_attempt import Finds
 from trio_egress.evidence.scan_facts import ToldFinding
 from trio_egress.evidence.scan_form import BLOCK, FINDINGS
 from trio_egress.evidence.sign import Signer
-from trio_egress.model import Attempt, Decision, Endpoint, Layer, Transport
+from trio_egress.model import Attempt, Decision, Endpoint, Layer, StdioMessage, Transport
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -83,20 +83,28 @@ class Recorder:
 
     # what the proxy asks for
 
-    async def refuse(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
+    async def refuse(
+        self, attempt: Attempt | StdioMessage, decision: Decision, facts: Facts | None = None
+    ) -> None:
         """Record a denied attempt; the receipt is on disk when this returns."""
         self.refuse_nowait(attempt, decision, facts)
         await self._wait_durable()
 
-    def refuse_nowait(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
+    def refuse_nowait(
+        self, attempt: Attempt | StdioMessage, decision: Decision, facts: Facts | None = None
+    ) -> None:
         """Record a denied attempt with the next group."""
         self._append(draft_attempt(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
 
-    def allow_nowait(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> None:
+    def allow_nowait(
+        self, attempt: Attempt | StdioMessage, decision: Decision, facts: Facts | None = None
+    ) -> None:
         """Record an allowed attempt after which nothing leaves (an answer of the DNS stub): one receipt, no pair."""
         self._append(draft_attempt(attempt, decision, {"flow": self._next_flow(), **(facts or {})}))
 
-    async def allow(self, attempt: Attempt, decision: Decision, facts: Facts | None = None) -> Flow:
+    async def allow(
+        self, attempt: Attempt | StdioMessage, decision: Decision, facts: Facts | None = None
+    ) -> Flow:
         """Record the intent of an allowed attempt. Only when this has returned may anything leave.
 
         Use the flow as a context manager, at once and without an await in between: leaving it records the outcome.

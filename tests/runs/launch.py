@@ -333,15 +333,17 @@ class Place:
         options: Sequence[str] = (),
         stdin: int = subprocess.DEVNULL,
         environment: Mapping[str, str] | None = None,
+        how: str = "run",
         **popen: Any,
     ) -> Started:
-        """Start a run of `command` in `work`. `environment` is added to ours; `popen` replaces what Popen is told."""
+        """Start a run of `command` in `work`, by our command `how`. `environment` is added to ours; `popen` replaces
+        what Popen is told."""
         number = len(self._started)
         (self.path / f"policy-{number}.toml").write_text(policy)
         # Streams are files, so that no one has to read while it runs.
         with (self.path / f"out-{number}").open("xb") as out, (self.path / f"err-{number}").open("xb") as err:
             process = subprocess.Popen(
-                [*self.program("run", number), *options, "--", *map(str, command)],
+                [*self.program(how, number), *options, "--", *map(str, command)],
                 **{
                     "cwd": self.work,
                     "stdin": stdin,

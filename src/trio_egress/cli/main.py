@@ -18,7 +18,7 @@ from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
 from trio_egress.cli.policy.parser import add_policy
-from trio_egress.cli.run_parser import add_learn, add_run
+from trio_egress.cli.run_parser import add_learn, add_mcp, add_run
 from trio_egress.cli.scan_parser import add_scan
 from trio_egress.cli.streams import explain_failure, open_closed
 
@@ -59,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
-        code = REFUSED if self.prog.endswith((" run", " learn")) else USAGE
+        code = REFUSED if self.prog.endswith((" run", " learn", " mcp")) else USAGE
         self.exit(code, f"{self.prog}: {message}\n")
 
 
@@ -92,7 +92,7 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
         print(f"trio-egress {options.command}: {reason}", file=sys.stderr)
         return REFUSED
     given: list[object] = [options]
-    if options.command in ("run", "learn"):
+    if options.command in ("run", "learn", "mcp"):
         from trio_egress.runtime.signals import Inbox
 
         inbox = Inbox()
@@ -113,6 +113,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_run(commands)
     add_learn(commands)
+    add_mcp(commands)
     _add_verify(commands)
     _add_watch(commands)
     add_scan(commands)

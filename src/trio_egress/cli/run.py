@@ -51,27 +51,37 @@ from trio_egress.signer.remote import RemoteKey, open_signer
 
 if TYPE_CHECKING:
     from trio_egress.runtime.sought import Value
+    from trio_egress.runtime.stdio import Client
 
 Finish = Callable[[RunResult], None]
 """Called when the run is over, before its status is written; what it raises of TrioEgressError is the run's failure."""
 
 
 def main(
-    options: argparse.Namespace, inbox: Inbox, finish: Finish | None = None, written: Sequence[str] = ()
+    options: argparse.Namespace,
+    inbox: Inbox,
+    finish: Finish | None = None,
+    written: Sequence[str] = (),
+    client: Client | None = None,
 ) -> int:
-    """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run, and
-    `written` are the files that it then writes."""
+    """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run, `written`
+    are the files that it then writes, and `client` is that of an MCP server."""
     if os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
     with open_voice() as say:
-        code = _main(options, inbox, say, finish, written)
+        code = _main(options, inbox, say, finish, written, client)
     inbox.close()
     return code
 
 
 def _main(
-    options: argparse.Namespace, inbox: Inbox, say: Say, finish: Finish | None, written: Sequence[str]
+    options: argparse.Namespace,
+    inbox: Inbox,
+    say: Say,
+    finish: Finish | None,
+    written: Sequence[str],
+    client: Client | None,
 ) -> int:
     status_fd = None
     status = Status(run_id="", exit_code=REFUSED, end="refused")
@@ -79,7 +89,7 @@ def _main(
     try:
         status_fd = _open_status(options.status_file, inbox)
         with inbox.interrupting():
-            spec = _prepare(options, say, written)
+            spec = attrs.evolve(_prepare(options, say, written), client=client)
         status = attrs.evolve(status, run_id=spec.run_id)
         redact, say = spec.redactor.redact, spec.redactor.hush(say)
         result = _run(spec, inbox, options, say)
@@ -137,7 +147,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     """Everything that can be wrong with a run before anything is created."""
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not command or not command[0]:
-        raise UsageError("no command to run: trio-egress run [options] [--] COMMAND [ARG ...]")
+        raise UsageError(f"no command to run: trio-egress {options.command} [options] [--] COMMAND [ARG ...]")
     path = options.policy_path or find_policy(options.policy, os.environ)
     _, policy = read_policy(path)
     identities = find_identities(options.user, os.environ, options.proxy_user)

@@ -15,6 +15,21 @@ exit codes:
   126  the command is not executable      127  the command was not found
 """
 
+MCP_EPILOG = """\
+Standard output has the server's messages and nothing else; all that trio-egress says, and what the server writes to
+its standard error, goes to standard error. What the server may reach is what the policy allows: nothing, by itself.
+
+in a client's configuration (`.mcp.json` and its like), before the server's own command:
+  "files": {
+    "command": "trio-egress",
+    "args": ["mcp", "--policy", "/etc/agents/files.toml", "--quiet", "--",
+             "npx", "-y", "@modelcontextprotocol/server-filesystem", "."]
+  }
+
+exit codes: as of `trio-egress run`; 143 where the server had to be ended, because its client had gone or because it
+wrote what is no message.
+"""
+
 
 def add_run(commands: Any) -> None:
     run = commands.add_parser(
@@ -32,6 +47,7 @@ def add_run(commands: Any) -> None:
         help="exit with 121 if anything was denied, or a protected file touched, and the agent itself ended with 0",
     )
     add_run_options(run)
+    _add_json(run)
 
 
 def add_learn(commands: Any) -> None:
@@ -55,6 +71,22 @@ def add_learn(commands: Any) -> None:
         "--from", dest="packets", metavar="PACKET", action="append", default=[], help="evidence to learn from"
     )
     add_run_options(learn)
+    _add_json(learn)
+
+
+def add_mcp(commands: Any) -> None:
+    mcp = commands.add_parser(
+        "mcp",
+        help="run an MCP server in the sandbox, and carry its standard streams",
+        description="Run COMMAND, an MCP server that speaks over its standard input and output, in the sandbox, and "
+        "carry what it and its client say to each other: each message is read strictly, judged and recorded. Put it "
+        "before the server's command in the client's configuration.",
+        usage="trio-egress mcp [options] [--] COMMAND [ARG ...]",
+        epilog=MCP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    mcp.set_defaults(observing=False, policy_path=None, json=False, fail_on=None)
+    add_run_options(mcp)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -86,9 +118,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--proxy-variables", action="store_true", help="also set http_proxy and its like; nothing needs them")
     add("--status-file", metavar="FILE", help="write how the run ended to FILE, as JSON")
-    add("--json", action="store_true", help="print how the run ended to standard output, as JSON")
     add("--quiet", action="store_true", help="print nothing but errors")
     add("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print how the run ended to standard output, as JSON"
+    )
 
 
 def _add_evidence_options(parser: argparse.ArgumentParser) -> None:

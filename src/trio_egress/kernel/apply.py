@@ -16,7 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import attrs
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.plan import Plan, open_plan
+from trio_egress.kernel.streams import STREAMS
 from trio_egress.kernel.subordinate import map_subordinate
 
 HANDSHAKE_SECONDS = 60.0
@@ -54,8 +55,8 @@ class Launched:
     init: list[int] = attrs.field(factory=list)
 
 
-def start_launcher(plan: Plan) -> Launched:
-    """Start the launcher; see rule 1."""
+def start_launcher(plan: Plan, streams: Sequence[int] = STREAMS) -> Launched:
+    """Start the launcher; see rule 1. `streams`: what are 0, 1 and 2 there, and of the agent."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     plan_fd = open_plan(plan)
     program = str(Path(__file__).with_name("launcher.py"))
@@ -63,9 +64,13 @@ def start_launcher(plan: Plan) -> Launched:
     environment = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
     # A Ctrl-C goes to all of a terminal's job: until the launcher ignores it, it must not be hurt by it.
     heeded = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    given = [None if number == stream else stream for number, stream in enumerate(streams)]
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", program, str(theirs.fileno()), str(plan_fd)],
+            stdin=given[0],
+            stdout=given[1],
+            stderr=given[2],
             pass_fds=(theirs.fileno(), plan_fd, *plan.group.values()),
             env=environment,
         )

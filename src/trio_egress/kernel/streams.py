@@ -15,10 +15,12 @@ import fcntl
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 
 from trio_egress.errors import SandboxError
 
+STREAMS = (0, 1, 2)
 _NAMES = ("standard input", "standard output", "standard error")
 _SO_DOMAIN = 39  # asm-generic/socket.h
 _CONNECTION_ORIENTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
@@ -49,13 +51,13 @@ def find_trouble(number: int) -> str:
     return "a directory" if stat.S_ISDIR(mode) else "neither a pipe nor a file nor a terminal"
 
 
-def open_pipes(agent_uid: int) -> None:
+def open_pipes(agent_uid: int, numbers: Sequence[int] = STREAMS) -> None:
     """Let an agent that is another user than the caller open these pipes by name: `echo … >/dev/stderr`.
 
     A pipe is its maker's alone (0600), and /dev/stderr opens it anew. Nobody else comes near it: the way leads through
     /proc of a process that has it. Where that can't be changed, the agent is told as in any container without root.
     """
-    for number in range(len(_NAMES)):
+    for number in numbers:
         with suppress(OSError):
             status = os.fstat(number)
             if status.st_uid != agent_uid and os.readlink(f"/proc/self/fd/{number}").startswith("pipe:"):

@@ -12,6 +12,7 @@ import signal
 import socket
 from array import array
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -56,11 +57,13 @@ def end_early(orders: Orders) -> AgentEnd:
     return AgentEnd(End.INTERRUPTED, message=describe_early_end(number), ended_by=number)
 
 
-async def run_agent(sandbox: Sandbox, orders: Orders, timeout_seconds: float | None, tell: Tell) -> AgentEnd:
-    """Start the agent and stay with it to its end, whatever ends it."""
+async def run_agent(
+    sandbox: Sandbox, orders: Orders, timeout_seconds: float | None, tell: Tell, *, at_terminal: bool = True
+) -> AgentEnd:
+    """Start the agent and stay with it to its end, whatever ends it. `at_terminal`: where the caller is, if at one."""
     if not orders.start_agent():
         return end_early(orders)
-    with open_terminal() as terminal:
+    with open_terminal() if at_terminal else nullcontext() as terminal:
         async with trio.open_nursery() as nursery:
             deadline = _Deadline()
             nursery.start_soon(_keep_signals, sandbox, orders.for_agent, deadline)

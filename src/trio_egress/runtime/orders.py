@@ -83,6 +83,10 @@ class Orders:
         await trio.lowlevel.checkpoint_if_cancelled()
         self._phase = _Phase.RECORDED
 
+    def end_agent(self) -> None:
+        """As SIGTERM from outside would."""
+        self._send.send_nowait(signal.SIGTERM)
+
     def start_agent(self) -> bool:
         """Whether the agent may start; from here on the signals are in `for_agent`."""
         self._phase = _Phase.AGENT

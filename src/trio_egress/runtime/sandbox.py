@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import attrs
@@ -18,7 +18,7 @@ from trio_egress.kernel.cgroup import find_own_parent, open_group
 from trio_egress.kernel.identity import Identities, give_up_root
 from trio_egress.kernel.limits import keep_supervisor
 from trio_egress.kernel.plan import Plan
-from trio_egress.kernel.streams import check_streams, open_pipes
+from trio_egress.kernel.streams import STREAMS, check_streams, open_pipes
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
@@ -67,23 +67,26 @@ def raise_descriptors() -> None:
 
 
 @asynccontextmanager
-async def open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sandbox]:
+async def open_sandbox(
+    plan: Plan, identities: Identities, streams: Sequence[int] = STREAMS
+) -> AsyncIterator[Sandbox]:
     """A sandbox in which nothing of the agent runs yet; this process has given up root when the body starts.
 
-    Raises SandboxError when it cannot be built exactly as planned.
+    `streams`: what the agent has as 0, 1 and 2. Raises SandboxError when it cannot be built exactly as planned.
     """
     with open_group(find_own_parent(), plan.resources) as group:
         if group is not None:
             plan = attrs.evolve(plan, group=group.descriptors)
-        async with _open_sandbox(plan, identities) as sandbox:
+        async with _open_sandbox(plan, identities, streams) as sandbox:
             yield sandbox
 
 
 @asynccontextmanager
-async def _open_sandbox(plan: Plan, identities: Identities) -> AsyncIterator[Sandbox]:
-    check_streams()
-    open_pipes(identities.agent.uid)
-    launched = start_launcher(plan)
+async def _open_sandbox(plan: Plan, identities: Identities, streams: Sequence[int]) -> AsyncIterator[Sandbox]:
+    if streams == STREAMS:  # the caller's, not pipes of our own
+        check_streams()
+    open_pipes(identities.agent.uid, streams)
+    launched = start_launcher(plan, streams)
     raise_descriptors()
     sandbox: Sandbox | None = None
     try:

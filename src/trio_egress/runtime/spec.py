@@ -20,6 +20,7 @@ from trio_egress.runtime.secrets import make_commitment_key
 
 if TYPE_CHECKING:
     from trio_egress.runtime.sought import Value
+    from trio_egress.runtime.stdio import Client
 
 PROXY_PORT = 8888
 TERM_GRACE_SECONDS = 2.0
@@ -74,6 +75,9 @@ class RunSpec:
 
     vault: Vault = attrs.field(factory=Vault, repr=False)
     """Those that the agent never has."""
+
+    client: Client | None = attrs.field(default=None, eq=False, repr=False)
+    """Of the MCP server that the agent is; where it is none, it has the caller's standard streams."""
 
 
 class End(enum.Enum):

@@ -10,7 +10,7 @@ import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from trio_egress.kernel.mountinfo import parse_mountinfo
 from trio_egress.kernel.mounts import View
 from trio_egress.kernel.plan import Plan, plan_sandbox
 from trio_egress.kernel.ssh_files import SshFiles
+from trio_egress.kernel.streams import STREAMS
 from trio_egress.kernel.trust import Trust, find_variables
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.known_hosts import render_known_hosts, render_ssh_config
@@ -112,7 +113,7 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders) -> None:
     """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
     # A thread: looking for what is protected takes as long as the working directory is big.
     view, plan, sight = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
-    async with open_sandbox(plan, spec.identities) as sandbox:
+    async with _open_sandbox(spec, plan) as sandbox:
         with open_canaries(sandbox.ports) as canaries:
             try:
                 record.answers = await measure(sandbox, canaries, view)
@@ -161,7 +162,7 @@ async def _run_recorded(
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
         async with _open_reload(spec, record, gate, recorder, orders):
-            ended = await run_agent(sandbox, orders, spec.timeout_seconds, calls.record)
+            ended = await _live(spec, sandbox, gate, recorder, orders, calls)
         await end_inside(sandbox, calls.record)
         doors.close(FLUSH_GRACE_SECONDS)
     counters = {**await _settle(sandbox, doors, again), REFUSED_CALLS: (calls.total, 0)}
@@ -172,6 +173,24 @@ async def _run_recorded(
     if ended.limit:
         facts["limit"] = ended.limit
     return ended, facts
+
+
+@asynccontextmanager
+async def _open_sandbox(spec: RunSpec, plan: Plan) -> AsyncIterator[Sandbox]:
+    """The agent has the caller's standard streams; a client's server has pipes."""
+    with nullcontext(STREAMS) if spec.client is None else spec.client.open_pipes() as streams:
+        async with open_sandbox(plan, spec.identities, streams) as sandbox:
+            yield sandbox
+
+
+async def _live(
+    spec: RunSpec, sandbox: Sandbox, gate: Gate, recorder: Recorder, orders: Orders, calls: Calls
+) -> AgentEnd:
+    """The agent's life; that of a client's server with what both say to each other."""
+    async with nullcontext() if spec.client is None else spec.client.carry(gate.in_force, recorder, orders):
+        return await run_agent(
+            sandbox, orders, spec.timeout_seconds, calls.record, at_terminal=spec.client is None
+        )
 
 
 @asynccontextmanager

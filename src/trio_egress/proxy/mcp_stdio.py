@@ -1,0 +1,217 @@
+"""What an MCP client and its server say to each other over standard streams: each message judged, recorded, passed on.
+
+Opens no stream: lines come in from whoever reads them, and go out by the two functions that it is given.
+
+Rule 1: nothing of a message goes on before its receipt is on disk. A request's outcome is told with its answer.
+Rule 2: what goes on is the line as it came: what was judged is what the other side reads.
+Rule 3: a client that says what is no message is told so, and goes on; a server that does ends the conversation, because
+        what follows can't be told from what was meant to be hidden.
+Rule 4: an answer goes to whoever asked; what nobody asked for, or a second time, goes nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import attrs
+import trio
+
+from trio_egress.errors import PeerError
+from trio_egress.model import Call, CallKind, Decision, Layer, Side, StdioMessage
+from trio_egress.policy.mcp_server import decide_message
+from trio_egress.proxy.in_force import InForce
+from trio_egress.proxy.judge import deny
+from trio_egress.recorder import Flow, Recorder
+from trio_egress.wire.jsonrpc import (
+    PARSE_ERROR,
+    SAFE_INTEGER,
+    BadCall,
+    Id,
+    Kind,
+    Message,
+    Questions,
+    Wrong,
+    find_code,
+    parse_message,
+    read_call,
+    render_error,
+)
+from trio_egress.wire.lines import Line
+from trio_egress.wire.message import BadMessage
+
+UNANSWERED, DENIED = -32000, -32001
+"""Of the range that JSON-RPC 2.0 5.1 leaves to servers; the first as the official SDKs use it for a connection that is
+gone."""
+
+ENDED = "the server has ended"
+
+CANCELLED = "notifications/cancelled"
+
+Send = Callable[[bytes], Awaitable[None]]
+"""Puts a whole line into a stream. Raises PeerError when nobody reads there any more."""
+
+
+class Ended(PeerError):
+    """The server said what is no message: nothing more of it is read."""
+
+
+@attrs.define
+class _Party:
+    """One side: how it is written to, what it has asked, and the flow of each question that waits for its answer."""
+
+    side: Side
+    send: Send
+    lock: trio.Lock = attrs.field(factory=trio.Lock)
+    questions: Questions = attrs.field(factory=Questions)
+    flows: dict[Id, Flow] = attrs.field(factory=dict)
+
+    async def tell(self, raw: bytes) -> None:
+        """A whole line, whoever writes."""
+        async with self.lock:
+            await self.send(raw + b"\n")
+
+
+class Conversation:
+    """Of one client with one server."""
+
+    def __init__(self, in_force: InForce, recorder: Recorder, to_client: Send, to_server: Send) -> None:
+        self._in_force = in_force
+        self._recorder = recorder
+        self._client = _Party(Side.CLIENT, to_client)
+        self._server = _Party(Side.SERVER, to_server)
+        self._answered = trio.lowlevel.ParkingLot()
+
+    async def take(self, side: Side, line: Line) -> None:
+        """The next line that this side has said. Raises PeerError where the other is gone, and Ended."""
+        speaker, hearer = self._parties(side)
+        try:
+            message = _read(line)
+        except PeerError as fault:
+            await self._refuse(speaker, line, str(fault))
+            if side is Side.SERVER:
+                raise Ended(f"the server said what is no message: {fault}") from None
+            code = find_code(fault) if isinstance(fault, BadMessage) else PARSE_ERROR
+            await speaker.tell(render_error(None, code, str(fault), {"retry": False}))
+            return
+        if message.is_answer:
+            await self._answer(speaker, hearer, message, line)
+        else:
+            await self._ask(speaker, hearer, message, line)
+
+    async def wait_answered(self) -> None:
+        """Until nothing that the client has asked waits for its answer."""
+        while self._client.flows:
+            await self._answered.park()
+
+    async def end(self, reason: str = ENDED) -> None:
+        """Tell the client of every request that the server will not answer any more."""
+        waiting, self._client.flows = self._client.flows, {}
+        _finish(waiting, reason)
+        for identity in waiting:
+            error = render_error(identity, UNANSWERED, f"no answer: {reason}", {"retry": False})
+            await self._client.tell(error)
+
+    def close(self, reason: str = "the run ended") -> None:
+        """Record what came of all that is open. Synchronous: it works while being cancelled."""
+        for party in (self._client, self._server):
+            _finish(party.flows, reason)
+            party.flows.clear()
+
+    def _parties(self, side: Side) -> tuple[_Party, _Party]:
+        pair = (self._client, self._server)
+        return pair if side is Side.CLIENT else pair[::-1]
+
+    # requests and notifications
+
+    async def _ask(self, speaker: _Party, hearer: _Party, message: Message, line: Line) -> None:
+        try:
+            speaker.questions.ask(message)
+        except BadCall as fault:
+            await self._refuse(speaker, line, str(fault), Layer.LIMIT if fault.why is Wrong.MANY else None)
+            identity = message.id if fault.why is Wrong.MANY else None  # else it is another question's
+            await speaker.tell(render_error(identity, find_code(fault), str(fault), {"retry": False}))
+            return
+        said = StdioMessage(speaker.side, read_call(message))
+        decision = decide_message(self._in_force.policy, said)
+        if not decision.allowed:
+            await self._deny(speaker, message, said, decision, line)
+            return
+        flow = await self._recorder.allow(said, decision)
+        flow.bytes_up = line.size
+        if message.id is not None:
+            speaker.flows[message.id] = flow
+            await hearer.tell(line.raw)
+            return
+        with flow:
+            if message.method == CANCELLED:
+                self._withdraw(speaker, message)
+            await hearer.tell(line.raw)
+
+    def _withdraw(self, speaker: _Party, message: Message) -> None:
+        """Nobody has to answer what was taken back; an answer that is on its way already goes nowhere."""
+        match message.params:
+            case {"requestId": str() | int() as identity} if (
+                identity in speaker.flows and identity is not True
+            ):
+                speaker.questions.withdraw(identity)
+                _finish({identity: speaker.flows.pop(identity)}, "it was taken back")
+                self._answered.unpark_all()
+
+    async def _deny(
+        self, speaker: _Party, message: Message, said: StdioMessage, decision: Decision, line: Line
+    ) -> None:
+        await self._recorder.refuse(said, decision, {"bytes_up": line.size})
+        if message.id is not None:
+            speaker.questions.withdraw(message.id)
+            await speaker.tell(self._describe(message.id, decision))
+
+    # answers
+
+    async def _answer(self, speaker: _Party, hearer: _Party, message: Message, line: Line) -> None:
+        flow = None if message.id is None else hearer.flows.pop(message.id, None)
+        if flow is None:  # also where the question is not on its way yet: an id can be guessed
+            await self._refuse(speaker, line, str(BadCall(Wrong.UNASKED)))
+            return
+        hearer.questions.answer(message)
+        with flow:
+            flow.bytes_down = line.size
+            if message.kind is Kind.ERROR and isinstance(message.value, Mapping):
+                flow.note(error=find_told_code(message.value))
+            await hearer.tell(line.raw)
+        self._answered.unpark_all()
+
+    # what goes nowhere
+
+    async def _refuse(self, speaker: _Party, line: Line, reason: str, layer: Layer | None = None) -> None:
+        said = StdioMessage(speaker.side, Call(CallKind.OTHER))
+        decision = deny(layer or Layer.MALFORMED, reason)
+        await self._recorder.refuse(said, decision, {"bytes_up": line.size})
+
+    def _describe(self, identity: Id, decision: Decision) -> bytes:
+        """A denial that a model can read: what, why, and that trying again is of no use."""
+        data: dict[str, object] = {
+            "type": "denied_by_egress_policy",
+            "layer": decision.layer.value,
+            "policy": self._in_force.policy.source_file,
+            "retry": False,
+        }
+        return render_error(identity, DENIED, f"denied by the egress policy: {decision.reason}", data)
+
+
+def _read(line: Line) -> Message:
+    """Raises PeerError."""
+    if line.fault:
+        raise PeerError(line.fault)
+    return parse_message(line.raw)
+
+
+def _finish(flows: Mapping[Id, Flow], reason: str) -> None:
+    for flow in flows.values():
+        flow.fail(reason)
+        flow.finish()
+
+
+def find_told_code(error: Mapping[str, object]) -> int | None:
+    """What an error says that it is; None for a number that no receipt holds."""
+    code = error.get("code")
+    return code if type(code) is int and abs(code) <= SAFE_INTEGER else None
