@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from trio_egress.content.checks import CHECKS, find_check
 from trio_egress.content.detector import Detector, Way
 from trio_egress.content.matcher import Matcher
 from trio_egress.content.re2_matcher import Re2Matcher
+from trio_egress.content.rules import read_rules
 from trio_egress.content.scanner import Scanner
 from trio_egress.model import Action, Kind
 from trio_egress.policy.destination import parse_destination
@@ -42,7 +44,13 @@ def find(text: str) -> list[tuple[str, str]]:
 
 
 def test_the_catalogue_has_no_problem_and_no_warning() -> None:
-    assert [read_catalogue_file(name).warnings for name in CATALOGUE] == [()] * len(CATALOGUE)
+    texts = [
+        files("trio_egress.content").joinpath(f"catalogue/{name}.toml").read_text("utf-8")
+        for name in CATALOGUE
+    ]
+    read = [read_rules(text, f"catalogue/{name}.toml") for name, text in zip(CATALOGUE, texts, strict=True)]
+    assert read == [read_catalogue_file(name) for name in CATALOGUE]
+    assert [file.warnings for file in read] == [()] * len(CATALOGUE)
     assert read_catalogue()[: len(SECRETS)] == SECRETS
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
+from tests.content.orders import ORDERS, list_all, list_orders
 from tests.content.phrases import HIDDEN, ORDINARY, PHRASES
 
 from trio_egress.content.catalogue import read_catalogue_file
@@ -19,7 +21,10 @@ from trio_egress.content.search import Views
 from trio_egress.content.translation import translate
 from trio_egress.model import Action, Kind
 
-DETECTORS = read_catalogue_file("instructions").detectors
+DETECTORS = (*read_catalogue_file("instructions").detectors, *read_catalogue_file("languages").detectors)
+CLASSES = {"role", "reveal", "exfiltrate", "secrecy", "run", "new"}
+"""Of orders, besides that to drop earlier instructions."""
+
 READ = Views(normalise=normalise)
 
 
@@ -57,8 +62,29 @@ def test_what_is_only_like_a_phrase_is_not(scanner: Scanner, text: str) -> None:
     assert find_names(scanner, text) == set()
 
 
+@pytest.mark.parametrize("language", ORDERS)
+def test_each_class_of_orders_is_found_in_each_language(scanner: Scanner, language: str) -> None:
+    assert set(ORDERS[language]) == CLASSES
+    for group in CLASSES:
+        orders = list(list_orders(language, group))
+        assert len(orders) >= 3
+        for order in orders:
+            assert f"instruction-{group}-{language}" in find_names(scanner, f"Some text.\n{order}\nMore."), (
+                order
+            )
+
+
+def test_an_order_in_a_language_is_found_in_json() -> None:
+    """Also where each letter beyond ASCII is escaped, as Python writes JSON."""
+    scanner = Scanner(DETECTORS)
+    for escapes in (True, False):
+        texts = [json.dumps({"text": f"x\n{order}\ny"}, ensure_ascii=escapes) for _, _, order in list_all()]
+        assert [text for text in texts if not find_names(scanner, text)] == []
+
+
 def test_every_rule_finds_a_phrase(scanner: Scanner) -> None:
-    found = {name for phrase in PHRASES + HIDDEN for name in find_names(scanner, phrase)}
+    phrases = [*PHRASES, *HIDDEN, *(order for _, _, order in list_all())]
+    found = {name for phrase in phrases for name in find_names(scanner, phrase)}
     assert {detector.name for detector in DETECTORS} - found == set()
 
 

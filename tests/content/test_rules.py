@@ -200,6 +200,7 @@ def test_a_rule_for_names_of_files_is_left_out_with_a_warning() -> None:
             15,
             "secretGroup is 2, and the regex has 1 group",
         ),
+        (f"{RULE}loose = 1\n", 4, 9, "loose: it must be true or false, not 1"),
         (f"{RULE}secretGroup = true\n", 4, 15, "secretGroup: it must be the number of a group, not true"),
         (
             f"{RULE}entropy = 'x'\n",

@@ -41,8 +41,14 @@ def _compile(pattern: str) -> Any:
         raise ValueError(error.problems[0].message + _hint_look_around(pattern)) from None
 
 
+def check_pattern(pattern: str) -> None:
+    """Raises ValueError for one that can't be a rule's."""
+    if _compile(pattern).search(b"") is not None:
+        raise ValueError("this regex finds what is empty, and so everything")
+
+
 def count_groups(pattern: str) -> int:
-    """Of a pattern that has been read."""
+    """Of a pattern that has been checked."""
     groups: int = _compile(pattern).groups
     return groups
 
@@ -72,8 +78,6 @@ def _read_pattern(value: object) -> str:
     text = _read_text(value)
     if not text:
         raise ValueError("an empty regex finds everything")
-    if _compile(text).search(b"") is not None:
-        raise ValueError("this regex finds what is empty, and so everything")
     return text
 
 
@@ -108,6 +112,12 @@ def _read_home(value: object) -> str:
     if _HOME.fullmatch(text) is None:
         raise ValueError(f'{show(text)} is no host: write "api.example.com", "*.example.com", or "*" for all')
     return text
+
+
+def _read_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"it must be true or false, not {show(value)}")
+    return value
 
 
 def _read_member(kind: type[_Member], members: tuple[_Member, ...]) -> Callable[[object], _Member]:
@@ -192,6 +202,7 @@ RULE_KEYS: Mapping[str, Reader] = MappingProxyType(
         "home": _read_each(_read_home),
         "ways": _read_ways,
         "action": _read_member(Action, tuple(Action)),
+        "loose": _read_flag,
         "severity": _read_member(Severity, tuple(Severity)),
         "kind": _read_member(Kind, _KINDS),
     }

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from trio_egress.content.detector import Allowed, Detector, Way
+from trio_egress.content.loose import expand
 from trio_egress.content.rule_keys import (
     LIST_KEYS,
     RULE_KEYS,
@@ -23,6 +24,7 @@ from trio_egress.content.rule_keys import (
     TOP_KEYS,
     UNSUPPORTED,
     Reader,
+    check_pattern,
     count_groups,
 )
 from trio_egress.errors import PolicyError, Problem
@@ -50,7 +52,7 @@ class _Table:
     """A table that has been read: its values by their keys in lower case, and where each key stands."""
 
     path: Path
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     keys: Mapping[str, str]
 
     def find(self, key: str) -> Path:
@@ -66,14 +68,17 @@ class _Shared:
     path: Path
 
 
-def read_rules(text: str, shown: str) -> RuleFile:
-    """The detectors of a file, in its order; `shown` is its name in messages."""
+def read_rules(text: str, shown: str, *, tested: bool = False) -> RuleFile:
+    """The detectors of a file, in its order; `shown` is its name in messages.
+
+    `tested`: one that comes with the package, whose patterns are known to be some: compiling takes most of the time.
+    """
     text = text.removeprefix(_BOM)
     try:
         reading = parse_toml(text)
     except Unreadable as error:
         raise PolicyError((place_unreadable(shown, text, error),)) from None
-    document = _Document(shown, reading)
+    document = _Document(shown, reading, tested=tested)
     detectors = document.read()
     if document.faults:
         raise PolicyError(place_faults(shown, text, reading, document.faults))
@@ -100,9 +105,10 @@ def join_rules(files: Iterable[RuleFile]) -> tuple[Detector, ...]:
 class _Document:
     """One reading of a file; what is wrong in it is gathered on the way."""
 
-    def __init__(self, shown: str, reading: Reading) -> None:
+    def __init__(self, shown: str, reading: Reading, *, tested: bool) -> None:
         self.shown = shown
         self.reading = reading
+        self.tested = tested
         self.faults: list[Fault] = []
         self.warnings: list[Fault] = []
 
@@ -203,16 +209,24 @@ class _Document:
             self.faults.append(
                 Fault(path, 'the key "regex" is missing in a rule; write regex = "my_[a-z0-9]{32}"')
             )
-        if self._is_wrong(path):
-            return None
-        self._check_group(read)
-        return self._make_detector(read, allowed)
+        if "regex" in read.values:
+            self._check_regex(read)
+        return None if self._is_wrong(path) else self._make_detector(read, allowed)
 
     def _is_wrong(self, path: Path) -> bool:
         """Whether a fault has been found at this path, or below it."""
         return any(fault.path[: len(path)] == path for fault in self.faults)
 
-    def _check_group(self, read: _Table) -> None:
+    def _check_regex(self, read: _Table) -> None:
+        if read.values.get("loose"):
+            read.values["regex"] = expand(read.values["regex"])
+        if self.tested:
+            return
+        try:
+            check_pattern(read.values["regex"])
+        except ValueError as error:
+            self.faults.append(Fault(read.find("regex"), f"regex: {error}"))
+            return
         group, groups = read.values.get("secretgroup", 0), count_groups(read.values["regex"])
         if group > groups:
             said = f"secretGroup is {group}, and the regex has {groups or 'no'} group{'' if groups == 1 else 's'}"

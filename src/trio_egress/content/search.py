@@ -2,13 +2,9 @@
 
 Rule 1: a finding in a view (decoded bytes, normalised text) stands where the bytes stand that it was made of, and is of
         the window in which those begin.
-<<<<<<< HEAD
 Rule 2: what is found twice at one place by one detector, in several views, is told once: as it is least spelt.
 Rule 3: of several finds of one credential the most specific is told (`content.precedence`).
 Rule 4: normalised text is for instructions alone; entropy is of no meaning in a view.
-=======
-Rule 2: what one detector finds at one place in several views is told once: as it is least spelt.
-Rule 3: normalised text is for instructions alone; entropy is of no meaning in a view.
 """
 
 from __future__ import annotations

@@ -42,8 +42,12 @@ TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
     r"1[fF][ :,\-]8[bB][ :,\-]08": (Encoding.HEX,),
     "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]": (Encoding.DECIMAL,),
     "%[2-7][0-9A-Fa-f]": (Encoding.PERCENT,),
-    # An escaped letter or digit; a slash within a word; an escape before what may be a token; a quoted value of a name.
+    # An escaped letter or digit, of other scripts, too; a slash within a word; an escape before what may be a token; a
+    # quoted value of a name.
     r"\\(?:u00|x)[2-7][0-9A-Fa-f]|[A-Za-z0-9+]\\/[A-Za-z0-9+]": (Encoding.BACKSLASH,),
+    r"\\u(?:0(?:0[c-fC-F]|[1-9A-Fa-f])|1[eE])|\\u[3-9a-dA-D][0-9A-Fa-f]{3}\\{1,4}u[3-9a-dA-D]": (
+        Encoding.BACKSLASH,
+    ),
     r"\\[nrtbf][A-Za-z0-9_.~+/=:$!-]{16}": (Encoding.BACKSLASH,),
     rf"{_WORDS}(?:\\{{1,3}}[\x22'])? ?[:=] ?\\{{1,3}}[\x22'][^\s\\]{{10}}": (Encoding.BACKSLASH,),
     # What detectors know by a word, which is none with an escape's letter before it.
