@@ -33,10 +33,11 @@ from trio_egress.evidence.report import NOT_COMPILED, Report
 from trio_egress.evidence.trust import read_trust
 from trio_egress.evidence.verify import verify
 from trio_egress.evidence.vouched import find_vouched
-from trio_egress.model import Need
+from trio_egress.model import Need, Transport
 from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.packaged import load_packaged
-from trio_egress.policy.recall import decide_again, read_able
+from trio_egress.policy.recall import Difference, decide_again, read_able
+from trio_egress.policy.recall_message import hold_message
 from trio_egress.policy.recall_scan import hold_findings
 from trio_egress.policy.rule import Policy
 
@@ -45,6 +46,7 @@ TEXT_BYTES, TEXT_SIGNS = 300_000, 12_000
 `[` `{` `-`, with which lists and tables begin. That is some three thousand rules; to read a hostile text of this size
 takes 60 MB. A text that a pinned key vouches for is the run's own, which has read it before."""
 
+Members = Mapping[str, object]
 Policies = Mapping[str, Policy]
 """By their hashes, as receipts name them."""
 
@@ -145,7 +147,16 @@ class _Judge:
             self._observing = self._observing or facts.get("mode") is not None
             return None
         policy = self._policies.get(str(line.record.get("policy_hash")))
-        difference = None if policy is None else decide_again(policy, line.record, facts, self._able)
+        difference = None if policy is None else _decide_again(policy, line.record, facts, self._able)
         if policy is not None and difference is None and not self._observing:
             difference = hold_findings(policy, line.record, facts, self._since_us)
         return None if difference is None else (difference.found, difference.expected)
+
+
+def _decide_again(
+    policy: Policy, record: Members, facts: Members, able: frozenset[Need]
+) -> Difference | None:
+    """An attempt, or a message over the standard streams of an MCP server."""
+    if record.get("transport") == Transport.MCP_STDIO.value:
+        return hold_message(policy, record, facts)
+    return decide_again(policy, record, facts, able)

@@ -13,6 +13,7 @@ from trio_egress.policy.document import Document
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.mcp_table import McpTable
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
@@ -24,7 +25,9 @@ from trio_egress.policy.sought import Canary
 from trio_egress.policy.suppressed import Suppress
 from trio_egress.policy.upstream_proxy import UpstreamProxy
 
-_TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "tls", "upstream", "scan")}
+_TABLES = {
+    name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "tls", "upstream", "scan", "mcp")
+}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,7 @@ _TABLES = {name: f"[{name}]" for name in ("resolve", "files", "env", "limits", "
         ("| key of `[scan]`", ScanTable, {}),
         ("| key of a suppression", Suppress, {}),
         ("| key of a canary", Canary, {}),
+        ("| key of `[mcp]`", McpTable, {}),
     ],
 )
 def test_each_key_means_on_its_page_what_the_schema_says(

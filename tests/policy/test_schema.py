@@ -20,6 +20,7 @@ from tests.policy.test_reference import blocks
 from trio_egress.policy.cases import Case
 from trio_egress.policy.environment import VALUE_CHARS
 from trio_egress.policy.keys import _READERS, structure
+from trio_egress.policy.mcp_table import McpTable
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.presets import PRESETS, read_preset
 from trio_egress.policy.problems import key_of
@@ -373,6 +374,8 @@ def policy_with(table: type, key: str, value: Any) -> dict[str, Any]:
             **HEAD,
             name: {"proxy": "http://corp:3128", "username": "a", "password": {"env": "A"}, key: value},
         }
+    if table is McpTable:
+        return {**HEAD, "mcp": {key: value}}
     if table is Canary:
         return {**HEAD, "canary": [{"name": "a", "env": "A", key: value}]}
     if table is Suppress:

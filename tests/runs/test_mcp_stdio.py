@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from tests.runs.launch import Ended, Place, find_processes, wait_until
+from tests.runs.launch import POLICY_HEAD, Ended, Place, find_processes, wait_until
 from tests.runs.mcp_talk import ECHO, PYTHON, start, talk
 
 pytestmark = pytest.mark.sandbox
@@ -270,6 +270,56 @@ for line in sys.stdin:
     assert [(r.layer, r.facts["host"]) for r in ended.blocks if r.transport == "transparent"] == [
         ("default_deny", "192.0.2.1")
     ]
+
+
+TABLE = POLICY_HEAD + '[mcp]\ntools = ["look"]\nserver_methods = ["notifications/*"]\n'
+
+
+def test_what_the_table_does_not_name_is_denied_in_words_for_a_model(place: Place) -> None:
+    """The server tells of all that it gets; the control is a tool that is named."""
+    server = """
+for line in sys.stdin:
+    message = json.loads(line)
+    with open("heard", "a") as file:
+        print(message.get("method"), (message.get("params") or {}).get("name"), message.get("error"), file=file)
+    if message.get("method") == "initialize":
+        say(id="s1", method="sampling/createMessage", params={})
+    elif "error" in message:
+        say(method="notifications/message", params={"of": message["id"]})
+    else:
+        say(id=message["id"], result={})
+"""
+    with talk(place, server, TABLE) as talking:
+        talking.say(id="first", method="initialize")
+        assert talking.hear() == {"jsonrpc": "2.0", "method": "notifications/message", "params": {"of": "s1"}}
+        refused = talking.call("delete", path="/")["error"]
+        assert "result" in talking.call("look")
+        talking.leave()
+        ended = talking.started.wait()
+    assert refused["code"] == -32001
+    assert refused["message"] == 'denied by the egress policy: [mcp] (line 3) names no "delete" in tools'
+    assert (refused["data"]["retry"], refused["data"]["layer"]) == (False, "operation")
+    heard = (ended.work / "heard").read_text()
+    assert "look" in heard
+    assert "delete" not in heard
+    assert "names no" in heard  # of what it had asked itself
+    assert [(r.facts["from"], r.target, r.layer) for r in ended.blocks] == [
+        ("server", "mcp:sampling/createMessage", "operation"),
+        ("client", "mcp:tools/call:delete", "operation"),
+    ]
+    assert ended.verify() == 0
+    assert 'denied tools/call mcp:tools/call:delete: [mcp] (line 3) names no "delete" in tools' in ended.err
+
+
+def test_another_policy_counts_from_the_next_message_on(place: Place) -> None:
+    with talk(place, ECHO, TABLE) as talking:
+        assert "error" in talking.call("delete")
+        (place.path / "policy-0.toml").write_text(TABLE.replace("look", "delete"))
+        talking.started.send(signal.SIGHUP)
+        wait_until(lambda: "result" in talking.call("delete"), "the new policy")
+        talking.leave()
+        ended = talking.started.wait()
+    assert ended.verify() == 0
 
 
 def test_a_child_that_holds_standard_output_ends_with_its_server(place: Place) -> None:

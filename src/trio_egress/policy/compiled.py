@@ -25,6 +25,7 @@ from trio_egress.policy.environment import Env
 from trio_egress.policy.files import DEFAULT_PROTECT
 from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.keys import structure
+from trio_egress.policy.mcp_table import PlacedMcp, render_mcp
 from trio_egress.policy.paths import SLASH, parse_path
 from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root, render_roots
@@ -113,6 +114,7 @@ def render_compiled(policy: Policy) -> bytes:
         **({"tls": render_roots(policy.roots)} if policy.roots else {}),
         **({"upstream": render_upstream(policy.upstream.table)} if policy.upstream else {}),
         **({"scan": scan} if (scan := _write_scan(policy)) else {}),
+        **({"mcp": render_mcp(policy.mcp.table)} if policy.mcp else {}),
         **({"canary": render_canaries(policy.sought.canaries)} if policy.sought.canaries else {}),
         **({"secret": render_secrets(policy.secrets)} if policy.secrets else {}),
     }
@@ -184,6 +186,7 @@ def parse_compiled(raw: bytes) -> Policy:
         roots=tuple(Root(root.target, root.sha256 or "") for root in document.tls.extra_ca),
         secrets=secrets,
         upstream=PlacedProxy(document.upstream, nowhere) if document.upstream else None,
+        mcp=PlacedMcp(document.mcp, nowhere) if document.mcp else None,
         scan=document.scan.words,
         suppressions=tuple(PlacedSuppression(table, nowhere) for table in document.scan.suppress),
         sought=_read_sought(document, nowhere),

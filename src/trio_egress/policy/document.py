@@ -15,6 +15,7 @@ from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
 from trio_egress.policy.includes import Include
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.mcp_table import McpTable
 from trio_egress.policy.problems import Table
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Resolve, Terms
@@ -45,6 +46,7 @@ class Document:
     tls: Roots = attrs.field(factory=Roots)
     upstream: UpstreamProxy | None = None
     scan: ScanTable = attrs.field(factory=ScanTable)
+    mcp: McpTable | None = None
     canary: tuple[Canary, ...] = ()
 
 
@@ -67,6 +69,7 @@ TABLES: Mapping[type, Table] = {
     GraphQL: Table("in a `graphql` table", {}),
     JsonRpc: Table("in a `jsonrpc` table", {"methods": 'methods = ["eth_call"]'}),
     Mcp: Table("in an `mcp` table", {}),
+    McpTable: Table("in the [mcp] table", {}),
     Scan: Table("in a `scan` table", {}),
     ScanTable: Table("in the [scan] table", {}),
     Canary: Table("in a [[canary]] table", {"name": 'name = "aws"'}),

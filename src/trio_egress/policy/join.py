@@ -21,6 +21,7 @@ from trio_egress.policy.environment import Env, read_pass
 from trio_egress.policy.files import Files, check_files, read_hide, read_protect, read_write
 from trio_egress.policy.keys import RULES_MAX
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.mcp_join import find_mcp_warnings, join_mcp
 from trio_egress.policy.part import Part, place_cases
 from trio_egress.policy.roots import join_roots
 from trio_egress.policy.rule import Policy, Resolve, Rule, Source, Terms
@@ -57,10 +58,12 @@ def join(parts: Sequence[Part]) -> Policy:
     problems += _find_unsendable(parts, secrets, rules, env)
     scanned = join_scan(parts, rules, (env, secrets), problems)
     upstream = _join_upstream(parts, problems)
+    mcp = join_mcp(parts, problems)
     warnings = (
         *_hold_against_each_other(parts, problems),
         *islice(_find_unchecked(parts, upstream), PROBLEMS_MAX),
         *scanned.warnings,
+        *find_mcp_warnings(mcp),
     )
     if problems:
         raise PolicyError(tuple(problems[:PROBLEMS_MAX]))
@@ -75,6 +78,7 @@ def join(parts: Sequence[Part]) -> Policy:
         roots=join_roots(root for part in parts for root in part.roots),
         warnings=warnings,
         upstream=upstream,
+        mcp=mcp,
         scan=scanned.scan,
         suppressions=scanned.suppressions,
         sought=scanned.sought,

@@ -26,6 +26,7 @@ from trio_egress.policy.files import Files, check_files, read_hide, read_protect
 from trio_egress.policy.host_keys import read_host_keys
 from trio_egress.policy.includes import read_include
 from trio_egress.policy.limits import Limits, read_limit
+from trio_egress.policy.mcp_table import McpTable
 from trio_egress.policy.pins import parse_pins
 from trio_egress.policy.problems import key_of
 from trio_egress.policy.roots import Roots, read_extra_ca
@@ -161,6 +162,10 @@ def _read_scan_table(value: object, _type: object) -> ScanTable:
     return table
 
 
+def _read_mcp_table(value: object, _type: object) -> McpTable:
+    return _CONVERTER.structure(_expect_table("mcp", value), McpTable)
+
+
 def _read_resolve(value: object, _type: object) -> Resolve:
     return parse_pins(_expect_table("resolve", value))
 
@@ -220,6 +225,8 @@ def _reader(read: Callable[[object], object]) -> Reader:
     return lambda value, _type: read(value)
 
 
+_MCP: Mapping[str, Reader] = {key: _reader(read_globs(f"mcp.{key}")) for key in ("methods", "tools")}
+
 _READERS: Mapping[type, Mapping[str, Reader]] = {
     Document: {
         "version": _read_version,
@@ -236,6 +243,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "test": _read_tables("test", Case, lambda: TESTS_MAX, "tests"),
         "secret": _check(_read_tables("secret", Secret, lambda: SECRETS_MAX, "secrets"), check_secrets),
         "scan": _read_scan_table,
+        "mcp": _read_mcp_table,
         "canary": _check(_read_tables("canary", Canary, lambda: CANARIES_MAX, "canaries"), check_canaries),
     },
     Terms: {
@@ -265,7 +273,12 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     Git: {key: _reader(read_repositories(key)) for key in ("fetch", "push")},
     GraphQL: {field.name: _reader(read_globs(f"graphql.{field.name}")) for field in attrs.fields(GraphQL)},
     JsonRpc: {"methods": _reader(read_globs("jsonrpc.methods"))},
-    Mcp: {key: _reader(read_globs(f"mcp.{key}")) for key in ("methods", "tools")},
+    Mcp: _MCP,
+    McpTable: {
+        **_MCP,
+        "server_methods": _reader(read_globs("mcp.server_methods")),
+        "scan": _read_scan,
+    },
     Scan: {key: _reader(read) for key, read in SCAN_READERS.items()},
     ScanTable: {
         **{key: _reader(read) for key, read in SCAN_READERS.items()},

@@ -13,6 +13,7 @@ from trio_egress.policy.document import Document
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.mcp_table import McpTable
 from trio_egress.policy.roots import Roots
 from trio_egress.policy.rule import Terms
 from trio_egress.policy.scan import Scan
@@ -41,6 +42,11 @@ _SCAN: Mapping[str, str] = {
 }
 """Of a rule, or of all of them."""
 
+_MCP = {
+    "methods": "the methods that may be called; without it, all of them",
+    "tools": "the tools that `tools/call` may call; without it, all of them",
+}
+
 MEANINGS: Mapping[type, Mapping[str, str]] = {
     Document: {
         "version": '`"1.0"`',
@@ -62,6 +68,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "tls": "[further roots](#further-roots-tls) under which upstreams are verified",
         "upstream": "[a company's proxy](#a-companys-proxy-upstream) by which everything goes out",
         "scan": "[how it is looked through](#scanning-scan), for all rules, and what for",
+        "mcp": "[what an MCP server and its client say](#mcp-servers-mcp) to each other over standard streams",
         "canary": "[values in the agent's way](#canaries-canary) that nothing good would send",
     },
     Terms: {
@@ -104,9 +111,11 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "subscriptions": "fields at the root of a subscription",
     },
     JsonRpc: {"methods": "the methods that may be called; `*` stands for any characters"},
-    Mcp: {
-        "methods": "the methods that may be called; without it, all of them",
-        "tools": "the tools that `tools/call` may call; without it, all of them",
+    Mcp: _MCP,
+    McpTable: {
+        **_MCP,
+        "server_methods": "the methods that the server may call of its client, and its notifications; without it, all",
+        "scan": "whether what both say is [looked through](#scan): `true`, or a table that says how",
     },
     Scan: _SCAN,
     WebSocket: {

@@ -166,10 +166,10 @@ def recall_attempt(record: Members, facts: Members) -> Attempt | None:
 def _read_names(value: object) -> frozenset[str] | None:
     if not isinstance(value, list):
         return None
-    return frozenset(_unescape(name) for name in value if isinstance(name, str))
+    return frozenset(unescape(name) for name in value if isinstance(name, str))
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
     """What `ext` holds as its Python escape; a text that is no escape as it stands."""
     if "\\" not in text:
         return text

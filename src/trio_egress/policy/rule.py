@@ -34,6 +34,7 @@ from trio_egress.policy.globs import PathGlob
 from trio_egress.policy.host_keys import PinnedKey
 from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.limits import Limits
+from trio_egress.policy.mcp_table import PlacedMcp
 from trio_egress.policy.roots import Root
 from trio_egress.policy.scan import NO_SCAN, Scan, merge_scan
 from trio_egress.policy.secret import PlacedSecret
@@ -219,6 +220,7 @@ class Policy:
     scan: Scan = attrs.field(default=NO_SCAN, kw_only=True)
     suppressions: tuple[PlacedSuppression, ...] = attrs.field(default=(), kw_only=True)
     sought: Sought = attrs.field(default=USUAL, kw_only=True)
+    mcp: PlacedMcp | None = attrs.field(default=None, kw_only=True)
     scan_place: Problem | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
     cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
@@ -248,11 +250,22 @@ class Policy:
         """How that which the rule allows is looked through."""
         return None if rule.terms.scan is None else self._scans[rule.terms.scan]
 
+    def find_message_scan(self) -> ScanTerms | None:
+        """How what goes by over the standard streams of an MCP server is looked through."""
+        scan = None if self.mcp is None else self.mcp.table.scan
+        return None if scan is None else self._scans[scan]
+
+    @property
+    def scans(self) -> frozenset[Scan]:
+        """All that are asked for."""
+        asked = {rule.terms.scan for rule in self.rules}
+        asked.add(None if self.mcp is None else self.mcp.table.scan)
+        return frozenset(scan for scan in asked if scan is not None)
+
     @_scans.default
     def _merge_scans(self) -> Mapping[Scan, ScanTerms]:
-        scans = {rule.terms.scan for rule in self.rules}
         suppressed = {one.finding: one for placed in self.suppressions for one in (placed.suppression,)}
-        return {scan: merge_scan(scan, self.scan, suppressed) for scan in scans if scan is not None}
+        return {scan: merge_scan(scan, self.scan, suppressed) for scan in self.scans}
 
     @avoided.default
     def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:

@@ -27,6 +27,7 @@ from trio_egress.texts.faults import PROBLEMS_MAX
 from trio_egress.texts.positions import Path
 
 _DETECTORS = "detectors."
+_BLIND = "with what [scan] says, neither requests nor answers are looked through"
 
 
 @attrs.frozen
@@ -198,13 +199,19 @@ def _find_blind(parts: Sequence[Part], scan: Scan) -> Iterator[Problem]:
                 continue
             merged = merge_scan(terms.scan, scan)
             if not (merged.requests or merged.answers):
-                message = "with what [scan] says, neither requests nor answers are looked through"
-                yield part.make_problem(("egress", place, "scan"), message)
+                yield part.make_problem(("egress", place, "scan"), _BLIND)
+        table = part.document.mcp
+        if table is not None and table.scan is not None:
+            merged = merge_scan(table.scan, scan)
+            if not (merged.requests or merged.answers):
+                yield part.make_problem(("mcp", "scan"), _BLIND)
 
 
 def _find_idle(parts: Sequence[Part], rules: Sequence[Rule]) -> Iterator[Problem]:
     """A warning where the policy says how to look, and nothing is looked through."""
     if any(rule.terms.scan is not None for rule in rules):
+        return
+    if any(part.document.mcp is not None and part.document.mcp.scan is not None for part in parts):
         return
     for key in ("scan", "canary"):
         part = next((part for part in parts if key in part.reading.data), None)

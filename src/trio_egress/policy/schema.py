@@ -24,6 +24,7 @@ from trio_egress.policy.host_keys import HOST_KEYS_MAX, KEY_TYPES
 from trio_egress.policy.includes import INCLUDES_MAX
 from trio_egress.policy.keys import RULES_MAX, TESTS_MAX
 from trio_egress.policy.limits import LEAST_NUMBERS, LEAST_SIZES, Limits
+from trio_egress.policy.mcp_table import McpTable
 from trio_egress.policy.meanings import MEANINGS
 from trio_egress.policy.presets import PRESET, PRESETS
 from trio_egress.policy.problems import key_of
@@ -130,6 +131,7 @@ _NAMES: Mapping[type, str] = {
     GraphQL: "graphql",
     JsonRpc: "jsonrpc",
     Mcp: "mcp",
+    McpTable: "mcp_table",
     Scan: "rule_scan",
     WebSocket: "websocket",
     RuleLimits: "rule_limits",
@@ -164,6 +166,8 @@ _SCAN: Mapping[str, Shape] = {
     "unreadable": {"enum": list(UNREADABLE)},
 }
 
+_MCP: Mapping[str, Shape] = {"methods": _list(_WORD), "tools": _list(_WORD)}
+
 _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     Document: {
         "version": {"const": "1.0"},
@@ -178,6 +182,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "tls": _table(Roots),
         "upstream": _table(UpstreamProxy),
         "scan": _table(ScanTable),
+        "mcp": _table(McpTable),
         "canary": _list(_table(Canary), most=CANARIES_MAX),
         "test": _list(_table(Case), most=TESTS_MAX),
         "secret": _list(_table(Secret), most=SECRETS_MAX),
@@ -212,7 +217,8 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     },
     GraphQL: {key: _list(_WORD) for key in ("operations", "queries", "mutations", "subscriptions")},
     JsonRpc: {"methods": _list(_WORD)},
-    Mcp: {"methods": _list(_WORD), "tools": _list(_WORD)},
+    Mcp: _MCP,
+    McpTable: {**_MCP, "server_methods": _list(_WORD), "scan": {"anyOf": [_BOOLEAN, _table(Scan)]}},
     Scan: _SCAN,
     ScanTable: {
         **_SCAN,

@@ -91,7 +91,7 @@ def in_yaml(message: str) -> str:
     return _EXAMPLE.sub(r"\1\2: ", message)
 
 
-_TABLES = ("resolve", "files", "env", "limits", "tls", "upstream", "scan")
+_TABLES = ("resolve", "files", "env", "limits", "tls", "upstream", "scan", "mcp")
 _IN_YAML = (
     *(
         (f'; did you mean "[[{key}]]"?', f'; begin each {one} with "- "')

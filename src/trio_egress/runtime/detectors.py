@@ -27,8 +27,8 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def has_scans(policy: Policy) -> bool:
-    """Whether a rule has anything looked through."""
-    return any(rule.terms.scan is not None for rule in policy.rules)
+    """Whether a rule, or `[mcp]`, has anything looked through."""
+    return bool(policy.scans)
 
 
 def load_detectors(policy: Policy) -> tuple[Detector, ...]:
@@ -65,6 +65,11 @@ def find_unknown(policy: Policy, names: set[str]) -> Iterator[Problem]:
                 file = posixpath.join(posixpath.dirname(policy.source_file), rule.ref.file)
                 place = Problem(file if rule.ref.file else policy.source_file, rule.ref.line, 1, "")
                 yield _place(place, policy, name, known)
+
+    mcp = policy.mcp
+    for name in () if mcp is None or mcp.table.scan is None else mcp.table.scan.detectors:
+        if not (name in known or _VARIABLE.fullmatch(name)):
+            yield _place(mcp.place if mcp else None, policy, name, known)
 
 
 def _place(place: Problem | None, policy: Policy, name: str, known: set[str]) -> Problem:
