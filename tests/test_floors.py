@@ -61,6 +61,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
         "proxy/certificates.py",
     ],
     "exceptiongroup": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
+    "graphql": ["wire/graphql.py"],
     "h11": ["wire/http1.py"],
     "h2": ["wire/http2.py"],
     "hyperframe": ["wire/http2.py"],

@@ -18,6 +18,7 @@ from trio_egress.model import Attempt, Decision, Layer, Need, Protocol, Transpor
 from trio_egress.policy.engine import decide, decide_some
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import Moment
+from trio_egress.policy.recall_calls import recall_calls, unescape
 from trio_egress.policy.rule import Policy
 
 Members = Mapping[str, object]
@@ -159,7 +160,7 @@ def recall_attempt(record: Members, facts: Members) -> Attempt | None:
         headers=_read_names(facts.get("headers")),
         service=service if isinstance(service, str) else None,
         body_bytes=body_bytes if type(body_bytes) is int else None,
-        calls=() if facts.get("calls") == [] else None,
+        calls=recall_calls(facts),
     )
 
 
@@ -167,16 +168,6 @@ def _read_names(value: object) -> frozenset[str] | None:
     if not isinstance(value, list):
         return None
     return frozenset(unescape(name) for name in value if isinstance(name, str))
-
-
-def unescape(text: str) -> str:
-    """What `ext` holds as its Python escape; a text that is no escape as it stands."""
-    if "\\" not in text:
-        return text
-    try:
-        return text.encode("ascii", "replace").decode("unicode_escape")
-    except UnicodeDecodeError:
-        return text
 
 
 def _was_asked(record: Members, facts: Members) -> bool:

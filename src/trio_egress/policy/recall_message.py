@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from trio_egress.model import Call, CallKind, Layer, Side, StdioMessage, Transport
 from trio_egress.policy.mcp_server import decide_message
-from trio_egress.policy.recall import Difference, unescape
+from trio_egress.policy.recall import Difference
+from trio_egress.policy.recall_calls import unescape
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import TOOL_CALL
 

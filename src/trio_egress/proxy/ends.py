@@ -106,7 +106,7 @@ class Http1End:
         self._again: deque[bytes | Trailers] = deque()
 
     def put_back(self, pieces: Iterable[bytes | Trailers]) -> None:
-        self._again.extend(pieces)
+        self._again.extendleft(reversed(list(pieces)))
 
     @property
     def untouched(self) -> bool:

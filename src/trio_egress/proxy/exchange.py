@@ -208,7 +208,7 @@ async def _pass_body(
 ) -> None:
     """What was put, and a body; what one read held goes out in one write."""
     if isinstance(source, Http1End) and isinstance(body, int):
-        if isinstance(sink, Http1End) and ((mask is None and scan is None) or body == 0):
+        if isinstance(sink, Http1End) and ((mask is None and scan is None and source.untouched) or body == 0):
             source.give_back()
             await _pass_length(sink.take(), source.peer, sink.peer, body, count)
             return

@@ -23,6 +23,7 @@ from trio_egress.proxy.vault import Vault
 
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
+    from trio_egress.proxy.bodies import Bodies
     from trio_egress.proxy.inspection import Inspection
     from trio_egress.proxy.interception import Interception
     from trio_egress.proxy.judge import Judgement
@@ -101,6 +102,7 @@ class Gate:
     ledger: Ledger = attrs.field(factory=Ledger, kw_only=True)
     interception: Interception | None = attrs.field(default=None, kw_only=True)
     inspection: Inspection | None = attrs.field(default=None, kw_only=True)
+    bodies: Bodies | None = attrs.field(default=None, kw_only=True)
     vault: Vault = attrs.field(factory=Vault, kw_only=True)
     books: Books = attrs.field(kw_only=True)
 

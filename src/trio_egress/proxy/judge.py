@@ -10,22 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
 import attrs
 
 from trio_egress.errors import PeerError
 from trio_egress.evidence.redact import QUERY, USERINFO, Withheld
-from trio_egress.model import Attempt, Decision, Host, Layer, Protocol, Transport, render_authority
+from trio_egress.model import Attempt, Call, Decision, Host, Layer, Protocol, Transport, render_authority
 from trio_egress.policy.engine import decide, decide_some
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.observe import observe
 from trio_egress.policy.paths import find_query_names, find_query_values
 from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT
+from trio_egress.policy.recall_calls import tell_calls
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
 from trio_egress.wire.message import RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
+
+if TYPE_CHECKING:
+    from trio_egress.wire.jsonrpc import Message
 
 Ask = Callable[[Policy, Attempt, Moment], Decision]
 
@@ -61,6 +66,8 @@ class Judgement:
     decision: Decision
     facts: Mapping[str, object] = attrs.field(factory=dict)
     moment: Moment = NO_MOMENT
+    messages: tuple[Message, ...] = ()
+    """Of JSON-RPC, where those were read; so that an answer of ours can be one."""
 
 
 def judge_tcp(
@@ -86,10 +93,16 @@ def judge_tls(policy: Policy, door: Door, hello: ClientHello, moment: Moment = N
     return _judge(policy, attrs.evolve(attempt, host=host), moment, {**facts, **_asked(door, host)})
 
 
-def judge_request(policy: Policy, door: Door, head: RequestHead, moment: Moment = NO_MOMENT) -> Judgement:
-    """One HTTP request, by its target, its Host, and what else its head says."""
+def judge_request(
+    policy: Policy,
+    door: Door,
+    head: RequestHead,
+    moment: Moment = NO_MOMENT,
+    calls: tuple[Call, ...] | None = None,
+) -> Judgement:
+    """One HTTP request, by its target, its Host, and what else its head says. `calls`: what its body does, if read."""
     wanted = [upgrade for upgrade in head.upgrades if not upgrade.startswith(DROPPED_UPGRADES)]
-    attempt = _read_attempt(door, head, websocket=wanted == [WEBSOCKET])
+    attempt = _read_attempt(door, head, calls, websocket=wanted == [WEBSOCKET])
     facts = {**_read_facts(policy, head, attempt), **_withhold(head)}
     try:
         told = _told(head)
@@ -148,7 +161,9 @@ def may_speak_later(policy: Policy, door: Door, moment: Moment = NO_MOMENT) -> b
     return judge_best(policy, door, moment).decision.allowed
 
 
-def _read_attempt(door: Door, head: RequestHead, *, websocket: bool) -> Attempt:
+def _read_attempt(
+    door: Door, head: RequestHead, calls: tuple[Call, ...] | None, *, websocket: bool
+) -> Attempt:
     """What a request says of itself, but for where it goes."""
     path, _, query = head.path.partition("?")
     return Attempt(
@@ -164,7 +179,7 @@ def _read_attempt(door: Door, head: RequestHead, *, websocket: bool) -> Attempt:
         headers=_HOST_FIELD.union(name.decode("ascii").lower() for name, _ in head.fields),
         service=find_service(query),
         body_bytes=head.body if isinstance(head.body, int) else None,
-        calls=() if head.body == 0 and not query else None,
+        calls=() if head.body == 0 and not query else calls,
     )
 
 
@@ -181,7 +196,7 @@ def _read_facts(policy: Policy, head: RequestHead, attempt: Attempt) -> dict[str
         facts = {key: value for key, value in facts.items() if key not in ("query", "headers")}
         facts[NAMES_LEFT_OUT] = True
     if "calls" in policy.looks_at and attempt.calls is not None:
-        facts["calls"] = [call.kind.value for call in attempt.calls]
+        facts.update(tell_calls(attempt.calls))
     if "service" in policy.looks_at and attempt.service is not None:
         facts["service"] = attempt.service
     if "body_bytes" in policy.looks_at and attempt.body_bytes is not None:

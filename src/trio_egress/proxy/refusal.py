@@ -9,6 +9,7 @@ Rule 2: a connection is not closed under an answer: what the client still sends 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 import attrs
 import trio
@@ -22,16 +23,22 @@ from trio_egress.proxy.peer import Peer
 from trio_egress.wire.message import ResponseHead
 from trio_egress.wire.tls_hello import ACCESS_DENIED, UNRECOGNIZED_NAME, render_alert
 
+DENIED_CODE = -32003
+"""Of the codes that JSON-RPC leaves to servers (-32000 to -32099), one that the SDKs of MCP have no meaning for."""
+
 _PHRASES = {
+    200: "OK",
     400: "Bad Request",
     403: "Denied By Egress Policy",
     408: "Request Timeout",
     413: "Content Too Large",
+    415: "Unsupported Media Type",
     417: "Expectation Failed",
     421: "Misdirected Request",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",
+    503: "Too Much At Once",
     502: "Upstream Failed",
     504: "Upstream Too Late",
     505: "HTTP Version Not Supported",
@@ -60,7 +67,19 @@ def describe_denial(judged: Judgement, file: str, status: int = 0) -> Answer:
         "retry": False,
         "remedy": _describe_remedy(judged, file),
     }
+    if asking := [each.id for each in judged.messages if each.method and each.id is not None]:
+        return _describe_rpc(asking, problem, batch=len(judged.messages) > 1)
     return _describe(status, problem, b"denied")
+
+
+def _describe_rpc(asking: Sequence[int | str], problem: Mapping[str, object], *, batch: bool) -> Answer:
+    """To questions of JSON-RPC: an error each (5.1). With another status than 200, clients of MCP end the session, or
+    wait for an answer that never comes, and nobody sees the reason."""
+    text = f"{problem['title']}: {problem['detail']}"
+    error = {"code": DENIED_CODE, "message": text, "data": problem}
+    errors = [{"jsonrpc": "2.0", "id": identity, "error": error} for identity in asking]
+    body = json.dumps(errors if batch else errors[0]).encode("ascii") + b"\n"
+    return _make_answer(200, b"application/json", body, b"denied")
 
 
 def describe_failure(reason: str, *, late: bool, by_proxy: bool = False) -> Answer:
@@ -79,8 +98,12 @@ def describe_failure(reason: str, *, late: bool, by_proxy: bool = False) -> Answ
 
 def _describe(status: int, problem: dict[str, object], origin: bytes) -> Answer:
     body = json.dumps(problem, indent=2).encode("ascii") + b"\n"
+    return _make_answer(status, b"application/problem+json", body, origin)
+
+
+def _make_answer(status: int, kind: bytes, body: bytes, origin: bytes) -> Answer:
     fields = (
-        (b"Content-Type", b"application/problem+json"),
+        (b"Content-Type", kind),
         (b"Content-Length", b"%d" % len(body)),
         (b"Cache-Control", b"no-store"),
         (b"X-Trio-Egress", origin),

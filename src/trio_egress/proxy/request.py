@@ -8,11 +8,12 @@ way: its client knows how to try again, and we don't.
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import attrs
 
 from trio_egress.errors import PeerError
-from trio_egress.model import Attempt, Decision, Layer, Protocol
+from trio_egress.model import Attempt, Decision, Layer, Need, Protocol
 from trio_egress.proxy.dial import BY_PROXY, Undialled
 from trio_egress.proxy.ends import AgentEnd
 from trio_egress.proxy.exchange import Exchange
@@ -25,6 +26,9 @@ from trio_egress.proxy.vault import Filled
 from trio_egress.proxy.ways import Ways
 from trio_egress.recorder import Flow
 from trio_egress.wire.message import BadMessage
+
+if TYPE_CHECKING:
+    from trio_egress.proxy.bodies import ReadBody
 
 
 class After(enum.Enum):
@@ -52,6 +56,37 @@ async def serve_request(agent: AgentEnd, door: Door, gate: Gate, ways: Ways) -> 
     Raises the agent's fault, once recorded.
     """
     filled = _judge(agent, door, gate)
+    if not filled.judged.decision.allowed or Need.BODIES not in filled.judged.decision.needs:
+        return await _serve_seen(agent, door, gate, ways, filled)
+    if gate.bodies is None:
+        raise ValueError("this run has nothing to read bodies with")
+    with gate.bodies.hold(agent) as body:
+        try:
+            read = await body.read(gate.limits.idle_seconds)
+        except BadMessage as fault:
+            if filled.judged.moment.observing:
+                raise
+            unread = _deny_unread(filled.judged, fault)
+            await gate.recorder.refuse(unread.attempt, unread.decision, unread.facts)
+            await agent.answer(describe_denial(unread, gate.policy.source_file, fault.status))
+            return False
+        except PeerError as fault:
+            unread = _deny_unread(filled.judged, fault)
+            await gate.recorder.refuse(unread.attempt, unread.decision, unread.facts)
+            raise
+        return await _serve_seen(agent, door, gate, ways, _judge(agent, door, gate, read), read)
+
+
+def _deny_unread(judged: Judgement, fault: PeerError) -> Judgement:
+    limit = isinstance(fault, BadMessage) and fault.status in (413, 503)
+    reason = f"its rule is about what it asks for, and that can't be read: {fault}"
+    return attrs.evolve(judged, decision=deny(Layer.LIMIT if limit else Layer.MALFORMED, reason))
+
+
+async def _serve_seen(
+    agent: AgentEnd, door: Door, gate: Gate, ways: Ways, filled: Filled, read: ReadBody | None = None
+) -> bool:
+    """What was judged by all that has to be known of it, and is looked through where its rule says so."""
     if not filled.judged.decision.allowed or filled.judged.decision.scan is None:
         return await _serve(agent, filled, gate, ways)
     if gate.inspection is None:
@@ -71,16 +106,20 @@ async def serve_request(agent: AgentEnd, door: Door, gate: Gate, ways: Ways) -> 
             await gate.recorder.refuse(filled.judged.attempt, unread, inspector.note(filled.judged).facts)
             raise
         else:
-            filled = _judge(agent, door, gate)  # reading its body has taken time
+            filled = _judge(agent, door, gate, read)  # reading its body has taken time
             filled = attrs.evolve(filled, judged=inspector.note(filled.judged))
         scanned = Scanned(inspector, request, inspector.open_answer())
         filled = attrs.evolve(filled, head=scanned.adapt(filled.head))
         return await _serve(agent, filled, gate, ways, scanned)
 
 
-def _judge(agent: AgentEnd, door: Door, gate: Gate) -> Filled:
+def _judge(agent: AgentEnd, door: Door, gate: Gate, read: ReadBody | None = None) -> Filled:
     request = agent.request
-    return gate.vault.fill(request, judge_request(gate.policy, door, request, gate.ledger.moment()))
+    if read is None:
+        return gate.vault.fill(request, judge_request(gate.policy, door, request, gate.ledger.moment()))
+    judged = judge_request(gate.policy, door, request, gate.ledger.moment(), read.asked.calls)
+    filled = gate.vault.fill(request, attrs.evolve(judged, messages=read.asked.messages))
+    return attrs.evolve(filled, head=read.adapt(filled.head))
 
 
 async def _serve(

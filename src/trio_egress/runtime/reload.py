@@ -23,6 +23,7 @@ from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
+from trio_egress.runtime.bodies import can_read
 from trio_egress.runtime.detectors import find_unknown, has_scans
 from trio_egress.runtime.held_policy import HeldPolicy
 from trio_egress.runtime.seal import Record
@@ -79,6 +80,8 @@ def _find_fixed(gate: Gate, new: Policy) -> str:
         changed.append("whose TLS is ended")
     if has_scans(new) and gate.inspection is None:
         changed.append("whether anything is looked through")
+    if not can_read(gate.bodies, new):
+        changed.append("whether bodies are read")
     return " and ".join(changed)
 
 

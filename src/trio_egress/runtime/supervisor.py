@@ -43,6 +43,7 @@ from trio_egress.proxy.ledger import ABLE, Ledger
 from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
+from trio_egress.runtime.bodies import open_bodies
 from trio_egress.runtime.held_policy import hold_policy
 from trio_egress.runtime.inspection import open_inspection
 from trio_egress.runtime.interception import find_trust, open_interception
@@ -69,6 +70,7 @@ from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
 
 if TYPE_CHECKING:
+    from trio_egress.proxy.bodies import Bodies
     from trio_egress.proxy.inspection import Inspection
     from trio_egress.proxy.interception import Interception
 
@@ -157,6 +159,7 @@ async def _run_recorded(
         ledger=ledger,
         interception=sight.interception,
         inspection=sight.inspection,
+        bodies=sight.bodies,
         vault=spec.vault,
     )
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
@@ -238,10 +241,11 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
 
 @attrs.frozen
 class Sight:
-    """What the proxy sees with: inside TLS, and what is looked for in it; None where no rule asks for that."""
+    """What the proxy sees with: inside TLS, what is looked for, what bodies ask for; None where no rule wants it."""
 
     interception: Interception | None
     inspection: Inspection | None
+    bodies: Bodies | None
 
 
 def _plan(spec: RunSpec) -> tuple[View, Plan, Sight]:
@@ -253,7 +257,7 @@ def _plan(spec: RunSpec) -> tuple[View, Plan, Sight]:
     if trust is not None:
         environment = find_variables(environment, dict(spec.policy.env.set), trust)
     plan = plan_sandbox(spec.command, environment, spec.identities, view, spec.proxy_port, limits)
-    return view, plan, Sight(interception, inspection)
+    return view, plan, Sight(interception, inspection, open_bodies(spec.policy))
 
 
 def _view(spec: RunSpec, trust: Trust | None) -> View:
