@@ -24,6 +24,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "trio_egress"
 FLOORS = {
     "__init__": 0,
     "model": 0,
+    "resource_limits": 0,
     "errors": 0,
     "texts": 0,
     "policy": 1,

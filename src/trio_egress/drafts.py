@@ -19,7 +19,7 @@ from trio_egress.model import MCP, Attempt, Call, Decision, Protocol, StdioMessa
 
 Facts = Mapping[str, object]
 
-_ABOUT = ("flow", "connection", "host", "port", "proto", "rule")
+_ABOUT = ("flow", "connection", "host", "port", "proto", "rule", "websocket")
 """Facts of an attempt by which a receipt of what was found in it is about it."""
 
 

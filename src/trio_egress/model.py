@@ -348,13 +348,25 @@ class ScanTerms:
     suppressed: Mapping[str, Suppression] = attrs.field(factory=dict, hash=False)
 
 
+@attrs.frozen(kw_only=True)
+class MessageTerms:
+    """What a rule says of a WebSocket's messages. `message_bytes`: of the largest, beneath its compression; `messages`:
+    so many of each side in an interval; `seconds`: how long a connection may last. None: it is no matter.
+    """
+
+    binary: bool = True
+    message_bytes: int | None = None
+    messages: Rate | None = None
+    seconds: int | None = None
+
+
 @attrs.frozen
 class Decision:
     """The answer to an attempt. `upstream` is set exactly when it is allowed and is not a DNS query.
 
     `needs`: what the boundary has to do with what is allowed, or would have had to be able to do. `limits`: those of
     the rule that allows it; the boundary charges what is used (`policy.budget`), and cuts what uses too much. `scan`:
-    how that rule has it looked through; None where it hasn't.
+    how that rule has it looked through; None where it hasn't. `messages`: what it says of those of a WebSocket.
     """
 
     allowed: bool
@@ -365,6 +377,7 @@ class Decision:
     needs: frozenset[Need] = NO_NEEDS
     limits: RuleLimits | None = None
     scan: ScanTerms | None = None
+    messages: MessageTerms = MessageTerms()
 
     @property
     def line(self) -> int | None:
@@ -375,19 +388,3 @@ class Decision:
 def render_authority(host: Host, port: int) -> str:
     """`host:port`, with brackets around an IPv6 address (RFC 3986 3.2.2)."""
     return f"[{host}]:{port}" if isinstance(host, IPv6Address) else f"{host}:{port}"
-
-
-@attrs.frozen
-class ResourceLimits:
-    """What the agent may use of the machine, all of its processes together; None is the machine's own limit.
-
-    `open_files`, `file_bytes`: of one process, of one file. `memory_bytes`: None is 7/8 of what this caller has.
-    """
-
-    processes: int | None = 4096
-    """Threads count too. Twice Podman's `pids_limit`; a build on 128 cores stays far below."""
-
-    open_files: int | None = None
-    memory_bytes: int | None = None
-    file_bytes: int | None = None
-    cpu_seconds: int | None = None

@@ -51,14 +51,6 @@ def test_check_says_what_the_policy_is(place: Path) -> None:
     assert ran.stdout.startswith("trio-egress.toml: ok, 1 rule, sha256:")
 
 
-def test_check_says_what_the_boundary_cannot_do(place: Path) -> None:
-    (place / "trio-egress.toml").write_text(f"{POLICY}websocket = {{ enabled = true }}\n")
-    ran = run(place, "check")
-    note = "egress[0] 'api.example.com' (line 4) needs WebSockets to be carried, which this version can't do: it allows"
-    assert ran.returncode == 0
-    assert ran.stderr.startswith(f"trio-egress.toml: note: {note}")
-
-
 def test_check_knows_detectors_by_their_names_and_reads_those_of_the_policy(place: Path) -> None:
     (place / "ours.toml").write_text('[[rules]]\nid = "acme-token"\nregex = "acme-[0-9]{8}"\n')
     table = '[scan]\ndetector_files = ["ours.toml"]\n'

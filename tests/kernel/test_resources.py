@@ -8,7 +8,7 @@ from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.kernel.resources import find_available, limit_mounts, plan_resources
 from trio_egress.kernel.steps import Mount
-from trio_egress.model import ResourceLimits
+from trio_egress.resource_limits import ResourceLimits
 
 SOMEBODY = Ids(1000, 1000, "somebody", "")
 ORDINARY = Identities(False, SOMEBODY, SOMEBODY)

@@ -6,9 +6,9 @@ import attrs
 import pytest
 
 from trio_egress.errors import PolicyError
-from trio_egress.model import ResourceLimits
 from trio_egress.policy.limits import Limits, read_limit
 from trio_egress.policy.load import load_policy
+from trio_egress.resource_limits import ResourceLimits
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 

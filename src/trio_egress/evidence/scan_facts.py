@@ -28,6 +28,7 @@ from trio_egress.evidence.scan_form import (
     HEADER,
     KINDS,
     LEFT_OUT,
+    MESSAGE,
     NAME_CHARS,
     SEVERITIES,
     TRAILER,
@@ -109,6 +110,11 @@ def in_trailer(name: bytes, *, answer: bool = False) -> str:
 
 def in_body(*, answer: bool = False) -> str:
     return f"{ANSWER if answer else ''}{BODY}"
+
+
+def in_message(*, answer: bool = False) -> str:
+    """Of a WebSocket, control frames included."""
+    return f"{ANSWER if answer else ''}{MESSAGE}"
 
 
 def merge_findings(findings: Iterable[ToldFinding]) -> list[ToldFinding]:

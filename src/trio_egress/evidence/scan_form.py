@@ -42,12 +42,12 @@ ACTIONS = (BLOCK, STRIP, WARN, SUPPRESSED)
 KINDS = ("canary", "exact", "secret", "hidden", "instruction", "entropy")
 SEVERITIES = ("critical", "high", "medium", "low")
 
-HOST, TARGET, BODY = "host", "target", "body"
+HOST, TARGET, BODY, MESSAGE = "host", "target", "body", "message"
 HEADER, TRAILER = "header", "trailer"
 ANSWER = "answer "
 
 _PLACE = re.compile(
-    rf"(?:{HOST}|{TARGET}|(?:{ANSWER})?(?:{BODY}|(?:{HEADER}|{TRAILER}) [!-~]{{1,{PLACE_CHARS}}}))"
+    rf"(?:{HOST}|{TARGET}|(?:{ANSWER})?(?:{BODY}|{MESSAGE}|(?:{HEADER}|{TRAILER}) [!-~]{{1,{PLACE_CHARS}}}))"
 )
 
 FINDING = Table(

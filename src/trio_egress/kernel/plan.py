@@ -24,7 +24,7 @@ from trio_egress.kernel.protection import Guard
 from trio_egress.kernel.resources import Resources, find_available, limit_mounts, plan_resources
 from trio_egress.kernel.seccomp import Filters, build_filters
 from trio_egress.kernel.steps import Mount
-from trio_egress.model import ResourceLimits
+from trio_egress.resource_limits import ResourceLimits
 
 DEFAULT_LIMITS = ResourceLimits()
 

@@ -12,7 +12,7 @@ import attrs
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.steps import Mount
-from trio_egress.model import ResourceLimits
+from trio_egress.resource_limits import ResourceLimits
 
 MEMORY_SHARE = (7, 8)
 """Of the memory that the caller has; the rest is for the supervisor and the machine."""

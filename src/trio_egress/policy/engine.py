@@ -69,7 +69,7 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
     if forced is not None:
         needs |= NEEDED[forced[0]]
     ref = chosen.ref
-    limits, scan = chosen.terms.limits, policy.find_scan(chosen)
+    limits, scan = chosen.terms.limits, policy.find_scan(chosen, websocket=attempt.websocket)
     return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, limits, scan)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import attrs
 
-from trio_egress.model import ResourceLimits
 from trio_egress.policy.values import read_number, read_size
+from trio_egress.resource_limits import ResourceLimits
 
 DEFAULTS = ResourceLimits()
 

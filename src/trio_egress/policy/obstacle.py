@@ -112,7 +112,7 @@ def find_needs(rule: Rule, attempt: Attempt) -> frozenset[Need]:
         needs.add(Need.HOST_KEY)
     if attempt.websocket:
         needs.add(Need.WEBSOCKET)
-        if terms.websocket is not None and terms.websocket.frame_scan:
+        if rule.frame_scan is not None:
             needs.add(Need.FRAMES)
     return frozenset(needs)
 

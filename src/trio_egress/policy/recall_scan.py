@@ -32,12 +32,9 @@ def hold_findings(policy: Policy, record: Members, facts: Members, since_us: int
     rule = _find_rule(policy, facts)
     if rule is None:
         return Difference("a scan of no rule", "a rule that asks for it") if by_scan else None
-    terms = policy.find_scan(rule)
+    terms = policy.find_scan(rule, websocket=facts.get("websocket") is True)
     if terms is None:
-        frames = rule.terms.websocket is not None and rule.terms.websocket.frame_scan
-        return (
-            None if frames else Difference(f"a scan by egress[{rule.ref.index}]", "none: it asks for no scan")
-        )
+        return Difference(f"a scan by egress[{rule.ref.index}]", "none: it asks for no scan")
     if (
         by_scan
         and "unscanned" in facts

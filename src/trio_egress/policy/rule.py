@@ -111,6 +111,12 @@ class Rule:
         terms = self.terms
         return not self.bears and not any(getattr(terms, key) not in (None, False) for key in _SPECIAL_KEYS)
 
+    @property
+    def frame_scan(self) -> Scan | None:
+        """How the messages of WebSockets are looked through that it allows."""
+        asks = self.terms.websocket is not None and self.terms.websocket.frame_scan
+        return NO_SCAN if self.terms.scan is None and asks else self.terms.scan
+
     def ends_tls(self, host: Host, port: int) -> bool:
         """Whether TLS there ends at the boundary, for whatever it allows."""
         terms = self.terms
@@ -246,9 +252,10 @@ class Policy:
         """All that is only useless or unusual, and what is it by now."""
         return (*self.warnings, *find_expired(self.suppressions, now_us))
 
-    def find_scan(self, rule: Rule) -> ScanTerms | None:
+    def find_scan(self, rule: Rule, *, websocket: bool = False) -> ScanTerms | None:
         """How that which the rule allows is looked through."""
-        return None if rule.terms.scan is None else self._scans[rule.terms.scan]
+        scan = rule.frame_scan if websocket else rule.terms.scan
+        return None if scan is None else self._scans[scan]
 
     def find_message_scan(self) -> ScanTerms | None:
         """How what goes by over the standard streams of an MCP server is looked through."""
@@ -258,7 +265,7 @@ class Policy:
     @property
     def scans(self) -> frozenset[Scan]:
         """All that are asked for."""
-        asked = {rule.terms.scan for rule in self.rules}
+        asked = {scan for rule in self.rules for scan in (rule.terms.scan, rule.frame_scan)}
         asked.add(None if self.mcp is None else self.mcp.table.scan)
         return frozenset(scan for scan in asked if scan is not None)
 

@@ -48,6 +48,25 @@ class End(Protocol):
     def discard(self) -> None:
         """Forget all that was put and not sent."""
 
+    def open_pipe(self) -> Pipe:
+        """Its bytes in both directions, once both sides have said that HTTP ends here (RFC 9110 7.8)."""
+
+
+class Pipe(Protocol):
+    """One side, in bytes; it raises its side's fault."""
+
+    async def recv(self) -> bytes:
+        """Some bytes; none at the end."""
+
+    async def send(self, raw: bytes, count: Count) -> None:
+        """All of them."""
+
+    def quiet(self) -> bool:
+        """Whether nothing has come that wasn't received, and the side is still there."""
+
+    def end(self) -> None:
+        """Say that nothing more comes from here."""
+
 
 class AgentEnd(End, Protocol):
     """Whoever asked for `request`, and gets an answer, passed on (`put_answer`) or of our own, or a reset."""
@@ -141,6 +160,10 @@ class Http1End:
         """What was put, to be sent with what follows it."""
         raw, self._out = b"".join(self._out), []
         return raw
+
+    def open_pipe(self) -> Pipe:
+        self.give_back()
+        return self.peer
 
     def give_back(self) -> None:
         """What was fed and isn't this message's head or body is the connection's again."""

@@ -26,7 +26,7 @@ from trio_egress.proxy.relay import Meter, Patience, move
 from trio_egress.proxy.scan import Blocked, Scanned, ScannedAnswer, ScannedRequest
 from trio_egress.proxy.vault import mask_fields, mask_head
 from trio_egress.recorder import Flow
-from trio_egress.wire.message import BadMessage, Body, RequestHead, ResponseHead, Trailers
+from trio_egress.wire.message import SWITCHING, BadMessage, Body, RequestHead, ResponseHead, Trailers
 
 
 class Exchange:
@@ -36,7 +36,8 @@ class Exchange:
 
     Afterwards `fault` is None for a clean end; `late` says that it was only time that ended it, `cut` which layer of
     the judgement did, and `said_cut` that its answer says so; `answerable`: the agent is there and has seen nothing of
-    an answer; two more say which connections may go on.
+    an answer; two more say which connections may go on. `switched`: the answer that ends HTTP, not yet told to the
+    agent, where the request opens a WebSocket.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Exchange:
         self.cut: Layer | None = None
         self.said_cut = False
         self.answerable = True
-        self._uploaded = False
+        self.switched: ResponseHead | None = None
+        self._opens = self._uploaded = False
         self.agent_stays = False
         self.upstream_stays = False
 
     async def run(self, request: RequestHead, host: str) -> None:
         """Carry it out; `request` is the head that the upstream is told, and `host` the authority."""
+        self._opens = request.opens_websocket
         with self._patience.scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._upload, request, host, nursery.cancel_scope)
@@ -80,8 +83,21 @@ class Exchange:
         if self._patience.ran_out:
             self.late = True
             self.fault = f"nothing moved for {self._idle_seconds:g} s"
-        if self.fault is not None or not self._uploaded:
+        if self.fault is not None or not self._uploaded or self._opens:
             self.agent_stays = self.upstream_stays = False
+
+    async def tell_switch(self) -> None:
+        """Tell the agent the answer that ends HTTP. Raises its fault, and UsedUp."""
+        if self.switched is None:
+            raise ValueError("nothing was switched to")
+        self.answerable = False
+        self._agent.put_answer(self.switched)
+        await self._agent.flush(self._meter.down)
+
+    def end(self, fault: str | None, *, answerable: bool = True, said: bool = False) -> None:
+        """How what followed HTTP has ended. `said`: the agent was told."""
+        self.fault, self.said_cut = fault, said
+        self.answerable = self.answerable and answerable
 
     async def _upload(self, request: RequestHead, host: str, scope: trio.CancelScope) -> None:
         agent = self._agent
@@ -117,6 +133,10 @@ class Exchange:
             # must not be mistaken for one that came before the request's end, which would cost the connection.
             await trio.lowlevel.checkpoint()
             self._flow.note(status=answer.status)
+            if answer.status < 200:
+                self.switched = answer
+                scope.cancel()
+                return
             self.agent_stays = agent.request.persists and self._uploaded
             self.upstream_stays = answer.persists
             if self._down is not None:
@@ -149,8 +169,10 @@ class Exchange:
                 await self._down.look_at_head(answer)
             if self._mask is not None:
                 answer = mask_head(answer, self._mask)
-            if answer.status >= 200:
+            if answer.status >= 200 or (answer.status == SWITCHING and self._opens):
                 return answer
+            if answer.status == SWITCHING:
+                raise BadMessage("it switches to another protocol, which nobody asked for")
             self._agent.put_answer(answer)
             await self._agent.flush(self._meter.down)
 

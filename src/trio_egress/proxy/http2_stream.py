@@ -19,6 +19,7 @@ from trio_egress.wire import http2
 from trio_egress.wire.message import RequestHead, ResponseHead, Trailers
 
 if TYPE_CHECKING:
+    from trio_egress.proxy.ends import Pipe
     from trio_egress.proxy.multiplex import Multiplex
 
 Fault = PeerError | UpstreamError
@@ -120,6 +121,14 @@ class Stream:
         again = [http2.Piece(self.number, one, 0) if isinstance(one, bytes) else one for one in pieces]
         self._inbox.extendleft(reversed(again))
 
+    def open_pipe(self) -> Pipe:
+        return StreamPipe(self)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing waits, and it goes on."""
+        return not self._inbox and self._fault is None
+
     async def receive(self) -> None:
         if not self._inbox and self._fault is None:
             await self._arrived.park()
@@ -135,6 +144,8 @@ class Stream:
         self._head = head
 
     def put_request(self, head: RequestHead, host: str) -> None:
+        if head.opens_websocket:
+            self.fail(self._connection.peer.blame("speaks HTTP/2 alone, in which no WebSocket was asked for"))
         self._head = (head, host)
 
     def put(self, data: bytes) -> None:
@@ -203,6 +214,11 @@ class Stream:
             await self._connection.wait_sent()
             self.check()
 
+    def end_now(self) -> None:
+        """Say that nothing more comes from here. Not a checkpoint."""
+        self._send_end(Trailers())
+        self._connection.push()
+
     def _send_end(self, end: Trailers) -> None:
         if end.fields:
             self._connection.frames.send_trailers(self.number, end)
@@ -239,6 +255,35 @@ class Stream:
         if self._fault is not None:
             raise self._fault
         self._connection.check()
+
+
+class StreamPipe:
+    """The bytes of a stream in both directions, where they are no HTTP message any more (ends.py: Pipe)."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._ended = False
+
+    async def recv(self) -> bytes:
+        while not self._ended:
+            match self._stream.piece():
+                case bytes() as raw if raw:
+                    return raw
+                case Trailers():
+                    self._ended = True
+                case None:
+                    await self._stream.receive()
+        return b""
+
+    async def send(self, raw: bytes, count: Count) -> None:
+        self._stream.put(raw)
+        await self._stream.flush(count)
+
+    def quiet(self) -> bool:
+        return self._stream.quiet
+
+    def end(self) -> None:
+        self._stream.end_now()
 
 
 def _claim(count: Count, size: int) -> None:

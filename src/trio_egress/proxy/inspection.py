@@ -31,6 +31,7 @@ from trio_egress.evidence.scan_form import ANSWER, FINDINGS, HEADER, HOST, TARGE
 from trio_egress.model import Action, Host, Kind, Layer, ScanTerms
 from trio_egress.policy.scan import find_suppression, resolve_action
 from trio_egress.proxy.judge import Judgement, deny
+from trio_egress.proxy.messages import MessageLook
 from trio_egress.proxy.scan import Blocked, ScannedAnswer, ScannedRequest
 from trio_egress.wire.message import Fields, RequestHead, ResponseHead
 
@@ -133,11 +134,24 @@ class Inspector:
             )
         self.held += size
 
+    def release(self, size: int) -> None:
+        """So much of what was reserved isn't held any more."""
+        self._inspection.reserve(-size)
+        self.held -= size
+
     def open_request(self, head: RequestHead) -> ScannedRequest | None:
         return ScannedRequest(self, head) if self.terms.requests else None
 
     def open_answer(self) -> ScannedAnswer | None:
         return ScannedAnswer(self) if self.terms.answers else None
+
+    def open_messages(self) -> tuple[MessageLook | None, MessageLook | None]:
+        """Of a WebSocket: what looks through the agent's messages, and the upstream's."""
+        terms = self.terms
+        return (
+            MessageLook(self, answers=False) if terms.requests else None,
+            MessageLook(self, answers=True) if terms.answers else None,
+        )
 
     def deny(self, judged: Judgement, found: Blocked) -> Judgement:
         denied = attrs.evolve(deny(Layer.SCAN, str(found)), rule=judged.decision.rule, scan=self.terms)

@@ -26,8 +26,9 @@ from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT
 from trio_egress.policy.recall_calls import tell_calls
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
-from trio_egress.wire.message import RequestHead, split_authority
+from trio_egress.wire.message import BadMessage, RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
+from trio_egress.wire.websocket_opening import WEBSOCKET, parse_opening
 
 if TYPE_CHECKING:
     from trio_egress.wire.jsonrpc import Message
@@ -37,7 +38,6 @@ Ask = Callable[[Policy, Attempt, Moment], Decision]
 HTTP_PORT = 80
 TLS_PORT = 443
 
-WEBSOCKET = "websocket"
 DROPPED_UPGRADES = ("h2c", "tls/")
 """Offers that a server may ignore, and never hears of (Apache's HttpClient makes one with every request)."""
 
@@ -124,7 +124,7 @@ def judge_request(
         return attrs.evolve(
             judged, decision=deny(Layer.PROTOCOL, "a tunnel in a connection can't be inspected")
         )
-    return judged
+    return _check_opening(judged, head) if attempt.websocket and judged.decision.allowed else judged
 
 
 def judge_connect(policy: Policy, head: RequestHead, door: Door, moment: Moment = NO_MOMENT) -> Judgement:
@@ -159,6 +159,15 @@ def may_speak_later(policy: Policy, door: Door, moment: Moment = NO_MOMENT) -> b
     if isinstance(door.host, (IPv4Address, IPv6Address)) and door.port in (HTTP_PORT, TLS_PORT):
         return True
     return judge_best(policy, door, moment).decision.allowed
+
+
+def _check_opening(judged: Judgement, head: RequestHead) -> Judgement:
+    """A WebSocket that is allowed, and has to be asked for as one."""
+    try:
+        parse_opening(head)
+    except BadMessage as error:
+        return attrs.evolve(judged, decision=deny(Layer.MALFORMED, str(error)))
+    return judged
 
 
 def _read_attempt(

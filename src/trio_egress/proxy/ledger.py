@@ -22,8 +22,8 @@ from trio_egress.policy.compiled import render_terms
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
 
-ABLE = frozenset({Need.METER, Need.TLS, Need.SCAN, Need.HOST_KEY, Need.BODIES})
-"""What this proxy can do of what rules may need."""
+ABLE = frozenset(Need)
+"""What this proxy can do of what rules may need: all of it."""
 
 
 class UsedUp(TrioEgressError):

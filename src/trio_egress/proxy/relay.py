@@ -53,6 +53,15 @@ class Patience:
         self._seconds = seconds
         self.scope = trio.CancelScope(deadline=trio.current_time() + seconds)
 
+    @property
+    def seconds(self) -> float:
+        return self._seconds
+
+    def hurry(self, seconds: float) -> None:
+        """From now on it is at most so long."""
+        self._seconds = min(seconds, self._seconds)
+        self.touch()
+
     def touch(self) -> None:
         """Something moved."""
         self.scope.deadline = trio.current_time() + self._seconds

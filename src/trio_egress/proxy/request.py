@@ -22,10 +22,12 @@ from trio_egress.proxy.judge import Door, Judgement, deny, judge_request, render
 from trio_egress.proxy.ledger import Account
 from trio_egress.proxy.refusal import describe_denial, describe_failure
 from trio_egress.proxy.scan import Blocked, Scanned, ScannedRequest
+from trio_egress.proxy.upgrade import carry_websocket
 from trio_egress.proxy.vault import Filled
 from trio_egress.proxy.ways import Ways
 from trio_egress.recorder import Flow
-from trio_egress.wire.message import BadMessage
+from trio_egress.wire.message import BadMessage, RequestHead
+from trio_egress.wire.websocket_opening import parse_opening
 
 if TYPE_CHECKING:
     from trio_egress.proxy.bodies import ReadBody
@@ -188,7 +190,10 @@ async def _forward(
         scanned=scanned,
     )
     with way.use(exchange):
-        await exchange.run(filled.head, render_host(agent.request, filled.judged.attempt))
+        await exchange.run(_open(filled, agent), render_host(agent.request, filled.judged.attempt))
+        if exchange.switched is not None:
+            terms = filled.judged.decision.messages
+            await carry_websocket(agent, way.end, exchange, flow, gate.limits, terms, account, scanned)
     if exchange.fault is None:
         return After.GO_ON if exchange.agent_stays else After.CLOSE
     flow.fail(exchange.fault, exchange.cut, blocked=exchange.cut is Layer.SCAN)
@@ -203,3 +208,10 @@ async def _forward(
     if exchange.answerable and (not way.again or exchange.late):
         return Undialled(exchange.fault, late=exchange.late, by_proxy=way.end.by_proxy)
     return After.RESET
+
+
+def _open(filled: Filled, agent: AgentEnd) -> RequestHead:
+    """The request as it goes on: one for a WebSocket says so."""
+    if not filled.judged.attempt.websocket:
+        return filled.head
+    return parse_opening(agent.request).adapt(filled.head)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trio_egress.model import ResourceLimits
 from trio_egress.policy.limits import Limits
+from trio_egress.resource_limits import ResourceLimits
 
 
 def find_limits(limits: Limits) -> ResourceLimits:

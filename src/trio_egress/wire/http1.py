@@ -21,6 +21,7 @@ from trio_egress.wire.message import (
     HEAD_BYTES,
     HEADER_COUNT,
     HOP_BY_HOP,
+    SWITCHING,
     BadMessage,
     Body,
     Fields,
@@ -37,6 +38,9 @@ LENGTH_MAX = 2**63 - 1
 
 EXPECTS_NO_BODY = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """Methods whose bodies have no meaning (RFC 9110 9.3.1): some servers don't read them, and take them for requests."""
+
+_SWITCH = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
+"""What is never passed on as it came (RFC 9110 7.8), and said anew where it was judged."""
 
 _LENGTHS = frozenset((b"content-length", b"transfer-encoding"))
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -128,6 +132,8 @@ class AgentSide(_Side):
     def render_head(self, head: ResponseHead, *, close: bool = False) -> bytes:
         """An answer's head. `close` says that the connection ends after it."""
         fields = [*head.fields, *([(b"Connection", b"close")] if close else [])]
+        if head.status == SWITCHING:
+            fields += _SWITCH
         if head.status >= 200:
             event = h11.Response(status_code=head.status, headers=fields, reason=head.phrase)
             return self._h11.send(event) or b""
@@ -158,6 +164,8 @@ class UpstreamSide(_Side):
         framing = [(b"Transfer-Encoding", b"chunked")] if head.body is Framing.CHUNKED else []
         if head.body != 0 and head.method in EXPECTS_NO_BODY:
             framing.append((b"Connection", b"close"))
+        if head.opens_websocket:
+            framing += _SWITCH
         fields = [(b"Host", host.encode("ascii")), *head.fields, *framing]
         return self._h11.send(h11.Request(method=head.method, target=head.path, headers=fields)) or b""
 
@@ -180,6 +188,9 @@ def _request_head(event: h11.Request) -> RequestHead:
     options = _options(event.headers)
     _check_controls(event.headers)
     check_expectation(value for name, value in event.headers if name == b"expect")
+    upgrades = _upgrades(event.headers)
+    # What follows a request for a WebSocket is no HTTP, whatever its answer is: nothing there is read as the next one.
+    persists = event.http_version == b"1.1" and b"close" not in options and "websocket" not in upgrades
     return RequestHead(
         method=method,
         scheme=scheme,
@@ -188,8 +199,9 @@ def _request_head(event: h11.Request) -> RequestHead:
         host=_text(hosts[0]) if hosts else None,
         fields=_only_end_to_end(event.headers.raw_items(), options, besides=b"host"),
         body=_request_body(event.headers),
-        persists=event.http_version == b"1.1" and b"close" not in options,
-        upgrades=tuple(_text(token).lower() for token in _tokens(event.headers, b"upgrade")),
+        persists=persists,
+        upgrades=upgrades,
+        switches=event.http_version == b"1.1" and b"upgrade" in options,
         takes_trailers=b"trailers" in _tokens(event.headers, b"te"),
     )
 
@@ -239,6 +251,8 @@ def _response_head(method: str, event: h11.Response | h11.InformationalResponse)
         fields=_only_end_to_end(event.headers.raw_items(), options),
         body=body,
         persists=event.http_version == b"1.1" and b"close" not in options and body is not Framing.UNTIL_CLOSE,
+        upgrades=_upgrades(event.headers),
+        switches=b"upgrade" in options,
     )
 
 
@@ -256,6 +270,10 @@ def _only_end_to_end(
 
 def _only_trailing(raw: list[tuple[bytes, bytes]]) -> Fields:
     return tuple((name, value) for name, value in raw if name.lower() not in HOP_BY_HOP | FRAMING)
+
+
+def _upgrades(headers: Parsed) -> tuple[str, ...]:
+    return tuple(map(_text, _tokens(headers, b"upgrade")))
 
 
 def _options(headers: Parsed) -> frozenset[bytes]:

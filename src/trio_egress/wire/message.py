@@ -30,6 +30,9 @@ to the server that the agent hasn't (RFC 7838): QUIC, or another host."""
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host", b"trailer"))
 """Never removed because `Connection` names them, and never taken from a trailer (RFC 9110 6.5.1)."""
 
+SWITCHING = 101
+"""The status that ends HTTP on a connection (RFC 9110 15.2.2). Of a stream of HTTP/2 it is said of what opens one."""
+
 Fields = tuple[tuple[bytes, bytes], ...]
 """Names as they were written, and values."""
 
@@ -67,7 +70,8 @@ class RequestHead:
     `scheme` and `authority` are those of an absolute-form target, `authority` alone that of CONNECT; `path` is what
     goes upstream ("/…" or "*"); `host` is the Host field as given. `fields` hold what goes on, without Host.
     `version`: of HTTP, its first number. `takes_trailers`: it says so by `TE: trailers`, without which a gRPC server
-    may not answer.
+    may not answer. `upgrades`: what its sender would switch to, in lower case; `switches`: it says so by `Connection`,
+    too. `opens_websocket`: it goes on as a request for one (RFC 6455), which only a judged one does.
     """
 
     method: str
@@ -79,19 +83,23 @@ class RequestHead:
     body: Body
     persists: bool
     upgrades: tuple[str, ...] = ()
+    switches: bool = False
+    opens_websocket: bool = False
     takes_trailers: bool = False
     version: int = 1
 
 
 @attrs.frozen
 class ResponseHead:
-    """An answer, final or (`status` < 200) not, as it is to be sent on."""
+    """An answer, final or (`status` < 200) not, as it is to be sent on. `upgrades`, `switches`: as of a request."""
 
     status: int
     phrase: bytes
     fields: Fields
     body: Body
     persists: bool
+    upgrades: tuple[str, ...] = ()
+    switches: bool = False
 
 
 def drop_fields(fields: Fields, names: Collection[bytes]) -> Fields:
