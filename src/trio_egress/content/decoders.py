@@ -29,6 +29,11 @@ SIGNS: Final = tuple(TRIGGERS)
 EXACT: Final = tuple(signatures.SIGNS.get(trigger, trigger) for trigger in TRIGGERS)
 """For each of these, the pattern that decides."""
 
+NEAR_RUNS: Final = frozenset(place for place, trigger in enumerate(SIGNS) if trigger in signatures.NEAR_RUNS)
+"""Of which it decides near runs alone."""
+
+ESCAPE: Final = next(place for place, kinds in enumerate(TRIGGERS.values()) if Encoding.BACKSLASH in kinds)
+
 _SIGNED: Final = tuple(TRIGGERS.values())
 
 _DECODERS: Final[dict[Encoding, Callable[[bytes, Budget], Iterator[Piece]]]] = {

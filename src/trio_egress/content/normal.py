@@ -28,6 +28,9 @@ from trio_egress.content.lookalikes import LATIN_FORMS, LOOKALIKES
 HTML_SIGNS: Final = (b"</", b"&#", b"&nbsp;", b"&shy;", b"<!--")
 """One of them is in every HTML of which something would change that is worth a look."""
 
+FEW: Final = 16
+"""Kinds of characters that are replaced kind by kind, which is faster than one by one."""
+
 STRAY_SHARE: Final = 8
 """One byte in so many may be no UTF-8: a page in Latin-1 has fewer, an image has a quarter and more."""
 
@@ -39,10 +42,12 @@ _ASCII = bytes(range(0x80))
 _FOLDING = "trio-egress-fold"
 _LOOKALIKES = re.compile(f"[{''.join(LOOKALIKES)}]+")
 _MARKUP = re.compile(
-    r"(?P<inline></?(?:a|abbr|b|bdi|bdo|big|code|del|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|tt|u|wbr)"
-    r"(?:[\s/][^<>]*)?>)"
-    r"|(?P<tag></?[a-z][^<>]*>|<!--|-->)"
-    r"|(?P<reference>&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]{0,2});)",
+    # By its first character, so that the rest of a text is passed over quickly.
+    r"[<&-](?:(?<=<)(?:"
+    r"(?P<inline>/?(?:a|abbr|b|bdi|bdo|big|code|del|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|tt|u|wbr)"
+    r"(?:[\s/][^<>]*)?>)|(?P<tag>/?[a-z][^<>]*>|!--))"
+    r"|(?<=-)(?P<end>->)"
+    r"|(?<=&)(?P<reference>(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]{0,2});))",
     re.IGNORECASE,
 )
 _ACCENTS = re.compile(
@@ -105,12 +110,10 @@ def normalise(data: bytes) -> Text | None:
             return None
         text = data.decode("ascii")
     else:
-        if len(data.decode("utf-8", "ignore").encode()) * STRAY_SHARE < len(data) * (STRAY_SHARE - 1):
+        folded = _fold(data)
+        if folded is None:
             return None
-        text = data.decode("ascii", _FOLDING)
-        # Of a long text few characters are foreign: it is looked through for them as bytes.
-        if _LOOKALIKES.search(text.encode().translate(None, _ASCII).decode()):
-            text = _fold_lookalikes(text)
+        text = folded
     if marked:
         text = _MARKUP.sub(_replace_markup, text)
     normal = text.encode()
@@ -119,7 +122,39 @@ def normalise(data: bytes) -> Text | None:
 
 def _is_marked(data: bytes) -> bool:
     """Single bytes first, which are looked for ten times as fast."""
-    return (b"<" in data or b"&" in data) and any(map(data.__contains__, HTML_SIGNS))
+    return (b"<" in data and (b"</" in data or b"<!--" in data)) or (
+        b"&" in data and (b"&#" in data or b"&nbsp;" in data or b"&shy;" in data)
+    )
+
+
+def _fold(data: bytes) -> str | None:
+    """Of what is not ASCII; None: no text."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        if len(data.decode("utf-8", "ignore").encode()) * STRAY_SHARE < len(data) * (STRAY_SHARE - 1):
+            return None
+        return _fold_one_by_one(data)
+    kinds = set(_list_foreign(data))
+    if len(kinds) > FEW:
+        return _fold_one_by_one(data)
+    changes = {char: folded for char in kinds if (folded := char.translate(_FOLDS)) != char}
+    after = kinds.difference(changes).union(*changes.values())
+    if not after.isdisjoint(changes):
+        return _fold_one_by_one(data)
+    for char, folded in changes.items():
+        text = text.replace(char, folded)
+    return text if after.isdisjoint(LOOKALIKES) else _fold_lookalikes(text)
+
+
+def _list_foreign(data: bytes) -> str:
+    """Of a long text few characters are foreign: it is looked through for them as bytes."""
+    return data.translate(None, _ASCII).decode()
+
+
+def _fold_one_by_one(data: bytes) -> str:
+    text = data.decode("ascii", _FOLDING)
+    return _fold_lookalikes(text) if _LOOKALIKES.search(_list_foreign(text.encode())) else text
 
 
 def fold_character(character: str) -> str:
@@ -193,7 +228,7 @@ def _replace_markup(found: re.Match[str]) -> str:
     match found.lastgroup:
         case "inline":
             return ""
-        case "tag":
+        case "tag" | "end":
             return " "
         case _:
             meant = html.unescape(found[0])

@@ -8,6 +8,7 @@ Rule 3: what can't be compiled is a PolicyError that names each detector's file 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,10 +21,25 @@ MEMORY_BYTES = 32 << 20
 
 _TEXT_ESCAPES = ("\\p", "\\P", "\\x{")
 
+_FLAGS = r"\A(?:\(\?[a-zA-Z]+\))?"
+_BOUNDARY = re.compile(rf"(?P<before>{_FLAGS}|[(|]|\(\?[a-zA-Z]*:)\\b(?!\|\\\\\[nrt\]\))")
+"""At the beginning of the pattern, a group or an alternative; not where the pattern minds escapes itself."""
+
+_OTHER = r"\[\^[^\]\\[]*\]"
+_BEFORE = re.compile(rf"(?P<before>{_FLAGS})(?:\(\?:(?:\^\|{_OTHER}|{_OTHER}\|\^)\)|{_OTHER})(?![*+?{{])")
+"""At the beginning of the pattern, what only says that something begins."""
+
 
 def is_of_text(pattern: str) -> bool:
     """Whether it is of characters, not of bytes."""
     return not pattern.isascii() or any(escape in pattern for escape in _TEXT_ESCAPES)
+
+
+def loosen(pattern: str) -> str:
+    """The pattern without what only says that a match begins here: it matches where the pattern does, and elsewhere."""
+    if r"\Q" in pattern:
+        return pattern
+    return _BOUNDARY.sub(r"\g<before>", _BEFORE.sub(r"\g<before>", pattern))
 
 
 def make_options(pattern: str) -> Any:

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from trio_egress.content.checks import find_check
-from trio_egress.content.decoders import EXACT, SIGNS, open_view
+from trio_egress.content.decoders import ESCAPE, EXACT, NEAR_RUNS, SIGNS, open_view
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.normal import normalise
-from trio_egress.content.pattern import check_patterns, compile_pattern
-from trio_egress.content.search import Part, Search, Views
+from trio_egress.content.pattern import check_patterns
+from trio_egress.content.search import Part, Search, Views, make_signs
 from trio_egress.content.seeker import LONGEST, NEAR, FindCheck, Seeker, Window
 
 WINDOW = 64 * 1024
@@ -33,7 +33,10 @@ DIRECTIONS = (Way.OUT, Way.IN)
 
 _SIZE_BYTES = 8
 
-VIEWS = Views(signs=SIGNS, exact=EXACT, decode=open_view, normalise=normalise)
+VIEWS = Views(signs=SIGNS, exact=EXACT, near=NEAR_RUNS, escape=ESCAPE, decode=open_view, normalise=normalise)
+
+_LAYOUT = "2"
+"""Of databases: another for each change in what is made of the same patterns."""
 
 
 class OpenMatcher(Protocol):
@@ -45,7 +48,7 @@ class OpenMatcher(Protocol):
 def find_key(detectors: Iterable[Detector], views: Views = VIEWS) -> str:
     """What a database belongs to: by another key it is of no use, and no danger."""
     patterns = [f"{detector.ways.value} {detector.pattern}" for detector in detectors]
-    parts = [name_engine(), *patterns, *views.signs]
+    parts = [_LAYOUT, name_engine(), *patterns, *views.signs]
     return hashlib.sha256(b"".join(b"%d:%b," % (len(raw), raw) for raw in map(str.encode, parts))).hexdigest()
 
 
@@ -72,17 +75,17 @@ class Scanner:
         check_patterns((detector.pattern, detector.source) for detector in own)
         self.detectors = (*known, *own)
         self._views = views
-        signs = [compile_pattern(sign, "") for sign in views.exact or views.signs]
+        signs = make_signs(views)
         seekers = [Seeker(detector, find_check) for detector in known]
         self._known: list[Part] = []
         for way, kept in zip(DIRECTIONS, _split(database), strict=True):
             chosen = [seeker for seeker in seekers if seeker.detector.ways & way]
-            matcher = engine([*(seeker.detector.pattern for seeker in chosen), *views.signs], kept)
+            matcher = engine([*(seeker.loose for seeker in chosen), *views.signs], kept)
             self._known.append(Part(way, chosen, signs, matcher))
         self._parts = self._known
         if own:
-            matcher = engine([detector.pattern for detector in own])
             sought = [Seeker(detector, find_check) for detector in own]
+            matcher = engine([seeker.loose for seeker in sought])
             self._parts = [*self._known, Part(Way.BOTH, sought, (), matcher)]
         self._by_way = {
             way: [part for part in self._parts if part.way & way] for way in (*DIRECTIONS, Way.BOTH)
@@ -112,7 +115,9 @@ class Scanner:
         if way is Way.OUT or self._views.normalise is None:
             return False
         normal = self._views.normalise(data)
-        return normal is not None and any(part.matcher.match(normal.data) for part in self._by_way[way])
+        return normal is not None and any(
+            part.matcher.match(normal.data) for part in self._by_way[way] if part.reads
+        )
 
     def open(self, way: Way, path: str | None = None) -> Stream:
         """A message that comes in pieces."""

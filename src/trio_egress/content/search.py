@@ -2,7 +2,7 @@
 
 Rule 1: a finding in a view (decoded bytes, normalised text) stands where the bytes stand that it was made of, and is of
         the window in which those begin.
-Rule 2: what is found twice at one place by one detector, in several views, is told once: as it is least spelt.
+Rule 2: what one detector finds at one place in several views is told once: as it is least spelt.
 Rule 3: of several finds of one credential the most specific is told (`content.precedence`).
 Rule 4: normalised text is for instructions alone; entropy is of no meaning in a view.
 """
@@ -17,12 +17,17 @@ import attrs
 from trio_egress.content.detector import Finding, Way
 from trio_egress.content.markup import is_hidden
 from trio_egress.content.matcher import Matcher
+from trio_egress.content.nearby import find_near
+from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.precedence import keep_foremost
 from trio_egress.content.seeker import Seeker, Window
 from trio_egress.model import Kind
 
 NORMALISED = ("normalised",)
 HIDDEN = ("hidden",)
+READ = frozenset({Kind.INSTRUCTION})
+"""What is looked for in normalised text."""
+
 MOST_MARKED = 16
 """Findings of a window of which is looked whether a page hides them: it takes milliseconds each."""
 
@@ -50,27 +55,48 @@ class DecodedView(View, Protocol):
 class Views:
     """What makes views. `decode`: of a window the view that is itself; `signs`: patterns of what may be encoded.
 
-    `exact`: for each sign what decides, if something else than itself; it matches nowhere but where the sign does.
+    `exact`: for each sign what decides, if something else than itself; of those in `near`, near runs of letters and
+    digits (`content.nearby`). `escape`: the sign of escapes, which is also there where something is found but for the
+    letter of an escape before it, as in `\\ntok_1`.
     """
 
     signs: tuple[str, ...] = ()
     exact: tuple[str, ...] = ()
+    near: frozenset[int] = frozenset()
+    escape: int | None = None
     decode: Callable[[bytes], DecodedView] | None = None
     normalise: Callable[[bytes], View | None] | None = None
 
 
-class Part:
-    """Detectors that were compiled together, and behind them the signs of views. `way`: for what passes so."""
+@attrs.frozen
+class Sign:
+    """What decides whether there is something encoded: of views nothing else does, whatever the engine."""
 
-    def __init__(self, way: Way, seekers: Sequence[Seeker], signs: Sequence[Any], matcher: Matcher) -> None:
+    pattern: Any
+    is_near_runs: bool
+
+    def is_in(self, text: bytes) -> bool:
+        return self.pattern.search(find_near(text) if self.is_near_runs else text) is not None
+
+
+def make_signs(views: Views) -> list[Sign]:
+    patterns = views.exact or views.signs
+    return [Sign(compile_pattern(pattern, ""), place in views.near) for place, pattern in enumerate(patterns)]
+
+
+class Part:
+    """Detectors that were compiled together, and behind them the signs of views. `way`: for what passes so.
+
+    Their patterns were compiled as `loosen` has them.
+    """
+
+    def __init__(self, way: Way, seekers: Sequence[Seeker], signs: Sequence[Sign], matcher: Matcher) -> None:
         self.way = way
         self.seekers = seekers
         self.matcher = matcher
-        self._signs = signs
-
-    def has_sign(self, index: int, text: bytes) -> bool:
-        """Whether a sign that may match does so: of views nothing decides but the sign itself, whatever the engine."""
-        return self._signs[index].search(text) is not None
+        self.signs = signs
+        self.reads = any(seeker.detector.kind in READ for seeker in seekers)
+        """Whether any of its detectors looks at normalised text."""
 
 
 class Search:
@@ -122,12 +148,20 @@ class Search:
             for index in sorted(indexes):
                 if index >= len(part.seekers):
                     sign = index - len(part.seekers)
-                    if sign not in signs and part.has_sign(sign, text):
+                    if sign not in signs and part.signs[sign].is_in(text):
                         signs.add(sign)
                     continue
                 seeker = part.seekers[index]
                 if seeker.detector.ways & self._way and seeker.takes(self._path):
                     chosen[seeker] = None
+        escape = self._views.escape
+        if (
+            escape is not None
+            and chosen
+            and b"\\" in text
+            and any(each.is_behind_escape(text) for each in chosen)
+        ):
+            signs.add(escape)
         return list(chosen), sorted(signs)
 
     def _join(self, window: Window, found: list[Finding], signs: Collection[int]) -> list[Finding]:
@@ -176,7 +210,7 @@ class Search:
         self, view: View | None, via: tuple[str, ...], window: Window, place: Place
     ) -> Iterator[Finding]:
         if view is not None:
-            yield from self._look_at(view, self._choose(view.data)[0], via, window, place, _READ)
+            yield from self._look_at(view, self._choose(view.data)[0], via, window, place, READ)
 
     def _look_at(
         self,
@@ -202,7 +236,6 @@ class Search:
 Place = Callable[[int, int], tuple[int, int]]
 Normalise = Callable[[bytes], View | None]
 
-_READ = frozenset({Kind.INSTRUCTION})
 _SPELT = frozenset(Kind) - {Kind.ENTROPY}
 
 

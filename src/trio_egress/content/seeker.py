@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from trio_egress.content.detector import Allowed, Detector
-from trio_egress.content.pattern import compile_pattern
+from trio_egress.content.pattern import compile_pattern, loosen
 
 LONGEST = 4096
 """Bytes of a match: the longest private keys and tokens are some 3,300."""
@@ -69,11 +69,21 @@ class Seeker:
         self._keywords = tuple(word.encode() for word in detector.keywords)
         self._pattern: Any = None
         self._allowed: tuple[_Allowance, ...] | None = None
+        self.loose = loosen(detector.pattern)
+        self._behind_escape: Any = None
         self._path = None if detector.path is None else compile_pattern(detector.path, detector.source)
 
     def takes(self, path: str | None) -> bool:
         """Whether it looks into a file of that path; None: what is looked at is no file."""
         return self._path is None or is_path([self._path], path)
+
+    def is_behind_escape(self, text: bytes) -> bool:
+        """Whether an escape's letter may be what keeps it from matching."""
+        if self.loose == self.detector.pattern:
+            return False
+        if self._behind_escape is None:
+            self._behind_escape = compile_pattern(rf"\\[nrtbf](?:{self.loose})", self.detector.source)
+        return self._behind_escape.search(text) is not None
 
     def find(self, window: Window, begin: int, path: str | None) -> Iterator[Hit]:
         """What counts and begins in the window, from `begin` on, in order, none over another."""

@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from trio_egress.content.nearby import RUN
+
 
 class Encoding(enum.Enum):
     """By what findings call it."""
@@ -32,30 +34,42 @@ class Encoding(enum.Enum):
 
 _WORDS: Final = "(?i:key|token|secret|passw|auth|cred)[A-Za-z0-9_-]{0,20}"
 
+RUN_TRIGGER: Final = f"(?P<run_of_what_is_encoded>{RUN})"
+"""ASCII in base64 has no `+` and `/` but for few characters, so a run of letters and digits is enough.
+
+Named, so that it is nobody else's pattern: an engine may know better what stands about runs (`ABOUT_RUNS`).
+"""
+
+_DECIMALS: Final = "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]"
+_HEX_APART: Final = r"(?:[2-7][0-9A-Fa-f][ :,_.\-][ ]?(?:0x|\\x)?){10}"
+_WIDE: Final = r"(?:[\x20-\x7e]\x00){12}"
+
+WITHOUT_WORDS: Final = frozenset({_DECIMALS, _HEX_APART, _WIDE})
+"""Of those below: classes alone. An engine that looks for words looks for them apart."""
+
 TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
-    # ASCII in base64 has no `+` and `/` but for few characters, so a run of letters and digits is enough.
-    "[A-Za-z0-9]{24}": (Encoding.BASE64, Encoding.BASE32, Encoding.HEX),
+    RUN_TRIGGER: (Encoding.BASE64, Encoding.BASE32, Encoding.HEX),
     # What begins as gzip, zip, and zlib of any level does.
     "H4sI|UEsDB": (Encoding.BASE64,),
     "e(?:J[w-z]|A[E-H]|N[o-r]|F[4-7])[A-Za-z0-9+/_-]{20}": (Encoding.BASE64,),
-    r"(?:[2-7][0-9A-Fa-f][ :,_.\-][ ]?(?:0x|\\x)?){10}": (Encoding.HEX,),
+    _HEX_APART: (Encoding.HEX,),
     r"1[fF][ :,\-]8[bB][ :,\-]08": (Encoding.HEX,),
-    "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]": (Encoding.DECIMAL,),
+    _DECIMALS: (Encoding.DECIMAL,),
     "%[2-7][0-9A-Fa-f]": (Encoding.PERCENT,),
-    # An escaped letter or digit, of other scripts, too; a slash within a word; an escape before what may be a token; a
-    # quoted value of a name.
+    # An escaped letter or digit, of other scripts, too; a slash within a word; a quoted value of a name. One before
+    # what is a token is known by the token (`Views.escape`).
     r"\\(?:u00|x)[2-7][0-9A-Fa-f]|[A-Za-z0-9+]\\/[A-Za-z0-9+]": (Encoding.BACKSLASH,),
     r"\\u(?:0(?:0[c-fC-F]|[1-9A-Fa-f])|1[eE])|\\u[3-9a-dA-D][0-9A-Fa-f]{3}\\{1,4}u[3-9a-dA-D]": (
         Encoding.BACKSLASH,
     ),
-    r"\\[nrtbf][A-Za-z0-9_.~+/=:$!-]{16}": (Encoding.BACKSLASH,),
     rf"{_WORDS}(?:\\{{1,3}}[\x22'])? ?[:=] ?\\{{1,3}}[\x22'][^\s\\]{{10}}": (Encoding.BACKSLASH,),
-    # What detectors know by a word, which is none with an escape's letter before it.
+    # What detectors know by a word, which is none with an escape's letter before it; or by several lines.
     r"\\[nrt](?i:authorization: |machine |privatekey = )|\\{1,3}\x22kty\\": (Encoding.BACKSLASH,),
+    r"(?:PuTTY-User-Key-File-|untrusted comment: )[^\n\\]*\\[rn]": (Encoding.BACKSLASH,),
     "&#[xX0-9]|&quot;|&amp;(?:#|quot|apos)|&(?:lowbar|plus|equals|sol|colon|period|num|percnt|commat|dash);": (
         Encoding.HTML,
     ),
-    r"(?:[\x20-\x7e]\x00){12}": (Encoding.UTF16,),
+    _WIDE: (Encoding.UTF16,),
     r"\x1f\x8b\x08": (Encoding.GZIP,),
     r"^x[\x01\x5e\x9c\xda]": (Encoding.ZLIB,),
     r"PK\x03\x04": (Encoding.ZIP,),
@@ -83,7 +97,7 @@ _BYTE10: Final = "(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]|9|10|13)"
 
 BASE64: Final = f"(?:{_ASCII64}){{5,}}|(?:{_WIDE64}){{3,}}|(?:H4sI|UEsDBB){_64}{{16}}"
 BASE64_ZLIB: Final = f"e(?:J[w-z]|A[E-H]|N[o-r]|F[4-7]){_64}{{20}}"
-BASE32: Final = f"(?:{_ASCII32}){{3,}}|(?:{_lower(_ASCII32)}){{3,}}|(?i:D6FQQ)[A-Za-z2-7]{{16}}"
+BASE32: Final = f"(?:{_ASCII32}){{3,}}|(?:{_lower(_ASCII32)}){{3,}}|[Dd]6[Ff][Qq][Qq][A-Za-z2-7]{{16}}"
 _GZIP16: Final = f"1[fF]{_BETWEEN16}8[bB]{_BETWEEN16}08"
 HEX: Final = f"(?:{_BYTE16}{_BETWEEN16}){{14}}|(?:{_BYTE16}00){{8}}|{_GZIP16}|504[bB]0304"
 HEX_RUN: Final = rf"(?:[0-9A-Fa-f]{{2}}(?:\r?\n|{_BETWEEN16}))+"
@@ -94,8 +108,14 @@ UTF16_RUN: Final = r"(?:[\t\n\r\x20-\x7e]\x00){11,}[\t\n\r\x20-\x7e]?"
 
 _RUNS: Final = "|".join((BASE64, BASE64_ZLIB, BASE32, HEX))
 SIGNS: Final[Mapping[str, str]] = {
-    "[A-Za-z0-9]{24}": _RUNS,
+    RUN_TRIGGER: _RUNS,
     "H4sI|UEsDB": _RUNS,
-    "(?:[0-9]{1,3}(?:, ?| )){6}[0-9]": DECIMAL,
+    _DECIMALS: DECIMAL,
 }
 """What is tried before anything is decoded, where a trigger is in one message in ten: what its decoders look for."""
+
+NEAR_RUNS: Final = frozenset({RUN_TRIGGER})
+"""Of these it is tried near runs alone (`content.nearby`)."""
+
+ABOUT_RUNS: Final = f"{BASE64}|{BASE64_ZLIB}|[A-Z2-7]{{24}}|[a-z2-7]{{24}}|[Dd]6[Ff][Qq][Qq]|{HEX}"
+"""Matches wherever `SIGNS` of RUN_TRIGGER does, and takes an engine less time to compile."""

@@ -28,17 +28,12 @@ _OUTSIDE = re.compile(
 _INSIDE = re.compile(rf"{_CODE}|{_ESCAPE}|\[:(?P<negated>\^?)(?P<named>[a-z]+):\]|(?P<plain>.)", re.DOTALL)
 """Of a class."""
 
-RUN_BYTES = 24
-RUN = f"[A-Za-z0-9]{{{RUN_BYTES}}}"
-"""Also a sign of what is encoded, so that looking for it costs nothing more."""
-
 _ANY_CLASS = r"\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
 _COUNT = r"(?:\{\d+(?:,\d*)?\}\??|[*+?]\??)?"
 _LEAD = re.compile(rf"(?:\\[bB]|(?:{_ANY_CLASS}|\\[dws]){_COUNT})+")
 _LITERAL = re.compile(r"(?:[A-Za-z0-9_:=@/ -]|\\[^\w])(?![*?{+])")
 _NOT_ALTERNATIVES = re.compile(rf"\\.|{_ANY_CLASS}", re.DOTALL)
 """In which a `|` is none."""
-_COUNTED = re.compile(r"\[(?P<members>[^\]\\^]+)\]\{(?P<least>\d+)(?:,\d*)?\}")
 
 _CONTROLS = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 
@@ -68,24 +63,12 @@ _NAMED = {
 
 
 def find_core(pattern: str) -> str:
-    """A part that every match of a pattern has in it, from its first literal on: an engine of literals is faster so.
-
-    Where there is none, but a long run of letters and digits: any such run, the same for all.
-    """
+    """A part that every match of a pattern has in it, from its first literal on: an engine of literals is faster so."""
     lead = _LEAD.match(pattern)
     if lead is None or "[" not in lead[0] or is_of_text(pattern) or "|" in _NOT_ALTERNATIVES.sub("", pattern):
         return pattern
     rest = pattern[lead.end() :]
-    if _LITERAL.match(rest):
-        return rest
-    return RUN if not rest and any(map(_is_run, _COUNTED.finditer(lead[0]))) else pattern
-
-
-def _is_run(counted: re.Match[str]) -> bool:
-    """Whether it is letters and digits alone, and as many as RUN has."""
-    return (
-        int(counted["least"]) >= RUN_BYTES and re.fullmatch(r"[A-Za-z0-9-]+", counted["members"]) is not None
-    )
+    return rest if _LITERAL.match(rest) else pattern
 
 
 def translate(pattern: str) -> str | None:

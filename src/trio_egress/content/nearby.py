@@ -1,0 +1,75 @@
+"""Long runs of letters and digits: rare in ordinary text, and in every match of many a pattern.
+
+To look for any such run is cheap, so what must have one is looked for about runs alone.
+
+Rule 1: `must_have_run` says so only of patterns whose matches are short: all of a match is then in `find_near`.
+Rule 2: what is near is the same whoever asks; what is far from all runs is not in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from trio_egress.content.pattern import compile_pattern
+
+RUN_BYTES: Final = 24
+RUN: Final = f"[A-Za-z0-9]{{{RUN_BYTES}}}"
+
+REACH: Final = 192
+"""Bytes on either side of a run that are near it."""
+
+BETWEEN: Final = b"\n"
+
+_WHOLE_RUN: Final = compile_pattern(f"{RUN[:-1]},}}", __name__)
+
+_ITEM: Final = re.compile(
+    r"\\b|(?:(?P<plain>[A-Za-z0-9_:/@!#%&=,;<>~ -]|\\[^\w])|\[(?P<members>(?:[A-Za-z0-9_+/=.%~]-?|-)+)\])"
+    r"(?:\{(?P<least>\d+)(?:,(?P<most>\d+))?\})?(?![?*+{|])"
+)
+_CLASS: Final = re.compile(r"\[[^\]]*\](?:\{[0-9,]*\})?|\\b")
+_WORD: Final = re.compile(r"(?:[^\s\\]|\\[^\w]){4}")
+_ALPHANUMERIC: Final = re.compile(r"(?:[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]|[A-Za-z0-9](?!-))+")
+
+
+def must_have_run(pattern: str) -> bool:
+    """Whether all that it matches has RUN in it, and is shorter than REACH; False where that is hard to say.
+
+    Only of sequences of characters and classes, each so many times: no groups, alternatives, or flags. False, too,
+    where there is a word by which it is found as fast.
+    """
+    if _WORD.search(_CLASS.sub(" ", pattern)) is not None:
+        return False
+    at = size = run = longest = 0
+    while at < len(pattern):
+        item = _ITEM.match(pattern, at)
+        if item is None:
+            return False
+        at = item.end()
+        if item[0] == r"\b":
+            continue
+        least = int(item["least"] or 1)
+        size += int(item["most"] or least)
+        among = item["members"] or item["plain"]
+        run = run + least if _ALPHANUMERIC.fullmatch(among) else 0
+        longest = max(longest, run)
+    return longest >= RUN_BYTES and size < REACH
+
+
+def find_near(data: bytes) -> bytes:
+    """What is near runs, one place after another."""
+    return BETWEEN.join(data[start:end] for start, end in _list_places(data))
+
+
+def _list_places(data: bytes) -> Iterator[tuple[int, int]]:
+    begin = end = 0
+    for run in _WHOLE_RUN.finditer(data):
+        start, stop = max(0, run.start() - REACH), run.end() + REACH
+        if end and start > end:
+            yield begin, end
+        if not end or start > end:
+            begin = start
+        end = stop
+    if end:
+        yield begin, end
