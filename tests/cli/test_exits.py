@@ -11,8 +11,8 @@ from trio_egress.cli.exits import exit_code
 from trio_egress.runtime.spec import End, RunResult
 
 
-def result(end: End, code: int | None = None, *, refused: int = 0, not_found: bool = False) -> RunResult:
-    return RunResult(end, Path("x"), "run", code, refused=refused, not_found=not_found)
+def result(end: End, code: int | None = None, *, not_found: bool = False) -> RunResult:
+    return RunResult(end, Path("x"), "run", code, not_found=not_found)
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,19 @@ def result(end: End, code: int | None = None, *, refused: int = 0, not_found: bo
     ],
 )
 def test_each_end_has_its_code(ended: RunResult, expected: int) -> None:
-    assert exit_code(ended, fail_on_deny=False) == expected
+    assert exit_code(ended) == expected
 
 
-@pytest.mark.parametrize(("code", "refused", "expected"), [(0, 1, 121), (0, 0, 0), (3, 1, 3), (-9, 1, 137)])
-def test_a_denial_counts_only_where_the_agent_itself_ended_well(
-    code: int, refused: int, expected: int
+@pytest.mark.parametrize(
+    ("code", "failed", "expected"), [(0, True, 121), (0, False, 0), (3, True, 3), (-9, True, 137)]
+)
+def test_what_a_run_fails_on_counts_only_where_the_agent_itself_ended_well(
+    code: int, failed: bool, expected: int
 ) -> None:
-    assert exit_code(result(End.EXITED, code, refused=refused), fail_on_deny=True) == expected
-    touched = attrs.evolve(result(End.EXITED, code), touched=bool(refused))
-    assert exit_code(touched, fail_on_deny=True) == expected
+    assert exit_code(result(End.EXITED, code), failed=failed) == expected
 
 
 @pytest.mark.parametrize("number", [2, 15])
 def test_a_signal_before_the_agent_ran_is_told_like_one_that_ended_it(number: int) -> None:
     ended = attrs.evolve(result(End.INTERRUPTED), ended_by=number)
-    assert exit_code(ended, fail_on_deny=True) == 128 + number
+    assert exit_code(ended, failed=True) == 128 + number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trio_egress.runtime.spec import End, RunResult
 
-DENIED = 121
+FAILED_ON = 121
 INCOMPLETE = 122
 TIMED_OUT = 124
 REFUSED = 125
@@ -13,8 +13,11 @@ NOT_FOUND = 127
 SIGNALLED = 128
 
 
-def exit_code(result: RunResult, *, fail_on_deny: bool) -> int:
-    """The exit code of a run. Incomplete evidence comes before everything that the agent did."""
+def exit_code(result: RunResult, *, failed: bool = False) -> int:
+    """The exit code of a run. Incomplete evidence comes before everything that the agent did.
+
+    `failed`: something came to pass that the run was asked to fail on.
+    """
     if result.end is End.INCOMPLETE:
         return INCOMPLETE
     if result.end is End.TIMED_OUT:
@@ -29,6 +32,6 @@ def exit_code(result: RunResult, *, fail_on_deny: bool) -> int:
         return REFUSED
     if result.agent_code < 0:
         return SIGNALLED - result.agent_code
-    if result.agent_code == 0 and fail_on_deny and (result.refused or result.touched):
-        return DENIED
+    if result.agent_code == 0 and failed:
+        return FAILED_ON
     return result.agent_code

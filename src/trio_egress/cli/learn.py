@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
@@ -24,15 +23,11 @@ from trio_egress.evidence.scan_form import SUPPRESSED
 from trio_egress.model import INTERCEPTED, Layer, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
+from trio_egress.runtime.policy_file import empty_policy
 from trio_egress.runtime.signals import Inbox
 from trio_egress.runtime.spec import End, RunResult
 
 OUTPUT_NAME = "trio-egress.toml"
-NOT_ENFORCED = (
-    "OBSERVING, NOT ENFORCING: everything but private addresses and this machine's own services is let through and "
-    "recorded; the evidence of this run never counts as enforced"
-)
-
 _NEVER_RAN = (End.REFUSED, End.NOT_STARTED)
 
 
@@ -71,11 +66,10 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
     from trio_egress.cli.run import main as run
 
     if options.policy is None:
-        options.policy_path = Path(str(files("trio_egress.policy").joinpath("empty.toml")))
+        options.policy_path = empty_policy()
     output = options.output or OUTPUT_NAME
     # Opened with the caller's rights: by the end of a run that root started, they are given up.
     with _open_output(output) as file:
-        print(f"trio-egress: {NOT_ENFORCED}", file=sys.stderr)
 
         def finish(result: RunResult) -> None:
             if result.end in _NEVER_RAN or result.ended_by is not None:

@@ -9,7 +9,8 @@ import argparse
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,25 +20,31 @@ from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
-from trio_egress.cli.status import Status, print_status, write_status
+from trio_egress.cli.run_keys import find_key, find_next_keys
+from trio_egress.cli.run_parser import HANDED_FILES, asks_for_handover
+from trio_egress.cli.status import Handed, Status, print_status, write_status
 from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
-from trio_egress.evidence.packet import read_private_key
 from trio_egress.evidence.receipt import uuid7
 from trio_egress.evidence.redact import Redactor
-from trio_egress.evidence.sign import Signer, fingerprint, generate
-from trio_egress.kernel.identity import Identities, check_owner, find_identities
+from trio_egress.evidence.sign import Signer, fingerprint
+from trio_egress.kernel.identity import Identities, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.detectors import has_scans, load_detectors
-from trio_egress.runtime.environment import agent_environment, find_ci, find_provenance, find_proxy_variables
+from trio_egress.runtime.environment import (
+    agent_environment,
+    find_ci,
+    find_provenance,
+    find_proxy_variables,
+)
 from trio_egress.runtime.placeholders import (
     check_command,
     find_secret_files,
     open_vault,
     put_placeholders,
 )
-from trio_egress.runtime.policy_file import find_policy, read_policy
+from trio_egress.runtime.policy_file import POLICY_NAMES, empty_policy, find_policy, read_policy
 from trio_egress.runtime.secrets import (
     find_password_file,
     keep_commitment_key,
@@ -47,11 +54,17 @@ from trio_egress.runtime.secrets import (
 )
 from trio_egress.runtime.signals import Inbox, Interrupted
 from trio_egress.runtime.spec import End, RunResult, RunSpec
-from trio_egress.signer.remote import RemoteKey, open_signer
+from trio_egress.runtime.step_files import find_step_files
+from trio_egress.signer.remote import RemoteKey
 
 if TYPE_CHECKING:
     from trio_egress.runtime.sought import Value
     from trio_egress.runtime.stdio import Client
+
+NOT_ENFORCED = (
+    "OBSERVING, NOT ENFORCING: everything but private addresses and this machine's own services is let through and "
+    "recorded; the evidence of this run never counts as enforced"
+)
 
 Finish = Callable[[RunResult], None]
 """Called when the run is over, before its status is written; what it raises of TrioEgressError is the run's failure."""
@@ -92,9 +105,11 @@ def _main(
             spec = attrs.evolve(_prepare(options, say, written), client=client)
         status = attrs.evolve(status, run_id=spec.run_id)
         redact, say = spec.redactor.redact, spec.redactor.hush(say)
-        result = _run(spec, inbox, options, say)
-        code = exit_code(result, fail_on_deny=options.fail_on == "deny")
-        status = Status.of(result, code)
+        with _open_handover(options, spec) as conclude:
+            result = _run(spec, inbox, options, say)
+            status = Status.of(result, exit_code(result))
+            handed = conclude(say)
+            status = status.judge(result, options.fail_on or (), handed)
         if finish is not None:
             finish(result)
     except TrioEgressError as error:
@@ -120,6 +135,26 @@ def _main(
         inbox.release()  # whoever should read standard output may never do so
         print_status(status)
     return status.exit_code
+
+
+@contextmanager
+def _open_handover(options: argparse.Namespace, spec: RunSpec) -> Iterator[Callable[[Say], Handed | None]]:
+    """What verifies the packet at the end and writes what was asked for; its modules are loaded here and now."""
+    if not asks_for_handover(options):
+        yield lambda say: None
+        return
+    from trio_egress.cli.handover import open_handover
+
+    with open_handover(options, spec.evidence, spec.key.public_hex if spec.pinned else None) as handover:
+
+        def conclude(say: Say) -> Handed | None:
+            try:
+                return handover.conclude(spec.evidence)
+            except UsageError as error:
+                say(str(error))
+                return None
+
+        yield conclude
 
 
 def _open_status(path: str | None, inbox: Inbox) -> int | None:
@@ -148,10 +183,11 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not command or not command[0]:
         raise UsageError(f"no command to run: trio-egress {options.command} [options] [--] COMMAND [ARG ...]")
-    path = options.policy_path or find_policy(options.policy, os.environ)
-    _, policy = read_policy(path)
+    observing = options.observing or options.mode == "observe"
+    path = options.policy_path or _find_policy(options, observing=observing)
+    _, policy = read_policy(path, options.allow)
     identities = find_identities(options.user, os.environ, options.proxy_user)
-    key = _find_key(options, identities)
+    key = find_key(options, identities)
     pinned = bool(options.key or options.signer)
     now = time.time_ns()
     run_id = uuid7(now, os.urandom(10))
@@ -174,7 +210,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         policy_path=path,
         evidence=evidence,
         key=key,
-        next_keys=_find_next_keys(options, key, identities),
+        next_keys=find_next_keys(options, key, identities),
         identities=identities,
         run_id=run_id,
         pinned=pinned,
@@ -182,23 +218,46 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         hidden=(
             *_hidden(options, evidence, key, find_password_file(policy, os.environ, directory)),
             *find_secret_files(policy, os.environ, directory),
+            *find_step_files(os.environ),
         ),
         ci=find_ci(os.environ),
-        protected=tuple(Path(name).absolute() for name in (options.status_file, *written) if name),
+        protected=tuple(Path(name).absolute() for name in _list_written(options, written)),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
-        observing=options.observing,
+        name=options.agent or "",
+        allowed=tuple(options.allow),
+        observing=observing,
         watch=None if options.quiet else Denials(redactor.hush(say)).show,
         redactor=redactor,
         vault=vault,
         sought=sought,
         tell=Anchors(None if options.quiet else say, options.anchor_file).tell,
     )
+    if observing:
+        say(NOT_ENFORCED)
     if options.commitment_key:  # last: a run that is none leaves no key in the way of the next
         keep_commitment_key(commitment_key, Path(options.commitment_key), evidence)
     if not options.quiet:
         _announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
     return spec
+
+
+def _find_policy(options: argparse.Namespace, *, observing: bool) -> Path:
+    """A run that only observes, or that is told what to allow, needs no policy of its own."""
+    try:
+        return find_policy(options.policy, os.environ)
+    except UsageError:
+        if options.policy or not (observing or options.allow):
+            raise
+        if any(os.path.lexists(name) for name in POLICY_NAMES):
+            raise
+        return empty_policy()
+
+
+def _list_written(options: argparse.Namespace, written: Sequence[str]) -> list[str]:
+    """What is written when the agent has ended."""
+    named = (options.status_file, *(getattr(options, name) for name in HANDED_FILES), *written)
+    return [name for name in named if name]
 
 
 def _look_for(
@@ -235,47 +294,6 @@ def _find_environment(
         passed=policy.env.pass_,
         added=dict(policy.env.set),
     )
-
-
-def _find_key(options: argparse.Namespace, identities: Identities) -> Signer:
-    """With root's rights, if there are any: the key, or the way to a signer that has it."""
-    if options.signer is not None:
-        if options.key is not None:
-            raise UsageError("--key and --signer: give one of them; a signer's key is the signer's to read")
-        signer = open_signer(options.signer)
-        for place in filter(os.path.exists, signer.hide):
-            check_owner(place, identities)
-        return signer
-    if options.key is None:
-        return generate(os.urandom(32))
-    return _read_key(options.key, identities)
-
-
-def _find_next_keys(options: argparse.Namespace, key: Signer, identities: Identities) -> tuple[Signer, ...]:
-    """In the order in which they are taken; no key comes back."""
-    if not options.rotate_key_to:
-        return ()
-    if options.key is None:
-        raise UsageError(
-            "--rotate-key-to needs --key: a key of the run's own, or a signer's, endorses no other"
-        )
-    earlier = {key.public_hex: "--key"}
-    found = []
-    for path in options.rotate_key_to:
-        after = _read_key(path, identities)
-        if after.public_hex in earlier:
-            raise UsageError(f"--rotate-key-to {path}: it is the same key as {earlier[after.public_hex]}")
-        earlier[after.public_hex] = f"--rotate-key-to {path}"
-        found.append(after)
-    return tuple(found)
-
-
-def _read_key(path: str, identities: Identities) -> Signer:
-    if not os.path.lexists(path):
-        raise UsageError(f"the key {path} does not exist: `trio-egress keygen {path}` makes one")
-    key = read_private_key(path)
-    check_owner(path, identities)
-    return key
 
 
 def _find_timeout(given: float | None, of_policy: int | None) -> float | None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+FAIL_ON = (NEVER := "never", "deny", "finding", "unverified")
+"""What --fail-on takes: never, or any of the others. cli/exits.py says what they mean."""
+
+NAME_CHARS = 128
+
+HANDED_FILES = ("summary", "sarif", "junit", "annotations")
+"""The options that name a file which is written of the verified packet."""
+
 RUN_EPILOG = """\
 exit codes:
   the agent's own code passes through; 128+N when signal N ended it, or ended the run before the agent ran
-  121  the agent ended with 0, but something was denied, or a protected file touched (with --fail-on deny)
+  121  the agent ended with 0, but what --fail-on names came to pass
   122  the evidence is incomplete: a receipt could not be written
   124  --timeout was over
   125  trio-egress refused, or failed before the agent ran
@@ -43,8 +51,18 @@ def add_run(commands: Any) -> None:
     run.set_defaults(observing=False, policy_path=None)
     run.add_argument(
         "--fail-on",
-        choices=["deny"],
-        help="exit with 121 if anything was denied, or a protected file touched, and the agent itself ended with 0",
+        metavar="WHAT",
+        type=_fail_on,
+        default=(),
+        help="exit with 121, if the agent itself ended with 0: `deny` where anything was denied or a protected file "
+        "touched, `finding` where a scan found something, `unverified` where the packet is not valid; several with "
+        "commas (default: never)",
+    )
+    run.add_argument(
+        "--mode",
+        choices=["enforce", "observe"],
+        default="enforce",
+        help="`observe` lets everything but private addresses through and records what the policy would deny",
     )
     add_run_options(run)
     _add_json(run)
@@ -60,7 +78,7 @@ def add_learn(commands: Any) -> None:
         "       trio-egress learn [--output FILE] --from PACKET [--from PACKET ...]",
         epilog="The agent's own code passes through; 2 where nothing could be learnt or written, else as for `run`.",
     )
-    learn.set_defaults(observing=True, policy_path=None, fail_on=None)
+    learn.set_defaults(observing=True, policy_path=None, fail_on=(), mode="observe")
     learn.add_argument(
         "--output",
         "-o",
@@ -96,7 +114,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="policy (default: $TRIO_EGRESS_POLICY, else ./trio-egress.toml or .yaml)",
     )
+    add(
+        "--allow",
+        metavar="HOST[:PORT]",
+        action="append",
+        default=[],
+        help="allow this beside what the policy says; may be repeated. The packet has the policy with it",
+    )
+    add("--agent", metavar="NAME", type=_name, help="what receipts call the agent (default: its program)")
     _add_evidence_options(parser)
+    _add_handover_options(parser)
     add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
     add(
         "--user",
@@ -164,6 +191,53 @@ def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append the state of the log to FILE, at its start and end and with each heartbeat",
     )
+
+
+def _add_handover_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--verify",
+        action="store_true",
+        help="verify the packet at the end, as `trio-egress verify` does, and put what came of it into the status; "
+        "the next five do that, too",
+    )
+    add(
+        "--public-key",
+        metavar="KEY|FILE",
+        action="append",
+        default=[],
+        help="a key that must have signed, or a roster (default: the public half of --key); may be repeated",
+    )
+    add(
+        "--summary", metavar="FILE", help="append a summary in Markdown to FILE, such as $GITHUB_STEP_SUMMARY"
+    )
+    add("--sarif", metavar="FILE", help="write FILE for code scanning")
+    add("--junit", metavar="FILE", help="write FILE for a CI's list of tests")
+    add("--annotations", metavar="FILE", help="write FILE, with at most 10 annotations of a kind for GitHub")
+
+
+def asks_for_handover(options: argparse.Namespace) -> bool:
+    """Whether the packet is to be verified at the end."""
+    return bool(
+        options.verify
+        or options.public_key
+        or any(getattr(options, name) for name in HANDED_FILES)
+        or {"finding", "unverified"} & set(options.fail_on or ())
+    )
+
+
+def _fail_on(text: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    if not words or not set(words) <= set(FAIL_ON) or (NEVER in words and len(words) > 1):
+        given = f"{NEVER}, or of {', '.join(FAIL_ON[1:])} one or several"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {given}")
+    return tuple(word for word in words if word != NEVER)
+
+
+def _name(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > NAME_CHARS:
+        raise argparse.ArgumentTypeError(f"give a name of 1 to {NAME_CHARS} printable characters")
+    return text
 
 
 def _seconds(text: str) -> float:

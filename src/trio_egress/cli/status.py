@@ -5,15 +5,32 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 
 import attrs
 
+from trio_egress.cli.exits import exit_code
+from trio_egress.evidence.report import Verdict
 from trio_egress.runtime.spec import RunResult
 
 
 @attrs.frozen
+class Handed:
+    """What a verified packet says. `found`: what scans found, without what the policy suppresses."""
+
+    verdict: str
+    receipts: int = 0
+    found: int = 0
+    manifest_sha256: str = ""
+
+
+@attrs.frozen
 class Status:
-    """One object, version 1. `end` tells apart what shares an exit code; `agent_*` are null where it never ended."""
+    """One object, version 1. `end` tells apart what shares an exit code; `agent_*` are null where it never ended.
+
+    `verdict`, `receipts`, `found` and `manifest_sha256` are null where the packet was not verified at the end;
+    `failed_on`: what --fail-on named, and came to pass.
+    """
 
     run_id: str
     exit_code: int
@@ -25,6 +42,11 @@ class Status:
     evidence: str | None = None
     head: str | None = None
     message: str = ""
+    verdict: str | None = None
+    receipts: int | None = None
+    found: int | None = None
+    manifest_sha256: str | None = None
+    failed_on: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, result: RunResult, code: int) -> Status:
@@ -40,6 +62,19 @@ class Status:
             evidence=str(result.evidence),
             head=result.head,
             message=result.message,
+        )
+
+    def judge(self, result: RunResult, fail_on: Sequence[str], handed: Handed | None) -> Status:
+        """What the packet says, and whether something came to pass that the run should fail on."""
+        came = {
+            "deny": bool(result.refused or result.touched),
+            "finding": handed is None or handed.found > 0,
+            "unverified": handed is None or handed.verdict != Verdict.VALID.value,
+        }
+        failed_on = tuple(word for word in fail_on if came[word])
+        facts = attrs.asdict(handed) if handed else {}
+        return attrs.evolve(
+            self, exit_code=exit_code(result, failed=bool(failed_on)), failed_on=failed_on, **facts
         )
 
 

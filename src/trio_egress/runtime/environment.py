@@ -24,9 +24,12 @@ ACROSS_MOUNTS = "GIT_DISCOVERY_ACROSS_FILESYSTEM"
 
 HOMELESS = "/tmp"  # noqa: S108  a directory of the run's own
 
+STEP_FILES = ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
+"""Each names a file by which a step speaks to later ones."""
+
 CLOSED = (
     # Files through which a step speaks to the next ones, and tokens of the job itself (GitHub, GitLab).
-    *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"),
+    *STEP_FILES,
     *("ACTIONS_*", "RUNNER_TOKEN", "CI_JOB_TOKEN", "CI_JOB_JWT*", "CI_REGISTRY_PASSWORD"),
     # Services of the host that act for whoever reaches them.
     *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_*", "DOCKER_HOST", "CONTAINER_HOST"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,10 +40,14 @@ class HeldPolicy:
     places: tuple[str, ...]
     files: frozenset[tuple[int, int]]
     presets: Mapping[str, bytes]
+    allowed: tuple[str, ...] = ()
 
     def read(self) -> Policy:
         """Raises UsageError and PolicyError."""
-        return read_policy_of(self.path, self.directory, self.shown, self._check, self.presets.__getitem__)[1]
+        presets = self.presets.__getitem__
+        return read_policy_of(
+            self.path, self.directory, self.shown, self._check, presets, allowed=self.allowed
+        )[1]
 
     def _check(self, descriptor: int) -> None:
         where, found = os.readlink(f"/proc/self/fd/{descriptor}"), os.fstat(descriptor)
@@ -56,8 +60,12 @@ class HeldPolicy:
 
 
 @contextmanager
-def hold_policy(path: Path, policy: Policy, places: Iterable[str]) -> Iterator[HeldPolicy]:
-    """The policy at this path, before the agent runs. `places`: the directories that stay the host's own for it."""
+def hold_policy(
+    path: Path, policy: Policy, places: Iterable[str], allowed: Sequence[str] = ()
+) -> Iterator[HeldPolicy]:
+    """The policy at this path, before the agent runs. `places`: the directories that stay the host's own for it.
+
+    `allowed`: the destinations that the command line added to it, and adds to each policy after it."""
     descriptors: list[int] = []
     try:
         for file in find_files(path, policy):
@@ -71,6 +79,7 @@ def hold_policy(path: Path, policy: Policy, places: Iterable[str]) -> Iterator[H
             tuple(map(os.path.realpath, places)),
             frozenset((status.st_dev, status.st_ino) for status in found),
             {name: read_preset(name) for name in (f"{PRESET}{word}" for word in PRESETS)},
+            tuple(allowed),
         )
     finally:
         for descriptor in descriptors:

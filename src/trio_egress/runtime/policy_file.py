@@ -13,10 +13,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from trio_egress.errors import UsageError
+from trio_egress.policy.allowed import add_allowed
 from trio_egress.policy.gather import Read
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.part import POLICY_BYTES, YAML_ENDINGS, decode_policy
@@ -51,13 +53,27 @@ def find_policy(given: str | None, environ: Mapping[str, str], directory: Path =
     return found[0]
 
 
-def read_policy(path: Path) -> tuple[str, Policy]:
-    """The text, and what it means with all that it includes. Raises UsageError (unreadable) and PolicyError."""
-    return read_policy_of(path, path.parent, str(path), lambda _: None)
+def empty_policy() -> Path:
+    """The packaged policy that allows nothing."""
+    return Path(str(files("trio_egress.policy").joinpath("empty.toml")))
+
+
+def read_policy(path: Path, allowed: Sequence[str] = ()) -> tuple[str, Policy]:
+    """The text, and what it means with all that it includes. `allowed`: destinations to add to it.
+
+    Raises UsageError (unreadable) and PolicyError.
+    """
+    return read_policy_of(path, path.parent, str(path), lambda _: None, allowed=allowed)
 
 
 def read_policy_of(
-    path: Path, directory: Path, shown: str, check: Check, presets: Read | None = None
+    path: Path,
+    directory: Path,
+    shown: str,
+    check: Check,
+    presets: Read | None = None,
+    *,
+    allowed: Sequence[str] = (),
 ) -> tuple[str, Policy]:
     """The same of a policy that is known as `shown`, and whose includes are named from `directory`.
 
@@ -77,7 +93,7 @@ def read_policy_of(
             raise OSError(errno.EPERM, "the run began without YAML, and loads no code any more")
         return read_included(directory, name, check)
 
-    text = decode_policy(raw, shown)
+    text = add_allowed(decode_policy(raw, shown), shown, allowed)
     return text, load_policy(text, shown, read, presets=presets or read_preset)
 
 

@@ -167,7 +167,7 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
     return PacketFacts(
         run=RunFacts(
             **{"provider": "local", **spec.provenance},
-            agent_identity=os.path.basename(spec.command[0]),
+            agent_identity=spec.agent_name,
             started_ns=evidence.started_ns,
             completed_ns=now,
             agent_exit_code=record.ended.code,

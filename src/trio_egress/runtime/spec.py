@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +63,12 @@ class RunSpec:
     observing: bool = False
     """Nothing is enforced, but for private addresses: see policy/observe.py."""
 
+    name: str = ""
+    """What the agent is called in receipts, where it is not the name of its program."""
+
+    allowed: tuple[str, ...] = ()
+    """Destinations that the command line adds to the policy, as it does to each that comes after it."""
+
     proxy_port: int = PROXY_PORT
     watch: Callable[[Draft], None] | None = None
     tell: Callable[[Anchor], None] | None = None
@@ -78,6 +85,10 @@ class RunSpec:
 
     client: Client | None = attrs.field(default=None, eq=False, repr=False)
     """Of the MCP server that the agent is; where it is none, it has the caller's standard streams."""
+
+    @property
+    def agent_name(self) -> str:
+        return self.name or os.path.basename(self.command[0])
 
 
 class End(enum.Enum):

@@ -204,7 +204,7 @@ async def _open_reload(
     places = find_places(spec.policy.files, str(spec.directory), spec.environment.get("HOME", "")).write
     with (
         show_presence(record.evidence.directory),
-        hold_policy(spec.policy_path, spec.policy, (str(spec.directory), *places)) as held,
+        hold_policy(spec.policy_path, spec.policy, (str(spec.directory), *places), spec.allowed) as held,
     ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_policy, held, record, gate, recorder, orders.for_policy, spec.redactor)
@@ -304,7 +304,7 @@ def _session(spec: RunSpec, posture: bytes) -> Session:
         policy_hash=policy_hash(spec.policy),
         heartbeat_seconds=HEARTBEAT_SECONDS,
         principal=f"uid:{agent.uid}",
-        actor=os.path.basename(spec.command[0]),
+        actor=spec.agent_name,
         containment_nonce=os.urandom(16).hex(),
         contained_uid=str(agent.uid),
         posture_capsule_sha256=hash_posture(posture) if posture else "",

@@ -31,7 +31,7 @@ def main(options: argparse.Namespace) -> int:
             expect_run=options.expect_run,
             expect_head=options.expect_head,
         )
-        picture = take_picture(path, report, _find_root(options.source_root, os.environ))
+        picture = take_picture(path, report, find_root(options.source_root, os.environ))
         render: Render = getattr(
             import_module(f"trio_egress.views.{options.format}"), f"render_{options.format}"
         )
@@ -49,7 +49,8 @@ def main(options: argparse.Namespace) -> int:
     return report.exit_code
 
 
-def _find_root(given: str | None, environment: Mapping[str, str]) -> Path:
+def find_root(given: str | None, environment: Mapping[str, str]) -> Path:
+    """The repository that paths are given from."""
     return Path(given or next((environment[name] for name in ROOTS if environment.get(name)), "."))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trio_egress.checkers import count_jobs, open_checkers
 from trio_egress.errors import EvidenceError, PolicyError, UsageError
-from trio_egress.evidence.container import Packet, find_packet, open_bare, read_file
+from trio_egress.evidence.container import FilePath, Packet, find_packet, open_bare, read_file
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.report import Report, Verdict
 from trio_egress.pages.dossier import NAMES
@@ -40,7 +40,9 @@ def main(options: argparse.Namespace) -> int:
             )
         if report.verdict is Verdict.UNREADABLE:
             raise EvidenceError(report.error)
-        _write(options, _render(options.packet, report)[SUMMARY_NAME if options.markdown else REPORT_NAME])
+        _write(
+            options, render_packet(options.packet, report)[SUMMARY_NAME if options.markdown else REPORT_NAME]
+        )
     except UsageError as error:
         print(f"trio-egress packet report: {error}", file=sys.stderr)
         return 64
@@ -50,7 +52,8 @@ def main(options: argparse.Namespace) -> int:
     return report.exit_code
 
 
-def _render(path: str, report: Report) -> Mapping[str, bytes]:
+def render_packet(path: FilePath, report: Report) -> Mapping[str, bytes]:
+    """Both pages, by name. Raises EvidenceError."""
     packet = find_packet(path)
     files = {} if packet is None else _read_files(packet)
     policies = {} if packet is None else _read_policies(packet)
