@@ -52,7 +52,7 @@ def add_run(commands: Any) -> None:
     run.add_argument(
         "--fail-on",
         metavar="WHAT",
-        type=_fail_on,
+        type=read_fail_on,
         default=(),
         help="exit with 121, if the agent itself ended with 0: `deny` where anything was denied or a protected file "
         "touched, `finding` where a scan found something, `unverified` where the packet is not valid; several with "
@@ -103,7 +103,7 @@ def add_mcp(commands: Any) -> None:
         epilog=MCP_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    mcp.set_defaults(observing=False, policy_path=None, json=False, fail_on=None)
+    mcp.set_defaults(observing=False, policy_path=None, json=False, fail_on=(), mode="enforce")
     add_run_options(mcp)
 
 
@@ -121,7 +121,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="allow this beside what the policy says; may be repeated. The packet has the policy with it",
     )
-    add("--agent", metavar="NAME", type=_name, help="what receipts call the agent (default: its program)")
+    add("--agent", metavar="NAME", type=read_name, help="what receipts call the agent (default: its program)")
     _add_evidence_options(parser)
     _add_handover_options(parser)
     add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
@@ -226,7 +226,8 @@ def asks_for_handover(options: argparse.Namespace) -> bool:
     )
 
 
-def _fail_on(text: str) -> tuple[str, ...]:
+def read_fail_on(text: str) -> tuple[str, ...]:
+    """Raises ArgumentTypeError."""
     words = tuple(dict.fromkeys(text.replace(",", " ").split()))
     if not words or not set(words) <= set(FAIL_ON) or (NEVER in words and len(words) > 1):
         given = f"{NEVER}, or of {', '.join(FAIL_ON[1:])} one or several"
@@ -234,7 +235,8 @@ def _fail_on(text: str) -> tuple[str, ...]:
     return tuple(word for word in words if word != NEVER)
 
 
-def _name(text: str) -> str:
+def read_name(text: str) -> str:
+    """What an agent may be called. Raises ArgumentTypeError."""
     if not text.strip() or not text.isprintable() or len(text) > NAME_CHARS:
         raise argparse.ArgumentTypeError(f"give a name of 1 to {NAME_CHARS} printable characters")
     return text
