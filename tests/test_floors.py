@@ -47,7 +47,7 @@ FLOORS = {
     "attack": 5,
     "cli": 6,
     "__main__": 6,
-    "integrations": 6,
+    "integrations": 7,
     "fuzzing": 6,
 }
 

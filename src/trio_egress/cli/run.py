@@ -180,9 +180,7 @@ def _mode(path: str) -> int:
 
 def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> RunSpec:
     """Everything that can be wrong with a run before anything is created."""
-    command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
-    if not command or not command[0]:
-        raise UsageError(f"no command to run: trio-egress {options.command} [options] [--] COMMAND [ARG ...]")
+    command = _find_command(options)
     observing = options.observing or options.mode == "observe"
     path = options.policy_path or _find_policy(options, observing=observing)
     _, policy = read_policy(path, options.allow)
@@ -218,7 +216,6 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         hidden=(
             *_hidden(options, evidence, key, find_password_file(policy, os.environ, directory)),
             *find_secret_files(policy, os.environ, directory),
-            *find_step_files(os.environ),
         ),
         ci=find_ci(os.environ),
         protected=tuple(Path(name).absolute() for name in _list_written(options, written)),
@@ -233,13 +230,20 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         sought=sought,
         tell=Anchors(None if options.quiet else say, options.anchor_file).tell,
     )
-    if observing:
-        say(NOT_ENFORCED)
     if options.commitment_key:  # last: a run that is none leaves no key in the way of the next
         keep_commitment_key(commitment_key, Path(options.commitment_key), evidence)
+    if observing:
+        say(NOT_ENFORCED)
     if not options.quiet:
         _announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
     return spec
+
+
+def _find_command(options: argparse.Namespace) -> Sequence[str]:
+    command: list[str] = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    if not command or not command[0]:
+        raise UsageError(f"no command to run: trio-egress {options.command} [options] [--] COMMAND [ARG ...]")
+    return command
 
 
 def _find_policy(options: argparse.Namespace, *, observing: bool) -> Path:
@@ -318,6 +322,7 @@ def _hidden(
     kept += [Path(path).absolute() for path in (options.commitment_key, options.anchor_file) if path]
     if password is not None:
         kept.append(password)
+    kept += find_step_files(os.environ)
     return tuple(kept) if options.evidence else (evidence.parent, *kept)
 
 
