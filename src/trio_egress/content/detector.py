@@ -50,7 +50,7 @@ class Detector:
     match. `entropy`: the least, in bits a byte, of a value. `check`: what a value must stand up to, by its name in
     `content.checks`. `home`: destinations to which such a value may go as a credential. `via`: how it is spelt, where
     the pattern is that of a spelling. `path`: what a file's path must match. `source`: file and line that it is from.
-    `value`: of which the pattern has the spellings; findings are of it.
+    `value`: of which the pattern has the spellings; findings are of it. `sign`: a cheaper pattern, near every match.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Detector:
     severity: Severity = Severity.HIGH
     source: str = ""
     value: bytes = attrs.field(default=b"", repr=False)
+    sign: str = ""
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ Rule 2: one of ASCII is of whatever case, and its `\\b` is also where JSON write
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _BETWEEN: Final = r"(?:[\s\x22\x27*_,.:;>#~\x60-]|\\[nrt])"
@@ -29,6 +30,12 @@ def expand(pattern: str) -> str:
         return _SIGN.sub(lambda sign: _spell(sign[0], _REST, sign[0]), pattern)
     rest = f"(?:{_BETWEEN}{_REST})?"
     return "(?i)" + _SIGN.sub(lambda sign: _spell(sign[0], rest, r"(?:\b|\\[nrt])"), pattern)
+
+
+def make_sign(keywords: Iterable[str]) -> str:
+    """Of a rule whose matches have one of these words near them: words cost next to nothing, sentences do."""
+    words = "|".join(map(re.escape, keywords))
+    return f"(?i:{words})" if words.isascii() else f"(?:{words})"
 
 
 def _spell(sign: str, rest: str, edge: str) -> str:

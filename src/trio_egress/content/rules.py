@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from trio_egress.content.detector import Allowed, Detector, Way
-from trio_egress.content.loose import expand
+from trio_egress.content.loose import expand, make_sign
 from trio_egress.content.rule_keys import (
     LIST_KEYS,
     RULE_KEYS,
@@ -249,6 +249,7 @@ class _Document:
             path=values.get("path"),
             ways=values.get("ways", Way.IN if kind in (Kind.INSTRUCTION, Kind.HIDDEN) else Way.OUT),
             action=values.get("action", Action.WARN if kind in _QUIET else Action.BLOCK),
+            sign=make_sign(values["keywords"]) if values.get("loose") and values.get("keywords") else "",
             source=f"{self.shown}:{self.reading.positions.place_value(read.path)[0]}",
         )
         return attrs.evolve(detector, severity=values["severity"]) if "severity" in values else detector

@@ -47,7 +47,7 @@ class OpenMatcher(Protocol):
 
 def find_key(detectors: Iterable[Detector], views: Views = VIEWS) -> str:
     """What a database belongs to: by another key it is of no use, and no danger."""
-    patterns = [f"{detector.ways.value} {detector.pattern}" for detector in detectors]
+    patterns = [f"{detector.ways.value} {detector.sign or detector.pattern}" for detector in detectors]
     parts = [_LAYOUT, name_engine(), *patterns, *views.signs]
     return hashlib.sha256(b"".join(b"%d:%b," % (len(raw), raw) for raw in map(str.encode, parts))).hexdigest()
 
@@ -80,7 +80,9 @@ class Scanner:
         self._known: list[Part] = []
         for way, kept in zip(DIRECTIONS, _split(database), strict=True):
             chosen = [seeker for seeker in seekers if seeker.detector.ways & way]
-            matcher = engine([*(seeker.loose for seeker in chosen), *views.signs], kept)
+            matcher = engine(
+                [*(seeker.detector.sign or seeker.loose for seeker in chosen), *views.signs], kept
+            )
             self._known.append(Part(way, chosen, signs, matcher))
         self._parts = self._known
         if own:
