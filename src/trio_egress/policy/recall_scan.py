@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from trio_egress.model import Action, Layer, ScanTerms
+from trio_egress.model import Action, Layer, ScanTerms, Transport
 from trio_egress.policy.recall import RULE_PLACE, Difference
 from trio_egress.policy.rule import Policy, Rule
 from trio_egress.policy.scan import KINDS, resolve_action
@@ -29,6 +29,11 @@ def hold_findings(policy: Policy, record: Members, facts: Members, since_us: int
     told = [each for each in findings if isinstance(each, dict)] if isinstance(findings, list) else []
     if not told and not by_scan:
         return None
+    if record.get("transport") == Transport.MCP_STDIO.value:
+        messages = policy.find_message_scan()
+        if messages is None:
+            return Difference("a scan of messages", "none: [mcp] asks for no scan")
+        return next((found for each in told for found in _hold(messages, each, since_us)), None)
     rule = _find_rule(policy, facts)
     if rule is None:
         return Difference("a scan of no rule", "a rule that asks for it") if by_scan else None

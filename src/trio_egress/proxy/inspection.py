@@ -29,6 +29,7 @@ from trio_egress.content.scanner import Scanner
 from trio_egress.evidence.scan_facts import Found, ToldFinding, in_header, in_trailer
 from trio_egress.evidence.scan_form import ANSWER, FINDINGS, HEADER, HOST, TARGET
 from trio_egress.model import Action, Host, Kind, Layer, ScanTerms
+from trio_egress.policy.moment import Moment
 from trio_egress.policy.scan import find_suppression, resolve_action
 from trio_egress.proxy.judge import Judgement, deny
 from trio_egress.proxy.messages import MessageLook
@@ -70,11 +71,20 @@ class Inspection:
     @contextmanager
     def open(self, judged: Judgement) -> Iterator[Inspector]:
         """For one attempt that is allowed, and is to be looked through."""
-        inspector = Inspector(self, judged)
+        terms = judged.decision.scan
+        if terms is None:
+            raise ValueError("what is not to be scanned has no inspector")
+        inspector = Inspector(self, terms, judged.moment, judged.attempt.host)
         try:
             yield inspector
         finally:
             self._held -= inspector.held
+
+    def open_message(self, terms: ScanTerms, moment: Moment) -> Inspector:
+        """For one message over the standard streams of an MCP server."""
+        if self.fragments is not None:
+            self.fragments.begin()
+        return Inspector(self, terms, moment)
 
     def reserve(self, size: int) -> bool:
         """Whether there is room for so much more of a body."""
@@ -96,14 +106,15 @@ class Inspector:
 
     out, incoming = Way.OUT, Way.IN
 
-    def __init__(self, inspection: Inspection, judged: Judgement) -> None:
-        if judged.decision.scan is None:
-            raise ValueError("what is not to be scanned has no inspector")
-        self.terms = judged.decision.scan
+    def __init__(
+        self, inspection: Inspection, terms: ScanTerms, moment: Moment, host: Host | None = None
+    ) -> None:
+        self.terms = terms
         self.scanner = inspection.scanner
         self.held = 0
         self._inspection = inspection
-        self._judged = judged
+        self._moment = moment
+        self._host = host
         self._told: list[ToldFinding] = []
         self._unread = ""
         self._flow: Flow | None = None
@@ -115,7 +126,7 @@ class Inspector:
         if not self.terms.requests:
             return
         fields = [(in_header(name), b"%b: %b" % (name, value)) for name, value in head.fields]
-        host = str(self._judged.attempt.host).encode("ascii")
+        host = str(self._host).encode("ascii")
         target = f"{head.method} {head.path}".encode("ascii", "replace")
         parts = [(HOST, host), (TARGET, target), *fields]
         self._look_at(parts, Way.OUT)
@@ -159,13 +170,17 @@ class Inspector:
 
     def note(self, judged: Judgement) -> Judgement:
         """With what was found so far among its facts."""
-        facts = dict(judged.facts)
+        return attrs.evolve(judged, facts={**judged.facts, **self.take_facts()})
+
+    def take_facts(self) -> dict[str, object]:
+        """What was found so far, for the receipt that is written next."""
+        facts: dict[str, object] = {}
         if self._told:
             facts[FINDINGS] = Found(tuple(self._told))
             self._told = []
         if self._unread:
             facts["unscanned"] = self._unread
-        return attrs.evolve(judged, facts=facts)
+        return facts
 
     # after it
 
@@ -250,7 +265,7 @@ class Inspector:
 
     def _decide(self, finding: Finding, place: str, text: bytes, *, can_strip: bool) -> Action:
         """What becomes of it; told, if it is anything."""
-        detector, now = finding.detector, self._judged.moment.now_us
+        detector, now = finding.detector, self._moment.now_us
         value = self._inspection.values.get(detector.name, finding.value)
         mark = fingerprint(detector.name, value) if self.terms.suppressed else ""
         if find_suppression(self.terms, detector.name, mark, now) is not None:
@@ -296,7 +311,7 @@ class Inspector:
         if not findings:
             return
         placed = _place(findings, parts)
-        host = self._judged.attempt.host
+        host = self._host
         home = [each for each, part in placed if _is_at_home(each, part, text, host)]
         self.judge([(each, part[0]) for each, part in placed if not _goes_home(each, home)], text=text)
 
@@ -313,7 +328,7 @@ class Inspector:
 
     @property
     def _observing(self) -> bool:
-        return self._judged.moment.observing
+        return self._moment.observing
 
 
 def _place(
@@ -335,7 +350,7 @@ def _is_credential_place(place: str) -> bool:
     return kind == HEADER and _CREDENTIAL_FIELD.fullmatch(name.encode("ascii", "replace")) is not None
 
 
-def _is_at_home(finding: Finding, part: tuple[str, bytes], text: bytes, host: Host) -> bool:
+def _is_at_home(finding: Finding, part: tuple[str, bytes], text: bytes, host: Host | None) -> bool:
     """Rule 2."""
     if not any(_covers(home, host) for home in finding.detector.home):
         return False
@@ -344,10 +359,10 @@ def _is_at_home(finding: Finding, part: tuple[str, bytes], text: bytes, host: Ho
     return _is_credential_place(part[0])
 
 
-def _covers(home: str, host: Host) -> bool:
+def _covers(home: str, host: Host | None) -> bool:
     if home == ANYWHERE:
         return True
-    if isinstance(host, (IPv4Address, IPv6Address)):
+    if host is None or isinstance(host, (IPv4Address, IPv6Address)):
         return False
     return host.endswith(home[1:]) if home.startswith("*.") else host == home
 

@@ -12,6 +12,7 @@ Rule 4: an answer goes to whoever asked; what nobody asked for, or a second time
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -19,8 +20,11 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.model import Call, CallKind, Decision, Layer, Side, StdioMessage
 from trio_egress.policy.mcp_server import decide_message
-from trio_egress.proxy.in_force import InForce
+from trio_egress.policy.moment import Moment
+from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import deny
+from trio_egress.proxy.mcp_scan import look_at_question, look_at_reply, look_at_saying
+from trio_egress.proxy.scan import Blocked
 from trio_egress.recorder import Flow, Recorder
 from trio_egress.wire.jsonrpc import (
     PARSE_ERROR,
@@ -46,6 +50,9 @@ gone."""
 ENDED = "the server has ended"
 
 CANCELLED = "notifications/cancelled"
+
+if TYPE_CHECKING:
+    from trio_egress.proxy.inspection import Inspection
 
 Send = Callable[[bytes], Awaitable[None]]
 """Puts a whole line into a stream. Raises PeerError when nobody reads there any more."""
@@ -74,8 +81,8 @@ class _Party:
 class Conversation:
     """Of one client with one server."""
 
-    def __init__(self, in_force: InForce, recorder: Recorder, to_client: Send, to_server: Send) -> None:
-        self._in_force = in_force
+    def __init__(self, gate: Gate, recorder: Recorder, to_client: Send, to_server: Send) -> None:
+        self._gate = gate
         self._recorder = recorder
         self._client = _Party(Side.CLIENT, to_client)
         self._server = _Party(Side.SERVER, to_server)
@@ -132,20 +139,51 @@ class Conversation:
             await speaker.tell(render_error(identity, find_code(fault), str(fault), {"retry": False}))
             return
         said = StdioMessage(speaker.side, read_call(message))
-        decision = decide_message(self._in_force.policy, said)
+        decision = decide_message(self._gate.policy, said)
+        facts: dict[str, object] = {}
+        if decision.allowed and decision.scan is not None and speaker.side is Side.CLIENT:
+            facts, found = look_at_question(self._inspection, decision.scan, self._moment(), line.raw)
+            decision = decision if found is None else deny(Layer.SCAN, str(found))
         if not decision.allowed:
-            await self._deny(speaker, message, said, decision, line)
+            await self._deny(speaker, message, said, decision, {**facts, "bytes_up": line.size})
             return
-        flow = await self._recorder.allow(said, decision)
+        flow = await self._recorder.allow(said, decision, facts)
         flow.bytes_up = line.size
         if message.id is not None:
             speaker.flows[message.id] = flow
-            await hearer.tell(line.raw)
+        else:
+            with flow:
+                await self._pass_on(speaker, hearer, message, flow, line.raw)
             return
-        with flow:
-            if message.method == CANCELLED:
-                self._withdraw(speaker, message)
-            await hearer.tell(line.raw)
+        if not await self._pass_on(speaker, hearer, message, flow, line.raw):
+            speaker.questions.withdraw(message.id)
+            speaker.flows.pop(message.id).finish()
+
+    async def _pass_on(
+        self, speaker: _Party, hearer: _Party, message: Message, flow: Flow, raw: bytes
+    ) -> bool:
+        """What was asked, as it may go on; else whoever asked is told why not."""
+        if message.method == CANCELLED:
+            self._withdraw(speaker, message)
+        scan = self._gate.policy.find_message_scan()
+        try:
+            if scan is not None and speaker.side is Side.SERVER:
+                raw = await look_at_saying(self._inspection, scan, self._moment(), flow, raw)
+        except Blocked as found:
+            if message.id is not None:
+                await speaker.tell(self._describe(message.id, deny(Layer.SCAN, str(found))))
+            return False
+        await hearer.tell(raw)
+        return True
+
+    @property
+    def _inspection(self) -> Inspection:
+        if self._gate.inspection is None:
+            raise ValueError("this run has nothing to look through messages with")
+        return self._gate.inspection
+
+    def _moment(self) -> Moment:
+        return self._gate.ledger.moment()
 
     def _withdraw(self, speaker: _Party, message: Message) -> None:
         """Nobody has to answer what was taken back; an answer that is on its way already goes nowhere."""
@@ -158,9 +196,14 @@ class Conversation:
                 self._answered.unpark_all()
 
     async def _deny(
-        self, speaker: _Party, message: Message, said: StdioMessage, decision: Decision, line: Line
+        self,
+        speaker: _Party,
+        message: Message,
+        said: StdioMessage,
+        decision: Decision,
+        facts: Mapping[str, object],
     ) -> None:
-        await self._recorder.refuse(said, decision, {"bytes_up": line.size})
+        await self._recorder.refuse(said, decision, facts)
         if message.id is not None:
             speaker.questions.withdraw(message.id)
             await speaker.tell(self._describe(message.id, decision))
@@ -177,8 +220,20 @@ class Conversation:
             flow.bytes_down = line.size
             if message.kind is Kind.ERROR and isinstance(message.value, Mapping):
                 flow.note(error=find_told_code(message.value))
-            await hearer.tell(line.raw)
+            await hearer.tell(await self._look_at_answer(speaker, message, flow, line.raw))
         self._answered.unpark_all()
+
+    async def _look_at_answer(self, speaker: _Party, message: Message, flow: Flow, raw: bytes) -> bytes:
+        """The answer as it may go on, or an error in its place."""
+        scan = self._gate.policy.find_message_scan()
+        if scan is None:
+            return raw
+        look = look_at_saying if speaker.side is Side.SERVER else look_at_reply
+        try:
+            return await look(self._inspection, scan, self._moment(), flow, raw)
+        except Blocked as found:
+            said = f"the answer was stopped: {found}"
+            return self._describe(message.id, deny(Layer.SCAN, said))
 
     # what goes nowhere
 
@@ -187,12 +242,12 @@ class Conversation:
         decision = deny(layer or Layer.MALFORMED, reason)
         await self._recorder.refuse(said, decision, {"bytes_up": line.size})
 
-    def _describe(self, identity: Id, decision: Decision) -> bytes:
+    def _describe(self, identity: Id | None, decision: Decision) -> bytes:
         """A denial that a model can read: what, why, and that trying again is of no use."""
         data: dict[str, object] = {
             "type": "denied_by_egress_policy",
             "layer": decision.layer.value,
-            "policy": self._in_force.policy.source_file,
+            "policy": self._gate.policy.source_file,
             "retry": False,
         }
         return render_error(identity, DENIED, f"denied by the egress policy: {decision.reason}", data)

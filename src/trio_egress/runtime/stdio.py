@@ -23,7 +23,7 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.kernel.streams import STREAMS
 from trio_egress.model import Side
-from trio_egress.proxy.in_force import InForce
+from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.mcp_stdio import Conversation, Ended
 from trio_egress.recorder import Recorder
 from trio_egress.runtime.orders import Orders
@@ -64,12 +64,12 @@ class Client:
             ends.close()
 
     @asynccontextmanager
-    async def carry(self, in_force: InForce, recorder: Recorder, orders: Orders) -> AsyncIterator[None]:
+    async def carry(self, gate: Gate, recorder: Recorder, orders: Orders) -> AsyncIterator[None]:
         """Messages go by for as long as the body lasts, in which the server lives; and then those that are left."""
         if self._ends is None:
             raise ValueError("there is no server yet")
         self._ends.leave_inside()
-        relay = _Relay(self, self._ends, in_force, recorder, orders)
+        relay = _Relay(self, self._ends, gate, recorder, orders)
         async with trio.open_nursery() as nursery:
             try:
                 for task in (relay.keep_errors, relay.keep_client, relay.keep_server, relay.watch_client):
@@ -120,9 +120,7 @@ class _Ends:
 class _Relay:
     """Between one client and one server."""
 
-    def __init__(
-        self, client: Client, ends: _Ends, in_force: InForce, recorder: Recorder, orders: Orders
-    ) -> None:
+    def __init__(self, client: Client, ends: _Ends, gate: Gate, recorder: Recorder, orders: Orders) -> None:
         assert ends.stream is not None
         self._client = client
         self._ends = ends
@@ -134,7 +132,7 @@ class _Relay:
         self._waiting: set[trio.CancelScope] = set()
         self._hearing = trio.CancelScope()
         self._said_all, self._complained = trio.Event(), trio.Event()
-        self.conversation = Conversation(in_force, recorder, self._tell_client, self._tell_server)
+        self.conversation = Conversation(gate, recorder, self._tell_client, self._tell_server)
 
     async def keep_client(self) -> None:
         """What the client says, to its end."""

@@ -190,7 +190,7 @@ async def _live(
     spec: RunSpec, sandbox: Sandbox, gate: Gate, recorder: Recorder, orders: Orders, calls: Calls
 ) -> AgentEnd:
     """The agent's life; that of a client's server with what both say to each other."""
-    async with nullcontext() if spec.client is None else spec.client.carry(gate.in_force, recorder, orders):
+    async with nullcontext() if spec.client is None else spec.client.carry(gate, recorder, orders):
         return await run_agent(
             sandbox, orders, spec.timeout_seconds, calls.record, at_terminal=spec.client is None
         )
