@@ -111,7 +111,8 @@ class Attempt:
     `port` is 0 for a DNS query. What follows it is None where it is not visible. `path` is as it was sent, without its
     query. `secure`: the request was seen inside TLS. `websocket`: it asks for an upgrade to that. `query` and
     `headers`: names of parameters and (in lower case) of header fields, never a value. `service`: the one of git, where
-    the whole query asks for it. `body_bytes`: what the head says of the body. `calls`: () for a request with no body.
+    the whole query asks for it; of git over SSH the one that is asked for, with its repository as `path`.
+    `body_bytes`: what the head says of the body. `calls`: () for a request with no body.
     """
 
     transport: Transport
@@ -156,6 +157,9 @@ class Need(enum.Enum):
 
     HOST_KEY = "host_key"
     """See which key an SSH server shows, before the agent does."""
+
+    GIT_SSH = "git_ssh"
+    """End SSH here, and carry git's services alone."""
 
 
 NO_NEEDS: frozenset[Need] = frozenset()

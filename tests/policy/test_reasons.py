@@ -352,7 +352,8 @@ def denied(attempt: Attempt, moment: Moment = NO_MOMENT, **keys: Any) -> str:
 
 def test_each_need_has_its_words() -> None:
     assert name_needs(frozenset(Need)) == (
-        "TLS interception, WebSockets to be carried, a scan of WebSocket messages, a scan of what is sent, "
+        "SSH to be ended here for git, TLS interception, WebSockets to be carried, a scan of WebSocket messages, "
+        "a scan of what is sent, "
         "bodies of requests to be read, its `limits` to be counted and the host keys of SSH to be seen"
     )
 

@@ -57,6 +57,8 @@ FACTS: Mapping[str, Shape] = {
     "tls_version": TEXT,
     "host_key": TEXT,
     "kex": TEXT,
+    "service": TEXT,
+    "command": TEXT,
     "http": TEXT,
     "reason": TEXT,
     "bytes_up": UINT64,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from trio_egress.policy.destination import Within
 from trio_egress.policy.doors import IN_TLS, WEB, Scheme
-from trio_egress.policy.rule import OF_REQUESTS, Terms, Tls, find_inside
+from trio_egress.policy.rule import OF_REQUESTS, Terms, Tls, carries_git, find_inside
 from trio_egress.texts.faults import Fault, Faults
 
 _ONLY_TO_ALLOW = {
@@ -70,11 +70,15 @@ def _find_protocol_faults(terms: Terms) -> Iterator[Fault]:
     if Scheme.TCP in protocol and len(protocol) > 1:
         yield _fault("protocol", "tcp is any stream of bytes, and has the other protocols in it")
     narrow = [key for key in OF_REQUESTS if getattr(terms, key) is not None]
+    if carries_git(terms):
+        narrow.remove("git")
     narrow += [key for key in find_inside(terms) if key.startswith(("limits", "scan", "websocket"))]
     if narrow and not protocol <= WEB:
         spoken = " and ".join(sorted(scheme.value for scheme in protocol - WEB))
         key = narrow[0]
-        yield _fault(key, f"`{key}` says something of requests, and {spoken} has none", *key.split("."))
+        alone = '; git over SSH is a rule of its own, with protocol = "ssh" alone'
+        more = alone if key == "git" and "ssh" in spoken else ""
+        yield _fault(key, f"`{key}` says something of requests, and {spoken} has none{more}", *key.split("."))
     elif terms.websocket is not None and terms.websocket.enabled and not protocol & WEB:
         spoken = " and ".join(sorted(scheme.value for scheme in protocol))
         yield _fault("websocket", f"`websocket` is for HTTP, and the rule allows only {spoken}")
@@ -86,6 +90,11 @@ def _find_host_key_faults(terms: Terms) -> Iterator[Fault]:
     if terms.host_keys is not None and not terms.deny and terms.protocol != frozenset({Scheme.SSH}):
         said = 'what does not begin like SSH shows no host key: `host_keys` needs protocol = "ssh"'
         yield _fault("host_keys", f"{said}, and nothing beside it")
+    if carries_git(terms) and terms.host_keys is None and not terms.deny:
+        said = (
+            "git over SSH is carried with a key of yours, to a server that is known: pin it with `host_keys`"
+        )
+        yield _fault("git", said)
 
 
 def _find_service_faults(terms: Terms) -> Iterator[Fault]:

@@ -151,7 +151,14 @@ def number_rules(
     rules: Iterable[tuple[RuleRef, Terms]], secrets: Iterable[PlacedSecret] = ()
 ) -> tuple[Rule, ...]:
     """Rules in the order given, each meaning once (the first that has it), with their ranks in the compiled form."""
-    sent = tuple(dict.fromkeys(destination for placed in secrets for destination in placed.secret.to))
+    sent = tuple(
+        dict.fromkeys(
+            destination
+            for placed in secrets
+            if placed.secret.ssh_user is None
+            for destination in placed.secret.to
+        )
+    )
     firsts: dict[str, tuple[RuleRef, Terms]] = {}
     for ref, terms in rules:
         firsts.setdefault(render_terms(terms), (ref, terms))

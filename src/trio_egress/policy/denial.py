@@ -15,8 +15,8 @@ from trio_egress.model import NO_NEEDS, Attempt, Need, Protocol
 from trio_egress.policy.doors import Scheme, find_schemes
 from trio_egress.policy.obstacle import is_named_port
 from trio_egress.policy.paths import SLASH, parse_path
-from trio_egress.policy.rule import OF_REQUESTS, Rule, Terms
-from trio_egress.policy.services import ADVERTISEMENT, FETCH, PUSH, SERVICES
+from trio_egress.policy.rule import OF_REQUESTS, Rule, Terms, carries_git
+from trio_egress.policy.services import ADVERTISEMENT, FETCH, HOME, PUSH, SERVICES
 
 
 class Denial(enum.IntEnum):
@@ -60,7 +60,7 @@ def find_denial(rule: Rule, attempt: Attempt, now_us: int | None) -> Denial:
         case Protocol.TLS:
             return Denial.UNSEEN
         case Protocol.SSH:
-            return Denial.NO
+            return _find_ssh_denial(terms, attempt)
     return Denial.YES
 
 
@@ -115,6 +115,26 @@ def _find_request_denial(terms: Terms, attempt: Attempt) -> Denial:
     if calls is None:
         return Denial.UNREAD
     return Denial.YES if any(service.touches(calls) for service in services) else Denial.NO
+
+
+def _find_ssh_denial(terms: Terms, attempt: Attempt) -> Denial:
+    """git over SSH by its repository; a connection that isn't looked into could be what a rule for SSH denies."""
+    if not carries_git(terms):
+        return (
+            Denial.YES
+            if terms.git is not None and attempt.service is not None and _touches_repository(terms, attempt)
+            else Denial.NO
+        )
+    return Denial.YES if attempt.service is None or _touches_repository(terms, attempt) else Denial.NO
+
+
+def _touches_repository(terms: Terms, attempt: Attempt) -> bool:
+    """In a home directory could be any of them; an SSH server need not mind case."""
+    path = (attempt.path or "").casefold()
+    globs = terms.git.of(attempt.service) if terms.git is not None and attempt.service is not None else ()
+    return bool(globs) and (
+        path.startswith(HOME) or any(glob.folded().matches(path.removesuffix(".git")) for glob in globs)
+    )
 
 
 def _read_path(raw: str | None) -> set[str] | None:

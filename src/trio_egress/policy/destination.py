@@ -11,6 +11,7 @@ Rule 4: `host.internal` is the host's own loopback: one port of it, never all, a
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 import attrs
@@ -57,9 +58,9 @@ class Destination:
     pattern: Pattern
     port: int | None = None
 
-    def holds(self, host: Host, port: int) -> bool:
-        """Whether it leads there; without a port of its own on 80 and 443."""
-        on = port in (80, 443) if self.port is None else port == self.port
+    def holds(self, host: Host, port: int, usual: Container[int] = (80, 443)) -> bool:
+        """Whether it leads there; without a port of its own on the usual ones."""
+        on = port in usual if self.port is None else port == self.port
         return on and _holds_all(self.pattern, Exact(host))
 
     def __str__(self) -> str:

@@ -32,7 +32,7 @@ from trio_egress.policy.destination import Network
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.obstacle import LAYERS, find_needs, find_obstacle, is_of_request
 from trio_egress.policy.reasons import explain_denial, explain_obstacle
-from trio_egress.policy.rule import Policy, Rule, Tls
+from trio_egress.policy.rule import Policy, Rule, Tls, carries_git
 
 
 def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Decision:
@@ -93,6 +93,20 @@ def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) ->
     loopback, via = attempt.host == HOST_INTERNAL, policy.find_via(attempt)
     upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, via=via)
     return Decision(True, Layer.RULE, f"{chosen.ref} allows some requests", chosen.ref, upstream)
+
+
+def leads_to_git(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> bool:
+    """Whether SSH there is ended for git: what is asked of that is still to be judged."""
+    denying = () if policy.denials is None else policy.denials.find(attempt.host)
+    if any(
+        rule.terms.git is None and find_denial(rule, attempt, moment.now_us) is Denial.YES for rule in denying
+    ):
+        return False
+    pinned = policy.resolve.find(attempt.host, attempt.port) is not None
+    return any(
+        carries_git(rule.terms) and is_of_request(find_obstacle(rule, attempt, pinned=pinned, moment=moment))
+        for rule in policy.index.find(attempt.host)
+    )
 
 
 def _find_denial(rules: Iterable[Rule], attempt: Attempt, moment: Moment) -> tuple[Denial, Rule] | None:

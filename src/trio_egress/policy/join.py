@@ -8,7 +8,7 @@ Rule 3: what one file may not say together, several may not either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import attrs
 
@@ -29,6 +29,7 @@ from trio_egress.policy.scan_join import join_scan, spread_scan
 from trio_egress.policy.secret import SECRETS_MAX, PlacedSecret
 from trio_egress.policy.sent import find_faults
 from trio_egress.policy.settings import Setting, join_lists, join_settings
+from trio_egress.policy.ssh_secrets import find_keyless
 from trio_egress.policy.upstream_proxy import PlacedProxy, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX
 from trio_egress.texts.faults import PROBLEMS_MAX, Faults
@@ -60,7 +61,7 @@ def join(parts: Sequence[Part]) -> Policy:
     upstream = _join_upstream(parts, problems)
     mcp = join_mcp(parts, problems)
     warnings = (
-        *_hold_against_each_other(parts, problems),
+        *_hold_against_each_other(parts, secrets, problems),
         *islice(_find_unchecked(parts, upstream), PROBLEMS_MAX),
         *scanned.warnings,
         *find_mcp_warnings(mcp),
@@ -105,12 +106,15 @@ def _name_rules(parts: Sequence[Part]) -> Iterator[tuple[RuleRef, Terms]]:
         before += len(part.document.egress)
 
 
-def _hold_against_each_other(parts: Sequence[Part], problems: list[Problem]) -> tuple[Problem, ...]:
-    """What the rules do to each other: errors are added to `problems`, warnings are returned."""
+def _hold_against_each_other(
+    parts: Sequence[Part], secrets: Sequence[PlacedSecret], problems: list[Problem]
+) -> tuple[Problem, ...]:
+    """What the rules do to each other, and want of secrets: errors are added to `problems`, warnings are returned."""
     homes = [(part, place) for part in parts for place in range(len(part.document.egress))]
     terms = [part.document.egress[place] for part, place in homes]
     warnings: list[Problem] = []
-    for conflict in find_conflicts(terms, [part.source.name for part, _ in homes]):
+    found = find_conflicts(terms, [part.source.name for part, _ in homes])
+    for conflict in chain(found, find_keyless(terms, (placed.secret for placed in secrets))):
         part, place = homes[conflict.place]
         path: Path = ("egress", place) if conflict.key is None else ("egress", place, conflict.key)
         problem = part.make_problem(path, conflict.message)

@@ -3,7 +3,8 @@
 Rule 1: where a rule has whole keys alone, they are known, and nobody is asked about them.
 Rule 2: a fingerprint fills no known_hosts. There the client takes the key that it is shown, since none but a pinned one
 ever is, and remembers nothing.
-Rule 3: a network has no name that a client could look for, and is left out.
+Rule 3: where git is carried over SSH, the client inside talks to the boundary, and knows the key of that.
+Rule 4: a network has no name that a client could look for, and is left out.
 """
 
 from __future__ import annotations
@@ -12,20 +13,25 @@ from collections.abc import Iterator
 
 from trio_egress.policy.conflicts import find_ports
 from trio_egress.policy.destination import Destination, Pattern, Within
-from trio_egress.policy.rule import Policy, Rule
+from trio_egress.policy.rule import Policy, Rule, carries_git
 
 SSH_PORT = 22
 PORTS_MAX = 16
 """Ports of a rule that are named one by one; of more, any port of the host is meant."""
 
 
-def render_known_hosts(policy: Policy) -> str:
-    """Lines of a known_hosts file (`man 8 sshd`); empty where there are none."""
+def render_known_hosts(policy: Policy, relay_key: str = "") -> str:
+    """Lines of a known_hosts file (`man 8 sshd`); empty where there are none. `relay_key`: of where SSH ends here."""
     lines = {
+        f"{','.join(_name_targets(rule))} {relay_key}\n"
+        for rule in _find_pinning(policy)
+        if relay_key and carries_git(rule.terms)
+    }
+    lines |= {
         f"{','.join(_name_targets(rule))} {key.text}\n"
         for rule in _find_pinning(policy)
         for key in rule.terms.host_keys or ()
-        if _is_whole(rule)
+        if _is_whole(rule) and not carries_git(rule.terms)
     }
     return "".join(sorted(lines))
 
@@ -33,7 +39,9 @@ def render_known_hosts(policy: Policy) -> str:
 def render_ssh_config(policy: Policy) -> str:
     """A file for ssh_config.d (`man 5 ssh_config`); empty where there is nothing to say."""
     hosts = {
-        _name_host(rule.terms.destination.pattern) for rule in _find_pinning(policy) if not _is_whole(rule)
+        _name_host(rule.terms.destination.pattern)
+        for rule in _find_pinning(policy)
+        if not (_is_whole(rule) or carries_git(rule.terms))
     }
     if not hosts:
         return ""

@@ -83,7 +83,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "paths": "patterns over the path of a request",
         "query": "the names of the parameters that a query may have",
         "headers": "header fields: `required`, `forbidden`",
-        "git": "repositories for git over HTTP(S): `fetch`, `push`",
+        "git": "repositories for git, over HTTP(S) or [SSH](ssh.md#git-with-a-key-outside): `fetch`, `push`",
         "graphql": (
             "what a GraphQL request may ask for: `operations`, `queries`, `mutations`, `subscriptions`"
         ),
@@ -148,7 +148,9 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         ),
         "as": (
             "where in a request it may stand: `basic` (the credentials of `Authorization: Basic`), `header:NAME`, "
-            '`query:NAME`; one, or a list. Without it `["basic", "header:authorization"]`'
+            '`query:NAME`; one, or a list. Without it `["basic", "header:authorization"]`. Or `ssh`, for a private key '
+            "with which [git is carried over SSH](ssh.md#git-with-a-key-outside); `ssh:USER` for another user than "
+            "`git`"
         ),
         "env": "the variable in which the agent finds the placeholder; without it the one of `from`",
         "placeholder": (

@@ -17,7 +17,7 @@ from trio_egress.policy.budget import find_limit
 from trio_egress.policy.doors import OWN_PORTS, Scheme, find_schemes
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.paths import parse_path
-from trio_egress.policy.rule import Rule, Terms, Tls
+from trio_egress.policy.rule import Rule, Terms, Tls, carries_git
 
 HTTP_PORT = 80
 TLS_PORT = 443
@@ -84,6 +84,8 @@ def find_obstacle(
         return Obstacle.ADDRESS
     if attempt.protocol is Protocol.HTTP:
         return _find_request_obstacle(rule, attempt, moment)
+    if terms.git is not None and carries_git(terms) and not terms.git.matches(attempt):
+        return Obstacle.OPERATION
     if rule.ends_tls(attempt.host, port):
         return _find_stream_obstacle(rule, attempt, moment)
     return None if rule.plain else _find_use_obstacle(rule, attempt, moment)
@@ -110,6 +112,8 @@ def find_needs(rule: Rule, attempt: Attempt) -> frozenset[Need]:
         needs.add(Need.SCAN)
     if terms.host_keys is not None:
         needs.add(Need.HOST_KEY)
+    if carries_git(terms):
+        needs.add(Need.GIT_SSH)
     if attempt.websocket:
         needs.add(Need.WEBSOCKET)
         if rule.frame_scan is not None:

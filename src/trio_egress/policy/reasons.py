@@ -20,7 +20,7 @@ from trio_egress.policy.doors import OWN_PORTS, find_schemes
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.obstacle import Obstacle, find_needs
 from trio_egress.policy.paths import parse_path
-from trio_egress.policy.rule import OF_REQUESTS, Rule, Tls
+from trio_egress.policy.rule import OF_REQUESTS, Rule, Tls, carries_git
 from trio_egress.policy.services import FETCH, find_git
 
 METHOD_CHARS = 32
@@ -38,6 +38,7 @@ _WHY = {
     Need.WEBSOCKET: "WebSockets to be carried",
     Need.FRAMES: "a scan of WebSocket messages",
     Need.HOST_KEY: "the host keys of SSH to be seen",
+    Need.GIT_SSH: "SSH to be ended here for git",
 }
 
 
@@ -121,7 +122,7 @@ def _explain_operation(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
     if rule.terms.git is not None:
         asked = find_git(attempt)
         if asked is None:
-            return "allows git alone, and this is no request of git's"
+            return f"allows git alone, and this is no {'command' if carries_git(rule.terms) else 'request'} of git's"
         repository, service = asked
         verb, key = ("fetch from", "fetch") if service == FETCH else ("push to", "push")
         shown = _render_word(repository.removeprefix("/"), "this repository")

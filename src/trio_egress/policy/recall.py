@@ -117,9 +117,7 @@ def _hold_secrets(policy: Policy, attempt: Attempt, facts: Members) -> Differenc
     """Whether each secret that the boundary put in goes there by the policy."""
     told = facts.get("secrets_used")
     sent = {
-        placed.secret.name
-        for placed in policy.secrets
-        if any(destination.holds(attempt.host, attempt.port) for destination in placed.secret.to)
+        placed.secret.name for placed in policy.secrets if placed.secret.goes_to(attempt.host, attempt.port)
     }
     for each in told if isinstance(told, list) else ():
         name = str(each).removeprefix("[").partition(":")[0]

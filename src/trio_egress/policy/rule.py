@@ -79,6 +79,11 @@ class Terms:
     allow_private: bool = False
 
 
+def carries_git(terms: Terms) -> bool:
+    """Whether the rule is for git over SSH alone, which is ended at the boundary for it."""
+    return terms.git is not None and terms.protocol == frozenset({Scheme.SSH})
+
+
 OF_REQUESTS = ("methods", "paths", "query", "headers", "git", "graphql", "jsonrpc", "mcp")
 """Keys that say something of a request; it must be seen to be judged."""
 
@@ -132,6 +137,8 @@ _SPECIAL_KEYS = tuple(field.name for field in attrs.fields(Terms) if field.name 
 def find_inside(terms: Terms) -> tuple[str, ...]:
     """The keys of a rule for which what is inside TLS must be seen."""
     found = [key for key in OF_REQUESTS if getattr(terms, key) is not None]
+    if carries_git(terms):
+        found.remove("git")
     limits, websocket = terms.limits, terms.websocket
     if terms.scan is not None:
         found.append("scan")

@@ -79,7 +79,10 @@ _WINDOW: Shape = {
     "type": "string",
     "pattern": r"^[A-Z][a-z]{2}(-[A-Z][a-z]{2})? [0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2} UTC$",
 }
-_SLOT: Shape = {"type": "string", "pattern": "^(basic|header:[!#$%&'*+.^`|~0-9A-Za-z_-]+|query:.+)$"}
+_SLOT: Shape = {
+    "type": "string",
+    "pattern": "^(basic|header:[!#$%&'*+.^`|~0-9A-Za-z_-]+|query:.+|ssh(:[A-Za-z0-9_][A-Za-z0-9._@+-]*)?)$",
+}
 _VARIABLE: Shape = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
 _HOST_KEY: Shape = {
     "type": "string",

@@ -16,12 +16,14 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from trio_egress.errors import Problem
+from trio_egress.model import Host
 from trio_egress.policy.destination import Destination, parse_destination
-from trio_egress.policy.slots import USUAL_SLOTS, Slot, parse_slot
+from trio_egress.policy.slots import SSH_USER, USUAL_SLOTS, Kind, Slot, parse_slot
 from trio_egress.policy.values import read_texts
 from trio_egress.texts.faults import Fault, Faults, show
 
 SECRETS_MAX = 100
+SSH_PORTS, WEB_PORTS = (22,), (80, 443)
 NAME_CHARS = 64
 SOURCE_CHARS = 4096
 ARGUMENTS_MAX = 100
@@ -65,9 +67,20 @@ class Secret:
     placeholder: str | None = None
 
     @property
+    def ssh_user(self) -> str | None:
+        """Whom it logs in as where it is a key for SSH, which the agent doesn't even have a placeholder of."""
+        first = self.as_[0]
+        return (first.name or SSH_USER) if first.kind is Kind.SSH else None
+
+    @property
     def variable(self) -> str | None:
         """The one in which the agent finds the placeholder."""
-        return (self.env or self.from_.env) if self.to else None
+        return (self.env or self.from_.env) if self.to and self.ssh_user is None else None
+
+    def goes_to(self, host: Host, port: int) -> bool:
+        """Without a port in `to`, where its protocol usually is."""
+        usual = SSH_PORTS if self.ssh_user is not None else WEB_PORTS
+        return any(destination.holds(host, port, usual) for destination in self.to)
 
     @property
     def way(self) -> str:
@@ -160,7 +173,10 @@ def read_as(value: object) -> tuple[Slot, ...]:
     )
     if not words:
         raise ValueError("as is empty, so it would be put in nowhere; leave it out for what is usual")
-    return tuple(map(parse_slot, sorted(set(words))))
+    slots = tuple(map(parse_slot, sorted(set(words))))
+    if any(slot.kind is Kind.SSH for slot in slots) and len(slots) > 1:
+        raise ValueError('a key for SSH stands in no request, and is of one user: as = "ssh" stands alone')
+    return slots
 
 
 def read_placeholder(value: object) -> str:
@@ -193,6 +209,12 @@ def check_secret(secret: Secret, written: Mapping[str, object]) -> None:
                 on_key=True,
             )
             for key in ("as", "env", "placeholder")
+            if key in written
+        ]
+    elif secret.ssh_user is not None:
+        faults += [
+            Fault((key,), f"`{key}` is for what stands in a request, and a key for SSH doesn't", on_key=True)
+            for key in ("env", "placeholder")
             if key in written
         ]
     elif secret.variable is None and secret.placeholder is None:

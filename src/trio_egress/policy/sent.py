@@ -16,8 +16,9 @@ from trio_egress.policy.destination import Below, Destination, Exact, Pattern, f
 from trio_egress.policy.environment import Env
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.obstacle import find_obstacle, is_of_request
-from trio_egress.policy.rule import Rule, Terms, Tls
+from trio_egress.policy.rule import Rule, Terms, Tls, carries_git
 from trio_egress.policy.secret import Secret
+from trio_egress.policy.ssh_secrets import leads_to
 
 _ALL_ABLE = Moment(able=frozenset(Need))
 _PORTS = (443, 80)
@@ -37,8 +38,9 @@ def find_borne(terms: Terms, destinations: Iterable[Destination]) -> tuple[Desti
 def find_faults(secrets: Sequence[Secret], rules: Sequence[Rule], env: Env) -> Iterator[Said]:
     sent = [secret for secret in secrets if secret.to]
     for secret in sent:
+        find_fault = _find_way_fault if secret.ssh_user is None else _find_git_fault
         for destination in secret.to:
-            if (said := _find_way_fault(destination, rules)) is not None:
+            if (said := find_fault(destination, rules)) is not None:
                 yield secret.name, "to", said
     yield from _find_variable_faults(sent, env)
     yield from _find_placeholder_faults(sent)
@@ -61,6 +63,16 @@ def _find_way_fault(destination: Destination, rules: Sequence[Rule]) -> str | No
                 "that: leave out its `tls`, or the destination here"
             )
     return None
+
+
+def _find_git_fault(destination: Destination, rules: Sequence[Rule]) -> str | None:
+    terms = (rule.terms for rule in rules if not rule.terms.deny and carries_git(rule.terms))
+    if any(leads_to(each, destination) for each in terms):
+        return None
+    return (
+        f'no rule carries git over SSH to {destination}: add [[egress]] with destination = "{destination}", protocol = '
+        '"ssh", host_keys, and git = { fetch = ["org/repo"] }'
+    )
 
 
 def _find_examples(rule: Rule, destination: Destination) -> Iterator[Attempt]:

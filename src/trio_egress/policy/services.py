@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from trio_egress.model import Attempt, Call, CallKind
+from trio_egress.model import Attempt, Call, CallKind, Protocol
 from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.paths import parse_path
 
@@ -22,6 +22,9 @@ PUSH = "git-receive-pack"
 SERVICES = (FETCH, PUSH)
 
 ADVERTISEMENT = "/info/refs"
+HOME = "/~"
+"""How the path of a repository begins that a server looks for in a home directory."""
+
 TOOL_CALL = "tools/call"
 GRAPHQL_KINDS = {"query": "queries", "mutation": "mutations", "subscription": "subscriptions"}
 
@@ -38,6 +41,9 @@ class Git:
         if asked is None:
             return False
         repository, service = asked
+        if attempt.protocol is Protocol.SSH and repository.startswith(HOME):
+            # Somebody's home directory where a shell's rules hold, a user's space elsewhere: only if it is written so.
+            return any(glob.matches(repository) for glob in self.of(service) if glob.text.startswith("~"))
         return any(glob.matches(repository) for glob in self.of(service))
 
     def of(self, service: str) -> tuple[PathGlob, ...]:
@@ -153,12 +159,14 @@ def is_one(word: str, globs: Iterable[Glob]) -> bool:
 
 
 def find_git(attempt: Attempt) -> tuple[str, str] | None:
-    """The path of the repository and the service that a request of git's asks for (gitprotocol-http), or None."""
+    """The path of the repository and the service that git asks for, by HTTP (gitprotocol-http) or SSH, or None."""
     try:
         path = parse_path(attempt.path or "")
     except ValueError:
         return None
-    if attempt.method == "GET" and path.endswith(ADVERTISEMENT):
+    if attempt.protocol is Protocol.SSH:
+        repository, service = path, attempt.service
+    elif attempt.method == "GET" and path.endswith(ADVERTISEMENT):
         repository, service = path.removesuffix(ADVERTISEMENT), attempt.service
     elif attempt.method == "POST" and not attempt.query:
         repository, _, service = path.rpartition("/")

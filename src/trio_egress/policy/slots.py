@@ -1,4 +1,5 @@
-"""Where in a request a secret may stand, as `[[secret]] as` says it: `basic`, `header:NAME`, `query:NAME`.
+"""Where in a request a secret may stand, as `[[secret]] as` says it: `basic`, `header:NAME`, `query:NAME`; or
+that it is a key for SSH: `ssh`, `ssh:USER`.
 
 Rule 1: one place by its name, never all of them: what a server shows to others of a request is another field of it.
 """
@@ -13,8 +14,11 @@ import attrs
 from trio_egress.texts.faults import show
 
 WORD_CHARS = 128
+SSH_USER = "git"
+"""As whom a key logs in, where the policy names nobody."""
 
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,127}", re.ASCII)
 _NEVER = frozenset(
     (
         *(
@@ -38,11 +42,13 @@ class Kind(enum.Enum):
     BASIC = "basic"
     HEADER = "header"
     QUERY = "query"
+    SSH = "ssh"
 
 
 @attrs.frozen
 class Slot:
-    """`name`: of a field, in lower case, or of a parameter; nothing for the credentials of Basic."""
+    """`name`: of a field, in lower case, of a parameter, or of the user of SSH that is not `git`; nothing for the
+    credentials of Basic."""
 
     kind: Kind
     name: str = ""
@@ -69,9 +75,18 @@ def parse_slot(raw: str) -> Slot:
             if not name or len(name) > WORD_CHARS or not name.isprintable():
                 raise ValueError('which parameter? as in "query:key"')
             return Slot(Kind.QUERY, name)
+        case "ssh":
+            return Slot(Kind.SSH, _parse_user(name) if colon else "")
     raise ValueError(
-        f'{show(raw)} is no place in a request; there are "basic", "header:NAME" and "query:NAME"'
+        f'{show(raw)} is no place in a request; there are "basic", "header:NAME" and "query:NAME", and "ssh" for a key'
     )
+
+
+def _parse_user(name: str) -> str:
+    """`git`, whom most servers know, is nobody in particular."""
+    if not _USER.fullmatch(name):
+        raise ValueError('which user does the key log in as? as in "ssh:git"')
+    return "" if name == SSH_USER else name
 
 
 def _parse_field(name: str) -> str:

@@ -20,6 +20,7 @@ from trio_egress.errors import PeerError
 from trio_egress.kernel.nft import PROXY, REDIRECTED
 from trio_egress.model import Attempt, Endpoint, Host, Layer, Protocol, Transport
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.git_ssh import handle_git, is_for_git
 from trio_egress.proxy.http import handle_http
 from trio_egress.proxy.judge import Door, deny, judge_best, judge_tcp, may_speak_later
 from trio_egress.proxy.peek import read_protocol
@@ -139,7 +140,10 @@ async def _handle_stream(agent: Peer, door: Door, gate: Gate) -> None:
         case None:
             await _end_silently(agent, door, gate)
         case Protocol.SSH:
-            await handle_ssh(agent, door, gate)
+            if gate.git is not None and is_for_git(door, gate):
+                await handle_git(agent, door, gate, gate.git)
+            else:
+                await handle_ssh(agent, door, gate)
         case _:
             await handle_tcp(agent, door, gate)
 

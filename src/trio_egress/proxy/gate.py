@@ -24,6 +24,7 @@ from trio_egress.proxy.vault import Vault
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
     from trio_egress.proxy.bodies import Bodies
+    from trio_egress.proxy.git_relay import GitRelay
     from trio_egress.proxy.inspection import Inspection
     from trio_egress.proxy.interception import Interception
     from trio_egress.proxy.judge import Judgement
@@ -103,6 +104,7 @@ class Gate:
     interception: Interception | None = attrs.field(default=None, kw_only=True)
     inspection: Inspection | None = attrs.field(default=None, kw_only=True)
     bodies: Bodies | None = attrs.field(default=None, kw_only=True)
+    git: GitRelay | None = attrs.field(default=None, kw_only=True)
     vault: Vault = attrs.field(factory=Vault, kw_only=True)
     books: Books = attrs.field(kw_only=True)
 

@@ -26,6 +26,7 @@ from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT
 from trio_egress.policy.recall_calls import tell_calls
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
+from trio_egress.wire.git_command import GitCommand
 from trio_egress.wire.message import BadMessage, RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
 from trio_egress.wire.websocket_opening import WEBSOCKET, parse_opening
@@ -75,6 +76,14 @@ def judge_tcp(
 ) -> Judgement:
     """A tunnel of bytes that nobody can read, `protocol` TCP, or SSH by its first ones."""
     return _judge(policy, Attempt(door.transport, protocol, door.host, door.port), moment)
+
+
+def judge_git(policy: Policy, door: Door, command: GitCommand, moment: Moment = NO_MOMENT) -> Judgement:
+    """One command of git over SSH that is ended here."""
+    attempt = Attempt(
+        door.transport, Protocol.SSH, door.host, door.port, path=command.path, service=command.service
+    )
+    return _judge(policy, attempt, moment, {"service": command.service, "command": str(command)})
 
 
 def judge_tls(policy: Policy, door: Door, hello: ClientHello, moment: Moment = NO_MOMENT) -> Judgement:

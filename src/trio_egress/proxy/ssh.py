@@ -9,6 +9,7 @@ Rule 3: whoever is told no is told by SSH_MSG_DISCONNECT, which clients show; th
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
@@ -55,14 +56,25 @@ async def handle_ssh(agent: Peer, door: Door, gate: Gate) -> None:
     if upstream.host_keys is None:
         undialled = await open_tunnel(agent, judged, gate, watch)
     else:
-        undialled = await _open_pinned(agent, judged, upstream, gate)
+        undialled = await open_pinned(agent, judged, upstream, gate)
+    await end_undialled(agent, undialled, gate.limits)
+
+
+async def end_undialled(agent: Peer, undialled: Undialled | None, limits: Limits) -> None:
+    """Say why there is no server, where there is none."""
     if undialled is not None:
         why = DENIED if undialled.blocked else "the upstream could not be reached"
-        await _disconnect(agent, f"{why}: {undialled.reason}", gate.limits)
+        await _disconnect(agent, f"{why}: {undialled.reason}", limits)
 
 
-async def _open_pinned(agent: Peer, judged: Judgement, upstream: Upstream, gate: Gate) -> Undialled | None:
-    """As `open_tunnel`, once the host key has been judged."""
+async def open_pinned(
+    agent: Peer,
+    judged: Judgement,
+    upstream: Upstream,
+    gate: Gate,
+    conclude: Callable[[Flow], Awaitable[None]] | None = None,
+) -> Undialled | None:
+    """As `open_tunnel`, once the host key has been judged. `conclude`: what is to be told of a clean end."""
     async with gate.open_flow(judged) as (flow, account):
         dialled = await dial(upstream, gate.limits)
         if isinstance(dialled, Undialled):
@@ -81,6 +93,8 @@ async def _open_pinned(agent: Peer, judged: Judgement, upstream: Upstream, gate:
                 opening.tell(flow, ending)
             elif not opening.exchange.released:
                 flow.fail("the connection ended before the server showed its host key")
+            if ending is None and conclude is not None:
+                await conclude(flow)
     if ending is None:
         agent.close()
     elif opening.exchange.released or opening.reason is None:

@@ -23,6 +23,7 @@ from trio_egress.evidence.spellings import Finder
 from trio_egress.model import HOST_INTERNAL, Layer
 from trio_egress.policy.destination import Destination
 from trio_egress.policy.slots import Kind, Slot
+from trio_egress.proxy.git_relay import HeldKey
 from trio_egress.proxy.judge import Judgement, deny
 from trio_egress.proxy.masking import Mask
 from trio_egress.wire.message import FRAMING, Fields, RequestHead, ResponseHead, drop_fields
@@ -65,10 +66,11 @@ class Filled:
 
 
 class Vault:
-    """All of one run."""
+    """All of one run. `keys`: those of SSH, which stand in no request and have no placeholder."""
 
-    def __init__(self, held: Iterable[Held] = ()) -> None:
+    def __init__(self, held: Iterable[Held] = (), keys: Iterable[HeldKey] = ()) -> None:
         self.held = tuple(held)
+        self.keys = tuple(keys)
         self._finder = (
             Finder({each.name: each.placeholder.encode() for each in self.held}) if self.held else None
         )

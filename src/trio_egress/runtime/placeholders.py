@@ -15,8 +15,10 @@ import attrs
 from trio_egress.errors import PolicyError, Problem, UsageError
 from trio_egress.evidence.redact import Redactor
 from trio_egress.policy.rule import Policy
+from trio_egress.proxy.git_relay import HeldKey
 from trio_egress.proxy.vault import Held, Vault
 from trio_egress.runtime.secrets import find_file
+from trio_egress.runtime.ssh_keys import read_private_key
 
 SENT_BYTES = 4096
 """Half of what most servers take as one field (Apache's LimitRequestFieldSize is 8190)."""
@@ -25,21 +27,29 @@ SENT_BYTES = 4096
 def open_vault(policy: Policy, redactor: Redactor) -> Vault:
     """The secrets that the agent never has, with their placeholders. Raises PolicyError."""
     held: list[Held] = []
+    keys: list[HeldKey] = []
     problems: list[Problem] = []
     for placed in policy.secrets:
         secret = placed.secret
         if not secret.to:
             continue
         value = redactor.value_of(secret.name)
+        commitment = redactor.commit(secret.name)
+        if secret.ssh_user is not None:
+            try:
+                keys.append(HeldKey(secret.name, secret.ssh_user, read_private_key(value), commitment))
+            except ValueError as error:
+                message = f"the secret {secret.name}: {secret.from_} {error}"
+                problems.append(attrs.evolve(placed.place, message=message))
+            continue
         placeholder = secret.placeholder or f"trio-egress-placeholder-{secret.name}-{os.urandom(8).hex()}"
         if (fault := _find_unfit(value, placeholder)) is not None:
             message = f"the secret {secret.name}: {fault}"
             problems.append(attrs.evolve(placed.place, message=message))
-        commitment = redactor.commit(secret.name)
         held.append(Held(secret.name, secret.to, secret.as_, placeholder, value, commitment))
     if problems:
         raise PolicyError(tuple(problems))
-    return Vault(held)
+    return Vault(held, keys)
 
 
 def _find_unfit(value: bytes, placeholder: str) -> str | None:
@@ -83,8 +93,9 @@ def put_placeholders(
 ) -> dict[str, str]:
     """The agent's environment with placeholders for values. A variable that spells one otherwise is left out."""
     held = {each.name: each for each in vault.held}
-    sent = [placed.secret for placed in policy.secrets if placed.secret.name in held]
-    only = redactor.only(held)
+    names = [*held, *(key.name for key in vault.keys)]
+    sent = [placed.secret for placed in policy.secrets if placed.secret.name in names]
+    only = redactor.only(names)
     result: dict[str, str] = {}
     for name, text in environment.items():
         for each in vault.held:
@@ -99,7 +110,7 @@ def put_placeholders(
 
 def check_command(command: Sequence[str], vault: Vault, redactor: Redactor) -> None:
     """Raises UsageError where the agent would be told a value as an argument."""
-    only = redactor.only([each.name for each in vault.held])
+    only = redactor.only([*(each.name for each in vault.held), *(key.name for key in vault.keys)])
     if name := next(filter(None, map(only.holds, command)), ""):
         raise UsageError(
             f"the command has the value of the secret {name} in it, which the agent never has: write the placeholder "

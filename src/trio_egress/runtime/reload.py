@@ -21,6 +21,7 @@ from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.ssh_secrets import find_git_rules
 from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
 from trio_egress.runtime.bodies import can_read
@@ -82,6 +83,8 @@ def _find_fixed(gate: Gate, new: Policy) -> str:
         changed.append("whether anything is looked through")
     if not can_read(gate.bodies, new):
         changed.append("whether bodies are read")
+    if gate.git is None and any(find_git_rules(new)):
+        changed.append("whether git is carried over SSH")
     return " and ".join(changed)
 
 

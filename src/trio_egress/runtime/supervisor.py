@@ -44,6 +44,7 @@ from trio_egress.proxy.names import Names
 from trio_egress.recorder import Recorder, open_recorder
 from trio_egress.runtime.agent import AgentEnd, end_early, end_inside, run_agent
 from trio_egress.runtime.bodies import open_bodies
+from trio_egress.runtime.git_relay import StartedRelay, open_git_relay
 from trio_egress.runtime.held_policy import hold_policy
 from trio_egress.runtime.inspection import open_inspection
 from trio_egress.runtime.interception import find_trust, open_interception
@@ -71,6 +72,7 @@ from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End
 
 if TYPE_CHECKING:
     from trio_egress.proxy.bodies import Bodies
+    from trio_egress.proxy.git_relay import GitRelay
     from trio_egress.proxy.inspection import Inspection
     from trio_egress.proxy.interception import Interception
 
@@ -113,8 +115,14 @@ async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
 
 async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders) -> None:
     """The sandbox, measured before anything is recorded of it, and once more when the agent is gone."""
+    async with open_git_relay(spec.policy, spec.vault, spec.identities) as git:
+        await _run_prepared(spec, record, orders, git)
+
+
+async def _run_prepared(spec: RunSpec, record: Record, orders: Orders, git: StartedRelay | None) -> None:
+    host_key = git.host_key if git is not None else ""
     # A thread: looking for what is protected takes as long as the working directory is big.
-    view, plan, sight = await trio.to_thread.run_sync(_plan, spec, abandon_on_cancel=True)
+    view, plan, sight = await trio.to_thread.run_sync(_plan, spec, host_key, abandon_on_cancel=True)
     async with _open_sandbox(spec, plan) as sandbox:
         with open_canaries(sandbox.ports) as canaries:
             try:
@@ -124,6 +132,9 @@ async def _run_sandboxed(spec: RunSpec, record: Record, orders: Orders) -> None:
                 record.posture = _render_posture(spec, plan, error.answers, sandbox)
                 raise
             await forget_probes(sandbox)
+            if git is not None:
+                await git.wait_ready()
+                sight = attrs.evolve(sight, git=git.relay)
             record.posture = _render_posture(spec, plan, record.answers, sandbox)
             await orders.leave_setup()
             async with _open_recorder(spec, record) as recorder:
@@ -160,6 +171,7 @@ async def _run_recorded(
         interception=sight.interception,
         inspection=sight.inspection,
         bodies=sight.bodies,
+        git=sight.git,
         vault=spec.vault,
     )
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
@@ -241,18 +253,20 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
 
 @attrs.frozen
 class Sight:
-    """What the proxy sees with: inside TLS, what is looked for, what bodies ask for; None where no rule wants it."""
+    """What the proxy sees with: inside TLS, what is looked for, what bodies ask for, inside SSH; None where no rule
+    wants it."""
 
     interception: Interception | None
     inspection: Inspection | None
     bodies: Bodies | None
+    git: GitRelay | None = None
 
 
-def _plan(spec: RunSpec) -> tuple[View, Plan, Sight]:
+def _plan(spec: RunSpec, host_key: str) -> tuple[View, Plan, Sight]:
     interception = open_interception(spec.policy, spec.run_id)
     inspection = open_inspection(spec.policy, spec.redactor, os.environ, spec.sought)
     trust = find_trust(spec.policy, interception, spec.environment)
-    view, limits = _view(spec, trust), find_limits(spec.policy.limits)
+    view, limits = _view(spec, trust, host_key), find_limits(spec.policy.limits)
     environment = spec.environment
     if trust is not None:
         environment = find_variables(environment, dict(spec.policy.env.set), trust)
@@ -260,7 +274,7 @@ def _plan(spec: RunSpec) -> tuple[View, Plan, Sight]:
     return view, plan, Sight(interception, inspection, open_bodies(spec.policy))
 
 
-def _view(spec: RunSpec, trust: Trust | None) -> View:
+def _view(spec: RunSpec, trust: Trust | None, host_key: str) -> View:
     agent = spec.identities.agent
     home = spec.environment.get("HOME", "")
     files = find_places(spec.policy.files, str(spec.directory), home)
@@ -284,7 +298,7 @@ def _view(spec: RunSpec, trust: Trust | None) -> View:
         path=spec.environment.get("PATH", os.defpath),
         lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
         trust=trust,
-        ssh=SshFiles(render_known_hosts(spec.policy), render_ssh_config(spec.policy)),
+        ssh=SshFiles(render_known_hosts(spec.policy, host_key), render_ssh_config(spec.policy)),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
 
