@@ -104,6 +104,10 @@ class StdioMessage:
         return Transport.MCP_STDIO
 
 
+UNTOLD_ARGUMENTS = (("\0", ""),)
+"""Of a call as a receipt tells it: some, as the policy said that they must be. No argument has such a name."""
+
+
 @attrs.frozen
 class Attempt:
     """One try to reach something: all that a decision may hang on, and nothing that is secret.

@@ -419,6 +419,13 @@ def test_each_key_is_read_with_some_value_that_was_tried() -> None:
         [{"finding": "sha256:" + "0" * 64, "detector": "a", "reason": "b", "expires": "2027-03-31"}],
     ]
     tried += [[{"name": "a", "from": {"env": "A"}}], "http://corp:3128", {"proxy": "http://corp:3128"}]
+    tried += [
+        {"read_*": {"path": "/src/**"}},
+        {"a": {}},
+        {"a": {"b": ["c", "d"]}},
+        {"a": {"b": []}},
+        {"a": {"b": 1}},
+    ]
     tried += [{key: value} for keys in MEANINGS.values() for key in keys for value in (True, 1 << 25, ["a"])]
     unread = set(_PLACES)
     for place in _PLACES:

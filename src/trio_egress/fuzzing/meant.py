@@ -46,6 +46,13 @@ PATHS = (
 QUERIES = ("page", "q", "token", "service")
 FIELDS = ("authorization", "x-request-id", "x_request_id", "cookie", "host")
 WORDS = ("search", "get_x", "delete_item", "tools/call", "tools/list", "")
+ARGUMENTS = (
+    None,
+    (),
+    (("path", "/src/a"),),
+    (("path", "/src/../etc"), ("PATH", "/SRC")),
+    (("other", "abc"),),
+)
 CALL_METHODS = ("query", "mutation", "subscription", "tools/call", "tools/list", "get_x", "")
 TLS_PORT = 443
 
@@ -132,6 +139,7 @@ def calls() -> SearchStrategy[tuple[Call, ...]]:
         st.sampled_from(CALL_METHODS),
         st.none() | st.sampled_from(WORDS),
         st.lists(st.sampled_from(WORDS[:4]), max_size=2).map(tuple),
+        st.sampled_from(ARGUMENTS),
     )
     return st.lists(call, max_size=2).map(tuple)
 

@@ -85,7 +85,18 @@ RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
         subscriptions=_some(_WORDS, 0),
     ),
     "jsonrpc": _table(methods=_some(_WORDS)),
-    "mcp": _table(methods=_some(("tools/call", "tools/list", "*"), 0), tools=_some(_WORDS, 0)),
+    "mcp": _table(
+        methods=_some(("tools/call", "tools/list", "*"), 0),
+        tools=_some(_WORDS, 0),
+        arguments=st.dictionaries(
+            st.sampled_from(("*", "get_x")),
+            st.dictionaries(
+                st.sampled_from(("path", "*")), st.sampled_from(("/src/**", "a*", "*")), max_size=2
+            ),
+            min_size=1,
+            max_size=2,
+        ),
+    ),
     "tls": st.sampled_from(("intercept", "passthrough")),
     "scan": st.booleans()
     | _table(

@@ -109,6 +109,8 @@ def _find_service_faults(terms: Terms) -> Iterator[Fault]:
         yield _fault(key, f"a request is not both {kinds[0]} and {key}; write two rules")
     if terms.jsonrpc is not None and not terms.jsonrpc.methods:
         yield _fault("jsonrpc", "`jsonrpc` names no method, so the rule would match nothing")
+    if terms.mcp is not None and terms.deny and terms.mcp.server_methods is not None:
+        yield _fault("mcp", "`server_methods` names what a rule allows; a rule with `deny` is about requests")
     graphql = terms.graphql
     if graphql is not None and not any(
         (graphql.operations, graphql.queries, graphql.mutations, graphql.subscriptions)

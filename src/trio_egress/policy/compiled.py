@@ -20,6 +20,7 @@ from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import Rate, RuleRef
+from trio_egress.policy.arguments import Arguments, ToolArguments, render_arguments
 from trio_egress.policy.document import TABLES, Document
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import DEFAULT_PROTECT
@@ -60,7 +61,7 @@ _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "git": lambda git: _write_table(git, _write_repositories),
     "graphql": lambda graphql: _write_table(graphql, _write_globs),
     "jsonrpc": lambda jsonrpc: _write_table(jsonrpc, _write_globs),
-    "mcp": lambda mcp: _write_table(mcp, _write_globs),
+    "mcp": lambda mcp: _write_table(mcp, _write_words),
     "tls": lambda tls: tls.value,
     "scan": render_scan,
     "websocket": lambda websocket: attrs.asdict(websocket, filter=lambda _field, value: value is not None),
@@ -90,6 +91,14 @@ def _write_table(table: Any, write: Callable[[Any], object]) -> dict[str, object
 
 def _write_globs(globs: Iterable[Glob]) -> list[str]:
     return [glob.text for glob in globs]
+
+
+def _write_words(words: Iterable[Glob] | Arguments) -> object:
+    """Patterns over words, or what tools may be called with."""
+    found = tuple(words)
+    if any(isinstance(each, ToolArguments) for each in found):
+        return render_arguments(tuple(each for each in found if isinstance(each, ToolArguments)))
+    return _write_globs(each for each in found if isinstance(each, Glob))
 
 
 def _write_repositories(globs: Iterable[PathGlob]) -> list[str]:

@@ -17,6 +17,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from trio_egress.model import RuleLimits
+from trio_egress.policy.arguments import read_arguments
 from trio_egress.policy.cases import Case, read_at, read_attempt, read_expect, read_rule_name
 from trio_egress.policy.combinations import check_terms
 from trio_egress.policy.destination import Destination, parse_destination
@@ -225,7 +226,10 @@ def _reader(read: Callable[[object], object]) -> Reader:
     return lambda value, _type: read(value)
 
 
-_MCP: Mapping[str, Reader] = {key: _reader(read_globs(f"mcp.{key}")) for key in ("methods", "tools")}
+_MCP: Mapping[str, Reader] = {
+    **{key: _reader(read_globs(f"mcp.{key}")) for key in ("methods", "tools", "server_methods")},
+    "arguments": _reader(read_arguments),
+}
 
 _READERS: Mapping[type, Mapping[str, Reader]] = {
     Document: {
@@ -276,7 +280,6 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     Mcp: _MCP,
     McpTable: {
         **_MCP,
-        "server_methods": _reader(read_globs("mcp.server_methods")),
         "scan": _read_scan,
     },
     Scan: {key: _reader(read) for key, read in SCAN_READERS.items()},

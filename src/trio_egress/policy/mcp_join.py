@@ -1,4 +1,5 @@
-"""What the files of one policy say in `[mcp]`, as one table: lists add up, `scan` is the same wherever it is said."""
+"""What the files of one policy say in `[mcp]`, as one table: lists add up, `scan` and `arguments` are the same
+wherever they are said."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ def join_mcp(parts: Sequence[Part], problems: list[Problem]) -> PlacedMcp | None
         if said:
             globs = {glob.text: glob for each in said for glob in each}
             lists[key] = tuple(globs[text] for text in sorted(globs))
-    scan = join_settings(parts, _say_scan, problems)
-    return PlacedMcp(McpTable(**lists, **scan), tables[0][0].make_problem(("mcp",), ""))
+    once = join_settings(parts, _say_once, problems)
+    return PlacedMcp(McpTable(**lists, **once), tables[0][0].make_problem(("mcp",), ""))
 
 
 def find_mcp_warnings(placed: PlacedMcp | None) -> Iterator[Problem]:
@@ -36,6 +37,7 @@ def find_mcp_warnings(placed: PlacedMcp | None) -> Iterator[Problem]:
         yield attrs.evolve(placed.place, message=message, warning=True)
 
 
-def _say_scan(part: Part) -> Iterator[tuple[str, Setting]]:
-    if "scan" in part.reading.data.get("mcp", {}):
-        yield "scan", ("mcp.scan", part.document.mcp.scan if part.document.mcp else None, ("mcp", "scan"))
+def _say_once(part: Part) -> Iterator[tuple[str, Setting]]:
+    for key in ("arguments", "scan"):
+        if key in part.reading.data.get("mcp", {}):
+            yield key, (f"mcp.{key}", getattr(part.document.mcp, key, None), ("mcp", key))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 
 from trio_egress.errors import Problem
-from trio_egress.policy.globs import Glob
+from trio_egress.policy.arguments import render_arguments
 from trio_egress.policy.scan import Scan, render_scan
 from trio_egress.policy.services import Mcp, is_one
 
@@ -20,7 +20,6 @@ BEGIN = "initialize"
 class McpTable(Mcp):
     """A field for each key. Those of a rule's `mcp` are about what the client says. None: any will do."""
 
-    server_methods: tuple[Glob, ...] | None = None
     scan: Scan | None = None
 
 
@@ -49,4 +48,5 @@ def render_mcp(table: McpTable) -> dict[str, object]:
         for key in ("methods", "tools", "server_methods")
         if (value := getattr(table, key)) is not None
     }
-    return {**globs, **({"scan": render_scan(table.scan)} if table.scan is not None else {})}
+    arguments = {} if table.arguments is None else {"arguments": render_arguments(table.arguments)}
+    return {**globs, **arguments, **({"scan": render_scan(table.scan)} if table.scan is not None else {})}

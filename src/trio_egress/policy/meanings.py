@@ -45,6 +45,8 @@ _SCAN: Mapping[str, str] = {
 _MCP = {
     "methods": "the methods that may be called; without it, all of them",
     "tools": "the tools that `tools/call` may call; without it, all of them",
+    "arguments": '[what a tool may be called with](#arguments-of-tools): `{ "read_*" = { path = "/src/**" } }`',
+    "server_methods": "the methods that the server may call of its client, and its notifications; without it, all",
 }
 
 MEANINGS: Mapping[type, Mapping[str, str]] = {
@@ -114,7 +116,6 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
     Mcp: _MCP,
     McpTable: {
         **_MCP,
-        "server_methods": "the methods that the server may call of its client, and its notifications; without it, all",
         "scan": "whether what both say is [looked through](#scan): `true`, or a table that says how",
     },
     Scan: _SCAN,

@@ -128,7 +128,13 @@ def _explain_operation(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
         shown = _render_word(repository.removeprefix("/"), "this repository")
         return f"doesn't allow git to {verb} {shown}: a human can add it to `git.{key}`"
     key = next(key for key in _CALLS if getattr(rule.terms, key) is not None)
-    called = [_render_call(call) for call in attempt.calls or ()]
+    calls = attempt.calls or ()
+    called = [_render_call(call) for call in calls]
+    mcp = rule.terms.mcp
+    if mcp is not None and len(calls) > 1:
+        return "doesn't allow several messages at once: MCP has no batches"
+    if mcp is not None and mcp.arguments is not None and attrs.evolve(mcp, arguments=None).matches(calls):
+        return f"doesn't allow {_list(called)} with such arguments: a human can add them to `mcp.arguments`"
     return f"doesn't allow {_list(called) or 'a request that calls nothing'}: a human can add it to `{key}`"
 
 

@@ -4,7 +4,8 @@ Reads no file and checks no signature; what it gives is a finding for who does.
 
 Rule 1: what is compared is whether it was allowed, the layer, and the place of the rule; not the words, which change.
 Rule 2: what the boundary denied without asking the policy is not decided again, nor is what a receipt tells in part.
-Rule 3: how much of a rule was used is not known from receipts: a denial by its `limits` stands if the rule has any.
+Rule 3: how much of a rule was used is not known from receipts, nor what a tool was called with: a denial by its
+        `limits`, or for arguments, stands if the rule has any.
 """
 
 from __future__ import annotations
@@ -71,7 +72,12 @@ def decide_again(policy: Policy, record: Members, facts: Members, able: frozense
     if not decision.allowed and attempt.protocol is Protocol.HTTP and attempt.method is None:
         decision = decide_some(policy, attempt, moment)
     found, expected = _read_answer(record, facts), _render_answer(decision)
-    if found == expected or _is_of_use(found, decision, policy) or _is_of_scan(found, decision):
+    if (
+        found == expected
+        or _is_of_use(found, decision, policy)
+        or _is_of_scan(found, decision)
+        or _is_of_arguments(found, decision, policy)
+    ):
         return _hold_secrets(policy, attempt, facts)
     return Difference(" ".join(found), " ".join(expected))
 
@@ -195,6 +201,19 @@ def _is_of_scan(found: tuple[str, str, str], decision: Decision) -> bool:
     allowed = _render_answer(decision)
     stopped = ("block", Layer.SCAN.value, allowed[2])
     return found == stopped and decision.allowed
+
+
+def _is_of_arguments(found: tuple[str, str, str], decision: Decision, policy: Policy) -> bool:
+    """Whether it differs only by what a tool was called with, which is never told."""
+    about = {
+        f"egress[{rule.ref.index}]"
+        for rule in policy.rules
+        if rule.terms.mcp is not None and rule.terms.mcp.arguments is not None
+    }
+    verdict, layer, rule = found
+    if not decision.allowed or not about & {rule, _render_answer(decision)[2]}:
+        return False
+    return verdict == "allow" or layer in (Layer.OPERATION.value, Layer.DENY_RULE.value)
 
 
 def _is_of_use(found: tuple[str, str, str], decision: Decision, policy: Policy) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trio_egress.model import Call, CallKind
+from trio_egress.model import UNTOLD_ARGUMENTS, Call, CallKind
 
 CALLS = "calls"
 CALLS_LEFT_OUT = "names_left_out"
@@ -60,7 +60,7 @@ def _recall_call(told: Mapping[str, object]) -> Call | None:
     if not isinstance(fields, list) or not all(isinstance(field, str) for field in fields):
         return None
     said = None if name is None else unescape(name)
-    return Call(kind, unescape(method), said, tuple(map(unescape, fields)))
+    return Call(kind, unescape(method), said, tuple(map(unescape, fields)), UNTOLD_ARGUMENTS)
 
 
 def unescape(text: str) -> str:

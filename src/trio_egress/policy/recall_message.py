@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trio_egress.model import Call, CallKind, Layer, Side, StdioMessage, Transport
+from trio_egress.model import UNTOLD_ARGUMENTS, Call, CallKind, Layer, Side, StdioMessage, Transport
 from trio_egress.policy.mcp_server import decide_message
 from trio_egress.policy.recall import Difference
 from trio_egress.policy.recall_calls import unescape
@@ -37,6 +37,9 @@ def hold_message(policy: Policy, record: Members, facts: Members) -> Difference 
     expected = "allow" if decision.allowed else "block", decision.layer.value
     if found == expected or (found == ("block", Layer.SCAN.value) and decision.allowed):
         return None
+    about_arguments = policy.mcp is not None and policy.mcp.table.arguments is not None
+    if about_arguments and decision.allowed and found == ("block", Layer.OPERATION.value):
+        return None
     return Difference(" ".join(found), " ".join(expected))
 
 
@@ -49,4 +52,5 @@ def recall_message(record: Members, facts: Members) -> StdioMessage | None:
         return StdioMessage(side, Call(CallKind.JSONRPC, method))
     if not isinstance(tool, str):
         return None
-    return StdioMessage(side, Call(CallKind.JSONRPC, method, unescape(tool)))
+    call = Call(CallKind.JSONRPC, method, unescape(tool), arguments=UNTOLD_ARGUMENTS)
+    return StdioMessage(side, call)

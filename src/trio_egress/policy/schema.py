@@ -169,7 +169,22 @@ _SCAN: Mapping[str, Shape] = {
     "unreadable": {"enum": list(UNREADABLE)},
 }
 
-_MCP: Mapping[str, Shape] = {"methods": _list(_WORD), "tools": _list(_WORD)}
+_VALUE: Shape = {"type": "string", "maxLength": WORD_CHARS}
+_MCP: Mapping[str, Shape] = {
+    **{key: _list(_WORD) for key in ("methods", "tools", "server_methods")},
+    "arguments": {
+        "type": "object",
+        "propertyNames": _WORD,
+        "minProperties": 1,
+        "maxProperties": ITEMS_MAX,
+        "additionalProperties": {
+            "type": "object",
+            "propertyNames": _WORD,
+            "maxProperties": ITEMS_MAX,
+            "additionalProperties": {"anyOf": [_VALUE, _list(_VALUE, 1)]},
+        },
+    },
+}
 
 _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     Document: {
@@ -221,7 +236,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     GraphQL: {key: _list(_WORD) for key in ("operations", "queries", "mutations", "subscriptions")},
     JsonRpc: {"methods": _list(_WORD)},
     Mcp: _MCP,
-    McpTable: {**_MCP, "server_methods": _list(_WORD), "scan": {"anyOf": [_BOOLEAN, _table(Scan)]}},
+    McpTable: {**_MCP, "scan": {"anyOf": [_BOOLEAN, _table(Scan)]}},
     Scan: _SCAN,
     ScanTable: {
         **_SCAN,

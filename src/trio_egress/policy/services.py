@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import attrs
 
 from trio_egress.model import Attempt, Call, CallKind, Protocol
+from trio_egress.policy.arguments import Arguments, fits, names_tool, touches
 from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.paths import parse_path
 
@@ -95,13 +96,18 @@ class JsonRpc:
 
 @attrs.frozen(kw_only=True)
 class Mcp:
-    """Methods of MCP, and tools for `tools/call`; None: any. What calls nothing (GET, an answer) is part of it."""
+    """Methods of MCP, and tools for `tools/call` with what they are given; None: any. What calls nothing (GET, an
+    answer) is part of it; several messages at once are not (MCP 2025-06-18, "no batching")."""
 
     methods: tuple[Glob, ...] | None = None
     tools: tuple[Glob, ...] | None = None
+    arguments: Arguments | None = None
+    server_methods: tuple[Glob, ...] | None = None
 
     def matches(self, calls: tuple[Call, ...]) -> bool:
-        return all(call.kind is CallKind.JSONRPC and self._matches_call(call) for call in calls)
+        return len(calls) <= 1 and all(
+            call.kind is CallKind.JSONRPC and self._matches_call(call) for call in calls
+        )
 
     def touches(self, calls: tuple[Call, ...]) -> bool:
         """Whether one of them is meant by its method, where methods are named, or by its tool."""
@@ -112,12 +118,19 @@ class Mcp:
             return True
         if self.methods is not None and not is_one(call.method, self.methods):
             return False
-        return call.method != TOOL_CALL or self.tools is None or is_one(call.name or "", self.tools)
+        if call.method != TOOL_CALL:
+            return True
+        if self.tools is not None and not is_one(call.name or "", self.tools):
+            return False
+        return self.arguments is None or fits(self.arguments, call)
 
     def _is_named(self, call: Call) -> bool:
         by_method = self.methods is not None and is_one(call.method, self.methods)
         by_tool = self.tools is not None and call.method == TOOL_CALL and is_one(call.name or "", self.tools)
-        return by_method or by_tool
+        if self.arguments is None or call.method != TOOL_CALL:
+            return by_method or by_tool
+        by_argument = self.methods is self.tools is None and names_tool(self.arguments, call)
+        return (by_method or by_tool or by_argument) and touches(self.arguments, call)
 
 
 @attrs.frozen(kw_only=True)
