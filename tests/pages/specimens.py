@@ -189,3 +189,25 @@ def write_used_secrets() -> list[bytes]:
         scribe.draft("evil.example", verdict="block", layer="secret", facts=facts, transport="intercept")
     )
     return scribe.close().lines
+
+
+def write_messages() -> list[bytes]:
+    """What an MCP server and its client say: two calls and a notification that go by, a call that doesn't."""
+    scribe = begin()
+    for method, target in (("tools/call", "tools/call:look"), ("tools/call", "tools/call:look"), ("x", "x")):
+        facts = {"proto": "mcp", "from": "client", "reason": "a reason"}
+        scribe.allow(
+            target=f"mcp:{target}", method=method, transport="mcp_stdio", up=70, down=30, facts=facts
+        )
+    facts = {"proto": "mcp", "from": "client", "tool": "rm", "reason": "[mcp] (line 3) names no rm in tools"}
+    scribe.append(
+        scribe.draft(
+            verdict="block",
+            layer="operation",
+            target="mcp:tools/call:rm",
+            method="tools/call",
+            transport="mcp_stdio",
+            facts=facts,
+        )
+    )
+    return scribe.close().lines

@@ -23,6 +23,7 @@ from tests.pages.specimens import (
     make_dossier,
     write_hostile,
     write_huge,
+    write_messages,
     write_secrets,
     write_used_secrets,
     write_usual,
@@ -87,6 +88,20 @@ def test_a_page_says_the_verdict_who_was_contacted_what_was_denied_and_how_to_ve
     assert "#L7" in links
     ids = {element.get("id") for element in tree.iter()}
     assert all(link and link[1:] in ids for link in links)
+
+
+def test_messages_over_standard_streams_have_a_table_of_their_own() -> None:
+    tree, text = read(make_dossier(write_messages()))
+    assert heading(tree) == "The agent reached nothing; 1 attempt was denied. 3 messages went by."
+    for said in (
+        "Nothing was contacted.",
+        "What an MCP server and its client said to each other over standard streams",
+        "mcp:tools/call:look",
+        "[mcp] (line 3) names no rm in tools",
+        "what the client may ask is in `methods` and `tools`",
+    ):
+        assert said in text, said
+    assert "no byte left" not in text
 
 
 def test_a_page_of_a_verifier_does_not_call_itself_the_runs() -> None:

@@ -19,6 +19,7 @@ from tests.pages.specimens import (
     make_dossier,
     write_hostile,
     write_huge,
+    write_messages,
     write_usual,
 )
 
@@ -66,6 +67,15 @@ def test_a_summary_says_the_verdict_who_was_contacted_and_what_was_denied() -> N
     assert dossier.report.head in markdown
     assert len(markdown.splitlines()) < 60
     assert names(body) <= OURS
+
+
+def test_messages_over_standard_streams_are_no_hosts() -> None:
+    body = show(write(make_dossier(write_messages())))
+    assert texts(body, "h1") == [
+        "trio-egress: The agent reached nothing; 1 attempt was denied. 3 messages went by."
+    ]
+    assert texts(body, "h2") == ["Contacted", "Said", "Denied"]
+    assert texts(body, "td")[:5] == ["mcp:tools/call:look", "2", "0", "140 B", "60 B"]
 
 
 def test_a_summary_of_nothing_says_so() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from trio_egress.model import Layer, Need, Protocol
+from trio_egress.model import Layer, Need, Protocol, Transport
 from trio_egress.pages.story import Denial, Members
 from trio_egress.policy.explain import explain, suggest
 from trio_egress.policy.moment import Moment
@@ -41,6 +41,10 @@ _FIXED = {
     Layer.LIMIT: "The rule allows it, and its limits were used up: they are in its `limits`.",
 }
 _WITHHELD = "Something in it is secret and is not told: no rule can be worked out from its receipt."
+_MESSAGE = (
+    "[mcp] of the policy doesn't name it: what the client may ask is in `methods` and `tools`, what the server may, in "
+    "`server_methods`."
+)
 _CALL = "No rule can allow this: the kernel refuses this system call to every agent."
 
 
@@ -74,6 +78,8 @@ def advise(denial: Denial, policies: Mapping[str, Policy], open_facts: Members) 
     layer = _LAYERS.get(str(denial.record.get("layer")))
     if layer in _FIXED:
         return Advice(words=_FIXED[layer])
+    if denial.record.get("transport") == Transport.MCP_STDIO.value and layer is Layer.OPERATION:
+        return Advice(words=_MESSAGE)
     if denial.record.get("redaction") is not None:
         return Advice(words=_WITHHELD)
     policy = policies.get(str(denial.record.get("policy_hash")))

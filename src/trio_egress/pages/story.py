@@ -60,9 +60,11 @@ class Strip:
 
 @attrs.define
 class Host:
-    """What was tried of one host. `lookups`: names answered, which sends nothing out."""
+    """What was tried of one host. `lookups`: names answered, which sends nothing out. `said`: it is no host, but a kind
+    of message over the standard streams of an MCP server."""
 
     name: str
+    said: bool = False
     allowed: int = 0
     denied: int = 0
     observed: int = 0
@@ -178,8 +180,14 @@ class Story:
     @property
     def reached(self) -> list[Host]:
         """Hosts that something was let through to, those that were sent most first."""
-        found = [host for host in self.hosts.values() if host.allowed]
+        found = [host for host in self.hosts.values() if host.allowed and not host.said]
         return sorted(found, key=lambda host: (-host.bytes_up, -host.allowed, host.name))
+
+    @property
+    def said(self) -> list[Host]:
+        """Messages over standard streams, what was said most first."""
+        found = [host for host in self.hosts.values() if host.allowed and host.said]
+        return sorted(found, key=lambda host: (-host.allowed, host.name))
 
     @property
     def allowed(self) -> int:
@@ -309,7 +317,8 @@ class Story:
         if host is None:
             if len(self.hosts) >= HOSTS:
                 return self.others
-            host = self.hosts[name] = Host(name)
+            said = record.get("transport") == Transport.MCP_STDIO.value
+            host = self.hosts[name] = Host(name, said)
         return host
 
     def _mark(self, host: Host, at_ns: int, count: int, *, denied: bool) -> None:

@@ -115,6 +115,14 @@ def _render_contacts(dossier: Dossier) -> Iterator[str]:
         len(reached) - ROWS,
         "Nothing was contacted.",
     )
+    if said := dossier.story.said:
+        yield from _render_table(
+            "Said",
+            ("message", "allowed", "denied", "sent", "answered"),
+            [_contact(host) for host in said[:ROWS]],
+            len(said) - ROWS,
+            "",
+        )
 
 
 def _contact(host: Host) -> tuple[str, ...]:

@@ -75,28 +75,42 @@ def render_contacts(dossier: Dossier) -> Html:
     if looked_up:
         names = count_of(looked_up, "name was", "names were")
         notes.append(tag("p", f"{names} looked up and not contacted.", class_="more"))
+    said = [_tabulate(_SAID, story.said)] if story.said else []
     if not reached:
-        empty = tag("p", "Nothing was contacted: no byte left the sandbox.", class_="empty")
-        return render_section("contacted", "Contacted", None, empty, *notes)
-    most = max(host.bytes_up for host in reached)
-    columns = ("Host", "Allowed", "Denied", "Sent", "Received")
-    shown, left = reached[:HOSTS_SHOWN], reached[HOSTS_SHOWN:]
+        words = "Nothing was contacted." if said else "Nothing was contacted: no byte left the sandbox."
+        return render_section("contacted", "Contacted", None, tag("p", words, class_="empty"), *notes, *said)
+    left = reached[HOSTS_SHOWN:]
     if left or story.others.allowed:
         notes.insert(0, tag("p", _tell_others(left, story.others), class_="more"))
-    table = tag(
+    table = _tabulate(_CONTACTED, reached, story.others)
+    return render_section("contacted", "Contacted", count_of(len(reached), "host"), table, *notes, *said)
+
+
+_CONTACTED = (
+    "Hosts that something was let through to, those that were sent most first.",
+    ("Host", "Allowed", "Denied", "Sent", "Received"),
+)
+_SAID = (
+    "What an MCP server and its client said to each other over standard streams, what was said most first.",
+    ("Message", "Allowed", "Denied", "Sent", "Answered"),
+)
+
+
+def _tabulate(words: tuple[str, tuple[str, ...]], hosts: list[Host], *others: Host) -> Html:
+    """The first of them, and the sums of all."""
+    caption, columns = words
+    most = max(host.bytes_up for host in hosts)
+    heads = (
+        tag("th", name, scope="col", class_="number" if place else None) for place, name in enumerate(columns)
+    )
+    return tag(
         "table",
-        tag("caption", "Hosts that something was let through to, those that were sent most first."),
-        tag(
-            "thead",
-            tag(
-                "tr", *(tag("th", n, scope="col", class_="number" if n != "Host" else None) for n in columns)
-            ),
-        ),
-        tag("tbody", *(_contact(host, most) for host in shown)),
-        _total(dossier) if len(reached) > 1 else None,
+        tag("caption", caption),
+        tag("thead", tag("tr", *heads)),
+        tag("tbody", *(_contact(columns, host, most) for host in hosts[:HOSTS_SHOWN])),
+        _total(columns, [*hosts, *others]) if len(hosts) > 1 else None,
         class_="folds",
     )
-    return render_section("contacted", "Contacted", count_of(len(reached), "host"), table, *notes)
 
 
 def _tell_others(left: list[Host], others: Host) -> str:
@@ -109,7 +123,7 @@ def _tell_others(left: list[Host], others: Host) -> str:
     return f"… and {more}: {sums}. See evidence.jsonl."
 
 
-def _contact(host: Host, most: int) -> Html:
+def _contact(columns: tuple[str, ...], host: Host, most: int) -> Html:
     return tag(
         "tr",
         tag(
@@ -118,25 +132,26 @@ def _contact(host: Host, most: int) -> Html:
             tag("span", ", ".join(show(way, 24) for way in sorted(host.ways)), class_="ways"),
             scope="row",
         ),
-        _number("Allowed", render_count(host.allowed)),
-        _number("Denied", render_count(host.denied)),
-        _number("Sent", _size(host.bytes_up), draw_share(host.bytes_up, most)),
-        _number("Received", _size(host.bytes_down)),
+        _number(columns[1], render_count(host.allowed)),
+        _number(columns[2], render_count(host.denied)),
+        _number(columns[3], _size(host.bytes_up), draw_share(host.bytes_up, most)),
+        _number(columns[4], _size(host.bytes_down)),
     )
 
 
-def _total(dossier: Dossier) -> Html:
-    story = dossier.story
-    denied = sum(host.denied for host in story.reached)
+def _total(columns: tuple[str, ...], hosts: list[Host]) -> Html:
+    allowed, denied, up, down = (
+        sum(getattr(host, name) for host in hosts) for name in ("allowed", "denied", "bytes_up", "bytes_down")
+    )
     return tag(
         "tfoot",
         tag(
             "tr",
             tag("th", "In all", scope="row"),
-            _number("Allowed", render_count(story.allowed)),
-            _number("Denied", render_count(denied)),
-            _number("Sent", _size(story.bytes_up)),
-            _number("Received", _size(story.bytes_down)),
+            _number(columns[1], render_count(allowed)),
+            _number(columns[2], render_count(denied)),
+            _number(columns[3], _size(up)),
+            _number(columns[4], _size(down)),
         ),
     )
 
