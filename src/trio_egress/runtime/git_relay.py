@@ -34,7 +34,7 @@ END_SECONDS = 5.0
 ENVIRONMENT = {"PATH": os.defpath, "HOME": "/nonexistent", "LOGNAME": "trio-egress"}
 """All that it has: AsyncSSH asks for a user and a home, and finds nothing in that one."""
 
-_PROGRAM = (
+PROGRAM = (
     "import sys; sys.path[:] = filter(None, sys.path); from trio_egress.git_relay.program import main; main()"
 )
 """Not `-m`, which looks into the working directory first."""
@@ -93,7 +93,7 @@ def _start(control: socket.socket) -> subprocess.Popen[bytes]:
     """In a session of its own, since a Ctrl-C is the agent's, and with nothing of the caller's environment."""
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-c", _PROGRAM],
+            [sys.executable, "-I", "-c", PROGRAM],
             stdin=control.fileno(),
             stdout=subprocess.DEVNULL,
             cwd="/",
