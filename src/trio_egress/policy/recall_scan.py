@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from trio_egress.model import Action, Layer, ScanTerms, Transport
 from trio_egress.policy.recall import RULE_PLACE, Difference
 from trio_egress.policy.rule import Policy, Rule
-from trio_egress.policy.scan import KINDS, resolve_action
+from trio_egress.policy.scan import KINDS, TOOL_CHANGED, resolve_action
 
 Members = Mapping[str, object]
 
@@ -31,6 +31,8 @@ def hold_findings(policy: Policy, record: Members, facts: Members, since_us: int
         return None
     if record.get("transport") == Transport.MCP_STDIO.value:
         messages = policy.find_message_scan()
+        if messages is None and told and all(map(_is_changed_tool, told)):
+            return None
         if messages is None:
             return Difference("a scan of messages", "none: [mcp] asks for no scan")
         return next((found for each in told for found in _hold(messages, each, since_us)), None)
@@ -55,6 +57,11 @@ def _find_rule(policy: Policy, facts: Members) -> Rule | None:
     place = RULE_PLACE.match(str(facts.get("rule")))
     index = int(place[1]) if place else -1
     return next((rule for rule in policy.rules if rule.ref.index == index), None)
+
+
+def _is_changed_tool(finding: Members) -> bool:
+    """What is told of without a scan, and nothing more."""
+    return finding.get("detector") == TOOL_CHANGED and finding.get("action") == Action.WARN.value
 
 
 def _hold(terms: ScanTerms, finding: Members, since_us: int) -> Iterator[Difference]:

@@ -18,13 +18,15 @@ import attrs
 import trio
 
 from trio_egress.errors import PeerError
-from trio_egress.model import Call, CallKind, Decision, Layer, Side, StdioMessage
+from trio_egress.evidence.scan_form import BLOCK
+from trio_egress.model import Call, CallKind, Decision, Layer, ScanTerms, Side, StdioMessage
 from trio_egress.policy.mcp_server import decide_message
 from trio_egress.policy.moment import Moment
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import deny
 from trio_egress.proxy.mcp_scan import look_at_question, look_at_reply, look_at_saying
 from trio_egress.proxy.scan import Blocked
+from trio_egress.proxy.tool_pins import LIST_TOOLS, ToolPins
 from trio_egress.recorder import Flow, Recorder
 from trio_egress.wire.jsonrpc import (
     PARSE_ERROR,
@@ -87,6 +89,7 @@ class Conversation:
         self._client = _Party(Side.CLIENT, to_client)
         self._server = _Party(Side.SERVER, to_server)
         self._answered = trio.lowlevel.ParkingLot()
+        self._tools = ToolPins()
 
     async def take(self, side: Side, line: Line) -> None:
         """The next line that this side has said. Raises PeerError where the other is gone, and Ended."""
@@ -215,25 +218,36 @@ class Conversation:
         if flow is None:  # also where the question is not on its way yet: an id can be guessed
             await self._refuse(speaker, line, str(BadCall(Wrong.UNASKED)))
             return
-        hearer.questions.answer(message)
+        question = hearer.questions.answer(message)
         with flow:
             flow.bytes_down = line.size
             if message.kind is Kind.ERROR and isinstance(message.value, Mapping):
                 flow.note(error=find_told_code(message.value))
-            await hearer.tell(await self._look_at_answer(speaker, message, flow, line.raw))
+            await hearer.tell(await self._look_at_answer(speaker, question, message, flow, line.raw))
         self._answered.unpark_all()
 
-    async def _look_at_answer(self, speaker: _Party, message: Message, flow: Flow, raw: bytes) -> bytes:
+    async def _look_at_answer(
+        self, speaker: _Party, question: Message, message: Message, flow: Flow, raw: bytes
+    ) -> bytes:
         """The answer as it may go on, or an error in its place."""
         scan = self._gate.policy.find_message_scan()
-        if scan is None:
-            return raw
-        look = look_at_saying if speaker.side is Side.SERVER else look_at_reply
         try:
+            if speaker.side is Side.SERVER and question.method == LIST_TOOLS:
+                await self._hold_tools(message, scan, flow)
+            if scan is None:
+                return raw
+            look = look_at_saying if speaker.side is Side.SERVER else look_at_reply
             return await look(self._inspection, scan, self._moment(), flow, raw)
         except Blocked as found:
             said = f"the answer was stopped: {found}"
             return self._describe(message.id, deny(Layer.SCAN, said))
+
+    async def _hold_tools(self, message: Message, scan: ScanTerms | None, flow: Flow) -> None:
+        """Against what they were first. Raises Blocked."""
+        if changed := self._tools.look_at(message.value, scan):
+            await flow.find(changed)
+            if any(each.action == BLOCK for each in changed):
+                raise Blocked("a tool is not what the server first said that it is")
 
     # what goes nowhere
 

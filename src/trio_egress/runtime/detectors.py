@@ -17,6 +17,7 @@ import attrs
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.scan import TOOL_CHANGED
 from trio_egress.texts.faults import hint_nearest, show
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def load_detectors(policy: Policy) -> tuple[Detector, ...]:
 
 def find_unknown(policy: Policy, names: set[str]) -> Iterator[Problem]:
     """Where the policy has a word for a detector that is none of these `names`, or of its own values."""
-    known = names | {placed.secret.name for placed in policy.secrets}
+    known = names | {TOOL_CHANGED} | {placed.secret.name for placed in policy.secrets}
     known |= {placed.canary.name for placed in policy.sought.canaries}
     for name in policy.scan.detectors:
         if name not in known and not _VARIABLE.fullmatch(name):
