@@ -7,7 +7,11 @@
 set -euo pipefail
 
 refuse() {
-    printf '::error title=trio-egress::%s\n' "$1"
+    if [[ ${GITHUB_ACTIONS:-} == true ]]; then
+        printf '::error title=trio-egress::%s\n' "$1"
+    else
+        printf 'trio-egress: %s\n' "$1" >&2
+    fi
     exit 125
 }
 

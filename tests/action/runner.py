@@ -98,9 +98,9 @@ class Runner:
             "GITHUB_WORKSPACE": str(self.workspace),
             "GITHUB_REPOSITORY": "octo/repo",
             "GITHUB_RUN_ID": "1234",
-            "RUNNER_OS": "Linux",
             "RUNNER_TEMP": str(self.temp),
         }
+        self.system = "Linux"
         self.masks: list[str] = []
         self.given: dict[str, dict[str, str]] = {}
         """Outputs of steps that are not run, by their ids: what was installed once need not be again."""
@@ -112,11 +112,15 @@ class Runner:
 
     def run_job(self, job: Mapping[str, Any], contexts: Contexts | None = None) -> list[Ended]:
         """Every step that is due, then the post steps, the last one's first."""
-        known = {"matrix": {}, "secrets": {}, "needs": {}, **(contexts or {})}
+        known = {"matrix": {}, "secrets": {}, "needs": {}, "inputs": {}, **(contexts or {})}
         for name, value in {**job.get("env", {})}.items():
             self.environment[name] = fill(str(value), {**self._contexts(), **known})
         for number, step in enumerate(job["steps"]):
-            found = {**self._contexts(), **known}
+            found = {
+                **self._contexts(),
+                **known,
+                "github": {**self._contexts()["github"], **known.get("github", {})},
+            }
             if is_due(step.get("if"), found):
                 self._end(self.run_step(step, found, f"step {number}"), step)
         for script, environment in reversed(self._posts):
@@ -145,7 +149,7 @@ class Runner:
         return {
             "steps": self.steps,
             "failed": self.failed,
-            "runner": {"os": "Linux", "temp": str(self.temp)},
+            "runner": {"os": self.system, "temp": str(self.temp)},
             "github": {
                 "workspace": str(self.workspace),
                 "sha": "0" * 40,
@@ -246,7 +250,8 @@ class Runner:
         files: Files | None = None,
     ) -> Ended:
         files = files or self._make_files()
-        environment = {**self.environment, **added, **{key: str(path) for key, path in files.paths.items()}}
+        named = {key: str(path) for key, path in files.paths.items()}
+        environment = {**self.environment, "RUNNER_OS": self.system, **added, **named}
         log = Log(self.masks)
         process = subprocess.Popen(
             command,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import attrs
 
+from trio_egress.cli.learn import learn_from
 from trio_egress.cli.packet.export import find_root
 from trio_egress.cli.packet.report import render_packet
 from trio_egress.cli.run_parser import HANDED_FILES
@@ -36,6 +38,8 @@ from trio_egress.views.picture import Picture, take_picture
 from trio_egress.views.sarif import render_sarif
 
 HERE = Path(".")
+
+LEARNT_CHARS = 100_000
 
 _RENDER: Mapping[str, Callable[[Picture], Iterator[str]]] = {
     "sarif": render_sarif,
@@ -74,6 +78,8 @@ class Handover:
         picture = attrs.evolve(take_picture(HERE, report, self.root), place=self._place(evidence))
         for name, descriptor in self.files.items():
             _write(name, descriptor, _render(name, picture))
+            if name == "summary" and report.verdict is Verdict.OBSERVED:
+                _write(name, descriptor, _render_learnt(evidence.name))
         return _sum_up(report, picture)
 
     def _place(self, evidence: Path) -> str:
@@ -142,6 +148,15 @@ def _render(name: str, picture: Picture) -> bytes:
     if name == "summary":
         return render_packet(HERE, picture.report)[SUMMARY_NAME]
     return "".join(_RENDER[name](picture)).encode()
+
+
+def _render_learnt(run: str) -> bytes:
+    """What would have allowed all that a run which only observed has seen, as inert code."""
+    text = learn_from([HERE], run).text
+    if len(text) > LEARNT_CHARS:
+        return b"\nWhat would have allowed it is too long to stand here: `trio-egress learn --from PACKET` prints it.\n"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"\n## The policy that would have allowed it\n\n{fence}toml\n{text}{fence}\n".encode()
 
 
 def _write(name: str, descriptor: int, raw: bytes) -> None:

@@ -53,7 +53,7 @@ def main(options: argparse.Namespace, inbox: Inbox) -> int:
 
 
 def _write_learnt(options: argparse.Namespace) -> None:
-    learnt = _learn([Path(packet) for packet in options.packets])
+    learnt = learn_from([Path(packet) for packet in options.packets])
     if options.output is None:
         sys.stdout.write(learnt.text)
         return
@@ -74,7 +74,7 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
         def finish(result: RunResult) -> None:
             if result.end in _NEVER_RAN or result.ended_by is not None:
                 return
-            learnt = _learn([result.evidence])
+            learnt = learn_from([result.evidence])
             file.write(learnt.text)
             _tell(learnt, output)
 
@@ -86,8 +86,9 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
                     os.unlink(output)
 
 
-def _learn(paths: Sequence[Path]) -> Learnt:
-    named = ", ".join(path.name for path in paths)
+def learn_from(paths: Sequence[Path], named: str = "") -> Learnt:
+    """Raises EvidenceError where one can't be read."""
+    named = named or ", ".join(path.name for path in paths)
     return learn(_see(paths), [f"Learnt from {named}. Read each rule before you trust it."])
 
 

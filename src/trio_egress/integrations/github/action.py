@@ -94,7 +94,7 @@ def _list_options(inputs: Inputs, way: Way, folder: Path, environment: Mapping[s
     """Each with its value in one argument: no value is taken for an option."""
     summary = environment.get("GITHUB_STEP_SUMMARY") if inputs.summary else None
     named: dict[str, object] = {
-        "policy": inputs.policy,
+        "policy": inputs.policy and os.path.relpath(inputs.policy, inputs.directory),
         "mode": "observe" if inputs.observing else "enforce",
         "agent": inputs.agent,
         "key": _place_key(inputs, way, folder),
