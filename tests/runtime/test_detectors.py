@@ -15,6 +15,7 @@ OURS = b'[[rules]]\nid = "acme-token"\nregex = "acme-[0-9]{8}"\n'
 FILES = {
     "ours.toml": OURS,
     "wrong.toml": b"[[rules]]\nid = 1\n",
+    "again.toml": OURS,
     "taken.toml": OURS.replace(b"acme-token", read_catalogue()[0].name.encode()),
 }
 
@@ -38,8 +39,19 @@ def test_the_operators_come_before_the_packages_so_that_they_count() -> None:
 def test_what_is_wrong_in_a_file_of_detectors_is_told_where_it_is() -> None:
     (problem, *_) = said_of(make_policy("true", '[scan]\ndetector_files = ["wrong.toml"]\n'))
     assert problem.startswith("ci/wrong.toml:1:")
-    (problem,) = said_of(make_policy("true", '[scan]\ndetector_files = ["taken.toml"]\n'))
-    assert "ci/taken.toml:" in problem
+    (problem,) = said_of(make_policy("true", '[scan]\ndetector_files = ["ours.toml", "again.toml"]\n'))
+    assert problem.startswith('ci/ours.toml:1:1: error: the id "acme-token" is taken, by ci/again.toml:1')
+
+
+def test_a_rule_takes_the_place_of_the_packaged_one_of_its_name() -> None:
+    first, *others = load_detectors(make_policy("true", '[scan]\ndetector_files = ["taken.toml"]\n'))
+    assert (first.name, first.pattern) == (read_catalogue()[0].name, "acme-[0-9]{8}")
+    assert tuple(others) == read_catalogue()[1:]
+
+
+def test_detectors_are_read_once_for_a_run() -> None:
+    policy = make_policy("true", '[scan]\ndetector_files = ["ours.toml"]\n')
+    assert load_detectors(policy) is load_detectors(policy)
 
 
 @pytest.mark.parametrize(
@@ -48,17 +60,17 @@ def test_what_is_wrong_in_a_file_of_detectors_is_told_where_it_is() -> None:
         (
             '{ detectors = { "github-tokn" = "off" } }',
             "",
-            'ci/f.toml:3:1: error: no detector is called "github-tokn"; did you mean "github-token"?',
+            'ci/f.toml:5:24: error: no detector is called "github-tokn"; did you mean "github-token"?',
         ),
         (
             "true",
             '[scan]\ndetectors = { "acme-tokn" = "block" }\ndetector_files = ["ours.toml"]\n',
-            'ci/f.toml:7:13: error: no detector is called "acme-tokn"; did you mean "acme-token"?',
+            'ci/f.toml:7:15: error: no detector is called "acme-tokn"; did you mean "acme-token"?',
         ),
         (
             '{ detectors = { "zzz" = "off" } }',
             "",
-            'ci/f.toml:3:1: error: no detector is called "zzz"; `trio-egress detectors list` names them all',
+            'ci/f.toml:5:24: error: no detector is called "zzz"; `trio-egress detectors list` names them all',
         ),
     ],
 )

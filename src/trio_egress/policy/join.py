@@ -83,7 +83,7 @@ def join(parts: Sequence[Part]) -> Policy:
         scan=scanned.scan,
         suppressions=scanned.suppressions,
         sought=scanned.sought,
-        scan_place=scanned.place,
+        named_detectors=scanned.named,
         sources=(*(part.source for part in parts), *_find_beside(parts)),
         cases=tuple(case for part in parts for case in place_cases(part)),
     )

@@ -54,9 +54,9 @@ class Part:
     detectors: tuple[DetectorFile, ...] = ()
     beside: tuple[Source, ...] = ()
 
-    def make_problem(self, path: Path, message: str) -> Problem:
-        """A problem with the value at this path."""
-        return _place(self, (Fault(path, message),))[0]
+    def make_problem(self, path: Path, message: str, *, on_key: bool = False) -> Problem:
+        """A problem with the value at this path, or with its key."""
+        return _place(self, (Fault(path, message, on_key=on_key),))[0]
 
     def locate(self, path: Path) -> str:
         """`file:line:column` of a value."""

@@ -234,7 +234,11 @@ class Policy:
     suppressions: tuple[PlacedSuppression, ...] = attrs.field(default=(), kw_only=True)
     sought: Sought = attrs.field(default=USUAL, kw_only=True)
     mcp: PlacedMcp | None = attrs.field(default=None, kw_only=True)
-    scan_place: Problem | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
+    named_detectors: tuple[tuple[str, Problem], ...] = attrs.field(
+        default=(), eq=False, repr=False, kw_only=True
+    )
+    """Each word for a detector, in rules and for all, with its place as a problem of which nothing is said yet."""
+
     cases: tuple[PlacedCase, ...] = attrs.field(default=(), eq=False, kw_only=True)
     warnings: tuple[Problem, ...] = attrs.field(default=(), eq=False, kw_only=True)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, kw_only=True)

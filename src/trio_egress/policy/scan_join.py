@@ -37,8 +37,8 @@ class Scanned:
     scan: Scan
     suppressions: tuple[PlacedSuppression, ...]
     sought: Sought
-    place: Problem | None = None
-    """Where the first file names detectors, as a problem of which nothing is said yet."""
+    named: tuple[tuple[str, Problem], ...] = ()
+    """As `Policy.named_detectors`."""
 
     warnings: tuple[Problem, ...] = ()
 
@@ -62,9 +62,7 @@ def join_scan(
         guess=guess is not False,
         canaries=_join_canaries(parts, agents, problems),
     )
-    naming = (part for part in parts if part.document.scan.detectors)
-    place = next((part.make_problem(("scan", "detectors"), "") for part in naming), None)
-    joined = Scanned(scan, _join_suppressions(parts, problems), sought, place)
+    joined = Scanned(scan, _join_suppressions(parts, problems), sought, tuple(_list_named(parts)))
     problems += _find_blind(parts, scan)
     return attrs.evolve(
         joined, warnings=(*_find_idle(parts, rules), *islice(_find_left_out(parts), PROBLEMS_MAX))
@@ -118,6 +116,17 @@ def _find_left_out(parts: Sequence[Part]) -> Iterator[Problem]:
                     "true, and it allows HTTP alone, or scan = false"
                 )
                 yield attrs.evolve(part.make_problem(("egress", place), message), warning=True)
+
+
+def _list_named(parts: Sequence[Part]) -> Iterator[tuple[str, Problem]]:
+    """Every word for a detector, with its place."""
+    for part in parts:
+        rules = ((("egress", place), terms.scan) for place, terms in enumerate(part.document.egress))
+        mcp = part.document.mcp
+        of_mcp = (("mcp",), None if mcp is None else mcp.scan)
+        for path, scan in ((), part.document.scan), of_mcp, *rules:
+            for name in () if scan is None else scan.detectors:
+                yield name, part.make_problem((*path, "scan", "detectors", name), "", on_key=True)
 
 
 def _say_words(part: Part) -> Iterator[tuple[str, Setting]]:

@@ -8,6 +8,7 @@ detector as it is, and nobody would notice.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import attrs
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.scan import TOOL_CHANGED
+from trio_egress.policy.sought import DetectorFile
 from trio_egress.texts.faults import hint_nearest, show
 
 if TYPE_CHECKING:
@@ -34,46 +36,35 @@ def has_scans(policy: Policy) -> bool:
 
 def load_detectors(policy: Policy) -> tuple[Detector, ...]:
     """The policy's own first. Raises PolicyError with everything that is wrong with the policy's own."""
+    detectors = _read_detectors(posixpath.dirname(policy.source_file), policy.sought.detector_files)
+    if problems := list(find_unknown(policy, {detector.name for detector in detectors})):
+        raise PolicyError(tuple(problems))
+    return detectors
+
+
+@functools.lru_cache(maxsize=1)
+def _read_detectors(folder: str, named: tuple[DetectorFile, ...]) -> tuple[Detector, ...]:
+    """Once, although they are asked for when the policy is checked and when the scanner is made."""
     from trio_egress.content.catalogue import add_to_catalogue
     from trio_egress.content.rules import RuleFile, read_rules
 
     files: list[RuleFile] = []
     problems: list[Problem] = []
-    folder = posixpath.dirname(policy.source_file)
-    for file in policy.sought.detector_files:
+    for file in named:
         try:
             files.append(read_rules(file.text, posixpath.join(folder, file.name)))
         except PolicyError as error:
             problems += error.problems
     if problems:
         raise PolicyError(tuple(problems))
-    detectors = add_to_catalogue(files)
-    if problems := list(find_unknown(policy, {detector.name for detector in detectors})):
-        raise PolicyError(tuple(problems))
-    return detectors
+    return add_to_catalogue(files)
 
 
 def find_unknown(policy: Policy, names: set[str]) -> Iterator[Problem]:
     """Where the policy has a word for a detector that is none of these `names`, or of its own values."""
     known = names | {TOOL_CHANGED} | {placed.secret.name for placed in policy.secrets}
     known |= {placed.canary.name for placed in policy.sought.canaries}
-    for name in policy.scan.detectors:
+    for name, place in policy.named_detectors:
         if name not in known and not _VARIABLE.fullmatch(name):
-            yield _place(policy.scan_place, policy, name, known)
-    for rule in policy.rules:
-        for name in () if rule.terms.scan is None else rule.terms.scan.detectors:
-            if name not in known and not _VARIABLE.fullmatch(name):
-                file = posixpath.join(posixpath.dirname(policy.source_file), rule.ref.file)
-                place = Problem(file if rule.ref.file else policy.source_file, rule.ref.line, 1, "")
-                yield _place(place, policy, name, known)
-
-    mcp = policy.mcp
-    for name in () if mcp is None or mcp.table.scan is None else mcp.table.scan.detectors:
-        if not (name in known or _VARIABLE.fullmatch(name)):
-            yield _place(mcp.place if mcp else None, policy, name, known)
-
-
-def _place(place: Problem | None, policy: Policy, name: str, known: set[str]) -> Problem:
-    hint = hint_nearest(name, known) or "; `trio-egress detectors list` names them all"
-    nowhere = Problem(policy.source_file, 1, 1, "")
-    return attrs.evolve(place or nowhere, message=f"no detector is called {show(name)}{hint}")
+            hint = hint_nearest(name, known) or "; `trio-egress detectors list` names them all"
+            yield attrs.evolve(place, message=f"no detector is called {show(name)}{hint}")

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from trio_egress.content.catalogue import read_catalogue
+from trio_egress.content.catalogue import list_others, warn_of_replaced
 from trio_egress.content.detector import Detector, Way
 from trio_egress.content.rules import RuleFile, join_rules, read_rules
 from trio_egress.content.scanner import Scanner
@@ -19,17 +19,22 @@ from trio_egress.static.outcome import Decide
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
 
+FEW = 20
+"""Detectors of one's own that are compiled each time: to change one costs little. More are kept with the others."""
+
 OpenScanner = Callable[[tuple[Detector, ...], tuple[Detector, ...]], Scanner]
 """Those that come with trio-egress are the same each time, and compiled once; others are few."""
 
 
 def make_scanner(files: Iterable[RuleFile], open_scanner: OpenScanner = Scanner) -> tuple[Scanner, list[str]]:
     """With what comes with trio-egress; and what is to be told of the files. PolicyError: two rules have one name."""
-    known, own = read_catalogue(), list(files)
-    detectors = join_rules([RuleFile(known), *own])
-    return open_scanner(known, detectors[len(known) :]), [
-        str(problem) for file in own for problem in file.warnings
-    ]
+    read = list(files)
+    own = join_rules(read)
+    warnings = (*(problem for file in read for problem in file.warnings), *warn_of_replaced(read))
+    told = [str(problem) for problem in warnings]
+    if len(own) > FEW:
+        return open_scanner((*own, *list_others(own)), ()), told
+    return open_scanner(list_others(own), own), told
 
 
 def decide_by_detector(hit: Hit) -> Action:

@@ -68,10 +68,15 @@ def test_what_is_wrong_with_a_rule_file_is_told_at_its_place(tmp_path: Path) -> 
     ran = run("list", "--rules", str(file))
     assert (ran.returncode, ran.stdout) == (2, "")
     assert f"{file}:3:9: error: regex: " in ran.stderr
+
+
+def test_a_rule_that_stands_for_a_packaged_one_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
     file.write_text('[[rules]]\nid = "npm-token"\nregex = "a"\n')
     ran = run("list", "--rules", str(file))
-    assert ran.returncode == 2
-    assert f'{file}:1:1: error: the id "npm-token" is taken, by catalogue/secrets.toml:' in ran.stderr
+    assert ran.stdout.count("\nnpm-token") == 0
+    assert ran.stdout.startswith("npm-token ")
+    assert f"{file}:1:1: warning: this rule takes the place of trio-egress's own npm-token" in ran.stderr
 
 
 def test_a_file_that_can_not_be_read_is_said(tmp_path: Path) -> None:
