@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,3 +204,11 @@ def test_the_hook_of_a_commit_stops_it(tree: Path) -> None:
     write(tree, {"a.py": "something else\n"})
     git(tree, "commit", "-q", "-a", "-m", "more")
     assert git(tree, "rev-parse", "HEAD") != before
+
+
+def test_its_help_fits_on_a_screen() -> None:
+    command = [sys.executable, "-m", "trio_egress", "scan", "--help"]
+    shown = subprocess.run(
+        command, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True
+    )
+    assert len(shown.stdout.splitlines()) <= 40
