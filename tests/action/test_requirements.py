@@ -34,7 +34,8 @@ def test_every_file_has_a_hash_and_no_place_is_named() -> None:
 
 def test_it_has_what_the_project_depends_on_in_versions_that_it_takes() -> None:
     project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["yaml"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["ssh"], *extras["yaml"]]
     missing = []
     for python in PYTHONS:
         environment = {"python_version": python, "python_full_version": f"{python}.0"}
