@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from trio_egress.model import Action, Layer, ScanTerms, Transport
 from trio_egress.policy.recall import RULE_PLACE, Difference
 from trio_egress.policy.rule import Policy, Rule
-from trio_egress.policy.scan import KINDS, TOOL_CHANGED, resolve_action
+from trio_egress.policy.scan import KINDS, TOOL_CHANGED, TOOL_NEW, resolve_action
 
 Members = Mapping[str, object]
 
@@ -40,6 +40,8 @@ def hold_findings(policy: Policy, record: Members, facts: Members, since_us: int
     if rule is None:
         return Difference("a scan of no rule", "a rule that asks for it") if by_scan else None
     terms = policy.find_scan(rule, websocket=facts.get("websocket") is True)
+    if terms is None and told and all(map(_is_changed_tool, told)):
+        return None
     if terms is None:
         return Difference(f"a scan by egress[{rule.ref.index}]", "none: it asks for no scan")
     if (
@@ -61,7 +63,7 @@ def _find_rule(policy: Policy, facts: Members) -> Rule | None:
 
 def _is_changed_tool(finding: Members) -> bool:
     """What is told of without a scan, and nothing more."""
-    return finding.get("detector") == TOOL_CHANGED and finding.get("action") == Action.WARN.value
+    return finding.get("detector") in (TOOL_CHANGED, TOOL_NEW) and finding.get("action") == Action.WARN.value
 
 
 def _hold(terms: ScanTerms, finding: Members, since_us: int) -> Iterator[Difference]:

@@ -21,8 +21,9 @@ from trio_egress.model import SCAN_WHOLE_BYTES, Action, Actions, Kind, ScanTerms
 KINDS = {kind.value: kind for kind in Kind}
 """The keys of a table `scan` that are kinds of findings."""
 
-TOOL_CHANGED = "mcp-tool-changed"
-"""What stands for a detector where a tool of MCP is not what it was told to be first (proxy/tool_pins.py)."""
+TOOL_CHANGED, TOOL_NEW = "mcp-tool-changed", "mcp-tool-new"
+"""What stands for a detector where a tool of MCP is not what it was told to be first (proxy/tool_pins.py), or comes
+when the list was told already, and no change of it was announced."""
 
 T = TypeVar("T")
 

@@ -27,6 +27,7 @@ HOME = "/~"
 """How the path of a repository begins that a server looks for in a home directory."""
 
 TOOL_CALL = "tools/call"
+
 GRAPHQL_KINDS = {"query": "queries", "mutation": "mutations", "subscription": "subscriptions"}
 
 

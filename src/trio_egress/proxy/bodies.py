@@ -16,6 +16,7 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.proxy.ends import AgentEnd
+from trio_egress.proxy.mcp import Servers
 from trio_egress.proxy.peer import UNCOUNTED
 from trio_egress.wire.calls import BODY_BYTES, Asked, read_asked
 from trio_egress.wire.coding import Decoder, parse_codings
@@ -45,6 +46,7 @@ class Bodies:
 
     def __init__(self, *, graphql: bool = True) -> None:
         self.graphql = graphql
+        self.servers = Servers()
         self._held = 0
 
     @contextmanager

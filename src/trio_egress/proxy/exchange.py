@@ -23,7 +23,7 @@ from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.masking import Mask
 from trio_egress.proxy.peer import Count, Peer
 from trio_egress.proxy.relay import Meter, Patience, move
-from trio_egress.proxy.scan import Blocked, Scanned, ScannedAnswer, ScannedRequest
+from trio_egress.proxy.scan import Blocked, Scanned, ScannedRequest, Watch
 from trio_egress.proxy.vault import mask_fields, mask_head
 from trio_egress.recorder import Flow
 from trio_egress.wire.message import SWITCHING, BadMessage, Body, RequestHead, ResponseHead, Trailers
@@ -51,6 +51,7 @@ class Exchange:
         trailers: bool = True,
         mask: Mask | None = None,
         scanned: Scanned | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._agent = agent
         self._upstream = upstream
@@ -62,7 +63,7 @@ class Exchange:
         self._trailers = trailers
         self._mask = mask
         self._up = scanned.request if scanned else None
-        self._down = scanned.answer if scanned else None
+        self._down: Watch | None = watch or (scanned.answer if scanned else None)
         self.fault: str | None = None
         self.late = False
         self.cut: Layer | None = None
@@ -150,7 +151,7 @@ class Exchange:
             self._cut(cut, Layer.LIMIT, scope)
         except Blocked as cut:
             await self._say_cut(cut)
-            self._cut(cut, Layer.SCAN, scope)
+            self._cut(cut, cut.layer, scope)
         except BadMessage as fault:
             self._fail(f"the upstream's answer: {fault}", scope)
         except UpstreamError as fault:
@@ -226,7 +227,7 @@ async def _pass_body(
     limit: _BodyLimit | None = None,
     trailers: bool = True,
     mask: Mask | None = None,
-    scan: ScannedRequest | ScannedAnswer | None = None,
+    scan: ScannedRequest | Watch | None = None,
 ) -> None:
     """What was put, and a body; what one read held goes out in one write."""
     if isinstance(source, Http1End) and isinstance(body, int):

@@ -23,7 +23,7 @@ from trio_egress.proxy.ledger import Account
 from trio_egress.proxy.refusal import describe_denial, describe_failure
 from trio_egress.proxy.scan import Blocked, Scanned, ScannedRequest
 from trio_egress.proxy.upgrade import carry_websocket
-from trio_egress.proxy.vault import Filled
+from trio_egress.proxy.vault import Filled, make_readable
 from trio_egress.proxy.ways import Ways
 from trio_egress.recorder import Flow
 from trio_egress.wire.message import BadMessage, RequestHead
@@ -31,6 +31,7 @@ from trio_egress.wire.websocket_opening import parse_opening
 
 if TYPE_CHECKING:
     from trio_egress.proxy.bodies import ReadBody
+    from trio_egress.proxy.mcp import McpAnswer
 
 
 class After(enum.Enum):
@@ -134,10 +135,18 @@ async def _serve(
         keep = request.persists and request.body == 0 and judged.decision.layer is not Layer.MALFORMED
         await agent.answer(describe_denial(judged, gate.policy.source_file), keep=keep)
         return keep
+    try:
+        watch = _open_watch(filled, gate, scanned)
+    except Blocked as refused:
+        return await _refuse_answer(agent, judged, gate, refused)
+    if watch is not None:
+        filled = attrs.evolve(filled, head=make_readable(filled.head))
     async with gate.open_flow(judged) as (flow, account):
         if scanned is not None:
             scanned.inspector.begin(flow)
-        after = await _forward(agent, filled, gate, ways, flow, account, scanned)
+        if watch is not None:
+            watch.begin_flow(flow)
+        after = await _forward(agent, filled, gate, ways, flow, account, scanned, watch)
     match after:
         case After.GO_ON:
             return True
@@ -155,6 +164,26 @@ async def _serve(
     return False
 
 
+def _open_watch(filled: Filled, gate: Gate, scanned: Scanned | None) -> McpAnswer | None:
+    """Over the answer of a server of MCP. Raises Blocked."""
+    judged = filled.judged
+    rule = judged.decision.rule
+    if gate.bodies is None or rule is None or judged.attempt.websocket:
+        return None
+    terms = next((each.terms for each in gate.policy.rules if each.ref.index == rule.index), None)
+    if terms is None or terms.mcp is None:
+        return None
+    return gate.bodies.servers.open(judged, terms.mcp, scanned.answer if scanned else None)
+
+
+async def _refuse_answer(agent: AgentEnd, judged: Judgement, gate: Gate, refused: Blocked) -> bool:
+    """What the agent answers, and nobody has asked."""
+    denied = attrs.evolve(judged, decision=deny(Layer.MALFORMED, str(refused)))
+    await gate.recorder.refuse(denied.attempt, denied.decision, denied.facts)
+    await _deny(agent, denied, gate)
+    return False
+
+
 async def _deny(agent: AgentEnd, judged: Judgement, gate: Gate) -> None:
     await agent.answer(describe_denial(judged, gate.policy.source_file))
 
@@ -167,6 +196,7 @@ async def _forward(
     flow: Flow,
     account: Account | None,
     scanned: Scanned | None,
+    watch: McpAnswer | None,
 ) -> After | Undialled | Decision:
     """An allowed request to its upstream and back. `Undialled` and a denial: what the agent is told instead."""
     upstream = filled.judged.decision.upstream
@@ -188,6 +218,7 @@ async def _forward(
         trailers=trailers,
         mask=filled.open_mask(),
         scanned=scanned,
+        watch=watch,
     )
     with way.use(exchange):
         await exchange.run(_open(filled, agent), render_host(agent.request, filled.judged.attempt))
@@ -196,7 +227,7 @@ async def _forward(
             await carry_websocket(agent, way.end, exchange, flow, gate.limits, terms, account, scanned)
     if exchange.fault is None:
         return After.GO_ON if exchange.agent_stays else After.CLOSE
-    flow.fail(exchange.fault, exchange.cut, blocked=exchange.cut is Layer.SCAN)
+    flow.fail(exchange.fault, exchange.cut, blocked=exchange.cut in (Layer.SCAN, Layer.OPERATION))
     if way.end.by_proxy:
         flow.note(origin=BY_PROXY)
     if exchange.cut is not None and exchange.answerable:

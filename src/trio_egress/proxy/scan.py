@@ -13,13 +13,14 @@ Rule 3: what can't be read (an unknown coding, a broken one, a bomb) is refused,
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
 
 from trio_egress.errors import PeerError, TrioEgressError
 from trio_egress.evidence.scan_facts import in_body
+from trio_egress.model import Layer
 from trio_egress.proxy.peer import UNCOUNTED
 from trio_egress.wire.message import BadMessage, RequestHead, ResponseHead, Trailers, drop_fields
 
@@ -47,6 +48,8 @@ CONTINUE = ResponseHead(100, b"Continue", (), 0, persists=True)
 
 class Blocked(TrioEgressError):
     """Something was found that must not pass. `last_word`: for an answer that has begun; `ends` it in its own words."""
+
+    layer = Layer.SCAN
 
     def __init__(self, reason: str, last_word: bytes = b"", *, ends: bool = False) -> None:
         super().__init__(reason)
@@ -76,6 +79,18 @@ class Scanned:
                 readable = b"identity" if self.inspector.may_strip else find_readable(offers) or b"identity"
                 fields = (*fields, (b"Accept-Encoding", readable))
         return attrs.evolve(head, fields=fields)
+
+
+class Watch(Protocol):
+    """What sees an answer before it goes on, and says what of it may. Each raises Blocked."""
+
+    async def look_at_head(self, answer: ResponseHead) -> None: ...
+
+    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> None: ...
+
+    async def feed(self, raw: bytes) -> bytes: ...
+
+    async def finish(self, end: Trailers) -> tuple[bytes, Trailers]: ...
 
 
 class ScannedRequest:

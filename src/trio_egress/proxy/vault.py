@@ -90,7 +90,7 @@ class Vault:
         if used and judged.attempt.websocket:
             reason = f"the secret {used[0].name} is not put into a WebSocket, whose messages could tell it"
             return Filled(_deny(judged, reason, [each.name for each in used]), head)
-        filled = _make_readable(_fill(head, used, lambda each: each.value))
+        filled = make_readable(_fill(head, used, lambda each: each.value))
         if sum(len(name) + len(value) for name, value in filled.fields) + len(filled.path) > FILLED_BYTES:
             reason = f"the request would be longer than {FILLED_BYTES} bytes with its secrets"
             return Filled(_deny(judged, reason, [each.name for each in used]), head)
@@ -219,5 +219,5 @@ def _fill_basic(raw: bytes, placeholder: bytes, value: bytes) -> bytes:
     return scheme + space + base64.b64encode(credentials.replace(placeholder, value))
 
 
-def _make_readable(head: RequestHead) -> RequestHead:
+def make_readable(head: RequestHead) -> RequestHead:
     return attrs.evolve(head, fields=(*drop_fields(head.fields, _PARTS), READABLE))

@@ -18,7 +18,7 @@ import attrs
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.rule import Policy
-from trio_egress.policy.scan import TOOL_CHANGED
+from trio_egress.policy.scan import TOOL_CHANGED, TOOL_NEW
 from trio_egress.policy.sought import DetectorFile
 from trio_egress.texts.faults import hint_nearest, show
 
@@ -62,7 +62,7 @@ def _read_detectors(folder: str, named: tuple[DetectorFile, ...]) -> tuple[Detec
 
 def find_unknown(policy: Policy, names: set[str]) -> Iterator[Problem]:
     """Where the policy has a word for a detector that is none of these `names`, or of its own values."""
-    known = names | {TOOL_CHANGED} | {placed.secret.name for placed in policy.secrets}
+    known = names | {TOOL_CHANGED, TOOL_NEW} | {placed.secret.name for placed in policy.secrets}
     known |= {placed.canary.name for placed in policy.sought.canaries}
     for name, place in policy.named_detectors:
         if name not in known and not _VARIABLE.fullmatch(name):

@@ -1,0 +1,299 @@
+"""What servers of MCP answer over HTTP: each message judged before it is passed on, and their tools known again.
+
+Both transports: Streamable HTTP (JSON, or events of a POST or GET), and HTTP+SSE before it, where answers to POSTs come
+as events of a GET. Requests are judged by their bodies (bodies.py), contents are looked through as any (scan.py).
+
+Rule 1: an answer is to a question that was asked, and a server asks its client for what `server_methods` names.
+Rule 2: the tools that a server tells of first are pinned for the run; another definition under the same name, or one
+        that comes later though no change was announced, is a finding.
+Rule 3: what is refused ends the answer, in words that the client shows to its model.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from trio_egress.evidence.scan_facts import ToldFinding, in_body
+from trio_egress.model import Action, Kind, Layer, RuleRef, ScanTerms
+from trio_egress.policy.scan import TOOL_CHANGED, TOOL_NEW, resolve_action
+from trio_egress.policy.services import Mcp, is_one
+from trio_egress.proxy.scan import EVENTS, Blocked
+from trio_egress.proxy.tool_pins import LIST_TOOLS, TOOLS, hash_tool
+from trio_egress.wire.calls import BODY_BYTES
+from trio_egress.wire.jsonrpc import Kind as MessageKind
+from trio_egress.wire.jsonrpc import Message, parse_message, render_error
+from trio_egress.wire.message import BadMessage, Trailers
+from trio_egress.wire.sse import Event, EventStream
+
+if TYPE_CHECKING:
+    from trio_egress.proxy.ends import UpstreamEnd
+    from trio_egress.proxy.judge import Judgement
+    from trio_egress.proxy.scan import ScannedAnswer
+    from trio_egress.recorder import Flow
+    from trio_egress.wire.message import ResponseHead
+
+SERVERS_MAX: Final = 1024
+QUESTIONS_MAX: Final = 1024
+TOOLS_TOLD: Final = 64
+ENDPOINT: Final = b"endpoint"
+"""The event of HTTP+SSE that tells where to post; a request there is judged as any."""
+
+DENIED: Final = -32003
+LIST_CHANGED: Final = "notifications/tools/list_changed"
+
+
+class Refused(Blocked):
+    """A message of a server that must not pass, or an answer of a client that nobody asked for."""
+
+    layer = Layer.OPERATION
+
+
+@attrs.define
+class Questions:
+    """What waits for an answer, by id: sessions of one server may have the same. The oldest are forgotten first."""
+
+    _waiting: OrderedDict[tuple[type, object], list[str]] = attrs.field(factory=OrderedDict)
+
+    def ask(self, message: Message) -> None:
+        self._waiting.setdefault((type(message.id), message.id), []).append(message.method)
+        if len(self._waiting) > QUESTIONS_MAX:
+            self._waiting.popitem(last=False)
+
+    def answer(self, message: Message) -> str | None:
+        """The method that was asked for; None where nothing was."""
+        key = type(message.id), message.id
+        methods = self._waiting.get(key)
+        if not methods:
+            return None
+        method = methods.pop(0)
+        if not methods:
+            del self._waiting[key]
+        return method
+
+
+@attrs.define
+class Pins:
+    """The tools of one server. `complete`: its list has been told to the end; `announced`: it said that it changes."""
+
+    tools: dict[str, str] = attrs.field(factory=dict)
+    complete: bool = False
+    announced: bool = False
+
+    def compare(self, tools: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str, str]]:
+        """Detector, tool and hash of each that is not as it was first told."""
+        for tool in tools:
+            name, digest = str(tool.get("name")), hash_tool(tool)
+            pinned = self.tools.get(name)
+            if pinned is None and self.complete and not self.announced:
+                yield TOOL_NEW, name, digest
+            elif (pinned is None and len(self.tools) >= TOOLS) or pinned not in (None, digest):
+                yield TOOL_CHANGED, name, digest
+            if len(self.tools) < TOOLS:
+                self.tools.setdefault(name, digest)
+
+
+@attrs.define
+class Server:
+    """One server of one run, by host and port; its pins by the path at which it answers."""
+
+    asked: Questions = attrs.field(factory=Questions)
+    asking: Questions = attrs.field(factory=Questions)
+    pins: dict[str, Pins] = attrs.field(factory=dict)
+
+
+class Servers:
+    """All of one run."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[object, int], Server] = OrderedDict()
+
+    def open(self, judged: Judgement, terms: Mcp, inner: ScannedAnswer | None) -> McpAnswer:
+        """For one request that is allowed. Raises Refused for an answer of the client to what nobody asked."""
+        attempt = judged.attempt
+        server = self._known.setdefault((attempt.host, attempt.port), Server())
+        if len(self._known) > SERVERS_MAX:
+            self._known.popitem(last=False)
+        for message in judged.messages:
+            if message.is_answer and message.id is not None and server.asking.answer(message) is None:
+                raise Refused("it answers what no server has asked")
+        for message in judged.messages:
+            if message.kind is MessageKind.REQUEST:
+                server.asked.ask(message)
+        pins = server.pins.setdefault((attempt.path or "")[:256], Pins())
+        return McpAnswer(server, pins, terms, judged, inner)
+
+
+class McpAnswer:
+    """The answer to one request; `begin_flow` before anything of it comes."""
+
+    def __init__(
+        self, server: Server, pins: Pins, terms: Mcp, judged: Judgement, inner: ScannedAnswer | None
+    ) -> None:
+        self._server = server
+        self._pins = pins
+        self._terms = terms
+        self._rule: RuleRef | None = judged.decision.rule
+        self._scan: ScanTerms | None = judged.decision.scan
+        self._observing = judged.moment.observing
+        self._asking = [each.id for each in judged.messages if each.kind is MessageKind.REQUEST]
+        self._inner = inner
+        self._flow: Flow | None = None
+        self._events: EventStream | None = None
+
+    def begin_flow(self, flow: Flow) -> None:
+        self._flow = flow
+
+    async def look_at_head(self, answer: ResponseHead) -> None:
+        if self._inner is not None:
+            await self._inner.look_at_head(answer)
+
+    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> None:
+        """Before anything of it is sent. Raises Blocked, UpstreamError."""
+        kinds = [value for name, value in answer.fields if name.lower() == b"content-type"]
+        kind = kinds[0].partition(b";")[0].strip().lower() if kinds else b""
+        if 200 <= answer.status < 300 and answer.body != 0:
+            coded = any(name.lower() == b"content-encoding" for name, _ in answer.fields)
+            if len(kinds) > 1 or (coded and kind in (EVENTS, b"application/json")):
+                raise Refused("the server answers in a way that can't be read: coded, or of two types")
+            if kind == EVENTS:
+                self._events = EventStream()
+            elif kind == b"application/json":
+                await self._judge_whole(upstream)
+        if self._inner is not None:
+            await self._inner.begin(answer, upstream)
+
+    async def feed(self, raw: bytes) -> bytes:
+        """What goes on of it. Raises Blocked."""
+        passed = raw if self._inner is None else await self._inner.feed(raw)
+        if self._events is None:
+            return passed
+        try:
+            events = self._events.feed(passed)
+        except BadMessage as fault:
+            raise self._refuse(f"what the server says is no stream of events: {fault}") from None
+        return await self._judge_events(events)
+
+    async def finish(self, end: Trailers) -> tuple[bytes, Trailers]:
+        rest, end = (b"", end) if self._inner is None else await self._inner.finish(end)
+        if self._events is None:
+            return rest, end
+        return await self._judge_events([*self._events.feed(rest), self._events.finish()]), end
+
+    async def _judge_whole(self, upstream: UpstreamEnd) -> None:
+        """Before any of it goes on."""
+        pieces: list[bytes | Trailers] = []
+        size = 0
+        while not (pieces and isinstance(pieces[-1], Trailers)):
+            piece = upstream.piece()
+            if piece is None:
+                await upstream.receive()
+                continue
+            pieces.append(piece)
+            size += len(piece) if isinstance(piece, bytes) else 0
+            if size > BODY_BYTES:
+                raise self._refuse(f"the server's answer is longer than {BODY_BYTES} bytes")
+        raw = b"".join(piece for piece in pieces if isinstance(piece, bytes))
+        if raw.strip():
+            await self._judge_text(raw)
+        upstream.put_back(pieces)
+
+    async def _judge_events(self, events: Iterable[Event]) -> bytes:
+        """Their bytes. Raises Blocked, of which those before it are the first word."""
+        passed = b""
+        for event in events:
+            if event.data.strip() and event.kind != ENDPOINT:
+                try:
+                    await self._judge_text(event.data)
+                except Blocked as blocked:
+                    blocked.last_word = passed + blocked.last_word
+                    raise
+            passed += event.raw
+        return passed
+
+    async def _judge_text(self, raw: bytes) -> None:
+        try:
+            message = parse_message(raw)
+        except BadMessage as fault:
+            raise self._refuse(f"what the server says is no message of MCP: {fault}") from None
+        if message.is_answer:
+            await self._judge_answer(message)
+            return
+        names = self._terms.server_methods
+        if names is not None and not is_one(message.method, names):
+            where = f"{self._rule} names" if self._rule else "its rule names"
+            raise self._refuse(f"the server asks for {message.method}, and {where} no such server_methods")
+        if message.kind is MessageKind.REQUEST:
+            self._server.asking.ask(message)
+        if message.method == LIST_CHANGED:
+            self._pins.announced = True
+
+    async def _judge_answer(self, message: Message) -> None:
+        if message.id is None:
+            return
+        method = self._server.asked.answer(message)
+        if method is None:
+            raise self._refuse("the server answers a question that nobody asked, or a second time")
+        result = message.value
+        if method == LIST_TOOLS and message.kind is MessageKind.RESULT and isinstance(result, Mapping):
+            await self._pin(result)
+        if message.id in self._asking:
+            self._asking.remove(message.id)
+
+    async def _pin(self, result: Mapping[str, object]) -> None:
+        tools = result.get("tools")
+        listed = [each for each in tools if isinstance(each, Mapping)] if isinstance(tools, list) else []
+        found = list(self._pins.compare(listed))
+        if not result.get("nextCursor"):
+            self._pins.complete, self._pins.announced = True, False
+        told = [f"{name} sha256:{digest}" for name, digest in list(self._pins.tools.items())[:TOOLS_TOLD]]
+        if self._flow is not None:
+            self._flow.note(
+                tools=told, **({"tools_changed": [name for _, name, _ in found]} if found else {})
+            )
+        if found and (self._scan is None or self._scan.answers):
+            await self._tell(found)
+
+    async def _tell(self, found: list[tuple[str, str, str]]) -> None:
+        """As findings, also where nothing else is looked for. Raises Blocked where one of them must not pass."""
+        told: list[ToldFinding] = []
+        blocked = ""
+        terms = self._scan or ScanTerms()
+        for detector, name, digest in found:
+            action = resolve_action(terms, Kind.INSTRUCTION, detector, Action.WARN, outward=False)
+            if action is Action.OFF:
+                continue
+            stops = action in (Action.BLOCK, Action.STRIP) and not self._observing
+            done = Action.BLOCK if stops else Action.WARN
+            blocked = blocked or (
+                f"{detector}: the tool {name} is not what it was first told to be" if stops else ""
+            )
+            told.append(
+                ToldFinding(
+                    kind=Kind.INSTRUCTION.value,
+                    detector=detector,
+                    place=in_body(answer=True),
+                    action=done.value,
+                    severity="high",
+                    value=digest.encode("ascii"),
+                )
+            )
+        if told and self._flow is not None:
+            await self._flow.find(told)
+        if blocked:
+            raise self._end(Blocked(blocked))
+
+    def _refuse(self, reason: str) -> Blocked:
+        return self._end(Refused(reason))
+
+    def _end(self, blocked: Blocked) -> Blocked:
+        """Rule 3: an error for each question that this answer was for."""
+        if self._events is not None:
+            said = f"Denied by the egress policy: {blocked}"
+            errors = [render_error(identity, DENIED, said) for identity in self._asking]
+            blocked.last_word = b"".join(b"event: message\ndata: %b\n\n" % error for error in errors)
+            blocked.ends = bool(errors)
+        return blocked
