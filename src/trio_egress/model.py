@@ -114,9 +114,9 @@ class Attempt:
 
     `port` is 0 for a DNS query. What follows it is None where it is not visible. `path` is as it was sent, without its
     query. `secure`: the request was seen inside TLS. `websocket`: it asks for an upgrade to that. `query` and
-    `headers`: names of parameters and (in lower case) of header fields, never a value. `service`: the one of git, where
-    the whole query asks for it; of git over SSH the one that is asked for, with its repository as `path`.
-    `body_bytes`: what the head says of the body. `calls`: () for a request with no body.
+    `headers`: names of parameters and (in lower case) of header fields, never a value. `origin`, `subprotocols`: of a
+    WebSocket. `service`: the one of git, where the whole query asks for it; of git over SSH the one that is asked for,
+    with its repository as `path`. `body_bytes`: what the head says of the body. `calls`: () for a request with no body.
     """
 
     transport: Transport
@@ -129,6 +129,8 @@ class Attempt:
     websocket: bool = attrs.field(default=False, kw_only=True)
     query: frozenset[str] | None = attrs.field(default=None, kw_only=True)
     headers: frozenset[str] | None = attrs.field(default=None, kw_only=True)
+    origin: str | None = attrs.field(default=None, kw_only=True)
+    subprotocols: frozenset[str] | None = attrs.field(default=None, kw_only=True)
     service: str | None = attrs.field(default=None, kw_only=True)
     body_bytes: int | None = attrs.field(default=None, kw_only=True)
     calls: tuple[Call, ...] | None = attrs.field(default=None, kw_only=True)
@@ -143,25 +145,18 @@ class Need(enum.Enum):
 
     TLS = "tls"
     """See the requests inside TLS."""
-
     BODIES = "bodies"
     """Read what a body asks for before the request goes on."""
-
     METER = "meter"
     """Count what a rule is used for, and cut what uses too much."""
-
     SCAN = "scan"
     """Look through what is sent and answered."""
-
     WEBSOCKET = "websocket"
     """Carry a WebSocket."""
-
     FRAMES = "frames"
     """Look through the messages of a WebSocket."""
-
     HOST_KEY = "host_key"
     """See which key an SSH server shows, before the agent does."""
-
     GIT_SSH = "git_ssh"
     """End SSH here, and carry git's services alone."""
 
@@ -368,6 +363,9 @@ class MessageTerms:
     seconds: int | None = None
 
 
+NO_MESSAGE_TERMS = MessageTerms()
+
+
 @attrs.frozen
 class Decision:
     """The answer to an attempt. `upstream` is set exactly when it is allowed and is not a DNS query.
@@ -385,7 +383,7 @@ class Decision:
     needs: frozenset[Need] = NO_NEEDS
     limits: RuleLimits | None = None
     scan: ScanTerms | None = None
-    messages: MessageTerms = MessageTerms()
+    messages: MessageTerms = NO_MESSAGE_TERMS
 
     @property
     def line(self) -> int | None:

@@ -118,6 +118,7 @@ def test_the_nearest_miss_is_the_one_that_got_furthest() -> None:
         Obstacle.TIME,
         Obstacle.BLIND,
         Obstacle.OPERATION,
+        Obstacle.OPENING,
         Obstacle.HEADER,
         Obstacle.QUERY,
         Obstacle.PATH,

@@ -52,12 +52,13 @@ async def echo(stream: trio.SocketStream) -> None:
     await receive_until(stream, b"\r\n\r\n")
     await stream.send_all(answer())
     reader, writer = Reader(Side.CLIENT), Writer()
-    async for raw in stream:
-        for event in reader.feed(bytes(raw)):
-            if isinstance(event, Part):
-                await stream.send_all(writer.render(event))
-                if event.frame.opcode is Opcode.CLOSE:
-                    return
+    with suppress(trio.BrokenResourceError):  # where it is cut, perhaps in a frame
+        async for raw in stream:
+            for event in reader.feed(bytes(raw)):
+                if isinstance(event, Part):
+                    await stream.send_all(writer.render(event))
+                    if event.frame.opcode is Opcode.CLOSE:
+                        return
 
 
 async def open_client(world: World) -> trio.SocketStream:
@@ -313,3 +314,149 @@ async def test_a_rule_without_websockets_denies_one(open_world: OpenWorld, upstr
         assert b"doesn't allow an upgrade to websocket" in await receive_all(agent)
         await agent.aclose()
     assert (upstreams.accepted, world.block().layer) == (0, "protocol")
+
+
+# what a rule says
+
+ORIGIN = "https://app.example"
+
+
+def with_table(table: str, **limits: str) -> str:
+    said = "".join(f"limits = {{ {key} = {value} }}\n" for key, value in limits.items())
+    return f'[[egress]]\ndestination = "{HOST}"\nwebsocket = {{ {table} }}\n{said}'
+
+
+BOUNDS: dict[str, tuple[str, bytes, Code, str, str]] = {
+    "binary": (
+        with_table("binary = false"),
+        frame(Opcode.BINARY, b"a"),
+        Code.POLICY,
+        "rule",
+        "binary messages are not allowed",
+    ),
+    "an empty binary": (
+        with_table("binary = false"),
+        frame(Opcode.BINARY),
+        Code.POLICY,
+        "rule",
+        "binary messages are not allowed",
+    ),
+    "a large message": (
+        with_table("message = 6"),
+        frame(Opcode.TEXT, b"1234", last=False) + frame(Opcode.CONTINUATION, b"567"),
+        Code.TOO_BIG,
+        "limit",
+        "more than 6 bytes",
+    ),
+    "many messages": (
+        with_table('messages = "2/day"'),
+        frame(Opcode.TEXT, b"b") + frame(Opcode.TEXT, b"c"),
+        Code.POLICY,
+        "limit",
+        "allows 2/day messages",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "raw", "code", "layer", "reason"), BOUNDS.values(), ids=BOUNDS)
+async def test_what_a_rule_does_not_allow_is_cut_with_a_code_and_a_reason(
+    open_world: OpenWorld,
+    upstreams: Upstreams,
+    rule: str,
+    raw: bytes,
+    code: Code,
+    layer: str,
+    reason: str,
+) -> None:
+    port = await upstreams.serve(echo)
+    async with open_world(rule, {HOST: port}) as world:
+        agent = await open_client(world)
+        await agent.send_all(frame(Opcode.TEXT, b"before"))
+        assert await agent.receive_some() == frame(Opcode.TEXT, b"before", masked=False)
+        await agent.send_all(raw)
+        opcode, payload = said(await receive_all(agent))[-1]
+        await agent.aclose()
+    assert (opcode, payload[:2]) == (Opcode.CLOSE, code.to_bytes(2, "big"))
+    assert reason.encode() in payload
+    outcome = world.outcome()
+    assert (outcome.verdict, outcome.layer) == ("block", layer)
+    assert reason in str(outcome.facts["reason"])
+
+
+@pytest.mark.parametrize("rule", [with_table("enabled = true"), with_table("message = 7, seconds = 3600")])
+async def test_control_what_it_allows_goes_on(open_world: OpenWorld, upstreams: Upstreams, rule: str) -> None:
+    port = await upstreams.serve(echo)
+    async with open_world(rule, {HOST: port}) as world:
+        agent = await open_client(world)
+        await agent.send_all(b"".join(raw for _, raw, *_ in BOUNDS.values()) + close())
+        assert len(said(await receive_all(agent))) == 7
+        await agent.aclose()
+    assert world.outcome().verdict == "allow"
+
+
+async def test_a_connection_ends_when_its_time_is_over(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    port = await upstreams.serve(echo)
+    async with open_world(with_table("seconds = 1"), {HOST: port}) as world:
+        agent = await open_client(world)
+        ((opcode, payload),) = said(await receive_all(agent))
+        await agent.aclose()
+    assert (opcode, payload[:2]) == (Opcode.CLOSE, Code.POLICY.to_bytes(2, "big"))
+    assert b"allows a WebSocket 1 s" in payload
+    assert world.outcome().layer == "limit"
+
+
+async def test_a_budget_that_is_spent_ends_a_connection(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    port = await upstreams.serve(echo)
+    async with open_world(with_table("enabled = true", bytes_up='"1 KiB"'), {HOST: port}) as world:
+        agent = await open_client(world)
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await agent.send_all(frame(Opcode.TEXT, bytes(100)))
+        heard = bytearray()
+        with suppress(trio.BrokenResourceError):
+            async for raw in agent:
+                heard.extend(raw)
+        await agent.aclose()
+    outcome = world.outcome()
+    assert outcome.facts["bytes_up"] == 1024
+    assert "allows 1024 bytes up" in str(outcome.facts["reason"])
+    assert outcome.layer == "limit"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (f"Origin: {ORIGIN}\r\nSec-WebSocket-Protocol: chat\r\n", 101),
+        (f"Origin: {ORIGIN}\r\nSec-WebSocket-Protocol: chat, other\r\n", 403),
+        (f"Origin: {ORIGIN}\r\n", 403),
+        ("Sec-WebSocket-Protocol: chat\r\n", 403),
+        ("Origin: https://b.example\r\nSec-WebSocket-Protocol: chat\r\n", 403),
+    ],
+)
+async def test_who_asks_and_what_for_stands_in_the_receipt(
+    open_world: OpenWorld, upstreams: Upstreams, fields: str, status: int
+) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await receive_until(stream, b"\r\n\r\n")
+        await stream.send_all(answer("Sec-WebSocket-Protocol: chat\r\n") + close(masked=False))
+        with suppress(trio.BrokenResourceError):
+            await receive_all(stream)
+
+    rule = with_table(f'origins = ["{ORIGIN}"], subprotocols = ["chat"]')
+    port = await upstreams.serve(serve)
+    async with open_world(rule, {HOST: port}) as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(opening(fields))
+        assert (await receive_until(agent, b"\r\n\r\n")).startswith(f"HTTP/1.1 {status} ".encode())
+        if status == 101:
+            await agent.send_all(close())
+        await receive_all(agent)
+        await agent.aclose()
+    first, *_, last = world.receipts() * 2 if status == 403 else world.receipts()
+    asked = dict(field.split(": ") for field in fields.strip().split("\r\n"))
+    assert first.facts.get("ws_origin") == asked.get("Origin")
+    assert first.facts["ws_protocols"] == asked.get("Sec-WebSocket-Protocol", "").replace(",", "").split()
+    if status == 101:
+        assert last.facts["subprotocol"] == "chat"
+    else:
+        assert (first.verdict, first.layer) == ("block", "header")

@@ -74,6 +74,8 @@ FACTS: Mapping[str, Shape] = {
     "message_bytes_down": UINT64,
     "close_up": UINT64,
     "close_down": UINT64,
+    "ws_origin": TEXT,
+    "ws_protocols": TEXTS,
     "subprotocol": TEXT,
     "compressed": Shape("true", lambda value: value is True),
     "policy_from": TEXT,

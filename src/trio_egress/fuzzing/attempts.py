@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from trio_egress.fuzzing import hosts as host_strategies
-from trio_egress.fuzzing.meant import FIELDS, METHODS, PATHS, QUERIES, attempts_for, calls, find_ports
+from trio_egress.fuzzing.meant import (
+    FIELDS,
+    METHODS,
+    ORIGINS,
+    PATHS,
+    QUERIES,
+    SUBPROTOCOLS,
+    attempts_for,
+    calls,
+    find_ports,
+)
 from trio_egress.fuzzing.urls import paths
 from trio_egress.model import Attempt, Host, Protocol, Transport, render_authority
 from trio_egress.policy.destination import Exact
@@ -94,6 +104,8 @@ def _changes_of_request() -> SearchStrategy[_Change]:
         "websocket": st.booleans(),
         "query": st.none() | st.frozensets(st.sampled_from(QUERIES), max_size=2),
         "headers": st.none() | st.frozensets(st.sampled_from(FIELDS), max_size=2),
+        "origin": st.none() | st.sampled_from(ORIGINS),
+        "subprotocols": st.none() | st.frozensets(st.sampled_from(SUBPROTOCOLS), max_size=2),
         "service": st.none() | st.sampled_from(SERVICES),
         "body_bytes": st.none() | st.sampled_from((0, 1, 101, 1 << 30)),
         "calls": st.none() | calls(),
@@ -127,7 +139,7 @@ def render_attempt(attempt: Attempt) -> str:
     return f"{attempt.protocol.name}{inside} to {render_authority(attempt.host, attempt.port)} ({details})"
 
 
-_SAID = ("websocket", "query", "headers", "service", "body_bytes", "calls")
+_SAID = ("websocket", "origin", "subprotocols", "query", "headers", "service", "body_bytes", "calls")
 
 
 def _render(value: object) -> str:

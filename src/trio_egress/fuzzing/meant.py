@@ -15,7 +15,7 @@ from trio_egress.model import Attempt, Call, CallKind, Protocol, Transport
 from trio_egress.policy.doors import OWN_PORTS, WEB, Scheme
 from trio_egress.policy.globs import MANY, Glob, PathGlob
 from trio_egress.policy.rule import Rule, Terms
-from trio_egress.policy.services import ADVERTISEMENT, FETCH, PUSH
+from trio_egress.policy.services import ADVERTISEMENT, FETCH, PUSH, WebSocket
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "get", "Get")
 PATHS = (
@@ -44,6 +44,8 @@ PATHS = (
 """Usual ones, and such as servers read in two ways."""
 
 QUERIES = ("page", "q", "token", "service")
+ORIGINS = ("https://app.example.com", "null")
+SUBPROTOCOLS = ("chat", "graphql-transport-ws")
 FIELDS = ("authorization", "x-request-id", "x_request_id", "cookie", "host")
 WORDS = ("search", "get_x", "delete_item", "tools/call", "tools/list", "")
 ARGUMENTS = (
@@ -76,6 +78,7 @@ def _attempts_for(draw: st.DrawFn, terms: Terms) -> Attempt:
     if secure and draw(st.booleans()):
         return Attempt(transport, Protocol.TLS, host, port)
     method, path, service = draw(_asks(terms))
+    asked = terms.websocket or WebSocket()
     query = draw(st.sets(st.sampled_from(sorted(terms.query)))) if terms.query else ()
     return Attempt(
         transport,
@@ -88,6 +91,8 @@ def _attempts_for(draw: st.DrawFn, terms: Terms) -> Attempt:
         websocket=scheme in (Scheme.WS, Scheme.WSS),
         query=frozenset({"service"} if service and method == "GET" else query),
         headers=terms.headers.required if terms.headers else frozenset(),
+        origin=draw(st.sampled_from(sorted(asked.origins or ORIGINS))),
+        subprotocols=frozenset({draw(st.sampled_from(sorted(asked.subprotocols or SUBPROTOCOLS)))}),
         service=service if method == "GET" else None,
         body_bytes=draw(st.sampled_from((None, 0, 100))),
         calls=draw(st.none() | _calls(terms)),

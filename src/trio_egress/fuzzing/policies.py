@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from trio_egress.errors import PolicyError
+from trio_egress.fuzzing.meant import ORIGINS, SUBPROTOCOLS
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.rule import Policy, Rule
 
@@ -109,7 +110,17 @@ RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
         whole=st.sampled_from((0, "64 KiB")),
         unreadable=st.sampled_from(_ACTIONS[:2]),
     ),
-    "websocket": _table(enabled=st.booleans(), frame_scan=st.booleans(), proxy_path=st.just("/ws?url=")),
+    "websocket": _table(
+        enabled=st.booleans(),
+        frame_scan=st.booleans(),
+        proxy_path=st.just("/ws?url="),
+        origins=_some(ORIGINS),
+        subprotocols=_some(SUBPROTOCOLS),
+        binary=st.booleans(),
+        message=st.sampled_from((1, "1 MiB")),
+        messages=st.sampled_from(("1/second", "100/minute")),
+        seconds=st.integers(1, 3600),
+    ),
     "times": _some(_WINDOWS),
     "limits": _table(
         requests=st.sampled_from(("1/second", "100/minute")),

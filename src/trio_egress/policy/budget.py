@@ -65,11 +65,11 @@ class State:
 NOTHING_USED = State()
 
 
-def parse_rate(raw: str) -> Rate:
+def parse_rate(raw: str, key: str = "requests") -> Rate:
     """Raises ValueError with a reason."""
     found = _RATE.fullmatch(raw)
     if found is None or found[2] not in INTERVALS:
-        raise ValueError(f"requests must be a rate such as {RATE_EXAMPLE}: per {', '.join(INTERVALS)}")
+        raise ValueError(f"{key} must be a rate such as {RATE_EXAMPLE}: per {', '.join(INTERVALS)}")
     return Rate(int(found[1]), found[2])
 
 

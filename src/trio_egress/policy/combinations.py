@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import attrs
+
 from trio_egress.policy.destination import Within
 from trio_egress.policy.doors import IN_TLS, WEB, Scheme
 from trio_egress.policy.rule import OF_REQUESTS, Terms, Tls, carries_git, find_inside
+from trio_egress.policy.services import WebSocket
 from trio_egress.texts.faults import Fault, Faults
 
 _ONLY_TO_ALLOW = {
@@ -26,6 +29,9 @@ _ONLY_TO_ALLOW = {
     "allow_private": "what is denied leads nowhere",
 }
 _GIT_SAYS_IT = ("methods", "paths", "query", "graphql", "jsonrpc", "mcp")
+_WEBSOCKET_DEFAULTS = {
+    field.name: field.default for field in attrs.fields(WebSocket) if field.name != "enabled"
+}
 _CALLS = ("graphql", "jsonrpc", "mcp")
 
 
@@ -133,8 +139,8 @@ def _find_websocket_faults(terms: Terms) -> Iterator[Fault]:
     if websocket is None:
         return
     if not websocket.enabled:
-        for key in ("frame_scan", "proxy_path"):
-            if getattr(websocket, key):
+        for key, unsaid in _WEBSOCKET_DEFAULTS.items():
+            if getattr(websocket, key) != unsaid:
                 yield _fault(
                     key,
                     f"`{key}` is for WebSockets, and `enabled` says that there are none",

@@ -34,6 +34,7 @@ from trio_egress.policy.rule import Policy, Rule, Terms
 from trio_egress.policy.scan import render_scan, render_words
 from trio_egress.policy.secret import PlacedSecret, render_secrets
 from trio_egress.policy.sent import find_borne
+from trio_egress.policy.services import WebSocket
 from trio_egress.policy.sought import (
     DetectorFile,
     PlacedCanary,
@@ -64,7 +65,7 @@ _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "mcp": lambda mcp: _write_table(mcp, _write_words),
     "tls": lambda tls: tls.value,
     "scan": render_scan,
-    "websocket": lambda websocket: attrs.asdict(websocket, filter=lambda _field, value: value is not None),
+    "websocket": lambda websocket: _write_websocket(websocket),
     "times": lambda times: [str(window) for window in times],
     "limits": lambda limits: _write_table(
         limits, lambda value: str(value) if isinstance(value, Rate) else value
@@ -78,6 +79,17 @@ WORDS = frozenset({"name", "reason"})
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _DEFAULTS = {field.name: field.default for field in attrs.fields(Terms)}
+
+
+def _write_websocket(websocket: WebSocket) -> dict[str, object]:
+    said = _write_table(
+        websocket, lambda value: str(value) if isinstance(value, Rate) else _write_value(value)
+    )
+    return {"enabled": websocket.enabled, "frame_scan": websocket.frame_scan, **said}
+
+
+def _write_value(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def _write_table(table: Any, write: Callable[[Any], object]) -> dict[str, object]:

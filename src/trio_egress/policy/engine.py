@@ -19,6 +19,7 @@ import attrs
 
 from trio_egress.model import (
     HOST_INTERNAL,
+    NO_MESSAGE_TERMS,
     Attempt,
     Avoided,
     Decision,
@@ -70,7 +71,8 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
         needs |= NEEDED[forced[0]]
     ref = chosen.ref
     limits, scan = chosen.terms.limits, policy.find_scan(chosen, websocket=attempt.websocket)
-    return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, limits, scan)
+    messages = NO_MESSAGE_TERMS if chosen.terms.websocket is None else chosen.terms.websocket.terms
+    return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, limits, scan, messages)
 
 
 def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Decision:

@@ -85,7 +85,11 @@ def _find_requests(rule: _Rule, stream: Attempt) -> Iterator[Attempt]:
             yield first
             yield attrs.evolve(first, query=frozenset(rule.get("query", (_WORD,))))
             yield attrs.evolve(first, headers=required.union(fields.get("forbidden", ())))
-            yield attrs.evolve(first, websocket=True)
+            asked = rule.get("websocket", {})
+            origin, protocols = min(asked.get("origins", ()), default=None), asked.get("subprotocols", ())
+            yield attrs.evolve(
+                first, websocket=True, origin=origin, subprotocols=frozenset(list(protocols)[:1])
+            )
             for call in _find_calls(rule):
                 yield attrs.evolve(first, calls=(call,))
 

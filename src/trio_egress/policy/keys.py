@@ -84,6 +84,7 @@ from trio_egress.policy.upstream_proxy import (
     read_username,
 )
 from trio_egress.policy.values import read_flag
+from trio_egress.policy.websocket_keys import READERS as WEBSOCKET_READERS
 from trio_egress.texts.faults import Fault, Faults, show
 
 Reader = Callable[[object, object], Any]
@@ -304,8 +305,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "expires": _reader(read_expires),
     },
     WebSocket: {
-        "enabled": _reader(read_flag("websocket.enabled")),
-        "frame_scan": _reader(read_flag("websocket.frame_scan")),
+        **{key: _reader(read) for key, read in WEBSOCKET_READERS.items()},
         "proxy_path": _reader(read_proxy_path),
     },
     RuleLimits: {field.name: _reader(read_rule_limit(field.name)) for field in attrs.fields(RuleLimits)},

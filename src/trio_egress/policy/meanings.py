@@ -93,7 +93,7 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "mcp": "`methods` and `tools` of MCP over HTTP",
         "tls": '`"intercept"` or `"passthrough"`',
         "scan": "whether what is sent and answered is [looked through](#scan): `true`, or a table that says how",
-        "websocket": "`enabled`, `frame_scan`, `proxy_path`",
+        "websocket": "[WebSockets](websocket.md#what-a-rule-says): whether, by whom, and with what messages",
         "times": "when the rule holds",
         "limits": "how much it may be used: `requests`, `connections`, `bytes_up`, `bytes_down`, `body`",
         "allow_private": "whether the rule may lead to addresses that are not outside",
@@ -122,6 +122,12 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
     WebSocket: {
         "enabled": "whether the rule allows WebSockets; `true` where the table stands without it",
         "frame_scan": "whether their messages are scanned",
+        "origins": "the origins, one of which has to ask",
+        "subprotocols": "the subprotocols that may be offered, one at least",
+        "binary": "whether binary messages are allowed, as without it",
+        "message": 'bytes of the largest message, beneath its compression; a number, or a size such as `"1 MiB"`',
+        "messages": 'messages of each side in an interval: `"100/second"`, or by `minute`, `hour`, `day`',
+        "seconds": "how long one may last",
         "proxy_path": 'the path and parameter by which another address is asked for, such as `"/ws?url="`',
     },
     RuleLimits: {

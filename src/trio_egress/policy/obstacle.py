@@ -30,16 +30,17 @@ class Obstacle(enum.IntEnum):
     TIME = 1
     BLIND = 2
     OPERATION = 3
-    HEADER = 4
-    QUERY = 5
-    PATH = 6
-    METHOD = 7
-    TUNNEL = 8
-    INTERCEPTION = 9
-    ADDRESS = 10
-    UPGRADE = 11
-    PROTOCOL = 12
-    PORT = 13
+    OPENING = 4
+    HEADER = 5
+    QUERY = 6
+    PATH = 7
+    METHOD = 8
+    TUNNEL = 9
+    INTERCEPTION = 10
+    ADDRESS = 11
+    UPGRADE = 12
+    PROTOCOL = 13
+    PORT = 14
 
 
 LAYERS = {
@@ -47,6 +48,7 @@ LAYERS = {
     Obstacle.TIME: Layer.TIME,
     Obstacle.BLIND: Layer.INTERCEPTION,
     Obstacle.OPERATION: Layer.OPERATION,
+    Obstacle.OPENING: Layer.HEADER,
     Obstacle.HEADER: Layer.HEADER,
     Obstacle.QUERY: Layer.QUERY,
     Obstacle.PATH: Layer.PATH,
@@ -190,6 +192,8 @@ def _find_word_obstacle(terms: Terms, attempt: Attempt) -> Obstacle | None:
         names = attempt.headers
         if names is None or terms.headers.find_missing(names) or terms.headers.find_forbidden(names):
             return Obstacle.HEADER
+    if attempt.websocket and terms.websocket is not None and not terms.websocket.matches(attempt):
+        return Obstacle.OPENING
     if attempt.calls is not None and not all(
         service is None or service.matches(attempt.calls)
         for service in (terms.graphql, terms.jsonrpc, terms.mcp)

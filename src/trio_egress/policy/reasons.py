@@ -21,7 +21,7 @@ from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.obstacle import Obstacle, find_needs
 from trio_egress.policy.paths import parse_path
 from trio_egress.policy.rule import OF_REQUESTS, Rule, Tls, carries_git
-from trio_egress.policy.services import FETCH, find_git
+from trio_egress.policy.services import FETCH, WebSocket, find_git
 
 METHOD_CHARS = 32
 WORD_CHARS = 60
@@ -159,6 +159,16 @@ def _explain_header(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
     return f"allows no request with the field {_render_word(headers.find_forbidden(names) or '', 'that this one has')}"
 
 
+def _explain_opening(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
+    asked = rule.terms.websocket or WebSocket()
+    if asked.origins is not None and attempt.origin not in asked.origins:
+        said = "one without" if attempt.origin is None else _render_word(attempt.origin, "from another")
+        return f"allows WebSockets with the origin {_list(sorted(asked.origins))}, not {said}"
+    extra = sorted((attempt.subprotocols or frozenset()) - (asked.subprotocols or frozenset()))
+    said = _list([_render_word(name, "another") for name in extra]) or "one without"
+    return f"allows WebSockets with the subprotocols {_list(sorted(asked.subprotocols or ()))}, not {said}"
+
+
 def _explain_time(rule: Rule, _attempt: Attempt, _moment: Moment) -> str:
     return f"holds only at {_list([str(window) for window in rule.terms.times or ()])}"
 
@@ -221,6 +231,7 @@ _SENTENCES = {
     Obstacle.TIME: _explain_time,
     Obstacle.BLIND: _explain_blind,
     Obstacle.OPERATION: _explain_operation,
+    Obstacle.OPENING: _explain_opening,
     Obstacle.HEADER: _explain_header,
     Obstacle.QUERY: _explain_query,
     Obstacle.PATH: _explain_path,

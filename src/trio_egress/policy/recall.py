@@ -162,6 +162,8 @@ def recall_attempt(record: Members, facts: Members) -> Attempt | None:
         websocket=facts.get("websocket") is True,
         query=_read_names(facts.get("query")),
         headers=_read_names(facts.get("headers")),
+        origin=unescape(origin) if isinstance(origin := facts.get("ws_origin"), str) else None,
+        subprotocols=_read_names(facts.get("ws_protocols")),
         service=service if isinstance(service, str) else None,
         body_bytes=body_bytes if type(body_bytes) is int else None,
         calls=recall_calls(facts),

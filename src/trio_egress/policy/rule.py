@@ -142,7 +142,7 @@ def find_inside(terms: Terms) -> tuple[str, ...]:
     limits, websocket = terms.limits, terms.websocket
     if terms.scan is not None:
         found.append("scan")
-    if websocket is not None and (websocket.frame_scan or not websocket.enabled):
+    if websocket is not None and websocket.must_see:
         found.append("websocket")
     if limits is not None:
         found += [f"limits.{key}" for key in ("requests", "body") if getattr(limits, key) is not None]
@@ -165,7 +165,9 @@ _LOOKS = {
 
 def find_looks(terms: Terms) -> Iterator[str]:
     """The facts of an attempt, or of its moment, that a rule hangs on and that a receipt has not anyway."""
-    return (fact for key, facts in _LOOKS.items() if getattr(terms, key) is not None for fact in facts)
+    if terms.websocket is not None and terms.websocket.asks:
+        yield "opening"
+    yield from (fact for key, facts in _LOOKS.items() if getattr(terms, key) is not None for fact in facts)
 
 
 @attrs.frozen

@@ -49,6 +49,7 @@ from trio_egress.policy.sought import CANARIES_MAX, Canary
 from trio_egress.policy.suppressed import SUPPRESSIONS_MAX, Suppress
 from trio_egress.policy.upstream_proxy import USERNAME_CHARS, UpstreamProxy
 from trio_egress.policy.values import ITEMS_MAX, NUMBER_MAX, UNITS
+from trio_egress.policy.websocket_keys import ORIGIN, SUBPROTOCOL
 
 Shape = Mapping[str, Any]
 
@@ -150,6 +151,8 @@ _NAMES: Mapping[type, str] = {
     Secret: "secret",
     From: "source",
 }
+
+_RATE: Shape = {"type": "string", "pattern": f"^[1-9][0-9]{{0,8}}/({'|'.join(INTERVALS)})$"}
 
 _SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, Scan, WebSocket, RuleLimits, From}
 """Tables that can't be empty."""
@@ -261,10 +264,16 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     WebSocket: {
         "enabled": _BOOLEAN,
         "frame_scan": _BOOLEAN,
+        "origins": _list({"type": "string", "pattern": f"^({ORIGIN})$", "maxLength": WORD_CHARS}, 1),
+        "subprotocols": _list({"type": "string", "pattern": f"^{SUBPROTOCOL}$", "maxLength": WORD_CHARS}, 1),
+        "binary": _BOOLEAN,
+        "message": _size(1),
+        "messages": _RATE,
+        "seconds": _number(1),
         "proxy_path": {"type": "string", "pattern": r"^(/[A-Za-z0-9._~-]+)+\?[A-Za-z0-9._~-]+=$"},
     },
     RuleLimits: {
-        "requests": {"type": "string", "pattern": f"^[1-9][0-9]{{0,8}}/({'|'.join(INTERVALS)})$"},
+        "requests": _RATE,
         "connections": _number(1),
         "bytes_up": _size(1),
         "bytes_down": _size(1),

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from trio_egress.model import Attempt, Call, CallKind, Protocol
+from trio_egress.model import Attempt, Call, CallKind, MessageTerms, Protocol, Rate
 from trio_egress.policy.arguments import Arguments, fits, names_tool, touches
 from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.paths import parse_path
@@ -136,11 +136,45 @@ class Mcp:
 
 @attrs.frozen(kw_only=True)
 class WebSocket:
-    """Whether a rule allows WebSockets, whether their messages are looked through, and the path that asks for one."""
+    """Whether a rule allows WebSockets, whether their messages are looked through, the path that asks for one, what
+    may be asked for, and the bounds of what follows: bytes of a message, so many of a side, how long in all.
+    """
 
     enabled: bool = True
     frame_scan: bool = False
+    origins: frozenset[str] | None = None
+    subprotocols: frozenset[str] | None = None
+    binary: bool = True
+    message: int | None = None
+    messages: Rate | None = None
+    seconds: int | None = None
     proxy_path: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether it says something of what is asked for."""
+        return self.origins is not None or self.subprotocols is not None
+
+    @property
+    def must_see(self) -> bool:
+        """Whether it says something that only holds where what is inside TLS is seen."""
+        usual = WebSocket(proxy_path=self.proxy_path)
+        return self != usual
+
+    @property
+    def terms(self) -> MessageTerms:
+        """What it says of messages."""
+        return MessageTerms(
+            binary=self.binary, message_bytes=self.message, messages=self.messages, seconds=self.seconds
+        )
+
+    def matches(self, attempt: Attempt) -> bool:
+        """Whether it may be asked for like this; what can't be seen may not. Of subprotocols one at least is named."""
+        if self.origins is not None and attempt.origin not in self.origins:
+            return False
+        if self.subprotocols is None:
+            return True
+        return bool(attempt.subprotocols) and (attempt.subprotocols or frozenset()) <= self.subprotocols
 
 
 @attrs.frozen(kw_only=True)

@@ -29,7 +29,7 @@ from trio_egress.policy.services import find_service
 from trio_egress.wire.git_command import GitCommand
 from trio_egress.wire.message import BadMessage, RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
-from trio_egress.wire.websocket_opening import WEBSOCKET, parse_opening
+from trio_egress.wire.websocket_opening import WEBSOCKET, Opening, parse_opening
 
 if TYPE_CHECKING:
     from trio_egress.wire.jsonrpc import Message
@@ -42,6 +42,7 @@ TLS_PORT = 443
 DROPPED_UPGRADES = ("h2c", "tls/")
 """Offers that a server may ignore, and never hears of (Apache's HttpClient makes one with every request)."""
 
+_NAMES = ("query", "headers", "ws_protocols")
 _HOST_FIELD = frozenset({"host"})
 
 
@@ -111,7 +112,8 @@ def judge_request(
 ) -> Judgement:
     """One HTTP request, by its target, its Host, and what else its head says. `calls`: what its body does, if read."""
     wanted = [upgrade for upgrade in head.upgrades if not upgrade.startswith(DROPPED_UPGRADES)]
-    attempt = _read_attempt(door, head, calls, websocket=wanted == [WEBSOCKET])
+    opening = _read_opening(head) if wanted == [WEBSOCKET] else None
+    attempt = _read_attempt(door, head, calls, opening)
     facts = {**_read_facts(policy, head, attempt), **_withhold(head)}
     try:
         told = _told(head)
@@ -133,7 +135,9 @@ def judge_request(
         return attrs.evolve(
             judged, decision=deny(Layer.PROTOCOL, "a tunnel in a connection can't be inspected")
         )
-    return _check_opening(judged, head) if attempt.websocket and judged.decision.allowed else judged
+    if judged.decision.allowed and isinstance(opening, BadMessage):
+        return attrs.evolve(judged, decision=deny(Layer.MALFORMED, str(opening)))
+    return judged
 
 
 def judge_connect(policy: Policy, head: RequestHead, door: Door, moment: Moment = NO_MOMENT) -> Judgement:
@@ -170,20 +174,20 @@ def may_speak_later(policy: Policy, door: Door, moment: Moment = NO_MOMENT) -> b
     return judge_best(policy, door, moment).decision.allowed
 
 
-def _check_opening(judged: Judgement, head: RequestHead) -> Judgement:
-    """A WebSocket that is allowed, and has to be asked for as one."""
+def _read_opening(head: RequestHead) -> Opening | BadMessage:
+    """What asks for a WebSocket, and has to ask for it as one does."""
     try:
-        parse_opening(head)
-    except BadMessage as error:
-        return attrs.evolve(judged, decision=deny(Layer.MALFORMED, str(error)))
-    return judged
+        return parse_opening(head)
+    except BadMessage as fault:
+        return fault
 
 
 def _read_attempt(
-    door: Door, head: RequestHead, calls: tuple[Call, ...] | None, *, websocket: bool
+    door: Door, head: RequestHead, calls: tuple[Call, ...] | None, opening: Opening | BadMessage | None
 ) -> Attempt:
     """What a request says of itself, but for where it goes."""
     path, _, query = head.path.partition("?")
+    asked = opening if isinstance(opening, Opening) else None
     return Attempt(
         door.transport,
         Protocol.HTTP,
@@ -192,7 +196,9 @@ def _read_attempt(
         head.method,
         path or None,
         secure=door.secure,
-        websocket=websocket,
+        websocket=opening is not None,
+        origin=None if asked is None else asked.origin,
+        subprotocols=None if asked is None else frozenset(asked.protocols),
         query=find_query_names(query),
         headers=_HOST_FIELD.union(name.decode("ascii").lower() for name, _ in head.fields),
         service=find_service(query),
@@ -210,8 +216,12 @@ def _read_facts(policy: Policy, head: RequestHead, attempt: Attempt) -> dict[str
         facts["query"] = sorted(attempt.query or ())
     if "headers" in policy.looks_at:
         facts["headers"] = sorted(attempt.headers or ())
-    if sum(map(len, (*(attempt.query or ()), *(attempt.headers or ())))) > NAMES_CHARS:
-        facts = {key: value for key, value in facts.items() if key not in ("query", "headers")}
+    if "opening" in policy.looks_at and attempt.websocket:
+        facts["ws_origin"] = attempt.origin
+        facts["ws_protocols"] = sorted(attempt.subprotocols or ())
+    names = (attempt.query, attempt.headers, attempt.subprotocols)
+    if sum(len(name) for each in names for name in each or ()) > NAMES_CHARS:
+        facts = {key: value for key, value in facts.items() if key not in _NAMES}
         facts[NAMES_LEFT_OUT] = True
     if "calls" in policy.looks_at and attempt.calls is not None:
         facts.update(tell_calls(attempt.calls))

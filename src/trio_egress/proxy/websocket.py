@@ -142,8 +142,6 @@ class Lane:
                 await self._flush()
 
     async def _take_content(self, piece: Content) -> None:
-        if piece.kind is Opcode.BINARY and not self._binary:
-            raise Refused("binary messages are not allowed", Layer.RULE)
         self._content += len(piece.data)
         if self._look is not None:
             await self._look.feed(piece.data)
@@ -155,6 +153,8 @@ class Lane:
                 await look.look_at(part.payload)
             self._put(part)
             return
+        if part.frame.opcode is Opcode.BINARY and not self._binary:
+            raise Refused("binary messages are not allowed", Layer.RULE)
         ends = part.ends and part.frame.last
         if ends:
             self._clock.count()
@@ -227,7 +227,7 @@ class Relay:
             await self._carry()
             last = self._last
             if last is None:
-                return self._describe_end()
+                return await self._end()
             self._flow.fail(last.reason, last.layer, blocked=last.blocked)
             return Ended(last.reason, said=await self._say(last))
         finally:
@@ -247,9 +247,15 @@ class Relay:
             self._last = _Last(said, Code.POLICY, Code.GOING_AWAY, Layer.LIMIT)
 
     async def _carry_one(self, lane: Lane, scope: trio.CancelScope) -> None:
+        def hurry() -> None:
+            """One side is done: the other has no reason to be silent for long. When both are, it is over."""
+            self._patience.hurry(CLOSING_SECONDS)
+            if self._up.closed and self._down.closed:
+                scope.cancel()
+
         try:
-            await lane.carry(self._hurry)
-            self._hurry()
+            await lane.carry(hurry)
+            hurry()
             return
         except BadFrame as fault:
             last = self._blame(lane, fault)
@@ -264,10 +270,6 @@ class Relay:
         self._last = self._last or last
         scope.cancel()
 
-    def _hurry(self) -> None:
-        """One side is done: the other has no reason to be silent for long."""
-        self._patience.hurry(CLOSING_SECONDS)
-
     def _blame(self, lane: Lane, fault: BadFrame) -> _Last:
         """Whoever broke the protocol is told how, and the other that it is over."""
         if isinstance(fault, TooBig):
@@ -279,8 +281,10 @@ class Relay:
         said = f"the upstream broke the WebSocket protocol: {fault}"
         return _Last(said, Code.BAD_GATEWAY, fault.code, Layer.MALFORMED, blocked=True)
 
-    def _describe_end(self) -> Ended:
+    async def _end(self) -> Ended:
         if self._up.closed and self._down.closed:
+            with trio.move_on_after(self._limits.linger_seconds), suppress(PeerError, UpstreamError):
+                await self._leave_upstream()
             return Ended()
         who = "the upstream" if self._up.closed else "the agent"
         if not self._up.closed and not self._down.closed:
