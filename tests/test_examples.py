@@ -14,9 +14,22 @@ import pytest
 
 import trio_egress
 from trio_egress.evidence.verify import verify
-from trio_egress.model import Action, Attempt, Host, Kind, Name, Protocol, Transport
+from trio_egress.model import (
+    Action,
+    Attempt,
+    Call,
+    CallKind,
+    Host,
+    Kind,
+    Name,
+    Protocol,
+    Side,
+    StdioMessage,
+    Transport,
+)
 from trio_egress.policy.engine import decide
 from trio_egress.policy.load import load_policy
+from trio_egress.policy.mcp_server import decide_message
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.scan import resolve_action
 
@@ -40,7 +53,8 @@ def test_example_policy_loads_and_allows_something(path: Path) -> None:
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
 def test_example_policy_names_its_own_command(path: Path) -> None:
     first = path.read_text("utf-8").splitlines()[0]
-    assert first.startswith(f"# trio-egress run --policy examples/{path.name} ")
+    command = "mcp" if path.name.startswith("mcp") else "run"
+    assert first.startswith(f"# trio-egress {command} --policy examples/{path.name} ")
     programs = re.findall(r"examples/\S+", first)
     assert [name for name in programs if not (EXAMPLES.parent / name).is_file()] == []
 
@@ -59,6 +73,23 @@ def test_github_readonly_opens_no_host_that_takes_a_push() -> None:
     for name in ("github.com", "api.github.com", "gist.github.com", "uploads.github.com"):
         assert not is_allowed(policy, Name(name), 443, Protocol.TLS)
         assert not is_allowed(policy, Name(name), 22, Protocol.TCP)
+
+
+def test_mcp_server_may_comment_in_public_and_asks_nothing_of_its_client() -> None:
+    policy = load("mcp-server.toml")
+
+    def is_let_by(side: Side, method: str, tool: str | None = None, **arguments: str) -> bool:
+        call = Call(CallKind.JSONRPC, method, tool, arguments=tuple(arguments.items()) if tool else None)
+        return decide_message(policy, StdioMessage(side, call)).allowed
+
+    assert is_let_by(Side.CLIENT, "initialize")
+    assert is_let_by(Side.CLIENT, "tools/call", "comment", project="PUBLIC-1", text="hello")
+    assert not is_let_by(Side.CLIENT, "tools/call", "comment", project="SECRET-1", text="hello")
+    assert not is_let_by(Side.CLIENT, "tools/call", "delete_issue", id="1")
+    assert is_let_by(Side.SERVER, "notifications/progress")
+    assert not is_let_by(Side.SERVER, "sampling/createMessage")
+    (server,) = json.loads((EXAMPLES / "mcp.json").read_text())["mcpServers"].values()
+    assert server["args"][:3] == ["mcp", "--policy", "examples/mcp-server.toml"]
 
 
 def test_coding_agent_reads_documentation_and_writes_none() -> None:

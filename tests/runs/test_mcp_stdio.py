@@ -311,6 +311,19 @@ for line in sys.stdin:
     assert 'denied tools/call mcp:tools/call:delete: [mcp] (line 3) names no "delete" in tools' in ended.err
 
 
+def test_a_tool_is_called_with_what_the_table_says_or_not_at_all(place: Place) -> None:
+    table = '[mcp]\narguments = { "read_*" = { path = "/src/**" } }\n'
+    with talk(place, ECHO, POLICY_HEAD + table) as talking:
+        assert "result" in talking.call("read_file", path="/src/a.py")
+        for path in ("/etc/passwd", "/src/../etc/passwd"):
+            assert "arguments" in talking.call("read_file", path=path)["error"]["message"]
+        talking.leave()
+        ended = talking.started.wait()
+    assert [(r.layer, r.target) for r in ended.blocks] == [("operation", "mcp:tools/call:read_file")] * 2
+    assert "passwd" not in (ended.evidence / "evidence.jsonl").read_text()
+    assert ended.verify() == 0
+
+
 def test_another_policy_counts_from_the_next_message_on(place: Place) -> None:
     with talk(place, ECHO, TABLE) as talking:
         assert "error" in talking.call("delete")
