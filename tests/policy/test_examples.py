@@ -146,4 +146,16 @@ def test_calls_are_made_of_the_names_and_one_is_of_no_kind() -> None:
 
 def test_repositories_are_fetched_from_and_pushed_to() -> None:
     paths = {attempt.path for attempt in examples(git={"fetch": ["a/*"], "push": ["b/c"]})}
-    assert paths == {None, "/", "/a/some-name/git-upload-pack", "/b/c/git-receive-pack"}
+    assert paths == {
+        None,
+        "/",
+        "/a/some-name/git-upload-pack",
+        "/b/c/git-receive-pack",
+        "/a/some-name",
+        "/b/c",
+    }
+    commands = [attempt for attempt in examples(git={"push": ["b/c"]}) if attempt.protocol is Protocol.SSH]
+    assert {(attempt.path, attempt.service) for attempt in commands} == {
+        (None, None),
+        ("/b/c", "git-receive-pack"),
+    }

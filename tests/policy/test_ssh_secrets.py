@@ -8,7 +8,9 @@ import pytest
 from trio_egress.errors import PolicyError
 from trio_egress.model import Attempt, Layer, Need, Protocol, Transport
 from trio_egress.policy.compiled import parse_compiled, policy_hash, render_compiled
+from trio_egress.policy.diff import compare
 from trio_egress.policy.engine import decide, leads_to_git
+from trio_egress.policy.explain import explain, suggest
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.known_hosts import render_known_hosts, render_ssh_config
@@ -16,7 +18,9 @@ from trio_egress.policy.load import load_policy
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import FETCH, PUSH
+from trio_egress.policy.spelling import parse_spelling
 from trio_egress.policy.ssh_secrets import find_git_rules, find_ssh_key
+from trio_egress.policy.writing import render_rule
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 ABLE = Moment(able=frozenset(Need))
@@ -37,6 +41,9 @@ def rule(
 def key(*to: str, name: str = "deploy", as_: str = '"ssh"', more: str = "") -> str:
     listed = ", ".join(f'"{each}"' for each in to or ("a.example",))
     return f'[[secret]]\nname = "{name}"\nfrom = {{ env = "{name}" }}\nto = [{listed}]\nas = {as_}\n{more}'
+
+
+MADE = key()
 
 
 def load(*texts: str) -> Policy:
@@ -206,3 +213,37 @@ def test_the_client_inside_knows_the_key_of_the_boundary_alone() -> None:
     policy = load(rule("a.example:2222"), key("a.example:2222"))
     assert render_known_hosts(policy, "ssh-ed25519 AAAA") == "[a.example]:2222 ssh-ed25519 AAAA\n"
     assert render_known_hosts(policy) == render_ssh_config(policy) == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "name"),
+    [
+        ("ssh://git@a.example/other/x.git", "fetch", "other/x"),
+        ("ssh://a.example/org/x?service=git-receive-pack", "push", "org/x"),
+    ],
+)
+def test_a_suggestion_is_the_same_rule_for_one_repository(asked: str, key: str, name: str) -> None:
+    policy = load(rule(), MADE)
+    suggested = suggest(policy, parse_spelling(asked), ABLE)
+    assert suggested is not None
+    text = render_rule(suggested)
+    assert f'git = {{ {key} = ["{name}"] }}' in text
+    assert explain(load(rule(), f"{text}\n", MADE), parse_spelling(asked), ABLE).allowed
+
+
+def test_what_is_no_command_of_git_has_no_suggestion_that_opens_all_of_ssh() -> None:
+    assert suggest(load(rule(), MADE), parse_spelling("ssh://a.example"), ABLE) is None
+
+
+@pytest.mark.parametrize(
+    "asked", ["POST ssh://a.example/x", "ssh://a.example/x?service=git-upload-archive", "tcp://a.example:1/x"]
+)
+def test_a_path_over_ssh_is_gits_alone(asked: str) -> None:
+    with pytest.raises(ValueError, match=r"ssh:// with a path|no method and no path"):
+        parse_spelling(asked)
+
+
+def test_a_difference_of_repositories_is_told_as_what_it_opens() -> None:
+    narrow, wide = load(rule(), MADE), load(rule(git='fetch = ["org/*"], push = ["org/a"]'), MADE)
+    assert [change.effect for change in compare(narrow, wide)] == ["opens"]
+    assert [change.effect for change in compare(wide, narrow)] == ["closes"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.programs.sshd import HOST, Forge, make_key, open_forge, open_sshd, user_at
-from tests.runs.launch import Ended, Place, find_processes, wait_until
+from tests.runs.launch import ENVIRONMENT, Ended, Place, find_processes, wait_until
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
 
@@ -62,6 +63,17 @@ def test_clone_fetch_and_push_have_receipts_by_service_and_repository(place: Pla
     assert first.reason.startswith("egress[0] ")  # the rule, and no fault
     assert forge.ssh.sessions == 3
     check_relayed(ended, forge)
+    learnt = subprocess.run(
+        [sys.executable, "-m", "trio_egress", "learn", "--from", ended.evidence],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    name = forge.path("org/open")[1:-4]
+    git = f'git = {{ fetch = ["{name}"], push = ["{name}"] }}'
+    assert f'# host_keys = ["{forge.ssh.fingerprint}"]\n# {git}\n' in learnt.stdout
+    assert "\n[[egress]]" not in learnt.stdout  # nothing that opens SSH
 
 
 REFUSED = {

@@ -23,6 +23,8 @@ from trio_egress.evidence.scan_form import SUPPRESSED
 from trio_egress.model import INTERCEPTED, Layer, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
+from trio_egress.policy.recall import recall_attempt
+from trio_egress.policy.services import FETCH, find_git
 from trio_egress.runtime.policy_file import empty_policy
 from trio_egress.runtime.signals import Inbox
 from trio_egress.runtime.spec import End, RunResult
@@ -113,6 +115,9 @@ def _take(told: Told) -> Seen | None:
         return None
     if told.fact("tls") == INTERCEPTED:  # its requests tell more
         return None
+    git = _find_git(told, protocol)
+    if protocol is Protocol.SSH and git is None and told.layer == Layer.OPERATION.value:
+        return None  # a shell, a tunnel: what would allow that is no rule for git
     secure = told.transport == Transport.INTERCEPT.value
     return Seen(
         host,
@@ -124,7 +129,15 @@ def _take(told: Told) -> Seen | None:
         secure,
         tuple(finding.describe() for finding in told.findings if finding.action != SUPPRESSED),
         told.layer == Layer.SCAN.value and told.word("verdict") == "block",
+        git=git,
     )
+
+
+def _find_git(told: Told, protocol: Protocol) -> tuple[str, str] | None:
+    """What of which repository git asked for over SSH."""
+    attempt = recall_attempt(told.record, told.facts)
+    found = find_git(attempt) if attempt is not None and protocol is Protocol.SSH else None
+    return None if found is None else ("fetch" if found[1] == FETCH else "push", found[0].removeprefix("/"))
 
 
 def _open_output(path: str) -> TextIO:

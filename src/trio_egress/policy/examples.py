@@ -47,6 +47,8 @@ def _find_attempts(rule: _Rule) -> Iterator[Spelt]:
     host = _find_host(destination)
     for protocol, port in _find_doors(rule, destination):
         stream = Attempt(Transport.TRANSPARENT, protocol, host, port)
+        if protocol is Protocol.SSH:
+            yield from _find_commands(rule, stream)
         if protocol is not Protocol.HTTP:
             yield Spelt(stream)
             continue
@@ -92,6 +94,13 @@ def _find_requests(rule: _Rule, stream: Attempt) -> Iterator[Attempt]:
             )
             for call in _find_calls(rule):
                 yield attrs.evolve(first, calls=(call,))
+
+
+def _find_commands(rule: _Rule, stream: Attempt) -> Iterator[Spelt]:
+    """What git asks for over SSH."""
+    for path in _find_repositories(rule):
+        repository, _, service = _fill(path).rpartition("/")
+        yield Spelt(attrs.evolve(stream, path=repository, service=service))
 
 
 def _find_repositories(rule: _Rule) -> Iterator[str]:

@@ -16,12 +16,14 @@ from trio_egress.errors import PolicyError
 from trio_egress.model import HOST_INTERNAL, Attempt, Decision, Layer, Need, Protocol, render_authority
 from trio_egress.policy.addresses import is_outside
 from trio_egress.policy.destination import Below, Exact
-from trio_egress.policy.engine import decide
+from trio_egress.policy.engine import decide, leads_to_git
+from trio_egress.policy.globs import parse_glob
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.obstacle import Obstacle, find_obstacle
 from trio_egress.policy.reasons import explain_obstacle
-from trio_egress.policy.rule import Policy, Rule
+from trio_egress.policy.rule import Policy, Rule, carries_git
+from trio_egress.policy.services import FETCH, Git, find_git
 from trio_egress.policy.spelling import Spelt
 from trio_egress.policy.writing import RuleText, render_policy
 from trio_egress.texts.faults import find_nearest
@@ -30,6 +32,7 @@ SLIPS_MAX = 2
 LISTED_MAX = 20
 """Rules told of one host: a policy may have thousands."""
 
+SSH_PORT = 22
 _WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
 
 
@@ -72,6 +75,8 @@ def explain(policy: Policy, spelt: Spelt, moment: Moment) -> Explanation:
 
 def suggest(policy: Policy, spelt: Spelt, moment: Moment) -> RuleText | None:
     """The smallest rule that allows it beside the others; None where no further rule can (a `deny` decides)."""
+    if spelt.attempt.protocol is Protocol.SSH and leads_to_git(policy, spelt.attempt, moment):
+        return _suggest_git(policy, spelt, moment)
     for rule in _candidates(spelt):
         try:
             added = load_policy(render_policy([rule], {}), "the suggested rule")
@@ -83,17 +88,42 @@ def suggest(policy: Policy, spelt: Spelt, moment: Moment) -> RuleText | None:
     return None
 
 
+def _suggest_git(policy: Policy, spelt: Spelt, moment: Moment) -> RuleText | None:
+    """The same rule for the repository that is asked for. None for what is no command of git's: what would allow that
+    allows all of SSH, by other keys, and is no smaller rule."""
+    asked = find_git(spelt.attempt)
+    found = (rule for rule in policy.index.find(spelt.attempt.host) if carries_git(rule.terms))
+    rule = next(
+        (rule for rule in found if leads_to_git(attrs.evolve(policy, rules=(rule,)), spelt.attempt, moment)),
+        None,
+    )
+    if asked is None or rule is None:
+        return None
+    key, repository = "fetch" if asked[1] == FETCH else "push", asked[0].removeprefix("/")
+    glob = attrs.evolve(parse_glob(asked[0]), text=repository)
+    git = Git(fetch=(glob,)) if key == "fetch" else Git(push=(glob,))
+    wider = (*policy.rules, attrs.evolve(rule, terms=attrs.evolve(rule.terms, git=git)))
+    if not explain(attrs.evolve(policy, rules=wider), spelt, moment).allowed:
+        return None
+    host, port = spelt.attempt.host, spelt.attempt.port
+    return RuleText(
+        destination=str(host) if port == SSH_PORT else render_authority(host, port),
+        protocol="ssh",
+        host_keys=tuple(pinned.text for pinned in rule.terms.host_keys or ()),
+        git=((key, repository),),
+        allow_private=rule.terms.allow_private,
+    )
+
+
 def _step(policy: Policy, attempt: Attempt, moment: Moment) -> Step:
     decision = decide(policy, attempt, moment)
     misses = (
         tuple(_find_misses(policy, attempt, decision, moment)) if attempt.protocol is not Protocol.DNS else ()
     )
     secrets = (
-        placed.secret.name
-        for placed in policy.secrets
-        if any(destination.holds(attempt.host, attempt.port) for destination in placed.secret.to)
+        placed.secret.name for placed in policy.secrets if placed.secret.goes_to(attempt.host, attempt.port)
     )
-    sent = decision.allowed and attempt.protocol is Protocol.HTTP
+    sent = decision.allowed and (attempt.protocol is Protocol.HTTP or Need.GIT_SSH in decision.needs)
     return Step(attempt, decision, misses, tuple(secrets) if sent else ())
 
 

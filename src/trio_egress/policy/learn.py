@@ -31,6 +31,11 @@ _STOPPED = (
 )
 _LET_THROUGH = "# Found and let through while it was seen: look at each before you trust this policy."
 
+_CARRIED = (
+    "# Carried over SSH with a key that the agent never has: the rule needs its [[secret]] beside it,\n"
+    '# with as = "ssh".'
+)
+
 _SHOWN = "The host keys that were shown: compare them with those that the server's owner publishes."
 
 _Place = tuple[Host, int | None]
@@ -55,6 +60,9 @@ class Seen:
 
     host_key: str = ""
     """The fingerprint that an SSH server showed; it tells of that alone where `count` is 0."""
+
+    git: tuple[str, str] | None = None
+    """Of git over SSH that is ended at the boundary: `fetch` or `push`, and the repository."""
 
     @property
     def word(self) -> str:
@@ -85,12 +93,15 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
     allowed: dict[_Place, _Found] = {}
     denied: dict[_Place, _Found] = {}
     keys: dict[_Place, Counter[str]] = {}
+    carried: dict[_Place, set[tuple[str, str]]] = {}
     finds: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for one in seen:
         if one.host_key and one.allowed:
             keys.setdefault(_place(one), Counter())[one.host_key] += 1
         finds[one.stopped].update(f"{one.host}: {words}" for words in one.found)
-        if one.protocol is Protocol.DNS or one.stopped or not one.count:
+        if one.git is not None and one.allowed and one.count:
+            carried.setdefault(_place(one), set()).add(one.git)
+        if one.protocol is Protocol.DNS or one.stopped or not one.count or one.git is not None:
             continue
         found = (allowed if one.allowed else denied).setdefault(_place(one), _Found())
         found.protocols[one.protocol] += one.count
@@ -103,7 +114,22 @@ def learn(seen: Iterable[Seen], comment: Sequence[str] = ()) -> Learnt:
     if left:
         text += '\n# Denied while it was seen; remove the "#" to allow it.\n'
         text += "".join(f"#\n{_comment_out(render_rule(rule))}\n" for rule in left)
+    text += "".join(
+        _comment_git(place, carried[place], keys.get(place)) for place in sorted(carried, key=_order)
+    )
     return Learnt(text + "".join(_comment_finds(finds)), len(rules), len(left))
+
+
+def _comment_git(place: _Place, named: set[tuple[str, str]], shown: Counter[str] | None) -> str:
+    """A rule that needs a secret, and where that is found nothing tells."""
+    host, port = place
+    rule = RuleText(
+        destination=str(host) if port in (None, 22) else render_authority(host, port),
+        protocol="ssh",
+        host_keys=tuple(sorted(shown or ())),
+        git=tuple(sorted(named)),
+    )
+    return f"\n{_CARRIED}\n#\n{_comment_out(render_rule(rule))}\n"
 
 
 def _comment_finds(finds: Mapping[bool, Counter[str]]) -> Iterator[str]:

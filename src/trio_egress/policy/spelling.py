@@ -19,6 +19,7 @@ from trio_egress.model import Attempt, Host, Name, Protocol, Transport
 from trio_egress.policy.destination import split_port
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.paths import find_query_names
+from trio_egress.policy.services import FETCH, PUSH, find_service
 
 _SPELLING = re.compile(r"(?:(?P<method>[A-Z]+)[ ]+)?(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<rest>\S+)")
 _PORTS: Mapping[str, int] = MappingProxyType(
@@ -57,6 +58,8 @@ def parse_spelling(raw: str) -> Spelt:
         raise ValueError(f"tcp:// needs a port: tcp://{authority}:5432")
     if scheme in ("http", "https", "ws", "wss"):
         return _spell_request(scheme, host, port, method or "GET", path or "/", query)
+    if scheme == "ssh" and path not in ("", "/") and not method:
+        return _spell_git(host, port, path, query)
     if method or path or query:
         raise ValueError(f"{scheme}:// has no method and no path")
     protocol = Protocol(scheme)
@@ -85,6 +88,14 @@ def _guess(port: int | None, *, has_path: bool) -> str:
     if port == 80 or has_path:
         return "http"
     return "ssh" if port == 22 else "tcp"
+
+
+def _spell_git(host: Host, port: int, path: str, query: str) -> Spelt:
+    """A repository over SSH, by default to fetch from it, and by `?service=git-receive-pack` to push."""
+    service = find_service(query) if query else FETCH
+    if service is None:
+        raise ValueError(f"ssh:// with a path is git's: its query is service={FETCH} or service={PUSH}")
+    return Spelt(Attempt(Transport.TRANSPARENT, Protocol.SSH, host, port, path=path, service=service))
 
 
 def _spell_name(raw: str, method: str | None) -> Spelt:

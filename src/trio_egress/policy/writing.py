@@ -24,6 +24,9 @@ class RuleText:
     host_keys: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    git: tuple[tuple[str, str], ...] = ()
+    """Pairs of `fetch` or `push` and a repository."""
+
     allow_private: bool = False
     deny: bool = False
     reason: str = ""
@@ -53,11 +56,18 @@ def render_rule(rule: RuleText) -> str:
     for key, values in (("host_keys", rule.host_keys), ("methods", rule.methods), ("paths", rule.paths)):
         if values:
             lines.append(f"{key} = {_render_list(values)}")
+    if rule.git:
+        lines.append(f"git = {_render_git(rule.git)}")
     if rule.allow_private:
         lines.append("allow_private = true")
     if rule.reason:
         lines.append(f"reason = {quote(rule.reason)}")
     return "\n".join(lines)
+
+
+def _render_git(named: Sequence[tuple[str, str]]) -> str:
+    found = {key: [name for other, name in named if other == key] for key in ("fetch", "push")}
+    return f"{{ {', '.join(f'{key} = {_render_list(names)}' for key, names in found.items() if names)} }}"
 
 
 def quote(text: str) -> str:

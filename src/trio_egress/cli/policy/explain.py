@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from trio_egress.errors import PolicyError, UsageError
-from trio_egress.model import Decision, Protocol
+from trio_egress.model import Decision, Need, Protocol
 from trio_egress.policy.explain import Explanation, Step, explain, suggest
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
@@ -57,7 +57,12 @@ def _tell(explanation: Explanation) -> Iterator[str]:
         if decision.scan is not None:
             yield f"  scanned: {describe_scan(decision.scan)}"
         if step.secrets:
-            yield f"  secrets: {', '.join(step.secrets)} (in place of the placeholder)"
+            how = (
+                "shown to the server"
+                if Need.GIT_SSH in step.decision.needs
+                else "in place of the placeholder"
+            )
+            yield f"  secrets: {', '.join(step.secrets)} ({how})"
         for miss in step.misses:
             yield f"  also: {miss}"
     if explanation.near is not None:
