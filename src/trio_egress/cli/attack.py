@@ -27,6 +27,7 @@ from trio_egress.attack.network import FLOOD, FLOOD_PORT, OUTSIDE_V4
 from trio_egress.attack.outside import SYSTEM_PATH, Stage, open_stage
 from trio_egress.cli.demo import find_python
 from trio_egress.cli.exits import REFUSED
+from trio_egress.cli.paint import is_coloured
 from trio_egress.errors import SandboxError, TrioEgressError
 from trio_egress.evidence.sign import SigningKey, generate, render_private_key
 from trio_egress.evidence.verify import verify
@@ -270,7 +271,7 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
         }
         print(json.dumps(document, indent=2))
         return
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = is_coloured(sys.stdout, os.environ)
     print(render_rows(outcome.rows, colour=colour), end="")
     print(f"{len(outcome.rows)} attacks, {len(outcome.rows) - len(holes)} refused; {outcome.verdict}")
     if holes:

@@ -22,6 +22,7 @@ from pathlib import Path
 import attrs
 
 from trio_egress.cli.exits import NOT_EXECUTABLE, NOT_FOUND, REFUSED
+from trio_egress.cli.paint import is_coloured
 from trio_egress.demo.claims import Row, compare, find_strays, parse_lines
 from trio_egress.demo.table import render_table, render_verdict
 from trio_egress.demo.upstreams import Upstreams, open_upstreams
@@ -180,7 +181,7 @@ def _examine(said: str, evidence: Path, key: SigningKey, upstreams: Upstreams) -
 
 
 def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = is_coloured(sys.stdout, os.environ)
     report = outcome.report
     held = sum(not row.faults for row in outcome.rows)
     print(render_table(outcome.rows, colour=colour))

@@ -1,4 +1,4 @@
-"""Whether what is printed is coloured: only at a terminal that can, and where nobody asked for none."""
+"""Whether what is printed is coloured: at a terminal that can, unless somebody asked for none, or for it anywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from trio_egress.views.lines import Paint, leave_plain, paint_ansi
 
 
 def choose_paint(stream: TextIO, environment: Mapping[str, str]) -> Paint:
-    """NO_COLOR, if it is set to anything, and TERM=dumb mean none (no-color.org)."""
-    if not stream.isatty() or environment.get("NO_COLOR") or environment.get("TERM", "dumb") == "dumb":
-        return leave_plain
-    return paint_ansi
+    return paint_ansi if is_coloured(stream, environment) else leave_plain
+
+
+def is_coloured(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """NO_COLOR, if it is set to anything, means none (no-color.org), whatever else; then FORCE_COLOR, if it is set to
+    anything but 0, means colour; then TERM=dumb means none."""
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and environment.get("TERM", "dumb") != "dumb"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
+from trio_egress.cli.paint import choose_paint
 from trio_egress.cli.run_keys import find_key, find_next_keys
 from trio_egress.cli.run_parser import HANDED_FILES, asks_for_handover
 from trio_egress.cli.status import Handed, Status, print_status, write_status
@@ -347,8 +349,12 @@ def _announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *,
 def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> RunResult:
     import trio
 
+    from trio_egress.cli.ending import Ending
     from trio_egress.runtime.supervisor import run
 
+    ending = Ending(spec.policy, choose_paint(sys.stderr, os.environ))
+    if spec.watch is not None:
+        spec = attrs.evolve(spec, watch=ending.follow(spec.watch))
     try:
         result = trio.run(run, spec, inbox.waiting)
     except SandboxError:  # nothing was recorded that the key could be for
@@ -361,8 +367,8 @@ def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> 
     if result.message:
         say(result.message)
     if not options.quiet:
-        say(f"{result.refused} denied; evidence in {_short(result.evidence)}, head {result.head}")
-        say(f"check it with: trio-egress verify {_short(result.evidence)} --public-key {spec.key.public_hex}")
+        for text in ending.render(result, _short(result.evidence), spec.key.public_hex):
+            say(text)
     return result
 
 
