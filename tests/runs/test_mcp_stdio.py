@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
-from tests.runs.launch import POLICY_HEAD, Ended, Place, find_processes, wait_until
+from tests.runs.launch import ENVIRONMENT, POLICY_HEAD, Ended, Place, find_processes, wait_until
 from tests.runs.mcp_talk import ECHO, PYTHON, start, talk
 
 pytestmark = pytest.mark.sandbox
@@ -426,3 +427,29 @@ def test_a_command_that_is_not_there_is_said_on_standard_error_alone(place: Plac
     assert heard is None or "the server has ended" in heard["error"]["message"]  # as it was asked in time
     assert ended.code == 127
     assert "no-such-server" in ended.err
+
+
+def test_each_session_has_its_evidence_below_one_directory(place: Place) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "trio_egress",
+        "mcp",
+        "--policy",
+        str(place.write("p.toml", POLICY_HEAD)),
+    ]
+    below = place.path / "sessions"
+    for _ in range(2):
+        command_line = [*command, "--evidence-in", str(below), "--quiet", "--", "true"]
+        subprocess.run(command_line, cwd=place.work, env=ENVIRONMENT, stdin=subprocess.DEVNULL, check=True)
+    found = sorted(below.iterdir())
+    assert [path.name.count("-") for path in found] == [4, 4]  # the ids of two runs
+    assert all((path / "packet.json").is_file() for path in found)
+    both = subprocess.run(
+        [*command, "--evidence", "a", "--evidence-in", "b", "true"],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert both.returncode == 125
+    assert b"give one of them" in both.stderr

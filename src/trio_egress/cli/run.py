@@ -201,7 +201,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         _find_environment(options, policy, identities, run_id), policy, vault, redactor
     )
     sought, environment = _look_for(policy, environment, directory, redactor)
-    evidence = Path(options.evidence or Path(AUDIT_DIRECTORY, run_id)).absolute()
+    evidence = _find_evidence(options, run_id)
     spec = RunSpec(
         command=tuple(command),
         directory=directory,
@@ -277,6 +277,14 @@ def _look_for(
     load_detectors(policy)
     sought = find_values(policy, os.environ, directory, redactor)
     return sought, plant(environment, policy, sought)
+
+
+def _find_evidence(options: argparse.Namespace, run_id: str) -> Path:
+    if options.evidence and options.evidence_in:
+        raise UsageError(
+            "--evidence and --evidence-in: give one of them; the second is a directory of several runs"
+        )
+    return Path(options.evidence or Path(options.evidence_in or AUDIT_DIRECTORY, run_id)).absolute()
 
 
 def _find_directory() -> Path:

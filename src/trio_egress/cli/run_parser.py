@@ -163,6 +163,11 @@ def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
         help="where the Audit Packet goes: new or empty (default: ./trio-egress-audit/RUN)",
     )
     add(
+        "--evidence-in",
+        metavar="DIR",
+        help="a directory of several runs: the Audit Packet goes to DIR/RUN (default: ./trio-egress-audit)",
+    )
+    add(
         "--key",
         metavar="FILE",
         help="signing key made by `trio-egress keygen` (default: one for this run only)",
