@@ -39,6 +39,7 @@ from trio_egress.policy.compiled import render_compiled
 from trio_egress.policy.packaged import render_includes
 from trio_egress.policy.part import YAML_ENDINGS
 from trio_egress.policy.rule import Policy
+from trio_egress.policy.websockets import scans_every_websocket
 from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 
@@ -235,7 +236,7 @@ def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:
         docker_socket_status={"hidden": "masked"}.get(answers.get("docker_socket", ""), "unknown"),
         dns_udp_status="proxied",
         browser_proxy_status="forced",
-        websocket_frame_scanning="off",
+        websocket_frame_scanning="always_on" if _scans_websockets(spec) else "off",
         unsupported_paths=(*UNSUPPORTED_PATHS, *_untold(answers)),
         agent_user=agent.name,
         agent_uid=agent.uid,
@@ -245,6 +246,10 @@ def _posture(spec: RunSpec, answers: Mapping[str, str]) -> Posture:
         script_basename=os.path.basename(spec.command[0]),
         script_arg_count=len(spec.command) - 1,
     )
+
+
+def _scans_websockets(spec: RunSpec) -> bool:
+    return scans_every_websocket(spec.policy) and not spec.observing
 
 
 def _untold(answers: Mapping[str, str]) -> tuple[str, ...]:
