@@ -63,6 +63,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def autobahn(session: nox.Session) -> None:
+    """Every case of the Autobahn test suite through the relay, in both roles: up to an hour."""
+    install(session, "test")
+    session.env["AUTOBAHN_WHOLE"] = "true"
+    session.run("python", "-m", "pytest", "-q", "tests/programs/test_autobahn.py", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Changes one thing at a time in policy/, by sample; arguments after -- go to fuzz/mutants.py."""
     install(session, "test")

@@ -39,6 +39,7 @@ class Transport(enum.Enum):
     FORWARD = "forward"
     CONNECT = "connect"
     INTERCEPT = "intercept"
+    WEBSOCKET = "websocket"
     DNS = "dns"
     PACKET = "packet"
     SYSCALL = "syscall"

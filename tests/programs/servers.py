@@ -66,11 +66,15 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
 
 @attrs.frozen
 class Web:
-    """An nginx: `http` and `https` are ports on 127.0.0.1 and on ::1, `authority` is the file of its CA."""
+    """An nginx: `http` and `https` are ports on 127.0.0.1 and on ::1, `authority` is the file of its CA.
+
+    What is asked for below /ws goes on to `sockets`, a port that a test may serve WebSockets at.
+    """
 
     root: Path
     http: int
     https: int
+    sockets: int
     authority: Path
     log: Path
 
@@ -114,6 +118,10 @@ http {{
     location /advertised {{ add_header Alt-Svc 'h3=":443"; ma=3600'; return 200 "$server_protocol\n"; }}
     location /away {{ return 302 http://evil.example/hello; }}
     location /take {{ proxy_pass http://127.0.0.1:{web.http}/hello; proxy_request_buffering on; }}
+    location /ws {{
+      proxy_pass http://127.0.0.1:{web.sockets}; proxy_http_version 1.1; proxy_read_timeout 600s;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $http_host;
+    }}
     location /put/ {{ dav_methods PUT DELETE; create_full_put_path on; }}
     location ~ ^/git(/.*)$ {{
       fastcgi_pass unix:{place}/fcgi.sock; fastcgi_request_buffering off;
@@ -135,8 +143,8 @@ def open_web(place: Path) -> Iterator[Web]:
     root = place / "root"
     for folder in (root, root / "put", root / "git"):
         folder.mkdir()
-    http, https = find_ports(2)
-    web = Web(root, http, https, place / "authority.pem", place / "requests.log")
+    http, https, sockets = find_ports(3)
+    web = Web(root, http, https, sockets, place / "authority.pem", place / "requests.log")
     web.log.touch()
     make_certificates(place, web.authority)
     backend = Path(subprocess.check_output(["git", "--exec-path"], text=True).strip(), "git-http-backend")

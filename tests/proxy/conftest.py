@@ -149,7 +149,7 @@ class World:
         """Of a client that trusts the upstreams' authority, and where there is one the run's."""
         context = ssl.create_default_context()
         self._authority.configure_trust(context)
-        if self.gate.interception is not None:
+        if self.gate.interception is not None and self.gate.interception.authority is not None:
             context.load_verify_locations(cadata=self.gate.interception.authority.pem)
         return context
 
@@ -327,9 +327,10 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
 def make_interception(policy: Policy, authority: trustme.CA) -> Interception | None:
     """As a run makes it, with upstreams that a test's authority vouches for."""
     patterns = find_intercepted(policy)
-    if not patterns:
+    if not patterns and not policy.endpoints:
         return None
-    interception = open_interception(Authority(patterns, datetime.now(timezone.utc), "run-1"))
+    own = Authority(patterns, datetime.now(timezone.utc), "run-1") if patterns else None
+    interception = open_interception(own)
     for client in (interception.single, interception.many):
         authority.configure_trust(client)
     return interception

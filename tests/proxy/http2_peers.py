@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import attrs
 import h2.config
@@ -13,6 +14,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import trio
+from h2.settings import SettingCodes
 
 Secure = trio.SSLStream[trio.SocketStream]
 Headers = list[tuple[str, str]]
@@ -53,7 +55,10 @@ class Talk:
         self._moved = trio.lowlevel.ParkingLot()
         self._sending = trio.Lock()
 
-    async def begin(self) -> None:
+    async def begin(self, settings: Mapping[SettingCodes, int] = MappingProxyType({})) -> None:
+        for code, value in settings.items():
+            self.h2.local_settings[code] = value
+        self.h2.local_settings.acknowledge()
         self.h2.initiate_connection()
         await self.flush()
 
@@ -170,7 +175,10 @@ async def open_talk(stream: Secure, *, client: bool = True) -> AsyncIterator[Tal
         nursery.cancel_scope.cancel()
 
 
-def serve_http2(handle: Callable[[Talk, int], Awaitable[None]]) -> Callable[[Secure], Awaitable[None]]:
+def serve_http2(
+    handle: Callable[[Talk, int], Awaitable[None]],
+    settings: Mapping[SettingCodes, int] = MappingProxyType({}),
+) -> Callable[[Secure], Awaitable[None]]:
     """A server that hands over each request when its head is there, all of them at once."""
 
     async def answer(talk: Talk, number: int) -> None:
@@ -179,7 +187,7 @@ def serve_http2(handle: Callable[[Talk, int], Awaitable[None]]) -> Callable[[Sec
 
     async def serve(stream: Secure) -> None:
         talk = Talk(stream, client=False)
-        await talk.begin()
+        await talk.begin(settings)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(talk.read)
             seen = 0

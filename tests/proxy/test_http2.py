@@ -254,7 +254,11 @@ MALFORMED = {
     "a control character": ([*request(), ("a", "x\x01y")], 400),
     "a method that is no token": (request(method="GET /v1/a"), 400),
     "too many fields": ([*request(), *(("a", "1"),) * 200], 431),
-    "an extended CONNECT": ([*request(method="CONNECT"), (":protocol", "websocket")], 501),
+    "an extended CONNECT that ends": ([*request(method="CONNECT"), (":protocol", "websocket")], 400),
+    "an extended CONNECT for something else": (
+        [*request(method="CONNECT"), (":protocol", "connect-udp")],
+        501,
+    ),
 }
 BROKEN = {
     "a field of the connection": [*request(), ("connection", "close")],

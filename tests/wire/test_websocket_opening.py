@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+
+import attrs
 import pytest
 
 from trio_egress.wire.message import SWITCHING, BadMessage, Fields, RequestHead, ResponseHead
@@ -10,6 +13,8 @@ from trio_egress.wire.websocket_opening import (
     Deflate,
     Opened,
     Opening,
+    add_accept,
+    add_key,
     check_opened,
     compute_accept,
     parse_opening,
@@ -87,7 +92,7 @@ BAD: dict[str, RequestHead] = {
         USUAL, (b"Sec-WebSocket-Protocol", b",".join(b"%d" % at for at in range(OFFERS_MOST + 1)))
     ),
     "an extension without a name": request(USUAL, (b"Sec-WebSocket-Extensions", b"; a")),
-    "a key over HTTP/2": request(version=2, method="CONNECT"),
+    "CONNECT": request(version=2, method="CONNECT"),
 }
 
 
@@ -97,13 +102,15 @@ def test_what_asks_for_none_is_refused(head: RequestHead) -> None:
         parse_opening(head)
 
 
-def test_over_http_2_there_is_no_key_and_no_accept() -> None:
-    head = request(
-        ((b"sec-websocket-version", b"13"),), method="CONNECT", version=2, upgrades=(), switches=False
-    )
-    opening = parse_opening(head)
-    assert opening.key is None
-    assert check_opened(opening, answer(accept=b"", upgrades=(), switches=False)) == Opened(None, None)
+def test_out_of_http_2_key_and_answer_are_made_here() -> None:
+    """There is none in it (RFC 8441 5): what comes by it is then what it is in HTTP/1.1."""
+    asked = add_key(request(((b"sec-websocket-version", b"13"),), version=2), b"sixteen bytes...")
+    opening = parse_opening(asked)
+    assert base64.b64decode(opening.key) == b"sixteen bytes..."
+    answered = add_accept(attrs.evolve(answer(), fields=()), asked)
+    assert check_opened(opening, answered) == Opened(None, None)
+    with pytest.raises(BadMessage, match="Accept"):
+        check_opened(opening, attrs.evolve(answered, fields=()))
 
 
 def test_only_what_can_be_followed_is_offered() -> None:

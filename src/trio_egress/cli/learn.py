@@ -20,7 +20,7 @@ from trio_egress.cli.exits import REFUSED
 from trio_egress.errors import TrioEgressError, UsageError
 from trio_egress.evidence.attempts import Told, read_attempts, read_receipts
 from trio_egress.evidence.scan_form import SUPPRESSED
-from trio_egress.model import INTERCEPTED, Layer, Protocol, Transport
+from trio_egress.model import INTERCEPTED, Layer, Protocol
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
 from trio_egress.policy.recall import recall_attempt
@@ -118,7 +118,7 @@ def _take(told: Told) -> Seen | None:
     git = _find_git(told, protocol)
     if protocol is Protocol.SSH and git is None and told.layer == Layer.OPERATION.value:
         return None  # a shell, a tunnel: what would allow that is no rule for git
-    secure = told.transport == Transport.INTERCEPT.value
+    secure = protocol is Protocol.HTTP and told.target.startswith("https://")
     return Seen(
         host,
         told.port,

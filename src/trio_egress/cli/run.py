@@ -305,6 +305,7 @@ def _find_environment(
         run_id,
         options.proxy_port,
         proxy_variables=options.proxy_variables,
+        endpoints=policy.endpoints,
         passed=policy.env.pass_,
         added=dict(policy.env.set),
     )

@@ -45,7 +45,13 @@ COUNTERS: Mapping[str, str] = {
 }
 """Every counter that the close receipt must have, in words."""
 
-_DOORS = {"transparent": REDIRECTED, "forward": PROXY, "connect": PROXY, "dns": DNS_TCP}
+_DOORS = {
+    "transparent": REDIRECTED,
+    "forward": PROXY,
+    "connect": PROXY,
+    "websocket": PROXY,
+    "dns": DNS_TCP,
+}
 
 
 @attrs.frozen

@@ -360,7 +360,7 @@ def read_story(stream: BinaryIO, started_ns: int, ended_ns: int) -> Story:
 
 def _find_way(record: Members, facts: Members) -> str:
     proto, port = _text(facts, "proto"), facts.get("port")
-    proto = "https" if record.get("transport") == Transport.INTERCEPT.value else proto
+    proto = "https" if _text(record, "target").startswith("https://") else proto
     return f"{proto[:16]} {port}" if proto and type(port) is int and 0 < port < 65536 else ""
 
 

@@ -250,6 +250,9 @@ class Policy:
 
     looks_at: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
 
+    endpoints: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
+    """Where the explicit proxy is asked for WebSockets, each a path and a parameter: `/ws?url=`."""
+
     avoided: tuple[tuple[Network, Rule], ...] = attrs.field(init=False, eq=False, repr=False)
     """Networks and addresses that rules deny, with those rules; in an order that is not the file's."""
 
@@ -286,6 +289,11 @@ class Policy:
     def _merge_scans(self) -> Mapping[Scan, ScanTerms]:
         suppressed = {one.finding: one for placed in self.suppressions for one in (placed.suppression,)}
         return {scan: merge_scan(scan, self.scan, suppressed) for scan in self.scans}
+
+    @endpoints.default
+    def _find_endpoints(self) -> tuple[str, ...]:
+        spoken = (rule.terms.websocket for rule in self.rules if rule.terms.websocket is not None)
+        return tuple(sorted({each.proxy_path for each in spoken if each.proxy_path is not None}))
 
     @avoided.default
     def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:

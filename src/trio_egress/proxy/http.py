@@ -9,6 +9,7 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.model import Transport
+from trio_egress.proxy.asked import find_place, serve_asked
 from trio_egress.proxy.connect import answer_connect
 from trio_egress.proxy.ends import Http1Agent
 from trio_egress.proxy.gate import Gate
@@ -40,6 +41,9 @@ async def _serve(agent: Peer, door: Door, gate: Gate, ways: Ways) -> Door | None
         if head.method == "CONNECT" and door.transport is Transport.FORWARD:
             agent.ahead = side.leftover()
             return await answer_connect(agent, head, door, gate)
+        if door.transport is Transport.FORWARD and (place := find_place(head, gate)) is not None:
+            await serve_asked(Http1Agent(agent, side, head, limits), place, door, gate)
+            return None
         if not await serve_request(Http1Agent(agent, side, head, limits), door, gate, ways):
             return None
     await close_gently(agent, limits)

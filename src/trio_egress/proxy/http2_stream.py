@@ -16,7 +16,8 @@ from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.proxy.peer import UNCOUNTED, Count
 from trio_egress.proxy.refusal import Answer
 from trio_egress.wire import http2
-from trio_egress.wire.message import RequestHead, ResponseHead, Trailers
+from trio_egress.wire.message import SWITCHING, RequestHead, ResponseHead, Trailers
+from trio_egress.wire.websocket_opening import add_accept
 
 if TYPE_CHECKING:
     from trio_egress.proxy.ends import Pipe
@@ -44,6 +45,7 @@ class Stream:
         self._head: tuple[RequestHead, str] | ResponseHead | None = None
         self._out: list[bytes] = []
         self._end: Trailers | None = None
+        self._opening: RequestHead | None = None
         if number:
             connection.enter(number, self)
 
@@ -88,7 +90,9 @@ class Stream:
     def head(self) -> ResponseHead | None:
         if self._inbox and isinstance(self._inbox[0], ResponseHead):
             head = self._inbox.popleft()
-            return head if isinstance(head, ResponseHead) else None
+            if not isinstance(head, ResponseHead):
+                return None
+            return add_accept(head, self._opening) if self._opening and head.status == SWITCHING else head
         self.check()
         return None
 
@@ -145,14 +149,15 @@ class Stream:
 
     def put_request(self, head: RequestHead, host: str) -> None:
         if head.opens_websocket:
-            self.fail(self._connection.peer.blame("speaks HTTP/2 alone, in which no WebSocket was asked for"))
+            self._opening = head
         self._head = (head, host)
 
     def put(self, data: bytes) -> None:
         self._out.append(data)
 
     def put_end(self, trailers: Trailers) -> None:
-        self._end = trailers
+        if self._opening is None:  # in HTTP/1.1 that request ends with its head
+            self._end = trailers
 
     def discard(self) -> None:
         self._head, self._end = None, None

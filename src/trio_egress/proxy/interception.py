@@ -13,17 +13,20 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
 from trio_egress.errors import UpstreamError
 from trio_egress.model import Endpoint, Host, Layer, Name, Upstream
-from trio_egress.proxy.authority import Authority
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.secure_peer import HTTP_1, HTTP_2, OtherProtocol, SecurePeer, TooOld
+
+if TYPE_CHECKING:
+    from trio_egress.proxy.authority import Authority
 
 REHEARSAL = Name("rehearsal.invalid")
 
@@ -38,25 +41,33 @@ class Secured:
 
 @attrs.frozen
 class Interception:
-    """Of one run. `single`, `many`: the contexts in which it is an upstream's client, for one request at a time (in
-    HTTP/1.1) or for many."""
+    """Of one run. `authority`: None where no TLS of the agent ends here, and only upstreams are spoken to by it.
 
-    authority: Authority
+    `single`, `many`: the contexts in which it is an upstream's client, for one request at a time (in HTTP/1.1) or for
+    many.
+    """
+
+    authority: Authority | None
     single: ssl.SSLContext
     many: ssl.SSLContext
 
     def rehearse(self) -> None:
         """Shake hands with ourselves once, so that nothing is left to load (names have a codec of their own)."""
         there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-        nobody = self.authority.rehearse(REHEARSAL).wrap_bio(there, back, server_side=True)
         client = self.many.wrap_bio(back, there, server_hostname=REHEARSAL)
+        sides = [client]
+        if self.authority is not None:
+            nobody = self.authority.rehearse(REHEARSAL).wrap_bio(there, back, server_side=True)
+            sides += [nobody, client]
         with contextlib.suppress(ssl.SSLCertVerificationError):
-            for side in (client, nobody, client):
+            for side in sides:
                 with contextlib.suppress(ssl.SSLWantReadError):
                     side.do_handshake()
 
     async def accept(self, agent: Peer, host: Host) -> SecurePeer:
         """The agent's side as a server for `host`, its handshake done. Raises the agent's fault."""
+        if self.authority is None:
+            raise ValueError("this run has no authority to answer with")
         inside = SecurePeer(agent, self.authority.open_context(host))
         await inside.handshake()
         return inside
@@ -106,7 +117,7 @@ async def _shake_hands(peer: SecurePeer, upstream: Upstream, limits: Limits) -> 
     return None
 
 
-def open_interception(authority: Authority, more_roots: str = "") -> Interception:
+def open_interception(authority: Authority | None, more_roots: str = "") -> Interception:
     """`more_roots`: those that upstreams are trusted by beside this machine's, in PEM. Raises OSError."""
     single = open_client_context(more_roots, [HTTP_1])
     return Interception(authority, single, open_client_context(more_roots, [HTTP_2, HTTP_1]))

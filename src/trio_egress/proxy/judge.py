@@ -48,16 +48,20 @@ _HOST_FIELD = frozenset({"host"})
 
 @attrs.frozen
 class Door:
-    """How a connection came in and where to; for the forward proxy, its own address."""
+    """How a connection came in and where to; for the forward proxy, its own address.
+
+    `asks_for_tls`: what comes in the clear goes on inside TLS.
+    """
 
     transport: Transport
     host: Host
     port: int
+    asks_for_tls: bool = False
 
     @property
     def secure(self) -> bool:
-        """Whether what comes by it was seen inside TLS."""
-        return self.transport is Transport.INTERCEPT
+        """Whether what comes by it goes on inside TLS."""
+        return self.asks_for_tls or self.transport is Transport.INTERCEPT
 
 
 @attrs.frozen

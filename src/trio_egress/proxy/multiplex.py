@@ -7,6 +7,7 @@ Rule 2: a stream goes on when its peer has room and the outbox is short, so noth
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import trio
@@ -17,6 +18,7 @@ from trio_egress.proxy.http2_stream import Fault, Stream
 from trio_egress.proxy.peer import Peer
 from trio_egress.wire import http2
 from trio_egress.wire.message import BadMessage
+from trio_egress.wire.websocket_opening import NONCE_BYTES, add_key
 
 OUTBOX_BYTES = 128 * 1024
 """Who has more to say waits until this has gone: two reads' worth."""
@@ -68,6 +70,12 @@ class Multiplex:
         stream = Stream(self)
         self._asking.add(stream)
         return stream
+
+    async def takes_websockets(self) -> bool:
+        """Whether its peer opens WebSockets (RFC 8441 3), once it has said; not where it has nothing more to say."""
+        while self._over is None and self.frames.takes_websockets is None:
+            await self._turn.park()
+        return self.goes_on and self.frames.takes_websockets is True
 
     async def keep(self, take: Take | None = None) -> Fault | None:
         """Read and write until the connection ends, and its streams with it. Returns the fault that it had, if any.
@@ -165,12 +173,15 @@ class Multiplex:
     def _deliver(self, event: http2.Event, take: Take | None) -> None:
         match event:
             case http2.Asked(stream=number, head=head) if take is not None:
+                if head.upgrades:
+                    head = add_key(head, os.urandom(NONCE_BYTES))
                 take(Stream(self, number, head), None)
             case http2.Malformed(stream=number, fault=fault) if (
                 take is not None and number not in self._streams
             ):
                 take(Stream(self, number), fault)
             case http2.Roomier(stream=0):
+                self._turn.unpark_all()
                 for one in self._streams.values():
                     one.wake()
             case http2.Leaving(last=last):

@@ -202,7 +202,8 @@ async def _forward(
     upstream = filled.judged.decision.upstream
     if upstream is None:
         raise ValueError("an allowed request has no upstream")
-    way = await ways.open(upstream)
+    opens = filled.judged.attempt.websocket
+    way = await (ways.open_websocket(upstream) if opens else ways.open(upstream))
     if isinstance(way, Undialled):
         way.tell(flow)
         return way

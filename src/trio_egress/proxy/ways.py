@@ -6,6 +6,8 @@ Rule 2: each side's protocol is its own. An agent that speaks HTTP/1.1 gets an u
         that speaks nothing else; an agent that speaks HTTP/2 gets it where the upstream has it.
 Rule 3: requests that an agent makes at once wait while one of them connects: it may be all that they need. Where each
         needs a connection of its own (HTTP/1.1), or there is none to be had, only the first is waited for.
+Rule 4: a WebSocket has a connection of its own in HTTP/1.1, whatever its agent speaks; in HTTP/2 it is asked for only
+        where the upstream has said that it can be (RFC 8441 3).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from trio_egress.proxy.peer import Peer
 
 if TYPE_CHECKING:
     from trio_egress.proxy.exchange import Exchange
-    from trio_egress.proxy.interception import Interception
+    from trio_egress.proxy.interception import Secured
     from trio_egress.proxy.multiplex import Multiplex
 
 
@@ -88,6 +90,22 @@ class Ways:
         self._turn = trio.Lock()
         self._apart: set[Upstream] = set()
 
+    async def open_websocket(self, upstream: Upstream) -> Way | Undialled:
+        """As `open`, for a WebSocket (Rule 4)."""
+        for shared in list(self._shared):
+            if shared.upstream == upstream and shared.connection.takes_streams:
+                if await shared.connection.takes_websockets():
+                    return self._share(shared, again=True)
+                break
+        found = await self._connect(upstream, many=False, plain=False)
+        if isinstance(found, Undialled):
+            return found
+        if isinstance(found, _Idle):
+            return self._lend(found, again=False)
+        if await found.connection.takes_websockets():
+            return self._share(found, again=False)
+        return Undialled(f"{upstream.host} speaks HTTP/2 alone, and opens no WebSockets in it (RFC 8441)")
+
     async def open(self, upstream: Upstream) -> Way | Undialled:
         """An end to ask at, connected; every address that it is dialled at was checked."""
         if (found := self._find(upstream)) is not None:
@@ -121,23 +139,32 @@ class Ways:
         return None
 
     async def _dial(self, upstream: Upstream) -> Way | Undialled:
+        match await self._connect(upstream, many=self._many, plain=True):
+            case Undialled() as fault:
+                return fault
+            case _Idle() as idle:
+                return self._lend(idle, again=False)
+            case shared:
+                return self._share(shared, again=False)
+
+    async def _connect(self, upstream: Upstream, *, many: bool, plain: bool) -> _Idle | _Shared | Undialled:
+        """`many`: for requests that come at once; `plain`: a proxy on the way may be asked for each of them."""
         limits, interception = self._gate.limits, self._gate.interception
         if not self._door.secure:
-            dialled = await dial(upstream, limits, plain=True)
+            dialled = await dial(upstream, limits, plain=plain)
             if isinstance(dialled, Undialled):
                 return dialled
-            idle = _Idle(upstream, dialled.endpoint, dialled.open_peer(), 0.0, dialled.forwards)
-            return self._lend(idle, again=False)
+            return _Idle(upstream, dialled.endpoint, dialled.open_peer(), 0.0, dialled.forwards)
         if interception is None:
             raise ValueError("this run has nothing to open TLS with")
-        return await self._dial_secure(upstream, interception)
-
-    async def _dial_secure(self, upstream: Upstream, interception: Interception) -> Way | Undialled:
-        secured = await interception.dial(upstream, self._gate.limits, many=self._many)
+        secured = await interception.dial(upstream, limits, many=many)
         if isinstance(secured, Undialled):
             return secured
         if not secured.peer.multiplexes:
-            return self._lend(_Idle(upstream, secured.endpoint, secured.peer, 0.0), again=False)
+            return _Idle(upstream, secured.endpoint, secured.peer, 0.0)
+        return self._enter_shared(upstream, secured)
+
+    def _enter_shared(self, upstream: Upstream, secured: Secured) -> _Shared:
         from trio_egress.proxy.multiplex import Multiplex
 
         if self._tasks is None:
@@ -145,7 +172,7 @@ class Ways:
         shared = _Shared(upstream, secured.endpoint, Multiplex(secured.peer, self._gate.limits, client=True))
         self._shared.append(shared)
         self._tasks.start_soon(self._keep_shared, shared)
-        return self._share(shared, again=False)
+        return shared
 
     async def _keep_shared(self, shared: _Shared) -> None:
         try:

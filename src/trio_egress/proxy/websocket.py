@@ -266,6 +266,9 @@ class Relay:
         except UsedUp as cut:
             last = _Last(str(cut), Code.POLICY, Code.GOING_AWAY, Layer.LIMIT)
         except (PeerError, UpstreamError) as fault:
+            if self._up.closed and self._down.closed:  # how the connections end after that is no matter
+                scope.cancel()
+                return
             last = _Last(str(fault))
         self._last = self._last or last
         scope.cancel()

@@ -14,6 +14,9 @@ from trio_egress.kernel.identity import Identities
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_proxy", "wss_proxy", "no_proxy")
 PROXY_ADDRESS = "TRIO_EGRESS_PROXY"
+WEBSOCKET_ADDRESS = "TRIO_EGRESS_WEBSOCKET"
+"""With an address behind it: where a program asks for a WebSocket that can't ask for it by itself."""
+
 RUN_ID = "TRIO_EGRESS_RUN"
 CONTAINERS = ("DOCKER_HOST", "CONTAINER_HOST")
 NO_CONTAINERS = "unix:///run/trio-egress/docker-does-not-work-in-here-what-it-starts-would-leave-the-sandbox"
@@ -90,12 +93,14 @@ def agent_environment(
     proxy_port: int,
     *,
     proxy_variables: bool,
+    endpoints: Sequence[str] = (),
     passed: Sequence[str] | None = None,
     added: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The caller's environment without what is CLOSED and without its proxies, with ours in TRIO_EGRESS_PROXY.
 
     `passed` makes an allow-list of it: patterns of the only names that get in. `added` comes last and may say anything.
+    `endpoints`: of the policy, for WebSockets; the first is told in TRIO_EGRESS_WEBSOCKET.
     `proxy_variables` also sets the usual variables; nothing needs them, because TCP is redirected anyway. As root the
     account's variables become those of the agent's user. Raises SandboxError when `passed` names what is never passed.
     """
@@ -103,6 +108,9 @@ def agent_environment(
     proxy = f"http://127.0.0.1:{proxy_port}"
     result = {k: v for k, v in environment.items() if _passes(k, passed)}
     result[PROXY_ADDRESS] = proxy
+    result.pop(WEBSOCKET_ADDRESS, None)
+    if endpoints:
+        result[WEBSOCKET_ADDRESS] = f"ws://127.0.0.1:{proxy_port}{endpoints[0]}"
     result[RUN_ID] = run_id
     result.setdefault(ACROSS_MOUNTS, "1")
     result |= dict.fromkeys(CONTAINERS, NO_CONTAINERS)

@@ -30,16 +30,22 @@ if TYPE_CHECKING:
 
 
 def open_interception(policy: Policy, run_id: str) -> Interception | None:
-    """None where no rule has to see what is inside TLS. Raises SandboxError."""
+    """None where no rule has to see what is inside TLS, and none names an endpoint that asks for it (`proxy_path`).
+
+    Raises SandboxError.
+    """
     patterns = find_intercepted(policy)
-    if not patterns:
+    if not patterns and not policy.endpoints:
         return None
     from trio_egress.proxy import http2  # noqa: F401  rule 1
     from trio_egress.proxy import interception as proxy
-    from trio_egress.proxy.authority import Authority
 
-    try:
+    authority = None
+    if patterns:
+        from trio_egress.proxy.authority import Authority
+
         authority = Authority(patterns, datetime.now(timezone.utc), run_id)
+    try:
         interception = proxy.open_interception(authority, "".join(root.pem for root in policy.roots))
     except OSError as error:
         raise SandboxError(f"the roots that this machine trusts can't be read: {error}") from None
@@ -51,8 +57,9 @@ def find_trust(
     policy: Policy, interception: Interception | None, environment: Mapping[str, str]
 ) -> Trust | None:
     """What the agent is to trust: the authority of its run, and the roots that its policy adds. Raises SandboxError."""
-    own = () if interception is None else (interception.authority,)
-    added = (*(Added(one.pem, one.name_hash) for one in own), *_find_added(policy))
+    authority = None if interception is None else interception.authority
+    own = () if authority is None else (Added(authority.pem, authority.name_hash),)
+    added = (*own, *_find_added(policy))
     if not added:
         return None
     from trio_egress.proxy.certificates import render_java_store

@@ -35,6 +35,7 @@ BUILT_IN = {
     "env": "[env]",
     "limits": "[limits]",
     "roots": "[tls]",
+    "endpoints": "`proxy_path`",
     "upstream": "[upstream]",
     "secrets": "[[secret]]",
     "sought": "what [scan] looks for",
@@ -77,7 +78,8 @@ def _find_fixed(gate: Gate, new: Policy) -> str:
         table for field, table in BUILT_IN.items() if getattr(gate.policy, field) != getattr(new, field)
     ]
     seen = find_intercepted(new)
-    if seen and not (gate.interception and all(map(gate.interception.authority.covers, seen))):
+    authority = gate.interception.authority if gate.interception is not None else None
+    if seen and not (authority is not None and all(map(authority.covers, seen))):
         changed.append("whose TLS is ended")
     if has_scans(new) and gate.inspection is None:
         changed.append("whether anything is looked through")

@@ -159,11 +159,15 @@ class Frames:
         self._head_bytes = head_bytes
         self._header_count = header_count
         self._methods: dict[int, str] = {}
+        self._opening: set[int] = set()
+        self._settled = False
         self._came = self._meant = self._asked = self._aborted = 0
         self._h2.local_settings[SettingCodes.MAX_HEADER_LIST_SIZE] = head_bytes
         self._h2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = STREAM_WINDOW
         self._h2.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = STREAMS
         self._h2.local_settings[SettingCodes.ENABLE_PUSH] = 0
+        if not client:
+            self._h2.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         if client:
             self._h2.local_settings[SettingCodes.MAX_FRAME_SIZE] = FRAME_BYTES
             self._h2.max_inbound_frame_size = FRAME_BYTES
@@ -200,6 +204,8 @@ class Frames:
         except (h2.exceptions.TooManyStreamsError, h2.exceptions.NoAvailableStreamIDError):
             return None
         self._methods[stream] = head.method
+        if head.opens_websocket:
+            self._opening.add(stream)
         return stream
 
     def answer(self, stream: int, head: ResponseHead, *, end: bool) -> None:
@@ -218,6 +224,11 @@ class Frames:
         return min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size, FRAME_BYTES)
 
     @property
+    def takes_websockets(self) -> bool | None:
+        """Whether the peer opens WebSockets (RFC 8441 3); None as long as it hasn't said."""
+        return bool(self._h2.remote_settings.enable_connect_protocol) if self._settled else None
+
+    @property
     def most_streams(self) -> int:
         """How many the peer takes at once."""
         return self._h2.remote_settings.max_concurrent_streams
@@ -231,6 +242,7 @@ class Frames:
     def abort(self, stream: int, code: int) -> None:
         """Give a stream up, if there is anything left of it."""
         self._methods.pop(stream, None)
+        self._opening.discard(stream)
         with contextlib.suppress(
             h2.exceptions.ProtocolError
         ):  # it has ended on both sides, or the connection has
@@ -268,6 +280,7 @@ class Frames:
             case h2.events.WindowUpdated(stream_id=number):
                 yield Roomier(number or 0)
             case h2.events.RemoteSettingsChanged():
+                self._settled = True
                 yield Roomier(0)
 
     def _read_head(self, stream: int, headers: Raw, *, ended: bool) -> Event:
@@ -276,7 +289,8 @@ class Frames:
         try:
             self._check_size(raw)
             if self._client:
-                return Answered(stream, read_answer(self._methods.get(stream, ""), raw, ended=ended))
+                method, opens = self._methods.get(stream, ""), stream in self._opening
+                return Answered(stream, read_answer(method, raw, ended=ended, opens=opens))
             return Asked(stream, read_request(raw, ended=ended))
         except BadMessage as fault:
             return Malformed(stream, fault)

@@ -2,6 +2,8 @@
 
 Rule 1: what HTTP/1.1 couldn't carry, or would read as something else, is refused with BadMessage: whatever comes in as
         one may go out as the other.
+Rule 2: a WebSocket, which is an extended CONNECT here (RFC 8441), is what it is in HTTP/1.1: a GET that would switch,
+        and an answer 101 to it; its key has no meaning here, and is neither read nor said.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from http import HTTPStatus
 from trio_egress.wire.message import (
     FRAMING,
     HOP_BY_HOP,
+    SWITCHING,
     BadMessage,
     Body,
     Fields,
@@ -21,12 +24,15 @@ from trio_egress.wire.message import (
     ResponseHead,
     Trailers,
     check_expectation,
+    drop_fields,
 )
+from trio_egress.wire.websocket_opening import WEBSOCKET
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _PATH = re.compile(rb"[\x21\x22\x24-\x7e]+")
+_KEYS = (b"sec-websocket-key", b"sec-websocket-accept")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 Raw = Iterable[tuple[bytes, bytes]]
@@ -35,8 +41,9 @@ Raw = Iterable[tuple[bytes, bytes]]
 def read_request(raw: Raw, *, ended: bool) -> RequestHead:
     """A request from its field section (RFC 9113 8.3.1). Raises BadMessage."""
     told, fields = _split(raw)
-    if b":protocol" in told:
-        raise BadMessage("an extended CONNECT wasn't offered (RFC 8441 3)", 501)
+    if (protocol := told.get(b":protocol")) is not None:
+        told, fields = _read_opening(protocol, told, fields, ended=ended)
+        ended = True  # what follows is no body
     method, path = told.get(b":method", b""), told.get(b":path", b"")
     if not _METHOD.fullmatch(method):
         raise BadMessage("a method must be a token (RFC 9110 9.1)")
@@ -60,17 +67,36 @@ def read_request(raw: Raw, *, ended: bool) -> RequestHead:
         body=0 if ended else length,
         persists=True,
         takes_trailers=(b"te", b"trailers") in fields,
+        upgrades=(WEBSOCKET,) if protocol is not None else (),
+        switches=protocol is not None,
         version=2,
     )
 
 
-def read_answer(method: str, raw: Raw, *, ended: bool) -> ResponseHead:
-    """An answer from its field section (RFC 9113 8.3.2). Raises BadMessage."""
+def _read_opening(
+    protocol: bytes, told: dict[bytes, bytes], fields: list[tuple[bytes, bytes]], *, ended: bool
+) -> tuple[dict[bytes, bytes], list[tuple[bytes, bytes]]]:
+    """An extended CONNECT (RFC 8441 4), as a GET. Raises BadMessage."""
+    if protocol != WEBSOCKET.encode("ascii"):
+        raise BadMessage("an extended CONNECT is for a WebSocket alone here (RFC 8441 5)", 501)
+    if ended or any(name == b"content-length" for name, _ in fields):
+        raise BadMessage("the request for a WebSocket has a body, or an end")
+    return {**told, b":method": b"GET"}, [pair for pair in fields if pair[0] not in _KEYS]
+
+
+def read_answer(method: str, raw: Raw, *, ended: bool, opens: bool = False) -> ResponseHead:
+    """An answer from its field section (RFC 9113 8.3.2); `opens`: to a request for a WebSocket. Raises BadMessage."""
     told, fields = _split(raw)
     said = told.get(b":status", b"")
     if not re.fullmatch(rb"[1-9][0-9]{2}", said) or said == b"101":
         raise BadMessage("an answer's :status must be a number of three digits, and not 101 (RFC 9113 8.6)")
     status = int(said)
+    if opens and 200 <= status < 300:
+        if ended or status != 200:
+            raise BadMessage("a WebSocket is opened by 200, and goes on after it (RFC 8441 5)")
+        switched = [pair for pair in fields if pair[0] not in _KEYS and pair[0] != b"content-length"]
+        heading = SWITCHING, _find_phrase(SWITCHING), _only_end_to_end(switched), 0
+        return ResponseHead(*heading, persists=True, upgrades=(WEBSOCKET,), switches=True)
     length = _read_body(fields)
     bodiless = status < 200 or method == "HEAD" or status in (204, 304)
     if ended and not bodiless and length not in (0, Framing.CHUNKED):
@@ -86,16 +112,20 @@ def read_answer(method: str, raw: Raw, *, ended: bool) -> ResponseHead:
 
 def render_request(head: RequestHead, host: str) -> list[tuple[bytes, bytes]]:
     """The field section of a request inside TLS, for the authority `host`."""
+    opens = [(b":method", b"CONNECT"), (b":protocol", WEBSOCKET.encode("ascii"))]
     pseudo = [
-        (b":method", head.method.encode("ascii")),
+        *(opens if head.opens_websocket else [(b":method", head.method.encode("ascii"))]),
         (b":scheme", b"https"),
         (b":authority", host.encode("ascii")),
         (b":path", head.path.encode("ascii")),
     ]
-    return pseudo + _lower(head.fields) + ([(b"te", b"trailers")] if head.takes_trailers else [])
+    fields = drop_fields(head.fields, _KEYS) if head.opens_websocket else head.fields
+    return pseudo + _lower(fields) + ([(b"te", b"trailers")] if head.takes_trailers else [])
 
 
 def render_answer(head: ResponseHead) -> list[tuple[bytes, bytes]]:
+    if head.status == SWITCHING:
+        return [(b":status", b"200"), *_lower(drop_fields(head.fields, _KEYS))]
     return [(b":status", b"%d" % head.status), *_lower(head.fields)]
 
 

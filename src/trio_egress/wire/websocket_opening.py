@@ -27,7 +27,7 @@ EXTENSIONS: Final = b"sec-websocket-extensions"
 _KEY, _ACCEPT = b"sec-websocket-key", b"sec-websocket-accept"
 _PROTOCOL, _VERSION, _ORIGIN = b"sec-websocket-protocol", b"sec-websocket-version", b"origin"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_NONCE_BYTES = 16
+NONCE_BYTES: Final = 16
 
 _DEFLATE = b"permessage-deflate"
 _CLIENT_ALONE, _SERVER_ALONE = b"client_no_context_takeover", b"server_no_context_takeover"
@@ -53,9 +53,9 @@ class Deflate:
 
 @attrs.frozen
 class Opening:
-    """What a client asks for. `key`: None where there is none to be (RFC 8441 5). `protocols`: in its order."""
+    """What a client asks for. `protocols`: in its order."""
 
-    key: bytes | None
+    key: bytes
     origin: str | None
     protocols: tuple[str, ...]
     offers: tuple[Parameters, ...]
@@ -80,18 +80,15 @@ class Opened:
 
 def parse_opening(head: RequestHead) -> Opening:
     """Of a request that asks for a WebSocket. Raises BadMessage."""
-    modern = head.version >= 2
-    if not modern and (head.method != "GET" or not head.switches):
+    if head.method != "GET" or not head.switches:
         raise BadMessage("a WebSocket is asked for by `GET`, with `Connection: Upgrade` (RFC 6455 4.1)")
-    if not modern and head.body != 0:
+    if head.body != 0:
         raise BadMessage("the request for a WebSocket has a body")
     if _find_one(head.fields, _VERSION) != VERSION:
         raise BadMessage("a WebSocket's version must be 13 (RFC 6455 4.1)")
     key = _find_one(head.fields, _KEY)
-    if not modern and (key is None or not _is_nonce(key)):
+    if key is None or not _is_nonce(key):
         raise BadMessage("Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455 4.1)")
-    if modern and key is not None:
-        raise BadMessage("a WebSocket over HTTP/2 has no Sec-WebSocket-Key (RFC 8441 5)")
     origin = _find_one(head.fields, _ORIGIN)
     return Opening(
         key,
@@ -103,11 +100,10 @@ def parse_opening(head: RequestHead) -> Opening:
 
 def check_opened(opening: Opening, head: ResponseHead) -> Opened:
     """What the answer to it has agreed to. Raises BadMessage."""
-    if opening.key is not None:
-        if head.upgrades != (WEBSOCKET,) or not head.switches:
-            raise BadMessage("it switches to something that isn't a WebSocket")
-        if _find_one(head.fields, _ACCEPT) != compute_accept(opening.key):
-            raise BadMessage("Sec-WebSocket-Accept isn't the answer to what was asked (RFC 6455 4.1)")
+    if head.upgrades != (WEBSOCKET,) or not head.switches:
+        raise BadMessage("it switches to something that isn't a WebSocket")
+    if _find_one(head.fields, _ACCEPT) != compute_accept(opening.key):
+        raise BadMessage("Sec-WebSocket-Accept isn't the answer to what was asked (RFC 6455 4.1)")
     protocol = _find_one(head.fields, _PROTOCOL)
     if protocol is not None and protocol.decode("latin-1") not in opening.protocols:
         raise BadMessage("it chooses a subprotocol that was not offered (RFC 6455 4.1)")
@@ -116,6 +112,17 @@ def check_opened(opening: Opening, head: ResponseHead) -> Opened:
         raise BadMessage("it chooses several extensions, and one was offered")
     deflate = _check_deflate(opening.offers, *chosen[0]) if chosen else None
     return Opened(None if protocol is None else protocol.decode("latin-1"), deflate)
+
+
+def add_key(head: RequestHead, nonce: bytes) -> RequestHead:
+    """A request out of HTTP/2, where there are no keys, as it is in HTTP/1.1. `nonce`: 16 random bytes."""
+    return attrs.evolve(head, fields=(*head.fields, (b"Sec-WebSocket-Key", base64.b64encode(nonce))))
+
+
+def add_accept(head: ResponseHead, request: RequestHead) -> ResponseHead:
+    """An answer out of HTTP/2 to a request with a key, as it is in HTTP/1.1."""
+    key = _find_one(request.fields, _KEY) or b""
+    return attrs.evolve(head, fields=(*head.fields, (b"Sec-WebSocket-Accept", compute_accept(key))))
 
 
 def compute_accept(key: bytes) -> bytes:
@@ -224,6 +231,6 @@ def _find_one(fields: Fields, wanted: bytes) -> bytes | None:
 
 def _is_nonce(key: bytes) -> bool:
     try:
-        return len(base64.b64decode(key, validate=True)) == _NONCE_BYTES
+        return len(base64.b64decode(key, validate=True)) == NONCE_BYTES
     except binascii.Error:
         return False
