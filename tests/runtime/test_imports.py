@@ -28,10 +28,10 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 from trio_egress.runtime import agent, supervisor
 
-async def run_agent(*arguments):
+async def run_agent(*arguments, **named):
     global started
     started = True
-    return await agent.run_agent(*arguments)
+    return await agent.run_agent(*arguments, **named)
 
 supervisor.run_agent = run_agent
 from trio_egress.cli.main import main
