@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -27,6 +27,7 @@ from trio_egress.kernel.hosts import render_hosts
 from trio_egress.kernel.layers import Host, plan_layers
 from trio_egress.kernel.lending import check_way, find_closed
 from trio_egress.kernel.mountinfo import HostMount, find_aliases
+from trio_egress.kernel.planted import plan_planted
 from trio_egress.kernel.protection import Guard, find_points, plan_guard
 from trio_egress.kernel.ssh_files import SshFiles, keep_ssh, plan_ssh
 from trio_egress.kernel.steps import STAGE, Mount
@@ -65,7 +66,7 @@ class View:
     is the agent's in the words of /etc/passwd, where no file of the host has one. `kept`: of what is hidden, what must
     also stay where it is: no directory on the way to it can be moved. `host`: its mounts. `root`: it is
     root who mounts. `owner`, `group`: the agent's ids. `path`: its PATH. `lent`: the working directory, where its user
-    couldn't write without.
+    couldn't write without. `planted`: texts of files below HOME, which the agent finds there and the host doesn't have.
     """
 
     directory: str
@@ -84,6 +85,7 @@ class View:
     lent: str = ""
     trust: Trust | None = None
     ssh: SshFiles = attrs.field(factory=SshFiles)
+    planted: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 def plan_mounts(view: View) -> tuple[Mount, ...]:
@@ -118,6 +120,7 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
         *_hide_secrets(home, view, writable),
         *_hide(view, points.sockets),
         *_socket_directories(),
+        *_plant(view, home, writable),
         *_account(view),
         *plan_named(view.trust),
         *_hosts(),
@@ -200,6 +203,24 @@ def _hide_secrets(home: str, view: View, writable: Sequence[str]) -> Iterator[Mo
         if os.path.lexists(path) and not any(_is_below(place, (path,)) for place in writable):
             yield _cover(path)
             yield from _cover_aliases(os.path.realpath(path), view)
+
+
+def _plant(view: View, home: str, writable: Sequence[str]) -> Iterator[Mount]:
+    if not view.planted:
+        return
+    place = os.path.realpath(view.home) if view.home else ""
+    own = ("/run", "/var/run", *PRIVATE)
+    if any(_is_below(place, (path,)) for path in writable):
+        raise SandboxError(
+            f"no canary can be planted in HOME {place}, where the agent's changes are real: give it another one with "
+            "[env] set = {HOME = ...}"
+        )
+    if not place or not (home or _is_below(place, own)):
+        raise SandboxError(
+            f"no canary can be planted in HOME {place or '(it has none)'}: it is closed to the agent"
+        )
+    hidden = [*(f"{place}/{name}" for name in SECRETS), *map(os.path.realpath, view.hide)]
+    yield from plan_planted(view.planted, place, hidden, own, (view.owner, view.group))
 
 
 def _keep_ways(view: View, writable: Sequence[str]) -> Iterator[Mount]:

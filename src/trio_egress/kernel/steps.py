@@ -13,7 +13,8 @@ class Mount:
     """One step. `source` is what `kind` needs:
 
     tmpfs: an empty one at target, with this mode, for at most `size` bytes (0: half of this machine's memory).
-    directory, file, program, link: make target; a file or executable with this text, a link that leads there.
+    directory, file, program, link: make target; a file or executable with this text, a link that leads there. A file
+    is `owner`'s, and the directories that are made for it.
     copy: target is a small file like source, with this mode; a large one is bound over it.
     bind: source over target.  keep: source stays reachable at target (made for it).
     lend: the same of a directory, with its owner's ids seen as `owner` and `group`.

@@ -62,9 +62,23 @@ def _directory(step: Step) -> None:
 
 
 def _file(step: Step) -> None:
-    os.makedirs(os.path.dirname(step["target"]), exist_ok=True)
+    made = _make_way(os.path.dirname(step["target"]))
     with open(step["target"], "x", encoding="utf-8", errors="surrogateescape") as file:
         file.write(step["source"])
+    if step["owner"] not in (-1, os.geteuid()):
+        for path in (*made, step["target"]):
+            os.chown(path, step["owner"], step["group"])
+
+
+def _make_way(folder: str) -> list[str]:
+    """A directory and those above it, and which of them were not there."""
+    made: list[str] = []
+    while not os.path.lexists(folder):
+        made.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(made):
+        os.mkdir(path)
+    return made
 
 
 def _program(step: Step) -> None:

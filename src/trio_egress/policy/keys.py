@@ -74,6 +74,7 @@ from trio_egress.policy.sought import (
     read_detector_files,
     read_env,
     read_files,
+    read_planted,
 )
 from trio_egress.policy.suppressed import SUPPRESSIONS_MAX, Suppress, read_expires, read_finding
 from trio_egress.policy.upstream_proxy import (
@@ -296,6 +297,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     Canary: {
         "name": _reader(read_secret_name),
         "env": _reader(read_variable),
+        "file": _reader(read_planted),
         "from_": _read_from,
     },
     Suppress: {

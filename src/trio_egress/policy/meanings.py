@@ -219,6 +219,10 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
     Canary: {
         "name": "what it is called in receipts",
         "env": "the variable in which the agent finds it, whatever the caller has there",
+        "file": (
+            'a file of its HOME that is planted for the run, such as `"~/.aws/credentials"`; the agent sees nothing '
+            "else in its place, and the host keeps what it has"
+        ),
         "from": (
             "where its value is, as for a [secret](#secrets-secret), such as a file that you have planted; without it "
             "one is made for each run"

@@ -175,6 +175,8 @@ def _say_canaries(part: Part) -> Iterator[tuple[str, Setting]]:
         yield canary.name, (f"the canary {canary.name}", canary.way, path)
         if canary.env is not None:
             yield f"env {canary.env}", (f"the canary in {canary.env}", canary.name, (*path, "env"))
+        if canary.file is not None:
+            yield f"file {canary.file}", (f"the canary in {canary.file}", canary.name, (*path, "file"))
 
 
 def _join_canaries(

@@ -253,6 +253,7 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
     Canary: {
         "name": _SECRET_NAME,
         "env": _VARIABLE,
+        "file": {"type": "string", "pattern": "^~/"},
         "from": _table(From),
     },
     Suppress: {

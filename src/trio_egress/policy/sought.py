@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from trio_egress.errors import Problem
+from trio_egress.policy.files import parse_path
 from trio_egress.policy.includes import Include, check_name, read_named
 from trio_egress.policy.secret import From, read_file
 from trio_egress.policy.values import read_texts
@@ -28,16 +29,17 @@ _PATTERN = re.compile(r"[A-Za-z0-9_*?]+", re.ASCII)
 
 @attrs.frozen(kw_only=True)
 class Canary:
-    """A field for each key. `env`: where the agent finds it. Without `from_` it is made for the run."""
+    """A field for each key. `env`, `file`: where the agent finds it. Without `from_` it is made for the run."""
 
     name: str
     env: str | None = None
+    file: str | None = None
     from_: From | None = None
 
     @property
     def way(self) -> str:
         """Where it is, and where its value is from, as people read it."""
-        said = (("env", self.env), ("from", self.from_))
+        said = (("env", self.env), ("file", self.file), ("from", self.from_))
         return ", ".join(f"{key} {value}" for key, value in said if value is not None)
 
 
@@ -93,23 +95,31 @@ def read_files(value: object) -> tuple[str, ...]:
     return tuple(sorted(read_texts("files", value, '["~/.config/our-tool/token"]', read_file)))
 
 
+def read_planted(value: object) -> str:
+    """A file of the agent's HOME. Raises ValueError."""
+    path = parse_path(value) if isinstance(value, str) and value else ""
+    if not path.startswith("~/"):
+        raise ValueError(f'file must be one in HOME, such as "~/.aws/credentials", not {show(value)}')
+    return path
+
+
 def check_canary(canary: Canary) -> None:
     """Raises Faults for one that nobody could find."""
-    if canary.env is None and canary.from_ is None:
+    if canary.env is None and canary.file is None and canary.from_ is None:
         message = (
-            "where is it? name the variable (`env`) in which the agent finds it, or with `from` a value that stands "
-            "somewhere already"
+            "where is it? name the variable (`env`) in which the agent finds it, a `file` to be planted, or with "
+            "`from` a value that stands somewhere already"
         )
         raise Faults([Fault(("name",), message, on_key=True)])
 
 
 def check_canaries(canaries: Iterable[Canary]) -> tuple[Canary, ...]:
-    """Raises Faults where two have the same name or variable."""
+    """Raises Faults where two have the same name, variable or file."""
     first: dict[tuple[str, str], int] = {}
     faults = []
     listed = tuple(canaries)
     for place, canary in enumerate(listed):
-        for key in ("name", "env"):
+        for key in ("name", "env", "file"):
             value = getattr(canary, key)
             if value is not None and first.setdefault((key, value), place) != place:
                 message = f"canary[{first[key, value]}] has {key} {show(value)} already"
@@ -147,7 +157,7 @@ def render_canaries(canaries: Iterable[PlacedCanary]) -> list[dict[str, object]]
 
 def _render_canary(canary: Canary) -> dict[str, object]:
     told: dict[str, object] = {
-        key: value for key in ("name", "env") if (value := getattr(canary, key)) is not None
+        key: value for key in ("name", "env", "file") if (value := getattr(canary, key)) is not None
     }
     if canary.from_ is not None:
         told["from"] = attrs.asdict(canary.from_, filter=lambda _field, value: value is not None)

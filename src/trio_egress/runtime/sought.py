@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -122,6 +122,16 @@ def plant(environment: Mapping[str, str], policy: Policy, values: tuple[Value, .
         if placed.canary.env is not None and placed.canary.name in canaries
     }
     return {**environment, **planted}
+
+
+def list_planted(policy: Policy, values: Iterable[Value]) -> dict[str, str]:
+    """Texts of the files with canaries in them, by their paths below HOME."""
+    canaries = {value.name: os.fsdecode(value.value) for value in values if value.kind is Kind.CANARY}
+    return {
+        placed.canary.file.removeprefix("~/"): f"{canaries[placed.canary.name]}\n"
+        for placed in policy.sought.canaries
+        if placed.canary.file is not None and placed.canary.name in canaries
+    }
 
 
 def _list_values(

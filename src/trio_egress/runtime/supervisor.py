@@ -274,6 +274,15 @@ def _plan(spec: RunSpec, host_key: str) -> tuple[View, Plan, Sight]:
     return view, plan, Sight(interception, inspection, open_bodies(spec.policy))
 
 
+def _find_planted(spec: RunSpec) -> Mapping[str, str]:
+    """Files with canaries in them. What finds them is loaded already where there is anything to be looked for."""
+    if not spec.sought:
+        return {}
+    from trio_egress.runtime.sought import list_planted
+
+    return list_planted(spec.policy, spec.sought)
+
+
 def _view(spec: RunSpec, trust: Trust | None, host_key: str) -> View:
     agent = spec.identities.agent
     home = spec.environment.get("HOME", "")
@@ -298,6 +307,7 @@ def _view(spec: RunSpec, trust: Trust | None, host_key: str) -> View:
         path=spec.environment.get("PATH", os.defpath),
         lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
         trust=trust,
+        planted=_find_planted(spec),
         ssh=SshFiles(render_known_hosts(spec.policy, host_key), render_ssh_config(spec.policy)),
         sockets=find_sockets(Path("/proc/net/unix").read_text("utf-8", "surrogateescape")),
     )
