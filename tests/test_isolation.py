@@ -57,6 +57,16 @@ def test_help_loads_only_the_command_line(arguments: list[str]) -> None:
     )
 
 
+def test_a_run_loads_nothing_of_mcp() -> None:
+    loaded = modules_loaded_by("-c", "import trio_egress.cli.run, trio_egress.runtime.supervisor")
+    mcp = {
+        f"trio_egress.{name}" for name in ("runtime.stdio", "proxy.mcp_stdio", "wire.jsonrpc", "wire.lines")
+    }
+    assert "trio_egress.runtime.supervisor" in loaded
+    assert within(loaded, mcp) == set()
+    assert within(modules_loaded_by("-c", "import trio_egress.cli.mcp"), mcp) == mcp
+
+
 def test_the_fuzzing_package_loads_no_proxy_and_no_kernel() -> None:
     loaded = modules_loaded_by("-c", "import trio_egress.fuzzing")
     assert "hypothesis" in loaded
