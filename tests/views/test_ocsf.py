@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from tests.evidence.specimens import Scribe
+from tests.pages.specimens import write_messages
 from tests.views.pictures import (
     take,
     take_broken,
@@ -102,6 +103,18 @@ def test_what_the_kernel_refused_names_its_protocol_and_its_call(events: list[Ev
     assert udp["dst_endpoint"] == {"ip": "203.0.113.7", "port": 9999}
     assert call["kernel"] == {"name": "bpf", "type_id": 2, "type": "System Call"}
     assert call["unmapped"]["detail"] == "BPF_PROG_LOAD"
+
+
+def test_what_an_mcp_server_and_its_client_say_is_a_call(tmp_path: Path) -> None:
+    *calls, denied = export(take(write_packet(tmp_path, write_messages())))[-4:]
+    assert [(each["class_uid"], each["activity_name"], each["action"]) for each in calls] == [
+        (6003, "tools/call", "Allowed"),
+        (6003, "tools/call", "Allowed"),
+        (6003, "x", "Allowed"),
+    ]
+    assert denied["api"] == {"operation": "tools/call", "service": {"name": "rm"}}
+    assert denied["src_endpoint"] == {"name": "mcp client"}
+    assert "connection_info" not in denied
 
 
 def test_a_packet_that_does_not_verify_says_so_first_and_in_every_event(tmp_path: Path) -> None:

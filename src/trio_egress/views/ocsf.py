@@ -54,7 +54,7 @@ _DONE: Mapping[str, Event] = {
 }
 """What was done about what a scan found."""
 
-_CATEGORIES = {1: "System Activity", 2: "Findings", 4: "Network Activity"}
+_CATEGORIES = {1: "System Activity", 2: "Findings", 4: "Network Activity", 6: "Application Activity"}
 _APPLICATIONS = ("http", "tls", "ssh")
 _PROTOCOL_NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
 _UNMAPPED = (
@@ -218,7 +218,23 @@ def _render_call(picture: Picture, attempt: Attempt) -> Event:
     }
 
 
-_KINDS: Mapping[str, Callable[[Picture, Attempt], Event]] = {"dns": _render_dns, "syscall": _render_call}
+def _render_message(picture: Picture, attempt: Attempt) -> Event:
+    """Over the standard streams of an MCP server."""
+    first = attempt.first
+    call = {"operation": first.method or NAMELESS, "service": {"name": first.fact("tool") or "mcp"}}
+    return {
+        **_classify(6003, "API Activity", (99, first.method or "Other"), _weigh(attempt)),
+        **_render_attempt(picture, attempt),
+        "api": call,
+        "src_endpoint": {"name": f"mcp {first.fact('from') or NAMELESS}"},
+    }
+
+
+_KINDS: Mapping[str, Callable[[Picture, Attempt], Event]] = {
+    "dns": _render_dns,
+    "syscall": _render_call,
+    "mcp_stdio": _render_message,
+}
 
 
 def _render_attempt(picture: Picture, attempt: Attempt) -> Event:
