@@ -13,7 +13,7 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.model import Side
-from trio_egress.proxy.mcp_stdio import Conversation, Ended
+from trio_egress.proxy.mcp_stdio import UNASKED, Conversation, Ended
 from trio_egress.recorder import Recorder
 from trio_egress.wire.jsonrpc import IN_FLIGHT
 from trio_egress.wire.lines import Lines
@@ -166,6 +166,15 @@ async def test_a_server_that_says_no_message_is_not_heard_any_more(open_world: O
         await talking.conversation.end("the server said what is no message")
     assert talking.errors(CLIENT) == [(1, -32000)]
     assert [(r.verdict, r.target) for r in talking.told] == [("block", "mcp:message"), ("allow", "mcp:a")]
+
+
+async def test_a_flood_of_answers_to_nothing_ends(open_world: OpenWorld) -> None:
+    async with talk(open_world) as talking:
+        for number in range(UNASKED - 1):
+            await talking.say(SERVER, id=number, result=1)
+        with pytest.raises(Ended, match="100 answers to nothing"):
+            await talking.say(SERVER, id=1, result=1)
+    assert len(talking.told) == UNASKED
 
 
 async def test_a_client_that_is_gone_leaves_no_question_without_an_outcome(open_world: OpenWorld) -> None:

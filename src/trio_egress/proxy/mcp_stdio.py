@@ -51,6 +51,9 @@ gone."""
 
 ENDED = "the server has ended"
 
+UNASKED = 100
+"""Answers to nothing that a server may give: late ones are a few, more is a flood, each with a receipt."""
+
 CANCELLED = "notifications/cancelled"
 
 if TYPE_CHECKING:
@@ -73,6 +76,8 @@ class _Party:
     lock: trio.Lock = attrs.field(factory=trio.Lock)
     questions: Questions = attrs.field(factory=Questions)
     flows: dict[Id, Flow] = attrs.field(factory=dict)
+    unasked: int = 0
+    """Answers to nothing."""
 
     async def tell(self, raw: bytes) -> None:
         """A whole line, whoever writes."""
@@ -217,6 +222,9 @@ class Conversation:
         flow = None if message.id is None else hearer.flows.pop(message.id, None)
         if flow is None:  # also where the question is not on its way yet: an id can be guessed
             await self._refuse(speaker, line, str(BadCall(Wrong.UNASKED)))
+            speaker.unasked += 1
+            if speaker.side is Side.SERVER and speaker.unasked == UNASKED:
+                raise Ended(f"the server gave {UNASKED} answers to nothing that was asked")
             return
         question = hearer.questions.answer(message)
         with flow:
