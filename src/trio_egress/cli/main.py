@@ -235,7 +235,13 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     recover.add_argument("--json", action="store_true", help="print what was found as JSON")
 
-    init = commands.add_parser("init", help="write a commented starter policy")
+    init = commands.add_parser(
+        "init",
+        help="write a policy to begin with, for the project that is here",
+        description="Write a policy to begin with: a short one by the lock files and known agents here, or where "
+        "there are none, one with every key, commented.",
+    )
+    init.add_argument("--full", action="store_true", help="write the one with every key, whatever is here")
     init.add_argument(
         "path", nargs="?", default="trio-egress.toml", metavar="FILE", help="default: trio-egress.toml"
     )
