@@ -16,6 +16,7 @@ from trio_egress.policy.intercepted import find_intercepted
 from trio_egress.policy.known_hosts import render_known_hosts, render_ssh_config
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.moment import Moment
+from trio_egress.policy.recall import decide_again
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import FETCH, PUSH
 from trio_egress.policy.spelling import parse_spelling
@@ -247,3 +248,33 @@ def test_a_difference_of_repositories_is_told_as_what_it_opens() -> None:
     narrow, wide = load(rule(), MADE), load(rule(git='fetch = ["org/*"], push = ["org/a"]'), MADE)
     assert [change.effect for change in compare(narrow, wide)] == ["opens"]
     assert [change.effect for change in compare(wide, narrow)] == ["closes"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"),
+    [
+        ({}, None),
+        ({"service": PUSH}, "allow rule egress[0]"),
+        ({"secrets_used": ["[other:0000]"]}, "the secret other put in"),
+    ],
+)
+def test_a_receipt_is_decided_again_by_service_and_repository(
+    facts: dict[str, object], found: str | None
+) -> None:
+    record = {
+        "transport": "transparent",
+        "target": "ssh://a.example:22/org/repo.git",
+        "verdict": "allow",
+        "layer": "rule",
+        "decision_phase": "intent",
+    }
+    told = {
+        "proto": "ssh",
+        "host": "a.example",
+        "port": 22,
+        "service": FETCH,
+        "rule": "egress[0] 'a.example'",
+    }
+    told |= {"secrets_used": ["[deploy:0000]"], "command": "git-upload-pack 'org/repo.git'"}
+    difference = decide_again(load(rule(), MADE), record, {**told, **facts}, frozenset(Need))
+    assert (difference and difference.found) == found

@@ -209,6 +209,7 @@ def test_a_client_that_is_killed_midway_leaves_nothing_running(place: Place, for
     wait_until(lambda: not find_serving(forge), "git outside to end")
     wait_until(lambda: len(find_relays(started.pid)) == 1, "the connection's process to end")
     (left,) = find_relays(started.pid)
+    assert "\nUid:\t0\t" not in Path(f"/proc/{left}/status").read_text()  # whoever started the run
     started.process.terminate()
     ended = started.wait()
     wait_until(lambda: not Path(f"/proc/{left}").exists(), "the relay to end")

@@ -4,7 +4,8 @@ Its standard input is the run's control socket. It dials nothing and opens no fi
 that it was given, and keys come by the connection that uses them.
 
 Rule 1: everything is loaded, and tried once, before it says that it is ready; from then on nothing can be imported.
-Rule 2: it is not root when it says so, and no process of the agent can look into it.
+Rule 2: it is not root when it says so, and from then on it can open no file and no socket and run no program
+        (kernel/closed.py). No process of the user can look into it.
 Rule 3: a connection's process ends with it: with the agent's side, or with the proxy's.
 """
 
@@ -19,8 +20,9 @@ import socket
 import sys
 
 from trio_egress.git_relay.carry import Carrier, open_host_key, rehearse
+from trio_egress.kernel.closed import build_closed_filter
 from trio_egress.kernel.identity import Ids, give_up_root
-from trio_egress.kernel.syscalls import set_dumpable, set_no_new_privs
+from trio_egress.kernel.syscalls import install_seccomp, set_dumpable, set_no_new_privs
 
 READY = b"ready"
 DESCRIPTORS = 3
@@ -35,11 +37,13 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a connection's process ended
     ids = hello["ids"]
     confine(None if ids is None else Ids(ids[0], ids[1], "", ""))
+    closed = build_closed_filter(os.uname().machine)
     host_key = open_host_key(hello["host_key"])
     asyncio.run(rehearse(host_key))
     sys.meta_path.clear()
     # What goes wrong in a connection is told to the proxy alone.
     os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+    install_seccomp(closed)
     control.send(READY)
     while True:
         told, descriptors, _, _ = socket.recv_fds(control, 16, DESCRIPTORS)
