@@ -99,6 +99,9 @@ FACTS: Mapping[str, Shape] = {
     LEFT_OUT: UINT64,
     FOUND: FOUND_SHAPE,
     UNSCANNED: TEXT,
+    "from": TEXT,
+    "tool": TEXT,
+    "error": Shape("an integer", lambda value: type(value) is int),
     "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
 }
 
