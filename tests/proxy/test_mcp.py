@@ -324,6 +324,38 @@ async def test_a_poisoned_description_is_content(
     assert blocked(world).layer == "scan"
 
 
+async def test_a_denial_of_the_older_transport_is_told_by_its_stream(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """Its client looks for answers nowhere else, and would wait for one for ever."""
+    endpoint = b"event: endpoint\r\ndata: /messages?session_id=7\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    ended = trio.Event()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await receive_until(stream, b"\r\n\r\n")
+        await stream.send_all(head + endpoint)
+        await ended.wait()
+        await stream.send_all(b"data: " + message(method="notifications/message") + b"\n\n")
+
+    port = await upstreams.serve(serve)
+    async with open_world(RULE % "", {HOST: port}) as world:
+        world.gate = attrs.evolve(world.gate, bodies=Bodies())
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(GET)
+        told = await receive_until(agent, endpoint)
+        denied = message(id=7, method="tools/call", params={"name": "delete"})
+        assert b" 202 " in await say(world, post(denied, "/messages?session_id=7"))
+        told += await receive_until(agent, b"\n\n")
+        assert b"doesn't allow tools/call delete" in told
+        assert b'"id": 7' in told
+        assert b'"error"' in await say(world, post(denied, "/messages?session_id=8"))
+        ended.set()
+        assert b"notifications/message" in b"".join([piece async for piece in agent])
+        await agent.aclose()
+        assert b'"error"' in await say(world, post(denied, "/messages?session_id=7"))
+
+
 async def test_two_clients_may_count_alike(open_world: OpenWorld, upstreams: Upstreams) -> None:
     async with open_run(open_world, upstreams, ACCEPTED, as_json(result(1)), as_events(result(1))) as world:
         assert b" 202 " in await say(world, post(call()))

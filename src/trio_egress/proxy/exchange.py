@@ -35,7 +35,8 @@ class Exchange:
     through.
 
     Afterwards `fault` is None for a clean end; `late` says that it was only time that ended it, `cut` which layer of
-    the judgement did, and `said_cut` that its answer says so; `answerable`: the agent is there and has seen nothing of
+    the judgement did, `said_cut` that its answer says so, and `ended_whole` that it came to an end after
+    which the agent may ask again; `answerable`: the agent is there and has seen nothing of
     an answer; two more say which connections may go on. `switched`: the answer that ends HTTP, not yet told to the
     agent, where the request opens a WebSocket.
     """
@@ -67,7 +68,7 @@ class Exchange:
         self.fault: str | None = None
         self.late = False
         self.cut: Layer | None = None
-        self.said_cut = False
+        self.said_cut = self.ended_whole = False
         self.answerable = True
         self.switched: ResponseHead | None = None
         self._opens = self._uploaded = False
@@ -188,6 +189,7 @@ class Exchange:
                 self._agent.put_end(Trailers())
             await self._agent.flush(self._meter.down)
             self.said_cut = True
+            self.ended_whole = cut.ends and self.agent_stays
 
     def _cut(self, cut: UsedUp | Blocked, layer: Layer, scope: trio.CancelScope) -> None:
         if self.fault is None:
@@ -261,7 +263,10 @@ async def _pass_body(
                 return
             case None:
                 await sink.flush(count)
-                await source.receive()
+                if isinstance(scan, Watch):
+                    sink.put(await scan.wait(source))
+                else:
+                    await source.receive()
 
 
 async def _pass_length(head: bytes, source: Peer, sink: Peer, length: int, count: Count) -> None:

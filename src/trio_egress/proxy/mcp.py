@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import trio
 
+from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.evidence.scan_facts import ToldFinding, in_body
 from trio_egress.model import Action, Kind, Layer, RuleRef, ScanTerms
 from trio_egress.policy.scan import TOOL_CHANGED, TOOL_NEW, resolve_action
@@ -30,7 +32,7 @@ from trio_egress.wire.message import BadMessage, Trailers
 from trio_egress.wire.sse import Event, EventStream
 
 if TYPE_CHECKING:
-    from trio_egress.proxy.ends import UpstreamEnd
+    from trio_egress.proxy.ends import End, UpstreamEnd
     from trio_egress.proxy.judge import Judgement
     from trio_egress.proxy.scan import ScannedAnswer
     from trio_egress.recorder import Flow
@@ -96,6 +98,26 @@ class Pins:
                 self.tools.setdefault(name, digest)
 
 
+class Saying:
+    """What one stream of events is to say of our own, and whoever waits for that."""
+
+    def __init__(self) -> None:
+        self._words: list[bytes] = []
+        self._said = trio.lowlevel.ParkingLot()
+
+    def say(self, error: bytes) -> None:
+        self._words.append(b"event: message\ndata: %b\n\n" % error.strip())
+        self._said.unpark_all()
+
+    def take(self) -> bytes:
+        words, self._words = b"".join(self._words), []
+        return words
+
+    async def wait(self) -> None:
+        while not self._words:
+            await self._said.park()
+
+
 @attrs.define
 class Server:
     """One server of one run, by host and port; its pins by the path at which it answers."""
@@ -103,6 +125,8 @@ class Server:
     asked: Questions = attrs.field(factory=Questions)
     asking: Questions = attrs.field(factory=Questions)
     pins: dict[str, Pins] = attrs.field(factory=dict)
+    streams: dict[str, Saying] = attrs.field(factory=dict)
+    """Of HTTP+SSE, by the target that its client posts to."""
 
 
 class Servers:
@@ -126,6 +150,15 @@ class Servers:
         pins = server.pins.setdefault((attempt.path or "")[:256], Pins())
         return McpAnswer(server, pins, terms, judged, inner)
 
+    def tell(self, judged: Judgement, target: str, error: bytes) -> bool:
+        """Tell a denial where its client looks for answers; False where that is in the answer itself."""
+        server = self._known.get((judged.attempt.host, judged.attempt.port))
+        saying = None if server is None else server.streams.get(target)
+        if saying is None or not any(each.kind is MessageKind.REQUEST for each in judged.messages):
+            return False
+        saying.say(error)
+        return True
+
 
 class McpAnswer:
     """The answer to one request; `begin_flow` before anything of it comes."""
@@ -143,6 +176,7 @@ class McpAnswer:
         self._inner = inner
         self._flow: Flow | None = None
         self._events: EventStream | None = None
+        self._saying = Saying()
 
     def begin_flow(self, flow: Flow) -> None:
         self._flow = flow
@@ -165,6 +199,33 @@ class McpAnswer:
                 await self._judge_whole(upstream)
         if self._inner is not None:
             await self._inner.begin(answer, upstream)
+
+    async def wait(self, source: End) -> bytes:
+        """A fault of the source leaves it as it is: none comes out of a nursery as a group."""
+        if self._saying not in self._server.streams.values():
+            await source.receive()
+            return b""
+        fault: PeerError | UpstreamError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_word, nursery.cancel_scope)
+            try:
+                await source.receive()
+            except (PeerError, UpstreamError) as error:
+                fault = error
+            nursery.cancel_scope.cancel()
+        if fault is not None:
+            raise fault
+        return self._saying.take()
+
+    async def _wait_word(self, scope: trio.CancelScope) -> None:
+        await self._saying.wait()
+        scope.cancel()
+
+    def close(self) -> None:
+        """Nothing more is said by this stream."""
+        streams = self._server.streams
+        for target in [target for target, saying in streams.items() if saying is self._saying]:
+            del streams[target]
 
     async def feed(self, raw: bytes) -> bytes:
         """What goes on of it. Raises Blocked."""
@@ -205,7 +266,9 @@ class McpAnswer:
         """Their bytes. Raises Blocked, of which those before it are the first word."""
         passed = b""
         for event in events:
-            if event.data.strip() and event.kind != ENDPOINT:
+            if event.kind == ENDPOINT:
+                self._take_endpoint(event.data)
+            elif event.data.strip():
                 try:
                     await self._judge_text(event.data)
                 except Blocked as blocked:
@@ -213,6 +276,13 @@ class McpAnswer:
                     raise
             passed += event.raw
         return passed
+
+    def _take_endpoint(self, raw: bytes) -> None:
+        """Where the client is to post: an answer to that comes by this stream."""
+        url = raw.decode("latin-1").strip()
+        target = "/" + url.partition("://")[2].partition("/")[2] if "://" in url else url
+        if len(self._server.streams) < QUESTIONS_MAX:
+            self._server.streams[target] = self._saying
 
     async def _judge_text(self, raw: bytes) -> None:
         try:

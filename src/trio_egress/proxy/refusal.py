@@ -53,6 +53,15 @@ class Answer:
     body: bytes
 
 
+ACCEPTED = Answer(
+    ResponseHead(
+        202, b"Accepted", ((b"Content-Length", b"0"), (b"X-Trio-Egress", b"denied")), 0, persists=True
+    ),
+    b"",
+)
+"""To whom the answer is told by another way."""
+
+
 def describe_denial(judged: Judgement, file: str, status: int = 0) -> Answer:
     """The answer to a denied request (RFC 9457)."""
     decision = judged.decision

@@ -20,7 +20,7 @@ from trio_egress.proxy.exchange import Exchange
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, Judgement, deny, judge_request, render_host
 from trio_egress.proxy.ledger import Account
-from trio_egress.proxy.refusal import describe_denial, describe_failure
+from trio_egress.proxy.refusal import ACCEPTED, describe_denial, describe_failure
 from trio_egress.proxy.scan import Blocked, Scanned, ScannedRequest
 from trio_egress.proxy.upgrade import carry_websocket
 from trio_egress.proxy.vault import Filled, make_readable
@@ -133,7 +133,10 @@ async def _serve(
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         keep = request.persists and request.body == 0 and judged.decision.layer is not Layer.MALFORMED
-        await agent.answer(describe_denial(judged, gate.policy.source_file), keep=keep)
+        answer = describe_denial(judged, gate.policy.source_file)
+        if gate.bodies is not None and gate.bodies.servers.tell(judged, request.path, answer.body):
+            answer = ACCEPTED
+        await agent.answer(answer, keep=keep)
         return keep
     try:
         watch = _open_watch(filled, gate, scanned)
@@ -146,7 +149,11 @@ async def _serve(
             scanned.inspector.begin(flow)
         if watch is not None:
             watch.begin_flow(flow)
-        after = await _forward(agent, filled, gate, ways, flow, account, scanned, watch)
+        try:
+            after = await _forward(agent, filled, gate, ways, flow, account, scanned, watch)
+        finally:
+            if watch is not None:
+                watch.close()
     match after:
         case After.GO_ON:
             return True
@@ -234,7 +241,7 @@ async def _forward(
     if exchange.cut is not None and exchange.answerable:
         return deny(exchange.cut, exchange.fault)
     if exchange.said_cut:
-        return After.CLOSE
+        return After.GO_ON if exchange.ended_whole else After.CLOSE
     if way.end.refused and exchange.answerable:
         return After.REFUSED
     if exchange.answerable and (not way.again or exchange.late):

@@ -13,7 +13,7 @@ Rule 3: what can't be read (an unknown coding, a broken one, a bomb) is refused,
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 import trio
@@ -27,7 +27,7 @@ from trio_egress.wire.message import BadMessage, RequestHead, ResponseHead, Trai
 if TYPE_CHECKING:
     from trio_egress.content.detector import Finding
     from trio_egress.content.scanner import Stream
-    from trio_egress.proxy.ends import AgentEnd, UpstreamEnd
+    from trio_egress.proxy.ends import AgentEnd, End, UpstreamEnd
     from trio_egress.proxy.inspection import Inspector
     from trio_egress.wire.coding import Decoder
 
@@ -81,12 +81,16 @@ class Scanned:
         return attrs.evolve(head, fields=fields)
 
 
+@runtime_checkable
 class Watch(Protocol):
     """What sees an answer before it goes on, and says what of it may. Each raises Blocked."""
 
     async def look_at_head(self, answer: ResponseHead) -> None: ...
 
     async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> None: ...
+
+    async def wait(self, source: End) -> bytes:
+        """Wait until more has come, or there is something of ours to say, which is then what it gives."""
 
     async def feed(self, raw: bytes) -> bytes: ...
 
@@ -232,6 +236,10 @@ class ScannedAnswer:
                 self._done = True
         upstream.put_back(pieces)
         self._again = sum(len(piece) for piece in pieces if isinstance(piece, bytes))
+
+    async def wait(self, source: End) -> bytes:
+        await source.receive()
+        return b""
 
     async def feed(self, raw: bytes) -> bytes:
         """What goes on of it. Raises Blocked."""
