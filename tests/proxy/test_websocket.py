@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from tests.proxy.conftest import receive_all, receive_until
+from tests.proxy.conftest import receive_all, receive_until, reset
 
 from trio_egress.wire.inflation import Inflater
 from trio_egress.wire.websocket import Code, Frame, Opcode, Part, Reader, Side, Writer
@@ -460,3 +460,102 @@ async def test_who_asks_and_what_for_stands_in_the_receipt(
         assert last.facts["subprotocol"] == "chat"
     else:
         assert (first.verdict, first.layer) == ("block", "header")
+
+
+# faults of peers
+
+
+async def test_an_agent_that_resets_in_a_message_ends_its_connection_and_is_recorded(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    port = await upstreams.serve(echo)
+    async with open_world(RULE, {HOST: port}) as world:
+        agent = await open_client(world)
+        await agent.send_all(frame(Opcode.TEXT, b"a", last=False) + b"\x80")
+        assert await agent.receive_some() == frame(Opcode.TEXT, b"a", last=False, masked=False)
+        reset(agent)
+        await world.wait_idle()
+    outcome = world.outcome()
+    assert (outcome.verdict, outcome.facts["frames_up"]) == ("allow", 1)
+    assert "reset the connection" in str(outcome.facts["reason"])
+
+
+async def test_a_server_that_ends_in_a_frame_ends_the_connection(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await receive_until(stream, b"\r\n\r\n")
+        await stream.send_all(answer() + b"\x81\x7e\x01\x00half")
+
+    port = await upstreams.serve(serve)
+    async with open_world(RULE, {HOST: port}) as world:
+        agent = await open_client(world)
+        assert await receive_all(agent) == b"\x81\x7e\x01\x00half"
+        await agent.aclose()
+        await world.wait_idle()
+    outcome = world.outcome()
+    assert outcome.facts["reason"] == "both sides ended without a close frame"
+    assert outcome.facts["frames_down"] == 0
+
+
+async def test_a_run_that_ends_records_what_a_connection_has_carried(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    port = await upstreams.serve(echo)
+    async with open_world(RULE, {HOST: port}) as world:
+        agent = await open_client(world)
+        await agent.send_all(frame(Opcode.TEXT, b"hello"))
+        assert await agent.receive_some() == frame(Opcode.TEXT, b"hello", masked=False)
+        world.cancel()
+        await agent.aclose()
+    facts = world.outcome().facts
+    assert (facts["messages_up"], facts["messages_down"], facts["reason"]) == (1, 1, "the run ended")
+
+
+async def test_a_flood_of_the_smallest_frames_leaves_others_their_turn(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await receive_until(stream, b"\r\n\r\n")
+        await stream.send_all(answer())
+        reader = Reader(Side.CLIENT)
+        async for raw in stream:
+            if Opcode.CLOSE in [
+                each.frame.opcode for each in reader.feed(bytes(raw)) if isinstance(each, Part)
+            ]:
+                await stream.send_all(close(masked=False))
+                return
+
+    port = await upstreams.serve(serve)
+    async with open_world(RULE, {HOST: port}) as world:
+        agent = await open_client(world)
+        await agent.send_all(frame(Opcode.PONG) * 20_000 + close())
+        assert said(await receive_all(agent))[-1][0] is Opcode.CLOSE
+        await agent.aclose()
+    assert world.outcome().facts["frames_up"] == 20_001
+
+
+async def test_what_is_not_compressed_end_to_end_is_not_compressed_at_all(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """Another extension is not offered for the agent, and parameters are."""
+    asked = bytearray()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        asked.extend(await receive_until(stream, b"\r\n\r\n"))
+        await stream.send_all(answer() + close(masked=False))
+        with suppress(trio.BrokenResourceError):
+            await receive_all(stream)
+
+    port = await upstreams.serve(serve)
+    async with open_world(RULE, {HOST: port}) as world:
+        agent = await world.agent(HOST, 80)
+        offers = "x-mux; a=1, permessage-deflate; client_max_window_bits"
+        await agent.send_all(opening(f"Sec-WebSocket-Extensions: {offers}\r\n"))
+        await receive_until(agent, b"\r\n\r\n")
+        await agent.send_all(close())
+        await receive_all(agent)
+        await agent.aclose()
+    assert b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" in asked
+    assert b"x-mux" not in asked
+    assert "compressed" not in world.outcome().facts

@@ -17,7 +17,7 @@ from trio_egress.errors import TrioEgressError
 from trio_egress.evidence.scan_facts import in_message
 from trio_egress.model import Layer, Rate
 from trio_egress.policy.budget import INTERVALS
-from trio_egress.proxy.scan import LOOKED_BYTES
+from trio_egress.proxy.scan import LOOKED_BYTES, Blocked
 
 if TYPE_CHECKING:
     from trio_egress.content.detector import Finding
@@ -66,36 +66,52 @@ class MessageLook:
         self._place = in_message(answer=answers)
         self._way = inspector.incoming if answers else inspector.out
         self._begin = bytearray()
+        self._held = 0
         self._open()
 
     def _open(self) -> None:
         self._stream = self._inspector.scanner.open(self._way)
         self._fed = 0
+        self._unread = False
         self._begin.clear()
 
     @property
     def settled(self) -> int:
-        """So much of the message may go on before its end."""
-        return 0 if self._fed <= self._inspector.terms.whole else self._stream.settled
+        """So much of the message may go on before its end; -1 where not even its beginning may."""
+        if self._unread:
+            return self._fed
+        return -1 if self._fed <= self._inspector.terms.whole else self._stream.settled
 
     def hold(self, size: int) -> None:
-        """A piece waits. Raises Blocked where there is no room for more."""
-        self._inspector.reserve(size + HELD_PART_BYTES)
+        """A piece waits. Where there is no room for more, its message is not looked through; Blocked, unless the policy
+        lets that by."""
+        try:
+            self._inspector.reserve(size + HELD_PART_BYTES)
+        except Blocked as full:
+            self._inspector.leave_unread(str(full))
+            self._unread = True
+        else:
+            self._held += size + HELD_PART_BYTES
 
     def let_go(self, size: int) -> None:
         """It goes on."""
-        self._inspector.release(size + HELD_PART_BYTES)
+        cost = min(size + HELD_PART_BYTES, self._held)
+        self._inspector.release(cost)
+        self._held -= cost
 
     async def feed(self, data: bytes) -> None:
         """The next piece of a message. Raises Blocked."""
         self._fed += len(data)
+        if self._unread:
+            return
         if not self._answers and len(self._begin) < LOOKED_BYTES:
             self._begin += data[: LOOKED_BYTES - len(self._begin)]
         await self._judge(self._stream.feed(data))
 
     async def finish(self) -> None:
         """Its end. Raises Blocked."""
-        await self._judge(self._stream.finish())
+        if not self._unread:
+            await self._judge(self._stream.finish())
         if not self._answers:
             await self._judge(self._inspector.find_pieces(bytes(self._begin)))
         self._open()
