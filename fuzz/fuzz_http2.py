@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import hpack
 from driver import fuzz, instrumented
 
@@ -64,11 +65,14 @@ def passes_on(head: RequestHead) -> None:
     """What is sent to an upstream of HTTP/1.1."""
     if head.method == "CONNECT":
         return
+    opens = bool(head.upgrades)
+    assert not opens or (head.upgrades == ("websocket",) and head.switches and head.body == 0)
     side = AgentSide()
-    told = UpstreamSide().render_head(head, "judged.example")
+    told = UpstreamSide().render_head(attrs.evolve(head, opens_websocket=opens), "judged.example")
     side.feed(told)
     again = side.head()
     assert again is not None, told
+    assert (again.upgrades, again.switches) == (head.upgrades, head.switches)
     assert (again.method, again.path, again.host) == (head.method, head.path, "judged.example")
     assert again.fields == head.fields
     assert again.body == head.body or head.body is Framing.CHUNKED

@@ -100,6 +100,10 @@ def test_what_is_not_allowed_any_more_ends_and_the_rest_goes_on(place: Place, se
         ("surprise = 1\n", "unknown key"),
         ("[limits]\nprocesses = 77\n", "[limits] can't change during a run"),
         ("[files]\nhide = ['x']\n[env]\npass = ['PATH']\n", "[files] and [env] can't change during a run"),
+        (
+            '[[egress]]\ndestination = "c.example.com"\nwebsocket = { proxy_path = "/ws?url=" }\n',
+            "`proxy_path` can't change during a run",
+        ),
         (None, "cannot read the policy"),
     ],
 )

@@ -98,6 +98,16 @@ def test_passing_names_makes_an_allow_list_and_adding_comes_last() -> None:
     assert (found["DOCKER_HOST"], found["CONTAINER_HOST"]) == ("tcp://x", NO_CONTAINERS)
 
 
+def test_the_place_of_websockets_is_told_where_there_is_one() -> None:
+    def place(*endpoints: str) -> str | None:
+        given = {"TRIO_EGRESS_WEBSOCKET": "ws://elsewhere"}
+        found = agent_environment(given, ORDINARY, "run-1", 8888, proxy_variables=False, endpoints=endpoints)
+        return found.get("TRIO_EGRESS_WEBSOCKET")
+
+    assert place() is None
+    assert place("/a?to=", "/ws?url=") == "ws://127.0.0.1:8888/a?to="
+
+
 def test_provenance_tells_github_from_another_ci_and_from_a_desk() -> None:
     assert find_provenance({}) == {"provider": "local"}
     assert find_provenance({"CI": "true"}) == {"provider": "self_hosted"}

@@ -76,7 +76,9 @@ TEXTS = [long, base64.b64encode(long * 3), long.hex().encode(), long.decode().en
 """What makes a scanner do all that it can: in front of AGENT."""
 
 
-def run(tmp_path: Path, program: str, more: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    tmp_path: Path, program: str, more: str = "", agent: str = TEXTS + AGENT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     tmp_path.chmod(0o755)
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY + more)
@@ -90,7 +92,7 @@ def run(tmp_path: Path, program: str, more: str = "", **environment: str) -> sub
             "--",
             "/usr/bin/python3",
             "-c",
-            TEXTS + AGENT,
+            agent,
         ],
         capture_output=True,
         text=True,
@@ -148,6 +150,35 @@ def test_nothing_is_imported_where_tls_is_ended(tmp_path: Path) -> None:
         ran = run(tmp_path, f"LATE = False\n{PROGRAM}", more, SSL_CERT_FILE=str(authority))
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
     assert ran.stdout.count("hello") == 2
+
+
+ENDPOINT = """
+[[egress]]
+destination = "seen.example.com"
+websocket = { proxy_path = "/ws?url=" }
+[resolve]
+"seen.example.com:443" = "127.0.0.1:PORT"
+"""
+ASKING = """
+import os, socket
+place = os.environ["TRIO_EGRESS_WEBSOCKET"].removeprefix("ws://")
+host, _, path = place.partition("/")
+for asked in ("wss://seen.example.com/", "wss://denied.example.com/", "wss://u@x/", ""):
+    with socket.create_connection(("127.0.0.1", int(host.partition(":")[2]))) as sock:
+        head = ["GET /" + path + asked + " HTTP/1.1", "Host: " + host, "Connection: Upgrade", "Upgrade: websocket",
+                "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: c2l4dGVlbiBieXRlcy4uLg==", "", ""]
+        sock.sendall((chr(13) + chr(10)).join(head).encode())
+        print(sock.makefile().readline())
+"""
+
+
+def test_nothing_is_imported_where_only_an_endpoint_speaks_tls(tmp_path: Path) -> None:
+    authority = tmp_path / "authority.pem"
+    with serve_tls(authority) as port:
+        more = ENDPOINT.replace("PORT", str(port))
+        ran = run(tmp_path, f"LATE = False\n{PROGRAM}", more, agent=ASKING, SSL_CERT_FILE=str(authority))
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+    assert [line.split()[1] for line in ran.stdout.splitlines() if line] == ["200", "403", "400", "400"]
 
 
 def test_nothing_is_imported_where_all_is_looked_through(tmp_path: Path) -> None:
