@@ -82,12 +82,16 @@ def test_all_of_it_comes_to_terms_and_survives_being_compiled() -> None:
 
 ASKS = [
     ({"origins": [ORIGIN]}, {"origin": ORIGIN}, None),
-    ({"origins": [ORIGIN]}, {"origin": "https://b.example"}, f"the origin {ORIGIN}, not https://b.example"),
+    ({"origins": [ORIGIN]}, {"origin": "https://b.example"}, f"the origin {ORIGIN}, not another"),
     ({"origins": [ORIGIN]}, {}, f"the origin {ORIGIN}, not one without"),
     ({"subprotocols": ["a", "b"]}, {"subprotocols": frozenset({"a"})}, None),
-    ({"subprotocols": ["a", "b"]}, {"subprotocols": frozenset({"a", "c"})}, "the subprotocols a, b, not c"),
-    ({"subprotocols": ["a"]}, {"subprotocols": frozenset()}, "the subprotocols a, not one without"),
-    ({"subprotocols": ["a"]}, {}, "the subprotocols a, not one without"),
+    (
+        {"subprotocols": ["a", "b"]},
+        {"subprotocols": frozenset({"a", "c"})},
+        "the subprotocols a, b, not others",
+    ),
+    ({"subprotocols": ["a"]}, {"subprotocols": frozenset()}, "the subprotocols a, not none"),
+    ({"subprotocols": ["a"]}, {}, "the subprotocols a, not none"),
 ]
 
 

@@ -160,12 +160,12 @@ def _explain_header(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
 
 
 def _explain_opening(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
+    """What was asked for is not repeated: programs put credentials there."""
     asked = rule.terms.websocket or WebSocket()
     if asked.origins is not None and attempt.origin not in asked.origins:
-        said = "one without" if attempt.origin is None else _render_word(attempt.origin, "from another")
+        said = "one without" if attempt.origin is None else "another"
         return f"allows WebSockets with the origin {_list(sorted(asked.origins))}, not {said}"
-    extra = sorted((attempt.subprotocols or frozenset()) - (asked.subprotocols or frozenset()))
-    said = _list([_render_word(name, "another") for name in extra]) or "one without"
+    said = "others" if attempt.subprotocols else "none"
     return f"allows WebSockets with the subprotocols {_list(sorted(asked.subprotocols or ()))}, not {said}"
 
 

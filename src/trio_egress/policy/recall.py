@@ -24,6 +24,9 @@ from trio_egress.policy.rule import Policy
 
 Members = Mapping[str, object]
 
+UNTOLD = "?"
+"""Stands for an origin or a subprotocol that no rule names: programs put credentials there. It is neither of them."""
+
 NAMES_LEFT_OUT = "names_left_out"
 """The fact that says that a request had more names of fields and parameters than a receipt holds."""
 

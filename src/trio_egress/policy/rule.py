@@ -262,6 +262,14 @@ class Policy:
             return None
         return self.upstream.find(attempt.host, attempt.port)
 
+    @property
+    def openings(self) -> frozenset[str]:
+        """The origins and subprotocols of WebSockets that some rule names; no other is told anywhere."""
+        tables = [rule.terms.websocket for rule in self.rules if rule.terms.websocket is not None]
+        return frozenset(
+            word for table in tables for each in (table.origins, table.subprotocols) for word in each or ()
+        )
+
     _scans: Mapping[Scan, ScanTerms] = attrs.field(init=False, eq=False, repr=False)
 
     def find_warnings(self, now_us: int) -> tuple[Problem, ...]:

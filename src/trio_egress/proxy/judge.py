@@ -22,7 +22,7 @@ from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import NO_MOMENT, Moment
 from trio_egress.policy.observe import observe
 from trio_egress.policy.paths import find_query_names, find_query_values
-from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT
+from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT, UNTOLD
 from trio_egress.policy.recall_calls import tell_calls
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
@@ -42,7 +42,6 @@ TLS_PORT = 443
 DROPPED_UPGRADES = ("h2c", "tls/")
 """Offers that a server may ignore, and never hears of (Apache's HttpClient makes one with every request)."""
 
-_NAMES = ("query", "headers", "ws_protocols")
 _HOST_FIELD = frozenset({"host"})
 
 
@@ -221,11 +220,9 @@ def _read_facts(policy: Policy, head: RequestHead, attempt: Attempt) -> dict[str
     if "headers" in policy.looks_at:
         facts["headers"] = sorted(attempt.headers or ())
     if "opening" in policy.looks_at and attempt.websocket:
-        facts["ws_origin"] = attempt.origin
-        facts["ws_protocols"] = sorted(attempt.subprotocols or ())
-    names = (attempt.query, attempt.headers, attempt.subprotocols)
-    if sum(len(name) for each in names for name in each or ()) > NAMES_CHARS:
-        facts = {key: value for key, value in facts.items() if key not in _NAMES}
+        facts.update(_tell_opening(policy, attempt))
+    if sum(map(len, (*(attempt.query or ()), *(attempt.headers or ())))) > NAMES_CHARS:
+        facts = {key: value for key, value in facts.items() if key not in ("query", "headers")}
         facts[NAMES_LEFT_OUT] = True
     if "calls" in policy.looks_at and attempt.calls is not None:
         facts.update(tell_calls(attempt.calls))
@@ -234,6 +231,14 @@ def _read_facts(policy: Policy, head: RequestHead, attempt: Attempt) -> dict[str
     if "body_bytes" in policy.looks_at and attempt.body_bytes is not None:
         facts["body_bytes"] = attempt.body_bytes
     return facts
+
+
+def _tell_opening(policy: Policy, attempt: Attempt) -> dict[str, object]:
+    """What a WebSocket is asked for with, in the words of the policy."""
+    known = policy.openings
+    words = {word if word in known else UNTOLD for word in attempt.subprotocols or ()}
+    origin = attempt.origin if attempt.origin is None or attempt.origin in known else UNTOLD
+    return {"ws_origin": origin, "ws_protocols": sorted(words)}
 
 
 def _withhold(head: RequestHead) -> dict[str, object]:

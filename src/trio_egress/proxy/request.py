@@ -232,7 +232,7 @@ async def _forward(
         await exchange.run(_open(filled, agent), render_host(agent.request, filled.judged.attempt))
         if exchange.switched is not None:
             terms = filled.judged.decision.messages
-            await carry_websocket(agent, way.end, exchange, flow, gate.limits, terms, account, scanned)
+            await carry_websocket(agent, way.end, exchange, flow, gate, terms, account, scanned)
     if exchange.fault is None:
         return After.GO_ON if exchange.agent_stays else After.CLOSE
     flow.fail(exchange.fault, exchange.cut, blocked=exchange.cut in (Layer.SCAN, Layer.OPERATION))

@@ -11,7 +11,7 @@ from trio_egress.errors import PeerError
 from trio_egress.model import Layer, MessageTerms
 from trio_egress.proxy.ends import AgentEnd, UpstreamEnd
 from trio_egress.proxy.exchange import Exchange
-from trio_egress.proxy.gate import Limits
+from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.scan import Scanned
 from trio_egress.proxy.websocket import Relay
@@ -25,7 +25,7 @@ async def carry_websocket(
     upstream: UpstreamEnd,
     exchange: Exchange,
     flow: Flow,
-    limits: Limits,
+    gate: Gate,
     terms: MessageTerms,
     account: Account | None,
     scanned: Scanned | None,
@@ -50,14 +50,15 @@ async def carry_websocket(
         exchange.end(str(fault), answerable=False)
         flow.fail(str(fault), Layer.MALFORMED, blocked=True)
         return
-    flow.note(subprotocol=opened.protocol, compressed=True if opened.deflate else None)
+    told = opened.protocol if opened.protocol in gate.policy.openings else None
+    flow.note(subprotocol=told, compressed=True if opened.deflate else None)
     looks = (None, None) if scanned is None else scanned.inspector.open_messages()
     relay = Relay(
         pipe,
         upstream.open_pipe(),
         opened,
         flow,
-        limits,
+        gate.limits,
         terms=terms,
         account=account,
         looks=looks,
