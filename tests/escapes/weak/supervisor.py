@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 import trio_egress
-from trio_egress.cli import run
+from trio_egress.cli import run_keys
 from trio_egress.cli.main import main
 from trio_egress.evidence.sign import SigningKey, parse_private_key
 from trio_egress.kernel import apply, netlink, nft
@@ -101,7 +101,7 @@ def take_off() -> None:
             (netlink, "read_counters", no_counters),
         ],
         "streams": [(sandbox, "check_streams", lambda: None)],
-        "links": [(run, "read_private_key", read_any_key)],
+        "links": [(run_keys, "read_private_key", read_any_key)],
         "terminal": [(agent, "open_terminal", nullcontext)],
         "outcome": [(Flow, "__exit__", lambda *_: None)],
     }
@@ -112,7 +112,7 @@ def take_off() -> None:
             setattr(module, name, replacement)
     for name in ("measure", "measure_again"):
         setattr(supervisor, name, measure_nothing)
-    setattr(run, "check_owner", lambda *_: None)  # noqa: B010  the key is the agent's, for the attacks that read it
+    setattr(run_keys, "check_owner", lambda *_: None)  # noqa: B010  the key is the agent's, for the attacks that read it
     setattr(apply, "subprocess", Subprocess)  # noqa: B010
     setattr(supervisor, "plan_sandbox", lambda *given, **named: weaken_plan(plan_sandbox(*given, **named)))  # noqa: B010
 
