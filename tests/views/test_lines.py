@@ -37,6 +37,18 @@ def test_an_attempt_is_one_line_with_what_came_of_it(tmp_path: Path) -> None:
     ]
 
 
+def test_of_a_websocket_the_messages_are_told(tmp_path: Path) -> None:
+    scribe = Scribe().open()
+    intent = scribe.draft(phase="intent", layer="rule")
+    scribe.append(intent)
+    counts = {"bytes_up": 40, "bytes_down": 9, "messages_up": 3, "messages_down": 1, "duration_us": 5}
+    outcome = attrs.evolve(intent, phase="outcome", facts={**intent.facts, **counts})
+    (attempt,) = read_attempts(tmp_path, scribe.append(outcome).lines)
+    assert render_attempt(attempt).endswith("  40 up, 9 down, 3 messages up, 1 down, 0 ms")
+    told = describe_attempt(attempt)
+    assert (told["messages_up"], told["messages_down"]) == (3, 1)
+
+
 def test_one_without_its_outcome_says_so_unless_it_may_come(tmp_path: Path) -> None:
     scribe = Scribe().open()
     (attempt,) = read_attempts(tmp_path, scribe.append(scribe.draft(phase="intent", layer="rule")).lines)

@@ -108,6 +108,8 @@ def describe_attempt(attempt: Attempt) -> dict[str, object]:
         "status": last.number("status"),
         "bytes_up": last.number("bytes_up"),
         "bytes_down": last.number("bytes_down"),
+        "messages_up": last.number("messages_up"),
+        "messages_down": last.number("messages_down"),
         "duration_us": last.number("duration_us"),
         "findings": describe_findings(attempt.findings),
         "unscanned": last.fact("unscanned") or None,
@@ -130,9 +132,16 @@ def _say_end(attempt: Attempt) -> str:
     words = [
         "" if status is None else f"{status}",
         f"{attempt.bytes('bytes_up')} up, {attempt.bytes('bytes_down')} down",
+        _say_messages(outcome),
         "" if took is None else f"{took // 1000} ms",
     ]
     return ", ".join(filter(None, words))
+
+
+def _say_messages(outcome: Told) -> str:
+    """Of a WebSocket."""
+    up, down = outcome.number("messages_up"), outcome.number("messages_down")
+    return "" if up is None or down is None else f"{up} messages up, {down} down"
 
 
 def render_receipt(told: Told) -> Iterator[str]:
