@@ -22,6 +22,7 @@ from trio_egress.model import (
     Host,
     Kind,
     Name,
+    Need,
     Protocol,
     Side,
     StdioMessage,
@@ -30,6 +31,7 @@ from trio_egress.model import (
 from trio_egress.policy.engine import decide
 from trio_egress.policy.load import load_policy
 from trio_egress.policy.mcp_server import decide_message
+from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.scan import resolve_action
 
@@ -185,3 +187,25 @@ def test_fetch_agent_reads_why_it_was_denied(tmp_path: Path) -> None:
     assert address.startswith(
         "http://203.0.113.7:8080/: denied: no rule allows 203.0.113.7:8080 (a person can "
     )
+
+
+def test_tools_over_http_are_called_with_what_is_named() -> None:
+    policy = load("tools-over-http.toml")
+    everything = Moment(able=frozenset(Need))
+
+    def is_let_by(host: str, call: Call, path: str = "/mcp") -> bool:
+        request = Attempt(
+            Transport.INTERCEPT, Protocol.HTTP, Name(host), 443, "POST", path, secure=True, calls=(call,)
+        )
+        return decide(policy, request, everything).allowed
+
+    def use(tool: str, **arguments: str) -> Call:
+        return Call(CallKind.JSONRPC, "tools/call", tool, arguments=tuple(arguments.items()))
+
+    assert is_let_by("files.example.com", use("read_file", path="/src/a.py", head="5"))
+    assert not is_let_by("files.example.com", use("read_file", path="/etc/passwd"))
+    assert not is_let_by("files.example.com", use("write_file", path="/src/a.py"))
+    assert is_let_by("search.example.com", use("find"))
+    assert not is_let_by("search.example.com", use("delete_index"))
+    assert is_let_by("api.example.com", Call(CallKind.GRAPHQL, "query", None, ("viewer",)), "/graphql")
+    assert not is_let_by("api.example.com", Call(CallKind.GRAPHQL, "mutation", None, ("viewer",)), "/graphql")
