@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from trio_egress.fuzzing import hosts as host_strategies
-from trio_egress.model import Attempt, Call, CallKind, Protocol, Transport
+from trio_egress.model import Attempt, Call, CallKind, Host, Protocol, Transport
 from trio_egress.policy.doors import OWN_PORTS, WEB, Scheme
 from trio_egress.policy.globs import MANY, Glob, PathGlob
-from trio_egress.policy.rule import Rule, Terms
-from trio_egress.policy.services import ADVERTISEMENT, FETCH, PUSH, WebSocket
+from trio_egress.policy.rule import Rule, Terms, carries_git
+from trio_egress.policy.services import ADVERTISEMENT, FETCH, PUSH, Git, WebSocket
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "get", "Get")
 PATHS = (
@@ -72,6 +72,8 @@ def _attempts_for(draw: st.DrawFn, terms: Terms) -> Attempt:
     if scheme is None:
         return Attempt(Transport.DNS, Protocol.DNS, host, 0)
     port = draw(st.sampled_from(_find_ports(terms, scheme)))
+    if scheme is Scheme.SSH and carries_git(terms) and draw(st.booleans()):
+        return draw(_commands(terms, transport, host, port))
     if scheme not in WEB:
         return Attempt(transport, Protocol.SSH if scheme is Scheme.SSH else Protocol.TCP, host, port)
     secure = scheme in (Scheme.HTTPS, Scheme.WSS)
@@ -97,6 +99,15 @@ def _attempts_for(draw: st.DrawFn, terms: Terms) -> Attempt:
         body_bytes=draw(st.sampled_from((None, 0, 100))),
         calls=draw(st.none() | _calls(terms)),
     )
+
+
+@st.composite
+def _commands(draw: st.DrawFn, terms: Terms, transport: Transport, host: Host, port: int) -> Attempt:
+    """What git asks for over SSH."""
+    named = terms.git or Git()
+    service = FETCH if named.fetch else PUSH
+    path = draw(st.sampled_from(["/" + fill_path(glob.text) for glob in named.of(service)] or ["/org/repo"]))
+    return Attempt(transport, Protocol.SSH, host, port, path=path, service=service)
 
 
 def find_ports(terms: Terms) -> set[int]:

@@ -141,6 +141,9 @@ _DENYING = ("methods", "paths", "ports", "protocol", "git", "graphql", "jsonrpc"
 def rules(draw: st.DrawFn) -> Document:
     """One `[[egress]]` table that can stand in a policy, with up to four optional keys."""
     keys = draw(st.lists(st.sampled_from(list(RULE_KEYS)), max_size=4, unique=True))
+    if draw(st.integers(0, 15)) == 0:
+        carried = {key: draw(RULE_KEYS[key]) for key in ("host_keys", "git")}
+        return _drop_until_valid({"destination": draw(destinations()), "protocol": "ssh", **carried})
     return _drop_until_valid(
         {"destination": draw(destinations()), **{key: draw(RULE_KEYS[key]) for key in keys}}
     )
@@ -215,9 +218,22 @@ def scans() -> SearchStrategy[Document]:
 def make_document(
     egress: list[Document], resolve: Document | None = None, scan: Document | None = None
 ) -> Document:
-    """A whole policy of these rules and pins."""
-    tables = {"egress": egress, "resolve": resolve or {}, "scan": scan or {}}
+    """A whole policy of these rules and pins, with the keys that rules for git over SSH need."""
+    tables = {"egress": egress, "resolve": resolve or {}, "scan": scan or {}, "secret": _make_keys(egress)}
     return {"version": "1.0", "default_deny": True, **{key: table for key, table in tables.items() if table}}
+
+
+def _make_keys(egress: list[Document]) -> list[Document]:
+    """One for each destination."""
+    carrying = [
+        rule["destination"]
+        for rule in egress
+        if rule.get("protocol") in ("ssh", ["ssh"]) and "git" in rule and not rule.get("deny")
+    ]
+    return [
+        {"name": f"key-{number}", "from": {"env": "KEY"}, "to": [destination], "as": "ssh"}
+        for number, destination in enumerate(dict.fromkeys(carrying))
+    ]
 
 
 def documents(
