@@ -95,6 +95,15 @@ def walk(message: bytes) -> Iterator[View]:
     return descend(open_view(message))
 
 
+@pytest.mark.parametrize("escape", [r"\n", r"\t", r"\\n", r"\u00e9", r"\u2028", r"\x0a"])
+def test_a_form_behind_an_escape_is_found(escape: str) -> None:
+    """The escape's last letter is one of a word, but what it stands for is none, or is another one."""
+    (found,) = find(f'{{"a": "as follows:{escape}{TOKEN}"}}'.encode())
+    assert found.value == TOKEN.encode()
+    assert found.via == ("escaped",)
+    assert find(f'{{"a": "as follows:n{TOKEN}"}}'.encode()) == []
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("before", range(8))
 def test_a_form_is_found_encoded_at_every_alignment(encoding: str, before: int) -> None:

@@ -17,24 +17,29 @@ from typing import Final
 
 from trio_egress.content import escapes, packed, runs, signatures
 from trio_egress.content.piece import Budget, Piece
-from trio_egress.content.signatures import TRIGGERS, Encoding
+from trio_egress.content.signatures import TRIGGERS, TRIGGERS_OF_TEXT, Encoding
 
 DEPTH: Final = 3
 BETWEEN: Final = b"\n"
 """What stands between the pieces of a view, so that no word is made of two."""
 
-SIGNS: Final = tuple(TRIGGERS)
+_ALL: Final = {**TRIGGERS, **TRIGGERS_OF_TEXT}
+
+SIGNS: Final = tuple(_ALL)
 """Patterns; `View.decode` is told by their places here which of them match."""
 
-EXACT: Final = tuple(signatures.SIGNS.get(trigger, trigger) for trigger in TRIGGERS)
+EXACT: Final = tuple(signatures.SIGNS.get(trigger, trigger) for trigger in SIGNS)
 """For each of these, the pattern that decides."""
 
 NEAR_RUNS: Final = frozenset(place for place, trigger in enumerate(SIGNS) if trigger in signatures.NEAR_RUNS)
 """Of which it decides near runs alone."""
 
-ESCAPE: Final = next(place for place, kinds in enumerate(TRIGGERS.values()) if Encoding.BACKSLASH in kinds)
+SENT: Final = len(TRIGGERS)
+"""So many of them, the first, are looked for in what is sent."""
 
-_SIGNED: Final = tuple(TRIGGERS.values())
+ESCAPE: Final = next(place for place, kinds in enumerate(_ALL.values()) if Encoding.BACKSLASH in kinds)
+
+_SIGNED: Final = tuple(_ALL.values())
 
 _DECODERS: Final[dict[Encoding, Callable[[bytes, Budget], Iterator[Piece]]]] = {
     Encoding.PERCENT: escapes.decode_percent,

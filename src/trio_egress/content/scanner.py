@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from trio_egress.content.checks import find_check
-from trio_egress.content.decoders import ESCAPE, EXACT, NEAR_RUNS, SIGNS, open_view
+from trio_egress.content.decoders import ESCAPE, EXACT, NEAR_RUNS, SENT, SIGNS, open_view
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.normal import normalise
@@ -33,9 +33,17 @@ DIRECTIONS = (Way.OUT, Way.IN)
 
 _SIZE_BYTES = 8
 
-VIEWS = Views(signs=SIGNS, exact=EXACT, near=NEAR_RUNS, escape=ESCAPE, decode=open_view, normalise=normalise)
+VIEWS = Views(
+    signs=SIGNS,
+    exact=EXACT,
+    near=NEAR_RUNS,
+    sent=SENT,
+    escape=ESCAPE,
+    decode=open_view,
+    normalise=normalise,
+)
 
-_LAYOUT = "2"
+_LAYOUT = "3"
 """Of databases: another for each change in what is made of the same patterns."""
 
 
@@ -86,9 +94,9 @@ class Scanner:
             self._known.append(Part(way, chosen, signs, matcher))
         self._parts = self._known
         if own:
-            sought = [Seeker(detector, find_check) for detector in own]
-            matcher = engine([seeker.loose for seeker in sought])
-            self._parts = [*self._known, Part(Way.BOTH, sought, (), matcher)]
+            seekers = [Seeker(detector, find_check) for detector in own]
+            matcher = engine([seeker.loose for seeker in seekers])
+            self._parts = [*self._known, Part(Way.BOTH, seekers, (), matcher)]
         self._by_way = {
             way: [part for part in self._parts if part.way & way] for way in (*DIRECTIONS, Way.BOTH)
         }

@@ -56,13 +56,14 @@ class Views:
     """What makes views. `decode`: of a window the view that is itself; `signs`: patterns of what may be encoded.
 
     `exact`: for each sign what decides, if something else than itself; of those in `near`, near runs of letters and
-    digits (`content.nearby`). `escape`: the sign of escapes, which is also there where something is found but for the
-    letter of an escape before it, as in `\\ntok_1`.
+    digits (`content.nearby`). `sent`: how many, the first, are looked for in what is sent; None: all. `escape`: the
+    sign of escapes, which is also there where something is found but for an escape before it, as in `\\ntok_1`.
     """
 
     signs: tuple[str, ...] = ()
     exact: tuple[str, ...] = ()
     near: frozenset[int] = frozenset()
+    sent: int | None = None
     escape: int | None = None
     decode: Callable[[bytes], DecodedView] | None = None
     normalise: Callable[[bytes], View | None] | None = None

@@ -25,6 +25,8 @@ NEAR = 512
 """Bytes on either side of a match in which a keyword counts, and to which its line reaches."""
 
 MOST = 64
+
+_ESCAPE = r"\\(?:[nrtbf]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})"
 LONG_TRIES = 16
 
 Check = Callable[[bytes], bool]
@@ -82,7 +84,7 @@ class Seeker:
         if self.loose == self.detector.pattern:
             return False
         if self._behind_escape is None:
-            self._behind_escape = compile_pattern(rf"\\[nrtbf](?:{self.loose})", self.detector.source)
+            self._behind_escape = compile_pattern(rf"{_ESCAPE}(?:{self.loose})", self.detector.source)
         return self._behind_escape.search(text) is not None
 
     def find(self, window: Window, begin: int, path: str | None) -> Iterator[Hit]:

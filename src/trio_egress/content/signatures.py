@@ -56,12 +56,9 @@ TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
     r"1[fF][ :,\-]8[bB][ :,\-]08": (Encoding.HEX,),
     _DECIMALS: (Encoding.DECIMAL,),
     "%[2-7][0-9A-Fa-f]": (Encoding.PERCENT,),
-    # An escaped letter or digit, of other scripts, too; a slash within a word; a quoted value of a name. One before
+    # An escaped letter or digit; a slash within a word; a quoted value of a name. One before
     # what is a token is known by the token (`Views.escape`).
     r"\\(?:u00|x)[2-7][0-9A-Fa-f]|[A-Za-z0-9+]\\/[A-Za-z0-9+]": (Encoding.BACKSLASH,),
-    r"\\u(?:0(?:0[c-fC-F]|[1-9A-Fa-f])|1[eE])|\\u[3-9a-dA-D][0-9A-Fa-f]{3}\\{1,4}u[3-9a-dA-D]": (
-        Encoding.BACKSLASH,
-    ),
     rf"{_WORDS}(?:\\{{1,3}}[\x22'])? ?[:=] ?\\{{1,3}}[\x22'][^\s\\]{{10}}": (Encoding.BACKSLASH,),
     # What detectors know by a word, which is none with an escape's letter before it; or by several lines.
     r"\\[nrt](?i:authorization: |machine |privatekey = )|\\{1,3}\x22kty\\": (Encoding.BACKSLASH,),
@@ -75,6 +72,13 @@ TRIGGERS: Final[Mapping[str, tuple[Encoding, ...]]] = {
     r"PK\x03\x04": (Encoding.ZIP,),
 }
 """Patterns of RE2, and of which encodings each may be a sign. They are looked for together with detectors."""
+
+TRIGGERS_OF_TEXT: Final[Mapping[str, tuple[Encoding, ...]]] = {
+    # Escaped letters of other scripts: of instructions alone, which are looked for in what is received.
+    r"\\u(?:0(?:0[c-fC-F]|[1-9A-Fa-f])|1[eE])|\\u[3-9a-dA-D][0-9A-Fa-f]{3}\\{1,4}u[3-9a-dA-D]": (
+        Encoding.BACKSLASH,
+    ),
+}
 
 _64: Final = "[A-Za-z0-9+/_-]"
 _ASCII64: Final = f"[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0123][ABEFIJMNQRUVYZcdghklopstwx014589]{_64}"
