@@ -17,6 +17,7 @@ from trio_egress.content.scanner import Scanner
 from trio_egress.model import Action, Kind
 from trio_egress.proxy.bodies import Bodies
 from trio_egress.proxy.inspection import Inspection
+from trio_egress.proxy.ledger import Ledger
 
 if TYPE_CHECKING:
     from tests.proxy.conftest import OpenWorld, Receipt, Upstreams, World
@@ -354,6 +355,23 @@ async def test_a_denial_of_the_older_transport_is_told_by_its_stream(
         assert b"notifications/message" in b"".join([piece async for piece in agent])
         await agent.aclose()
         assert b'"error"' in await say(world, post(denied, "/messages?session_id=7"))
+
+
+async def test_a_run_that_only_observes_lets_it_by_and_refuses_what_nobody_can_read(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await receive_until(stream, b"}}")
+        await stream.send_all(as_json(result(77)))
+
+    port = await upstreams.serve(serve)
+    denied = message(id=7, method="tools/call", params={"name": "delete", "arguments": {}})
+    async with open_world(RULE % "", {HOST: port}) as world:
+        world.gate = attrs.evolve(world.gate, bodies=Bodies(), ledger=Ledger(observing=True))
+        assert result(77) in await say(world, post(denied))
+        assert b" 400 " in await say(world, post(denied[:-1]))
+    assert world.receipts()[0].layer == "observe"
+    assert blocked(world).layer == "malformed"
 
 
 async def test_two_clients_may_count_alike(open_world: OpenWorld, upstreams: Upstreams) -> None:

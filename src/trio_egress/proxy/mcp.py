@@ -171,7 +171,6 @@ class McpAnswer:
         self._terms = terms
         self._rule: RuleRef | None = judged.decision.rule
         self._scan: ScanTerms | None = judged.decision.scan
-        self._observing = judged.moment.observing
         self._asking = [each.id for each in judged.messages if each.kind is MessageKind.REQUEST]
         self._inner = inner
         self._flow: Flow | None = None
@@ -336,7 +335,7 @@ class McpAnswer:
             action = resolve_action(terms, Kind.INSTRUCTION, detector, Action.WARN, outward=False)
             if action is Action.OFF:
                 continue
-            stops = action in (Action.BLOCK, Action.STRIP) and not self._observing
+            stops = action in (Action.BLOCK, Action.STRIP)
             done = Action.BLOCK if stops else Action.WARN
             blocked = blocked or (
                 f"{detector}: the tool {name} is not what it was first told to be" if stops else ""

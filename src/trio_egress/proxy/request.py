@@ -67,8 +67,6 @@ async def serve_request(agent: AgentEnd, door: Door, gate: Gate, ways: Ways) -> 
         try:
             read = await body.read(gate.limits.idle_seconds)
         except BadMessage as fault:
-            if filled.judged.moment.observing:
-                raise
             unread = _deny_unread(filled.judged, fault)
             await gate.recorder.refuse(unread.attempt, unread.decision, unread.facts)
             await agent.answer(describe_denial(unread, gate.policy.source_file, fault.status))
@@ -175,7 +173,7 @@ def _open_watch(filled: Filled, gate: Gate, scanned: Scanned | None) -> McpAnswe
     """Over the answer of a server of MCP. Raises Blocked."""
     judged = filled.judged
     rule = judged.decision.rule
-    if gate.bodies is None or rule is None or judged.attempt.websocket:
+    if gate.bodies is None or rule is None or judged.attempt.websocket or judged.moment.observing:
         return None
     terms = next((each.terms for each in gate.policy.rules if each.ref.index == rule.index), None)
     if terms is None or terms.mcp is None:
