@@ -53,8 +53,10 @@ def start_daemon(place: Place, mark: str) -> list[str]:
 
 
 def start_with_daemon(place: Place, mark: str, then: str, *options: str) -> Started:
-    """A run whose agent has left a daemon behind and goes on with `then`; returned when all of that is so."""
-    script = f'"$@"; until [ -e daemon-is-there ]; do sleep 0.01; done; touch agent-is-there; {then}'
+    """A run whose agent has left a daemon behind and goes on with `then`; returned when all of that is so.
+
+    Said by the shell itself: while it waits for a program that ends well, it takes no SIGINT."""
+    script = f'"$@"; until [ -e daemon-is-there ]; do sleep 0.01; done; : >agent-is-there; {then}'
     started = place.start(NOTHING, "bash", "-c", script, mark, *start_daemon(place, mark), options=options)
     wait_until((place.work / "agent-is-there").exists, "the agent's word")
     assert len(find_processes(mark)) >= 2
@@ -102,6 +104,23 @@ def test_ctrl_c_ends_an_agent_that_does_nothing_about_it(place: Place, mark: str
     started.send(signal.SIGINT)
     ended = started.wait()
     assert ended.code == 130
+    assert_gone(mark)
+    assert ended.verify() == 0
+
+
+def test_ctrl_c_twice_ends_an_agent_at_once_that_ignores_it(place: Place, mark: str) -> None:
+    started = start_with_daemon(place, mark, "trap '' INT; exec sleep 600")
+
+    def interrupt() -> bool:
+        """Signals of one number that wait are one; so until it has ended, which is not yet told to its parent."""
+        if os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return True
+        started.send(signal.SIGINT)
+        return False
+
+    wait_until(interrupt, "the end of the run")
+    ended = started.wait()
+    assert (ended.code, ended.status["end"]) == (130, "terminated")
     assert_gone(mark)
     assert ended.verify() == 0
 

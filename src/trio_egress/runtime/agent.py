@@ -29,6 +29,9 @@ MESSAGE_BYTES = 65536
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """After one of these the agent has TERM_GRACE_SECONDS; SIGINT may mean anything to an interactive agent."""
 
+TWICE_SECONDS = 2.0
+"""Within these a second SIGINT is impatience. One now and then may be how somebody speaks to the agent."""
+
 
 @attrs.frozen
 class AgentEnd:
@@ -105,10 +108,12 @@ class _Deadline:
     message: str = ""
     agent: AgentEnd | None = None
 
-    def set(self, end: End, code: int, message: str) -> None:
+    def set(self, end: End, code: int, message: str, *, at_once: bool = False) -> None:
         if self.end is End.EXITED:
             self.end, self.code, self.message = end, code, message
             self.scope.deadline = trio.current_time() + TERM_GRACE_SECONDS
+        if at_once:
+            self.scope.deadline = trio.current_time()
 
     def verdict(self) -> AgentEnd:
         if self.agent is not None and self.end is not End.TIMED_OUT:
@@ -117,8 +122,15 @@ class _Deadline:
 
 
 async def _keep_signals(sandbox: Sandbox, signals: AsyncIterator[int], deadline: _Deadline) -> None:
+    interrupted = -TWICE_SECONDS
     async for number in signals:
         await _say(sandbox, step="signal", signal=int(number))
+        if number == signal.SIGINT:
+            if trio.current_time() - interrupted < TWICE_SECONDS:
+                deadline.set(
+                    End.TERMINATED, -number, "ended at once by SIGINT, which came twice", at_once=True
+                )
+            interrupted = trio.current_time()
         if number in ENDING:
             await _continue(sandbox)
             deadline.set(End.TERMINATED, -number, f"ended by {signal.Signals(number).name}")
