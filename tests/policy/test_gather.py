@@ -71,7 +71,7 @@ def test_messages_name_an_included_file_from_where_the_policy_was_named() -> Non
         (
             'ci/sub/b.toml:3:1: error: unknown key "x" at the top of the file; the keys there are version, '
             "default_deny, dns_resolution, include, egress, resolve, files, env, limits, test, secret, tls, upstream, "
-            "scan, canary"
+            "scan, mcp, canary"
         ),
         "/etc/c.toml:1:2: error: Expected '=' after a key in a key/value pair",
     ]
