@@ -185,8 +185,9 @@ async def test_a_message_larger_than_every_window_comes_through(
 
 
 async def test_a_subprotocol_is_chosen_end_to_end(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    rule = RULE.replace("enabled = true", 'subprotocols = ["chat", "other"]')
     port = await upstreams.serve_tls(HOST, echo_http1, H1)
-    async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
+    async with open_world(rule, {HOST: port}) as world, open_agent(world) as talk:
         number = await open_websocket(talk, sec_websocket_protocol="chat, other")
         head = talk.messages[number].heads[0]
         assert head == {":status": "200", "sec-websocket-protocol": "chat"}
