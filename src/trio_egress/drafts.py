@@ -40,7 +40,7 @@ def draft_key_change(verdict: str, reason: str) -> Draft:
 def draft_policy_change(verdict: str, reason: str, facts: Facts) -> Draft:
     return Draft(
         action_id=make_action_id(),
-        target="policy:reload",
+        target="policy:stop" if facts.get("stopped") else "policy:reload",
         verdict=verdict,
         transport=POLICY_TRANSPORT,
         facts={"reason": reason, **facts},

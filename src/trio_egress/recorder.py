@@ -144,9 +144,12 @@ class Recorder:
 
     def change_policy(self, policy_hash: str, facts: Facts) -> None:
         """Record that another policy comes into force; what follows is recorded under it."""
-        draft = draft_policy_change("allow", "the policy was changed", {**facts, "policy_to": policy_hash})
+        why = f"egress was stopped {facts['stopped']}" if facts.get("stopped") else "the policy was changed"
+        draft = draft_policy_change("allow", why, {**facts, "policy_to": policy_hash})
         if self._failure is None:
             self._put(partial(self._chain.change_policy, draft, policy_hash, time.time_ns()))
+            if self._watch is not None:
+                self._watch(draft)
 
     def refuse_policy(self, reason: str) -> None:
         """Record that another policy was asked for and not taken: the old one stays in force."""

@@ -169,7 +169,7 @@ def test_a_name_of_any_bytes_is_a_name(place: Place) -> None:
     assert os.stat(folder + b"/" + ODD + b".new").st_uid == AGENT.pw_uid
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_a_signal_reaches_the_script_that_waits_for_it(place: Place, number: signal.Signals) -> None:
     script = f'trap "echo got; exit 7" {number.name[3:]}; touch ready; while :; do sleep 0.05; done'
     started = place.start(write_policy(), "bash", "-c", script)

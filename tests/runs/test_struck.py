@@ -103,7 +103,7 @@ def test_open_connections_end_with_a_killed_supervisor(place: StruckPlace, remai
 
 
 @pytest.mark.parametrize("step", ["launcher started", "agent starting"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR2])
 def test_a_signal_to_the_whole_job_is_the_supervisors_to_pass_on(
     place: StruckPlace, remains: Remains, step: str, number: signal.Signals
 ) -> None:

@@ -40,7 +40,7 @@ def _list_lines(draft: Draft) -> Iterator[str]:
     findings = read_findings(draft.facts)
     what = printable(f"{draft.method} {draft.target}".strip())
     if draft.transport == POLICY_TRANSPORT:
-        if draft.verdict == "block":
+        if draft.verdict == "block" or draft.facts.get("stopped"):
             yield printable(reason)
         return
     if draft.verdict == "block" and not draft.parent_id:

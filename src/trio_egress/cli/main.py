@@ -116,6 +116,7 @@ def build_parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     add_mcp(commands)
     _add_verify(commands)
     _add_watch(commands)
+    _add_stop(commands)
     add_scan(commands)
     add_policy(commands)
     add_detectors(commands)
@@ -196,6 +197,22 @@ def _add_watch(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="a key that must have signed; may be repeated",
     )
     add("--json", action="store_true", help="print one JSON object a line")
+
+
+def _add_stop(commands: argparse._SubParsersAction[_Parser]) -> None:
+    stop = commands.add_parser(
+        "stop",
+        help="end all egress of a run that lives, for good",
+        description="End all egress of a run that lives: open connections are cut, and nothing is allowed for the "
+        "rest of the run. The agent lives on. A signed receipt says so, and nothing takes it back.",
+    )
+    stop.add_argument(
+        "evidence",
+        nargs="?",
+        metavar="DIR",
+        help="its evidence (default: of the one run in ./trio-egress-audit)",
+    )
+    stop.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -57,6 +57,7 @@ from trio_egress.runtime.secrets import (
 from trio_egress.runtime.signals import Inbox, Interrupted
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.runtime.step_files import find_step_files
+from trio_egress.runtime.stop import hold_stop_file
 from trio_egress.signer.remote import RemoteKey
 
 if TYPE_CHECKING:
@@ -189,8 +190,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     identities = find_identities(options.user, os.environ, options.proxy_user)
     key = find_key(options, identities)
     pinned = bool(options.key or options.signer)
-    now = time.time_ns()
-    run_id = uuid7(now, os.urandom(10))
+    run_id = uuid7(time.time_ns(), os.urandom(10))
     commitment_key = make_commitment_key()
     directory = _find_directory()
     redactor = open_redactor(policy, os.environ, directory, commitment_key)
@@ -221,6 +221,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         ),
         ci=find_ci(os.environ),
         protected=tuple(Path(name).absolute() for name in _list_written(options, written)),
+        stop_file=_find_stop_file(options.stop_file),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
         name=options.agent or "",
@@ -314,6 +315,13 @@ def _find_environment(
 def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
     """The shorter one: neither the command line nor the policy makes room that the other does not."""
     return min((seconds for seconds in (given, of_policy) if seconds is not None), default=None)
+
+
+def _find_stop_file(given: str | None) -> Path | None:
+    """Raises UsageError where it is there already."""
+    path = Path(given).absolute() if given else None
+    with hold_stop_file(path):
+        return path
 
 
 def _withhold_password(environ: Mapping[str, str], policy: Policy) -> Mapping[str, str]:

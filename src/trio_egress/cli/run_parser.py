@@ -144,6 +144,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="port of the HTTP proxy inside (default: 8888)",
     )
     add("--proxy-variables", action="store_true", help="also set http_proxy and its like; nothing needs them")
+    add(
+        "--stop-file",
+        metavar="FILE",
+        help="stop all egress for good once FILE exists, as `trio-egress stop` does",
+    )
     add("--status-file", metavar="FILE", help="write how the run ended to FILE, as JSON")
     add("--quiet", action="store_true", help="print nothing but errors")
     add("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)

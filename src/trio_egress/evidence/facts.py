@@ -82,6 +82,7 @@ FACTS: Mapping[str, Shape] = {
     "policy_to": TEXT,
     "connections_kept": UINT64,
     "connections_ended": UINT64,
+    "stopped": TEXT,
     "policy_sha256": TEXT,
     "policy_includes_sha256": TEXT,
     "commitment_key_sha256": TEXT,

@@ -255,6 +255,8 @@ def _withhold(head: RequestHead) -> dict[str, object]:
 def answer(policy: Policy, attempt: Attempt, moment: Moment, ask: Ask = decide) -> Decision:
     """What the engine says, and what becomes of it where nothing is enforced."""
     decision = ask(policy, attempt, moment)
+    if moment.stopped and not decision.allowed:
+        return attrs.evolve(decision, reason=moment.stopped)
     return observe(policy, attempt, decision) if moment.observing else decision
 
 

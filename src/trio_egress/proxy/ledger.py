@@ -81,9 +81,15 @@ class Ledger:
     def __init__(self, *, observing: bool = False) -> None:
         self._book = _Book(NOTHING_USED)
         self._observing = observing
+        self.stopped = ""
+        """Why all egress was stopped, once it was."""
 
     def moment(self) -> Moment:
-        return Moment(self._book.state, time.time_ns() // 1000, ABLE, self._observing)
+        return Moment(self._book.state, time.time_ns() // 1000, ABLE, self._observing, self.stopped)
+
+    def stop(self, why: str) -> None:
+        """From here on denials say why, and hold where nothing was enforced so far."""
+        self._observing, self.stopped = False, why
 
     @contextmanager
     def charge(self, attempt: Attempt, decision: Decision, moment: Moment) -> Iterator[Account | None]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import trio
 
-from trio_egress.runtime.signals import ENDING, ROTATING, find_heeded
+from trio_egress.runtime.signals import ENDING, ROTATING, STOPPING, find_heeded
 
 
 @contextmanager
@@ -52,6 +52,7 @@ class Orders:
         self._send, self.for_agent = trio.open_memory_channel[int](math.inf)
         self._reload, self.for_policy = trio.open_memory_channel[None](1)
         self._rotate, self.for_key = trio.open_memory_channel[None](1)
+        self._stop, self.for_stop = trio.open_memory_channel[None](1)
         self._terminal = _has_terminal()
 
     async def keep(self, arrivals: AsyncIterator[int]) -> None:
@@ -60,6 +61,10 @@ class Orders:
             if number == ROTATING:
                 with contextlib.suppress(trio.WouldBlock):  # one is waiting already
                     self._rotate.send_nowait(None)
+                continue
+            if number == STOPPING:
+                with contextlib.suppress(trio.WouldBlock):
+                    self._stop.send_nowait(None)
                 continue
             if number == signal.SIGHUP and self._phase is not _Phase.SETUP and not self._hung_up():
                 with contextlib.suppress(

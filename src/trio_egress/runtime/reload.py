@@ -53,6 +53,9 @@ async def keep_policy(
 ) -> None:
     """Read the policy again for each request, for as long as the agent runs."""
     async for _ in requests:
+        if gate.ledger.stopped:
+            recorder.refuse_policy(f"the policy was not changed: {gate.ledger.stopped}")
+            continue
         try:
             policy = await trio.to_thread.run_sync(held.read, abandon_on_cancel=True)
         except (PolicyError, UsageError) as error:
@@ -65,7 +68,7 @@ async def keep_policy(
         elif unknown := _find_misspelt(gate, policy):
             recorder.refuse_policy(f"the policy was not changed: {unknown[:REASON_CHARS]}")
         else:
-            _change(record, gate, recorder, _stay_signed_in(policy, gate.policy))
+            change(record, gate, recorder, _stay_signed_in(policy, gate.policy))
 
 
 def _stay_signed_in(policy: Policy, old: Policy) -> Policy:
@@ -98,8 +101,13 @@ def _find_misspelt(gate: Gate, new: Policy) -> str:
     return next(map(str, find_unknown(new, names)), "")
 
 
-def _change(record: Record, gate: Gate, recorder: Recorder, policy: Policy) -> None:
-    """Not a checkpoint: nothing is judged between the receipt and the change."""
+def change(
+    record: Record, gate: Gate, recorder: Recorder, policy: Policy, stopped: str | None = None
+) -> None:
+    """Put another policy in force, with its receipt. `stopped`: why, where it is to allow nothing any more.
+
+    Not a checkpoint: nothing is judged between the receipt and the change.
+    """
     old, includes = gate.policy, render_includes(policy)
     gate.in_force.settle()
     changed = gate.in_force.preview(policy, gate.ledger)
@@ -109,6 +117,7 @@ def _change(record: Record, gate: Gate, recorder: Recorder, policy: Policy) -> N
         "policy_includes_sha256": hashlib.sha256(includes).hexdigest() if includes else None,
         "connections_kept": changed.kept,
         "connections_ended": changed.ended,
+        "stopped": stopped,
     }
     recorder.change_policy(policy_hash(policy), facts)
     gate.in_force.change(policy, gate.ledger)

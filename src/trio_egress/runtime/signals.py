@@ -18,13 +18,15 @@ FORWARDED = (
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGQUIT,
-    signal.SIGUSR1,
     signal.SIGUSR2,
 )
 """These are the agent's, as soon as there is one."""
 
 ROTATING = signal.SIGRTMIN
 """Never the agent's: it asks for the run's next key (`trio-egress keys rotate`)."""
+
+STOPPING = signal.SIGUSR1
+"""Nor this: it stops all egress of the run (`trio-egress stop`)."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Before that, these end the run."""
@@ -45,9 +47,11 @@ def describe_early_end(number: int) -> str:
 
 
 def find_heeded() -> tuple[signal.Signals, ...]:
-    """ROTATING, and FORWARDED without those that the caller had ignored (rule 2)."""
+    """ROTATING, STOPPING, and FORWARDED without those that the caller had ignored (rule 2)."""
     return tuple(
-        n for n in (*FORWARDED, ROTATING) if n not in IGNORABLE or signal.getsignal(n) is not signal.SIG_IGN
+        n
+        for n in (*FORWARDED, ROTATING, STOPPING)
+        if n not in IGNORABLE or signal.getsignal(n) is not signal.SIG_IGN
     )
 
 

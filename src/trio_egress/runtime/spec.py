@@ -60,6 +60,9 @@ class RunSpec:
     hidden: tuple[Path, ...] = ()
     protected: tuple[Path, ...] = ()
     timeout_seconds: float | None = None
+    stop_file: Path | None = None
+    """All egress stops when it is there."""
+
     observing: bool = False
     """Nothing is enforced, but for private addresses: see policy/observe.py."""
 

@@ -63,12 +63,13 @@ from trio_egress.runtime.places import find_places
 from trio_egress.runtime.policy_file import find_files
 from trio_egress.runtime.presence import show_presence
 from trio_egress.runtime.protected import add_message, read_report
-from trio_egress.runtime.reload import keep_policy
+from trio_egress.runtime.reload import change, keep_policy
 from trio_egress.runtime.rotation import keep_key
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
 from trio_egress.runtime.scan_cache import protect_cache
 from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
+from trio_egress.runtime.stop import hold_stop_file, keep_stop
 
 if TYPE_CHECKING:
     from trio_egress.proxy.bodies import Bodies
@@ -217,10 +218,13 @@ async def _open_reload(
     with (
         show_presence(record.evidence.directory),
         hold_policy(spec.policy_path, spec.policy, (str(spec.directory), *places), spec.allowed) as held,
+        hold_stop_file(spec.stop_file) as stop_file,
     ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_policy, held, record, gate, recorder, orders.for_policy, spec.redactor)
             nursery.start_soon(keep_key, spec.next_keys, recorder, orders.for_key)
+            stop = partial(change, record, gate, recorder)
+            nursery.start_soon(keep_stop, gate, recorder, orders.for_stop, stop_file, stop)
             yield
             nursery.cancel_scope.cancel()
 
