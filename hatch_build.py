@@ -6,6 +6,7 @@ Nothing of it is kept in the tree, so it can't be out of date. pip puts it below
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -82,6 +83,8 @@ def render_man(parser: argparse.ArgumentParser, purpose: str) -> str:
     lines = [f'.TH {name.upper()} "1" "" "{NAME}" "User Commands"', ".SH NAME", f"{name} - {purpose}", mark]
     body, epilog, notes = rest.partition(".SH COMMENTS\n")
     told = f"{body}.SH NOTES\n.nf\n{notes}\n.fi\n" if epilog else body
+    # A line of text that begins as a request does (`./trio-egress-audit`) is none.
+    told = re.sub(r"^(?=['.](?![A-Za-z]{2}\b))", r"\\&", told, flags=re.MULTILINE)
     return "\n".join(lines).replace("-", "\\-") + told
 
 
