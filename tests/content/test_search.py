@@ -25,6 +25,7 @@ class Hex:
     data: bytes
     start: int
     via: tuple[str, ...] = ("hex",)
+    is_to_be_read: bool = False
 
     def find_origin(self, start: int, end: int) -> tuple[int, int]:
         return self.start + 2 * start, self.start + 2 * end
@@ -49,6 +50,7 @@ class Whole:
 
     data: bytes
     via: tuple[str, ...] = ()
+    is_to_be_read: bool = False
 
     def find_origin(self, start: int, end: int) -> tuple[int, int]:
         return start, end

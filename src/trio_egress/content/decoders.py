@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from trio_egress.content import escapes, packed, runs, signatures
+from trio_egress.content import disguise, escapes, packed, runs, signatures
 from trio_egress.content.piece import Budget, Piece
 from trio_egress.content.signatures import TRIGGERS, TRIGGERS_OF_TEXT, Encoding
 
@@ -39,6 +39,9 @@ SENT: Final = len(TRIGGERS)
 
 ESCAPE: Final = next(place for place, kinds in enumerate(_ALL.values()) if Encoding.BACKSLASH in kinds)
 
+READ: Final = frozenset({Encoding.APART.value, Encoding.DIGITS.value})
+"""Disguises of what is to be read, and no encodings: what is made of them says nothing of other things."""
+
 _SIGNED: Final = tuple(_ALL.values())
 
 _DECODERS: Final[dict[Encoding, Callable[[bytes, Budget], Iterator[Piece]]]] = {
@@ -50,6 +53,8 @@ _DECODERS: Final[dict[Encoding, Callable[[bytes, Budget], Iterator[Piece]]]] = {
     Encoding.HEX: runs.decode_hex,
     Encoding.DECIMAL: runs.decode_decimal,
     Encoding.UTF16: runs.decode_utf16,
+    Encoding.APART: disguise.decode_apart,
+    Encoding.DIGITS: disguise.decode_digits,
     Encoding.GZIP: packed.decode_gzip,
     Encoding.ZLIB: packed.decode_zlib,
     Encoding.ZIP: packed.decode_zip,
@@ -72,12 +77,16 @@ class View:
 
     def decode(self, signs: Collection[int]) -> Iterator[View]:
         """What is encoded in it, where these signs are: each to be looked through, and decoded in its turn."""
-        if len(self.via) >= DEPTH:
+        if len(self.via) >= DEPTH or self.is_to_be_read:
             return
         encodings = {encoding for sign in signs for encoding in _SIGNED[sign]}
         for encoding, decoder in _DECODERS.items():
             if encoding in encodings and (pieces := list(decoder(self.data, self._budget))):
                 yield View(pieces, (*self.via, encoding.value), self, self._budget)
+
+    @property
+    def is_to_be_read(self) -> bool:
+        return bool(self.via) and self.via[-1] in READ
 
     def find_origin(self, start: int, end: int) -> tuple[int, int]:
         """Where in the window that stands which stands here from `start` to `end`."""

@@ -50,15 +50,15 @@ def decode_percent(data: bytes, budget: Budget) -> Iterator[Piece]:
 
 def decode_backslash(data: bytes, budget: Budget) -> Iterator[Piece]:
     if budget.take(len(data)):
-        yield from _make_piece(data, _replace_backslashes(data), _BACKSLASH, _spell_backslash)
+        yield from make_piece(data, _replace_backslashes(data), _BACKSLASH, _spell_backslash)
 
 
 def decode_html(data: bytes, budget: Budget) -> Iterator[Piece]:
     if budget.take(len(data)):
-        yield from _make_piece(data, _ENTITY.sub(_spell_entity, data), _ENTITY, _spell_entity)
+        yield from make_piece(data, _ENTITY.sub(_spell_entity, data), _ENTITY, _spell_entity)
 
 
-def _make_piece(data: bytes, decoded: bytes, pattern: re.Pattern[bytes], spell: _Spell) -> Iterator[Piece]:
+def make_piece(data: bytes, decoded: bytes, pattern: re.Pattern[bytes], spell: _Spell) -> Iterator[Piece]:
     if decoded and decoded != data:
         yield Piece(decoded, 0, len(data), _make_places(data, 0, pattern, spell))
 

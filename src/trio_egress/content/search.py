@@ -47,6 +47,10 @@ class DecodedView(View, Protocol):
     def via(self) -> tuple[str, ...]:
         """How it is spelt, the outermost first."""
 
+    @property
+    def is_to_be_read(self) -> bool:
+        """Whether only orders are looked for in it."""
+
     def decode(self, signs: Collection[int]) -> Iterable[DecodedView]:
         """What is encoded in it, by the places in `Views.signs` of those that match in it."""
 
@@ -200,7 +204,8 @@ class Search:
         """What is encoded in a view, and in that again, as far as views go."""
         for view in origin.decode(signs):
             seekers, within = self._choose(view.data)
-            yield from self._look_at(view, seekers, view.via, window, _stay, _SPELT)
+            kinds = READ if view.is_to_be_read else _SPELT
+            yield from self._look_at(view, seekers, view.via, window, _stay, kinds)
             if normalise is not None:
                 via = (*view.via, *NORMALISED)
                 yield from self._look_at_normal(normalise(view.data), via, window, view.find_origin)

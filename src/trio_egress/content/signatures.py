@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from trio_egress.content.nearby import RUN
+from trio_egress.content.order_words import APART, DIGITS
 
 
 class Encoding(enum.Enum):
@@ -30,6 +31,8 @@ class Encoding(enum.Enum):
     GZIP = "gzip"
     ZLIB = "zlib"
     ZIP = "zip"
+    APART = "apart"
+    DIGITS = "digits"
 
 
 _WORDS: Final = "(?i:key|token|secret|passw|auth|cred)[A-Za-z0-9_-]{0,20}"
@@ -78,6 +81,8 @@ TRIGGERS_OF_TEXT: Final[Mapping[str, tuple[Encoding, ...]]] = {
     r"\\u(?:0(?:0[c-fC-F]|[1-9A-Fa-f])|1[eE])|\\u[3-9a-dA-D][0-9A-Fa-f]{3}\\{1,4}u[3-9a-dA-D]": (
         Encoding.BACKSLASH,
     ),
+    **dict.fromkeys(APART, (Encoding.APART,)),
+    DIGITS: (Encoding.DIGITS,),
 }
 
 _64: Final = "[A-Za-z0-9+/_-]"
