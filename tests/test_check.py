@@ -100,8 +100,10 @@ def test_each_program_that_is_installed_is_driven_by_a_test() -> None:
     assert [program for program in check.PROGRAMS if not re.search(rf"\b{program}\b", tests)] == []
 
 
-def test_what_runs_on_every_python_is_there() -> None:
-    assert [path for path in check.EVERYWHERE if not (ROOT / path).exists()] == []
+def test_what_is_named_is_there() -> None:
+    named = (*check.EVERYWHERE, *check.PURE, *check.AS_ROOT_ALONE)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert set(check.AT_THE_ENDS) < set(check.EVERYWHERE)
 
 
 def test_version_is_that_of_the_interpreter_started() -> None:

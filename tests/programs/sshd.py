@@ -127,10 +127,10 @@ class Forge:
 @contextmanager
 def open_forge(place: Place, more: str = "") -> Iterator[Forge]:
     with open_sshd(place, more=more) as ssh:
-        key, root = place.path / "deploy", place.path / "repos"
+        key, root = place.path / "deploy", place.path / "git"
         make_key(key)
         shutil.copy(key.with_suffix(".pub"), place.path / "sshd" / "authorized")
-        for name in ("org/open", "org/other", "secret"):
+        for name in ("org/open", "org/b", "secret"):
             _make_repository(root / f"{name}.git")
         yield Forge(ssh, key, root)
 

@@ -89,7 +89,7 @@ REFUSED = {
 
 
 def test_what_the_rule_does_not_name_is_refused_with_its_reason(place: Place, forge: Forge) -> None:
-    named = {"open": "org/open", "other": "org/other", "secret": "secret"}
+    named = {"open": "org/open", "other": "org/b", "secret": "secret"}
     words = {name: forge.url(path) for name, path in named.items()}
     words |= {f"{name}_path": forge.path(path)[1:-4] for name, path in named.items()}
     policy = forge.policy(fetch=["org/*"], push=["org/open"])
