@@ -158,4 +158,8 @@ def test_a_poisoned_description_does_not_reach_the_client(place: Place, server: 
     told, ended = converse(place, server, 'scan = { instruction = "block" }', POISON)
     assert told["allowed"] == "found x below /src/a"
     assert told["listed"] != "told"
-    assert any(receipt.verdict == "block" and receipt.layer == "scan" for receipt in ended.receipts)
+    blocked = [each for each in ended.receipts if each.verdict == "block" and each.layer == "scan"]
+    found = {each["detector"] for receipt in blocked for each in receipt.facts.get("findings", ())}
+    assert found & {"instruction-override", "instruction-tool-important"}, (
+        "for what it says, not because it changed"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -40,6 +41,12 @@ DETECTORS = (
 )
 
 
+@functools.cache
+def make_scanner() -> Scanner:
+    """Compiled once for all tests: that takes a second or two."""
+    return Scanner(DETECTORS)
+
+
 @asynccontextmanager
 async def open_run(
     open_world: OpenWorld, upstreams: Upstreams, *answers: bytes, keys: str = ""
@@ -59,7 +66,7 @@ async def open_run(
 
     port = await upstreams.serve(serve)
     async with open_world(RULE % keys, {HOST: port}) as world:
-        world.gate = attrs.evolve(world.gate, bodies=Bodies(), inspection=Inspection(Scanner(DETECTORS)))
+        world.gate = attrs.evolve(world.gate, bodies=Bodies(), inspection=Inspection(make_scanner()))
         yield world
 
 

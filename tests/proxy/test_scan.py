@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -57,12 +60,18 @@ DETECTORS = (
 )
 
 
+@functools.cache
+def make_scanner() -> Scanner:
+    """Compiled once for all tests: that takes a second or two."""
+    return Scanner(DETECTORS)
+
+
 @asynccontextmanager
 async def scanned(
     open_world: OpenWorld, port: int, scan: str = "true", **limits: object
 ) -> AsyncIterator[World]:
     async with open_world(RULE % scan, {HOST: port, HOME: port}, **limits) as world:
-        world.gate = attrs.evolve(world.gate, inspection=Inspection(Scanner(DETECTORS)))
+        world.gate = attrs.evolve(world.gate, inspection=Inspection(make_scanner()))
         yield world
 
 
@@ -281,7 +290,7 @@ async def test_a_name_that_tells_a_value_is_never_looked_up(
     value = b"zQ7xK2mN9pL4wR8t"
     host = f"a.{value.hex()[:20]}.{value.hex()[20:]}.example"
     async with open_world(f'[[egress]]\ndestination = "*.example"\nscan = {scan}\n') as world:
-        inspection = Inspection(Scanner([]), {"key": value}, Fragments([Exact("key", value)]))
+        inspection = Inspection(make_scanner(), {"key": value}, Fragments([Exact("key", value)]))
         world.gate = attrs.evolve(world.gate, inspection=inspection)
         await ask(world, post(b"", host=host), host)
     if scan == "true":
@@ -314,6 +323,9 @@ UNREADABLE = {
     "no gzip": post(b"abc", "Content-Encoding: gzip"),
     "cut off": post(gzip.compress(b"abc" * 100)[:-9], "Content-Encoding: gzip"),
     "a bomb": post(gzip.compress(bytes(8 << 20)), "Content-Encoding: gzip"),
+    "a bomb of deflate": post(zlib.compress(bytes(8 << 20)), "Content-Encoding: deflate"),
+    "a bomb in a bomb": post(gzip.compress(gzip.compress(bytes(64 << 20))), "Content-Encoding: gzip, gzip"),
+    "more codings than are read": post(b"abc", "Content-Encoding: gzip, gzip, gzip, gzip"),
     "too long": post(gzip.compress(bytes(range(256)) * 64), "Content-Encoding: gzip"),
 }
 
@@ -503,6 +515,50 @@ async def test_an_unreadable_answer_is_refused(open_world: OpenWorld, upstreams:
     assert world.outcome().layer == "scan"
 
 
+BOMBS = {
+    "gzip": (gzip.compress(bytes(64 << 20)), b"gzip"),
+    "gzip in gzip": (gzip.compress(gzip.compress(bytes(64 << 20))), b"gzip, gzip"),
+    "deflate": (zlib.compress(bytes(64 << 20)), b"deflate"),
+}
+
+
+@pytest.mark.parametrize("words", ["true", '{ instruction = "block" }'])
+@pytest.mark.parametrize(("bomb", "coding"), BOMBS.values(), ids=BOMBS)
+async def test_a_bomb_in_an_answer_ends_it_in_little_memory(
+    open_world: OpenWorld, upstreams: Upstreams, bomb: bytes, coding: bytes, words: str
+) -> None:
+    port = await serve_answer(upstreams, answer(bomb, b"Content-Encoding: " + coding))
+    async with scanned(open_world, port, words) as world:
+        tracemalloc.start()
+        try:
+            got = await ask(world, GET)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 8 << 20
+    assert bomb not in got
+    assert world.outcome().layer == "scan"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]
+)
+async def test_json_of_any_depth_is_looked_through_as_any_text(
+    open_world: OpenWorld, upstreams: Upstreams, body: bytes
+) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        heard = await receive_until(stream, body[-1:] * 10)
+        while not heard.endswith(body[-100_000:]):
+            heard += await stream.receive_some(1 << 20)
+        await stream.send_all(answer(body))
+
+    port = await upstreams.serve(serve)
+    async with scanned(open_world, port) as world:
+        assert (await ask(world, post(body))).endswith(body)
+        hidden = body[:100_000] + TOKEN.encode() + body[100_000:]
+        assert (await ask(world, post(hidden))).startswith(b"HTTP/1.1 403 ")
+
+
 async def test_an_unreadable_answer_can_be_let_through(open_world: OpenWorld, upstreams: Upstreams) -> None:
     whole = answer(b"abc", b"Content-Encoding: dcb")
     port = await serve_answer(upstreams, whole)
@@ -533,7 +589,7 @@ async def test_a_value_in_pieces_is_denied_with_the_piece_that_completes_it(
     fragments = Fragments([Exact("mine", VALUE)])
     async with scanned(open_world, port) as world:
         world.gate = attrs.evolve(
-            world.gate, inspection=Inspection(Scanner(DETECTORS), {"mine": VALUE}, fragments)
+            world.gate, inspection=Inspection(make_scanner(), {"mine": VALUE}, fragments)
         )
         answers = [await ask(world, raw) for raw in requests]
     assert all(answer.endswith(b"ok") for answer in answers[:-1])
