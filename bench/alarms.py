@@ -52,6 +52,12 @@ ARGUED: list[tuple[str, str, str]] = [
     ("password-hash", "*/man5/table*.5.gz*", "whole hashes of passwords, of the manual of a table of users"),
     ("private-key", "*/gsutil/*/tests/*", "whole private keys of service accounts, of a library's tests"),
     ("private-key", "*/src/crypto/tls/*_test.go*", "whole private keys, of Go's tests of TLS"),
+    ("json-web-token", "*/gsutil/*/tests/*", "whole signed tokens, of a library's tests"),
+    (
+        "azure-signature",
+        "*/botocore/data/datasync/*",
+        "a whole signed URL, in the documentation of a service",
+    ),
     ("json-web-token", "*/python3-jwt/*", "whole signed tokens, in the documentation of a library for them"),
     ("basic-credentials", "*: patch *", "user and password of a proxy, in this project's own tests"),
     ("database-url", "*: patch *", "a URL with a password, in this project's own examples"),

@@ -239,6 +239,18 @@ def test_what_is_mixed_has_digits_and_is_no_path() -> None:
         assert not check(wrong)
 
 
+def test_a_password_is_no_words_in_base64() -> None:
+    check = find_check("no-words")
+    assert not check(base64.b64encode(b"not my real word"))
+    for right in (
+        b"q9-Zx/7vLp2=",
+        base64.b64encode(b"q9Zx7vLp2"),
+        base64.b64encode(b"q9 Zx\x917vLp2"),
+        b"q w!e r",
+    ):
+        assert check(right)
+
+
 def test_checks_of_single_services_know_their_own_place_of_the_checksum() -> None:
     assert find_check("vercel")(b"v_a_hello" + crc62(b"a_hello"))
     assert not find_check("vercel")(b"v_a_hello" + crc62(b"hello"))

@@ -194,6 +194,30 @@ def test_work_grows_no_faster_than_the_text_and_memory_not_at_all(
     assert large.given < LOOKS * (VIEW_BYTES + WINDOW) * DEPTH
 
 
+def test_a_bomb_before_single_bytes_is_not_unpacked_for_each(
+    scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a stream has them that is passed on as it comes. What isn't looked at yet is unsure, and so is held."""
+    taken = Budget.take
+    sizes: list[int] = []
+    monkeypatch.setattr(Budget, "take", lambda self, size: (sizes.append(size), taken(self, size))[1])
+    stream = scanner.open(Way.IN)
+    bombs = gzip.compress(BOMB)[:600] * 8
+    assert stream.feed(bombs) + stream.look() == []
+    assert sum(sizes) > VIEW_BYTES // 2, "the control: they cost"
+    sizes.clear()
+    told = []
+    for at in range(1000):
+        order = ORDER[at - 100 : at - 99] if 100 <= at < 100 + len(ORDER) else b"."
+        assert stream.feed(order) == []
+        told += stream.look()
+        if 100 < at < 100 + len(ORDER):
+            assert stream.unsure is not None
+            assert stream.unsure <= len(bombs) + 100
+    assert sum(sizes) <= 3 * VIEW_BYTES
+    assert "instruction-override" in {finding.detector.name for finding in told}, "it is looked at in the end"
+
+
 def test_json_of_any_depth_is_refused_before_anything_is_built() -> None:
     for text in (b"[" * DEEP + b"]" * DEEP, b'{"a":' * DEEP + b"1" + b"}" * DEEP):
         tracemalloc.start()

@@ -239,6 +239,13 @@ def check_mixed(value: bytes) -> bool:
     return 0 < digits < len(value) and value[:1] not in b"/.~" and b"://" not in value
 
 
+def check_no_words(value: bytes) -> bool:
+    """Is no base64 of words with blanks between them, as examples have in the place of a password."""
+    raw = decode_base64(value.rstrip(b"="))
+    words = raw is not None and b" " in raw.strip() and all(32 <= byte < 127 for byte in raw)
+    return bool(value) and not words
+
+
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "aws-key-id": check_aws_key_id,
@@ -259,6 +266,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "macaroon": check_macaroon,
         "minisign": check_minisign,
         "mixed": check_mixed,
+        "no-words": check_no_words,
         "pem": check_pem,
         "stellar-seed": check_stellar_seed,
         "wif": check_wif,

@@ -28,6 +28,12 @@ WINDOW = 64 * 1024
 AHEAD = LONGEST + NEAR
 """What a window sees beyond its end; before its beginning it sees NEAR."""
 
+FREE_BYTES = 64 * 1024
+"""What may be decoded each time that the end of a message is looked at as it comes."""
+
+PAID_BYTES = 1024
+"""Of what is decoded beyond that, so much for each further byte: else a bomb would be unpacked for every one."""
+
 DIRECTIONS = (Way.OUT, Way.IN)
 """Compiled apart: what goes one way is not looked through for what matters in the other."""
 
@@ -164,7 +170,9 @@ class Stream:
         self._told: set[tuple[str, int]] = set()
         """What `look` has told, and no window yet."""
         self.unsure: int | None = None
-        """Where something begins that `look` would tell if the message ended now."""
+        """Where something begins that `look` would tell if the message ended now, or where it has still to look."""
+        self._paid = 0
+        """Before this place of the message `look` doesn't look again."""
 
     def feed(self, data: bytes) -> list[Finding]:
         """The next piece; what begins in windows that are complete now, in the order of `Scanner.scan`."""
@@ -186,15 +194,21 @@ class Stream:
     def look(self, *, whole: bool = False) -> list[Finding]:
         """Of a message that is passed on as it comes: what is in it so far and isn't told yet, nor will be again.
 
-        Findings at the very end wait for the next byte: more of them may come; `unsure` says where. `whole`: something
-        of its own ends here, so that they are told at once. Not part of what pieces can't change.
+        Findings at the very end wait for the next byte: more of them may come; `unsure` says where. Where much was
+        decoded, the next look waits for more bytes. `whole`: something of its own ends here, so that neither waits. Not
+        part of what pieces can't change.
         """
         end = self._base + len(self._held)
+        if end < self._paid and not whole:
+            self.unsure = self._ahead if self.unsure is None else self.unsure
+            return []
         first = max(self.settled, self._ahead - LONGEST)
         begin = max(self._base, first - NEAR)
         text = bytes(self._held[begin - self._base :])
         self._ahead = end
+        decoded = self._search.decoded
         found = self._search.look_ahead(Window(text, begin, first - begin, len(text), whole=True))
+        self._paid = end + max(0, self._search.decoded - decoded - FREE_BYTES) // PAID_BYTES
         sure = [each for each in found if whole or each.end < end]
         self.unsure = min((each.start for each in found if not whole and each.end >= end), default=None)
         fresh = [each for each in sure if (each.detector.name, each.start) not in self._told]

@@ -116,6 +116,8 @@ class Search:
         """Where the last match of a detector ended; the next begins no earlier."""
         self._told: list[Finding] = []
         """What windows so far have told that reaches beyond them."""
+        self.decoded = 0
+        """Bytes of views, of all that was looked at."""
 
     def look(self, window: Window, named: Sequence[Sequence[int]] | None = None) -> list[Finding]:
         """What is in the next window, by place. `named`: what each part's matcher says of it, if it was asked."""
@@ -203,6 +205,7 @@ class Search:
     ) -> Iterator[Finding]:
         """What is encoded in a view, and in that again, as far as views go."""
         for view in origin.decode(signs):
+            self.decoded += len(view.data)
             seekers, within = self._choose(view.data)
             kinds = READ if view.is_to_be_read else _SPELT
             yield from self._look_at(view, seekers, view.via, window, _stay, kinds)
