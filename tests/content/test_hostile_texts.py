@@ -198,9 +198,14 @@ def test_a_bomb_before_single_bytes_is_not_unpacked_for_each(
     scanner: Scanner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a stream has them that is passed on as it comes. What isn't looked at yet is unsure, and so is held."""
+
+    def take(self: Budget, size: int) -> bool:
+        sizes.append(size)
+        return taken(self, size)
+
     taken = Budget.take
     sizes: list[int] = []
-    monkeypatch.setattr(Budget, "take", lambda self, size: (sizes.append(size), taken(self, size))[1])
+    monkeypatch.setattr(Budget, "take", take)
     stream = scanner.open(Way.IN)
     bombs = gzip.compress(BOMB)[:600] * 8
     assert stream.feed(bombs) + stream.look() == []
