@@ -67,7 +67,8 @@ def autobahn(session: nox.Session) -> None:
     """Every case of the Autobahn test suite through the relay, in both roles: up to an hour."""
     install(session, "test")
     session.env["AUTOBAHN_WHOLE"] = "true"
-    session.run("python", "-m", "pytest", "-q", "tests/programs/test_autobahn.py", *session.posargs)
+    options = ("-q", "-o", "faulthandler_timeout=0")  # a group of cases takes longer than a test may
+    session.run("python", "-m", "pytest", *options, "tests/programs/test_autobahn.py", *session.posargs)
 
 
 @nox.session

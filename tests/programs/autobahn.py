@@ -1,5 +1,6 @@
 """The cases of the Autobahn test suite, by kosoku, which runs the suite's own files: fuzzing client, fuzzing server,
 and the two that echo. Each is a program for `python -c`; what a fuzzer has found is one line of JSON.
+A fuzzer ends by `os._exit`: its threads abort one interpreter in twenty that ends otherwise, with all said and done.
 """
 
 from __future__ import annotations
@@ -20,8 +21,13 @@ QUICK = [
 """All but four of section 9, whose thousands of fragments a message the peers here don't take anyway, and most of
 compression: of that each kind with its smallest messages, and one with larger ones and with fragments."""
 
-WHOLE = ["*"]
-"""517 cases; those of compression send some gigabytes."""
+WHOLE = [
+    [f"{section}.*" for section in (1, 2, 3, 4, 5, 6, 7, 10)],
+    *([f"9.{part}.*"] for part in range(1, 9)),
+    *([f"12.{kind}.*"] for kind in range(1, 6)),
+    *([f"13.{kind}.*"] for kind in range(1, 8)),
+]
+"""517 cases, in groups; those of compression send some gigabytes."""
 
 GOODNESS = (
     "ERROR",
@@ -36,18 +42,19 @@ GOODNESS = (
 """INFORMATIONAL is beside it: nothing is wrong there, whatever comes."""
 
 FUZZING_CLIENT = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 import kosoku
 async def main(url, *cases):
     try:
         results = await kosoku.run_fuzzingclient(url, cases, None, 8)
     except kosoku.FailureError as failure:
         results = failure.results
-    print(json.dumps({r.case_id: (r.behavior.value, r.behavior_close.value) for r in results}))
+    print(json.dumps({r.case_id: (r.behavior.value, r.behavior_close.value) for r in results}), flush=True)
+    os._exit(0)
 asyncio.run(main(*sys.argv[1:]))
 """
 FUZZING_SERVER = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 import kosoku
 async def main(port, *cases):
     async with kosoku.run_fuzzingserver(cases, host="127.0.0.1", port=int(port)) as server:
@@ -56,7 +63,8 @@ async def main(port, *cases):
             results = await server.get_result()
         except kosoku.FailureError as failure:
             results = failure.results
-    print(json.dumps({r.case_id: (r.behavior.value, r.behavior_close.value) for r in results}))
+    print(json.dumps({r.case_id: (r.behavior.value, r.behavior_close.value) for r in results}), flush=True)
+    os._exit(0)
 asyncio.run(main(*sys.argv[1:]))
 """
 ECHO_SERVER = """

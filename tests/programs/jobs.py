@@ -23,16 +23,22 @@ def run_job(
     *arguments: object,
     policy: str = "",
     environment: Mapping[str, str] | None = None,
+    seconds: float = JOB_SECONDS,
     **more: Any,
 ) -> Ended:
     """A whole run of a bash that stops at the first failure."""
     command = ["bash", "-euo", "pipefail", "-c", script, "job", *map(str, arguments)]
     variables = {**USUAL, **(environment or {})}
-    return place.start(policy or write_policy(), *command, environment=variables, **more).wait(JOB_SECONDS)
+    return place.start(policy or write_policy(), *command, environment=variables, **more).wait(seconds)
 
 
 def run_outside(
-    place: Place, script: str, *arguments: object, environment: Mapping[str, str] | None = None, **more: Any
+    place: Place,
+    script: str,
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = JOB_SECONDS,
+    **more: Any,
 ) -> str:
     """What the same script says without a sandbox, as the agent's user with its HOME, in the same directory."""
     user: dict[str, Any] = (
@@ -47,7 +53,7 @@ def run_outside(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         check=True,
-        timeout=JOB_SECONDS,
+        timeout=seconds,
         **user,
         **more,
     )
