@@ -6,16 +6,72 @@ Public names are looked up on first use, so that importing one part (the verifie
 
 TYPE_CHECKING = False  # as `typing` has it, which the launcher would have to load for this line
 if TYPE_CHECKING:
+    from trio_egress.errors import (
+        EvidenceError,
+        PolicyError,
+        Problem,
+        SandboxError,
+        TrioEgressError,
+        UsageError,
+    )
+    from trio_egress.evidence.report import Report, Verdict
+    from trio_egress.library.judging import Policy
+    from trio_egress.library.result import Denied, DeniedError, Packet, Run
+    from trio_egress.library.running import run
+    from trio_egress.model import Attempt, Decision, Layer, Protocol, Transport
+    from trio_egress.policy.hosts import parse_host
     from trio_egress.verification import verify
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "verify"]
+__all__ = [
+    "Attempt",
+    "Decision",
+    "Denied",
+    "DeniedError",
+    "EvidenceError",
+    "Layer",
+    "Packet",
+    "Policy",
+    "PolicyError",
+    "Problem",
+    "Protocol",
+    "Report",
+    "Run",
+    "SandboxError",
+    "Transport",
+    "TrioEgressError",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "parse_host",
+    "run",
+    "verify",
+]
+
+_PLACES = {
+    **dict.fromkeys(
+        ("EvidenceError", "PolicyError", "Problem", "SandboxError", "TrioEgressError", "UsageError"), "errors"
+    ),
+    **dict.fromkeys(("Report", "Verdict"), "evidence.report"),
+    "Policy": "library.judging",
+    **dict.fromkeys(("Denied", "DeniedError", "Packet", "Run"), "library.result"),
+    "run": "library.running",
+    **dict.fromkeys(("Attempt", "Decision", "Layer", "Protocol", "Transport"), "model"),
+    "parse_host": "policy.hosts",
+    "verify": "verification",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name == "verify":
-        from trio_egress.verification import verify
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return verify
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"trio_egress.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

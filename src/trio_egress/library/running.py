@@ -1,0 +1,157 @@
+"""`trio_egress.run(command, policy=…)`: one run, from any thread of any program, as a value.
+
+The supervisor is a process of its own, as on the command line: it takes signals, raises limits, gives up root for
+good and forbids itself to gain rights, and none of that may happen to the program that asks for a run. So the key is
+never in that program either, any number of runs live side by side, and nothing of Trio is loaded.
+
+Rule 1: a denied connection is data; so are a time-out and a command that isn't there. What is raised means that nothing
+was run, or that what was run is not to be believed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+from trio_egress.cli.platforms import explain_absence
+from trio_egress.errors import SandboxError, TrioEgressError, UsageError
+from trio_egress.evidence.report import Verdict
+from trio_egress.library.judging import Policy
+from trio_egress.library.process import Output, supervise
+from trio_egress.library.result import DeniedError, Packet, Run, read_denied
+
+FilePath = str | PathLike[str]
+TIMEOUT_SECONDS = 1e9
+"""Longer than anything lasts; the command line has the same bound."""
+
+INCOMPLETE = "evidence_incomplete"
+
+
+def run(
+    command: Sequence[str | PathLike[str]],
+    *,
+    policy: FilePath,
+    allow: Sequence[str] = (),
+    directory: FilePath | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    max_output: int | None = None,
+    evidence: FilePath | None = None,
+    evidence_in: FilePath | None = None,
+    key: FilePath | None = None,
+    signer: str | None = None,
+    user: str | None = None,
+    check_denied: bool = False,
+) -> Run:
+    """Run a command in a sandbox whose only way out is what the policy allows, and wait for its end.
+
+    `directory` and `environment` are this program's unless they are given; paths are from this program's directory.
+    `timeout`: seconds that the agent may take. `max_output`: that many bytes of standard output and of standard error
+    are kept, and standard input is empty; None: all three are this program's own. `evidence`: the packet's directory,
+    `evidence_in` one of several packets (default: `trio-egress-audit` in `directory`). `key`, `signer`, `user`,
+    `allow`: as on the command line.
+
+    Raises PolicyError and UsageError before anything is created, SandboxError where no sandbox could be built as it
+    must be, and with `check_denied` DeniedError where anything was denied. KeyboardInterrupt ends the run, with a
+    closed chain, before it goes on.
+    """
+    if reason := explain_absence(sys.platform):
+        raise SandboxError(reason)
+    words = _read_command(command)
+    _check_bounds(timeout, max_output)
+    Policy.load(policy, allow=allow)  # told as an error of its own kind, with every problem
+    with tempfile.TemporaryDirectory(prefix="trio-egress-") as folder:
+        status_file = Path(folder, "status.json")
+        named = {
+            "policy": os.path.abspath(policy),
+            "evidence": evidence and os.path.abspath(evidence),
+            "evidence-in": evidence_in and os.path.abspath(evidence_in),
+            "key": key and os.path.abspath(key),
+            "signer": signer,
+            "user": user,
+            "timeout": timeout,
+            "status-file": status_file,
+        }
+        options = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        options += [f"--allow={destination}" for destination in allow]
+        arguments = ["run", *options, "--quiet", "--verify", "--", *words]
+        output = supervise(arguments, None if directory is None else Path(directory), environment, max_output)
+        status = _read_status(status_file)
+    result = _conclude(status, output)
+    if check_denied and result.denied_count:
+        raise DeniedError(result)
+    return result
+
+
+def _read_command(command: Sequence[str | PathLike[str]]) -> list[str]:
+    if isinstance(command, (str, bytes)):
+        raise UsageError(
+            f'a command is a list of words, ["sh", "-c", …] where a shell is meant, not {command!r}'
+        )
+    words = [os.fspath(word) for word in command]
+    if not words or not words[0]:
+        raise UsageError("no command to run: it is empty")
+    return words
+
+
+def _check_bounds(timeout: float | None, max_output: int | None) -> None:
+    if timeout is not None and not 0 < timeout < TIMEOUT_SECONDS:
+        raise UsageError(f"timeout must be a positive number of seconds, not {timeout!r}")
+    if max_output is not None and max_output < 0:
+        raise UsageError(f"max_output must be a number of bytes, not {max_output!r}")
+
+
+def _read_status(path: Path) -> Mapping[str, object]:
+    try:
+        status = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        status = None
+    if not isinstance(status, dict):
+        raise SandboxError(
+            "the supervisor ended without a word of how: it was killed, or could not be started"
+        )
+    return status
+
+
+def _conclude(status: Mapping[str, object], output: Output) -> Run:
+    end, message = str(status["end"]), str(status["message"])
+    if end == "refused":
+        raise SandboxError(message)
+    if end == "error" or status["evidence"] is None:
+        raise TrioEgressError(message or f"the run ended as {end}")
+    path = Path(str(status["evidence"]))
+    return Run(
+        returncode=None if end == INCOMPLETE else _read_code(status),
+        end=end,
+        verdict=Verdict(status["verdict"] or Verdict.UNREADABLE),
+        packet=Packet(
+            path=path,
+            run_id=str(status["run_id"]),
+            head=str(status["head"] or ""),
+            manifest_sha256=str(status["manifest_sha256"] or ""),
+        ),
+        denied=read_denied(path),
+        denied_count=_number(status["denied"]),
+        found=_number(status["found"]),
+        touched=bool(status["protected_touched"]),
+        message=message,
+        stdout=bytes(output.stdout.raw),
+        stderr=bytes(output.stderr.raw),
+        truncated=output.truncated,
+    )
+
+
+def _read_code(status: Mapping[str, object]) -> int | None:
+    """As subprocess tells it."""
+    if status["agent_signal"] is not None:
+        return -_number(status["agent_signal"])
+    return None if status["agent_exit_code"] is None else _number(status["agent_exit_code"])
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
