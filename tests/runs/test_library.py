@@ -204,6 +204,23 @@ def test_an_interrupt_ends_it_in_good_order(place: Place, kept: str) -> None:
     assert find_processes(WAITS) == []
 
 
+STUBBORN = "import pathlib, signal; signal.signal(15, lambda *_: pathlib.Path('told').touch());" + WAITS
+
+
+def test_a_second_interrupt_waits_for_nothing(place: Place) -> None:
+    process = begin(place, f"run('python3', '-c', {STUBBORN!r}, max_output=0)")
+    process.send_signal(signal.SIGINT)
+    wait_until((place.work / "told").exists, "the agent was told to end, and doesn't")
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    assert (code, err.splitlines()[-1]) == (-signal.SIGINT, "KeyboardInterrupt")
+    wait_until(lambda: find_processes(STUBBORN) == [], "all is killed")
+    assert verify(place.path / "evidence", place.key.public_hex) in (
+        0,
+        3,
+    )  # 0: a machine too slow for the second
+
+
 def test_an_exception_out_of_a_signal_handler_does_so_too(place: Place) -> None:
     program = f"""
     def hurry(*_): raise RuntimeError("enough")
