@@ -28,11 +28,13 @@ CHUNK_BYTES = 65536
 
 _PROGRAM = """\
 import sys
-sys.path += sys.argv.pop(1).split(":")
+at = next((n for n, path in enumerate(sys.path) if path.endswith("-packages")), len(sys.path))
+sys.path[at:at] = sys.argv.pop(1).split(":")
 from trio_egress.library.child import main
 sys.exit(main())
 """
-"""Isolated (`-I`): nothing is imported from a working directory, which an agent may have written to."""
+"""Isolated (`-I`): nothing is imported from a working directory, which an agent may have written to. The package is the
+one that this program has, after the standard library and before what else is installed."""
 
 
 @attrs.define
@@ -114,7 +116,7 @@ def _start(
 
 
 def _find_packages() -> str:
-    """Where this program has the package from, and what it needs, for an interpreter that would find neither."""
+    """Where this program has the package from, and what that needs."""
     found = (Path(file).resolve().parents[1] for file in (trio_egress.__file__, attrs.__file__))
     return ":".join(map(str, dict.fromkeys(found)))
 
