@@ -41,6 +41,7 @@ FLOORS = {
     "static": 2,
     "git_relay": 3,
     "recorder": 3,
+    "telemetry": 3,
     "verification": 3,
     "proxy": 4,
     "runtime": 5,

@@ -37,7 +37,7 @@ from trio_egress.model import (
     Upstream,
 )
 from trio_egress.policy.hosts import parse_host
-from trio_egress.recorder import Recorder, Tell, open_recorder
+from trio_egress.recorder import Durable, Recorder, Tell, open_recorder
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -85,7 +85,11 @@ class FailingSigner:
 
 @asynccontextmanager
 async def opened(
-    directory: Path, shown: list[Draft] | None = None, signer: Signer = KEY, tell: Tell | None = None
+    directory: Path,
+    shown: list[Draft] | None = None,
+    signer: Signer = KEY,
+    tell: Tell | None = None,
+    durable: Durable | None = None,
 ) -> AsyncIterator[tuple[Recorder, Journal]]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     journal = open_journal(descriptor)
@@ -97,6 +101,7 @@ async def opened(
             journal,
             None if shown is None else shown.append,
             tell,
+            durable,
         ) as recorder:
             yield recorder, journal
     finally:
@@ -358,3 +363,30 @@ def test_a_target_carries_neither_query_nor_userinfo() -> None:
     assert render_target(Attempt(Transport.DNS, Protocol.DNS, HOST, 0)) == "dns:api.example.com"
     address = parse_host("2001:db8::1")
     assert render_target(Attempt(Transport.CONNECT, Protocol.TLS, address, 443)) == "tls://[2001:db8::1]:443"
+
+
+async def test_copies_are_told_of_what_is_on_disk_and_of_nothing_else(tmp_path: Path) -> None:
+    told: list[bytes] = []
+
+    def durable(lines: Sequence[bytes], seconds: float) -> None:
+        assert seconds >= 0
+        told.extend(lines)
+        assert (tmp_path / EVIDENCE_NAME).read_bytes() == b"".join(told)
+
+    async with opened(tmp_path, durable=durable) as (recorder, _):
+        await recorder.refuse(ATTEMPT, DENIED)
+        recorder.conclude("agent_exited")
+    assert len(told) == 3
+
+
+async def test_what_could_not_be_written_is_told_to_nobody(tmp_path: Path) -> None:
+    signer, told = FailingSigner(), list[bytes]()
+
+    async def fail() -> None:
+        async with opened(tmp_path, signer=signer, durable=lambda lines, _: told.extend(lines)) as (one, _):
+            signer.failing = True
+            await one.refuse(ATTEMPT, DENIED)
+
+    with pytest.raises(BaseExceptionGroup):
+        await fail()
+    assert len(told) == 1  # the open receipt

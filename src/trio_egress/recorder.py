@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -51,6 +51,10 @@ Watch = Callable[[Draft], None]
 Tell = Callable[[Anchor], None]
 """Told each state that has a checkpoint, in a thread; what it raises of RecorderError ends the run."""
 
+Durable = Callable[[Sequence[bytes], float], None]
+"""Told, in a thread, the lines of each group when they are on disk, and how many seconds that took; it never waits and
+never raises."""
+
 
 @attrs.define
 class _Group:
@@ -66,8 +70,16 @@ class _Group:
 class Recorder:
     """Receipts of one run. Made by `open_recorder`; used from the run's Trio thread only."""
 
-    def __init__(self, chain: Chain, journal: Journal, watch: Watch | None, tell: Tell | None) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        journal: Journal,
+        watch: Watch | None,
+        tell: Tell | None,
+        durable: Durable | None,
+    ) -> None:
         self._tell = tell
+        self._durable = durable
         self._chain = chain
         self._journal = journal
         self._watch = watch
@@ -249,8 +261,12 @@ class Recorder:
             group.durable.set()
 
     def _write(self, group: _Group) -> None:
-        self._journal.write([sign() for sign in group.receipts])
+        lines = [sign() for sign in group.receipts]
+        started = time.monotonic()
+        self._journal.write(lines)
         self._journal.sync()
+        if self._durable is not None:
+            self._durable(lines, time.monotonic() - started)
         if group.marked:  # never of more than is on disk
             self._journal.put(CHECKPOINT_NAME, self._chain.sign_checkpoint())
             if self._tell is not None:
@@ -259,14 +275,18 @@ class Recorder:
 
 @asynccontextmanager
 async def open_recorder(
-    chain: Chain, journal: Journal, watch: Watch | None = None, tell: Tell | None = None
+    chain: Chain,
+    journal: Journal,
+    watch: Watch | None = None,
+    tell: Tell | None = None,
+    durable: Durable | None = None,
 ) -> AsyncIterator[Recorder]:
     """A recorder for the body's lifetime: its open receipt is on disk before the body starts, its close after.
 
     Raises RecorderError (possibly in a group) when a receipt could not be written, and when the drain at the end took
     longer than DRAIN_SECONDS. The journal stays the caller's to close.
     """
-    recorder = Recorder(chain, journal, watch, tell)
+    recorder = Recorder(chain, journal, watch, tell, durable)
     drain = trio.CancelScope(shield=True)
 
     async def keep(task_status: trio.TaskStatus[None]) -> None:

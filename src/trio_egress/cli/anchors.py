@@ -7,10 +7,10 @@ Rule 2: a line that can't be written ends the run: whoever asks for anchors coun
 from __future__ import annotations
 
 import os
-import stat
 
+from trio_egress.cli.plain_file import open_appended
 from trio_egress.cli.voice import Say
-from trio_egress.errors import RecorderError, UsageError
+from trio_egress.errors import RecorderError
 from trio_egress.evidence.anchor import Anchor, render_anchor
 
 
@@ -20,7 +20,7 @@ class Anchors:
     def __init__(self, say: Say | None, path: str | None) -> None:
         self._say = say
         self._path = path
-        self._fd = -1 if path is None else _open(path)
+        self._fd = -1 if path is None else open_appended("--anchor-file", path)
 
     def tell(self, anchor: Anchor) -> None:
         """Raises RecorderError."""
@@ -36,18 +36,3 @@ class Anchors:
             raise RecorderError(f"cannot write the anchor file {self._path}: {error.strerror}") from None
         if done != len(line):
             raise RecorderError(f"wrote {done} of {len(line)} bytes to the anchor file {self._path}")
-
-
-def _open(path: str) -> int:
-    """A plain file, which ends with a whole line; it is made where it isn't there."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        fd = os.open(path, flags, 0o644)
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"--anchor-file {path}: not a plain file")
-        if status.st_size and os.pread(fd, 1, status.st_size - 1) != b"\n":
-            os.write(fd, b"\n")
-    except OSError as error:
-        raise UsageError(f"--anchor-file {path}: {error.strerror}") from None
-    return fd

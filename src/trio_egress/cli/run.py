@@ -20,6 +20,7 @@ import attrs
 from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
+from trio_egress.cli.outside import open_outside
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.cli.paint import choose_paint
 from trio_egress.cli.run_keys import find_key, find_next_keys
@@ -373,8 +374,9 @@ def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> 
     if spec.watch is not None:
         spec = attrs.evolve(spec, watch=ending.follow(spec.watch))
     try:
-        result = trio.run(run, spec, inbox.waiting)
-    except SandboxError:  # nothing was recorded that the key could be for
+        with open_outside(options, spec, say) as told:
+            result = trio.run(run, told, inbox.waiting)
+    except (SandboxError, UsageError):  # nothing was recorded that the key could be for
         if options.commitment_key:
             Path(options.commitment_key).unlink(missing_ok=True)
         raise

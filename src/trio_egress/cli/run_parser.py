@@ -124,6 +124,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--agent", metavar="NAME", type=read_name, help="what receipts call the agent (default: its program)")
     _add_evidence_options(parser)
     _add_handover_options(parser)
+    _add_outside_options(parser)
     add("--timeout", metavar="SECONDS", type=_seconds, help="end the agent after this long")
     add(
         "--user",
@@ -224,6 +225,31 @@ def _add_handover_options(parser: argparse.ArgumentParser) -> None:
     add("--sarif", metavar="FILE", help="write FILE for code scanning")
     add("--junit", metavar="FILE", help="write FILE for a CI's list of tests")
     add("--annotations", metavar="FILE", help="write FILE, with at most 10 annotations of a kind for GitHub")
+
+
+def _add_outside_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--events",
+        metavar="FILE|unix:PATH|otlp:URL",
+        action="append",
+        default=[],
+        help="while the run lives, hand on each receipt that is on disk: append it to FILE, write it to a socket, or "
+        "send it to a collector of OpenTelemetry. Never waited for; what is dropped is counted. May be repeated",
+    )
+    add(
+        "--events-format",
+        choices=["jsonl", "ocsf"],
+        default="jsonl",
+        help="receipts as they stand in the evidence (default), or attempts as OCSF events",
+    )
+    add(
+        "--metrics",
+        metavar="FILE|unix:PATH",
+        action="append",
+        default=[],
+        help="figures for Prometheus: in FILE at the end, over HTTP on a socket while the run lives. May be repeated",
+    )
 
 
 def asks_for_handover(options: argparse.Namespace) -> bool:

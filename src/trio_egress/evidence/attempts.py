@@ -226,36 +226,55 @@ def tell(raw: bytes, number: int, key: int = 1) -> Told | None:
     return Told(number, line.record, facts if isinstance(facts, dict) else _NOTHING, key, size=len(raw))
 
 
-def join_attempts(receipts: Iterable[Told]) -> Iterator[Attempt]:
-    """Each attempt when it has ended; last those whose end is not recorded."""
-    waiting: dict[str, Attempt] = {}
-    sizes: dict[str, int] = {}
-    held = 0
-    for told in receipts:
-        if told.parent_id in waiting:
-            waiting[told.parent_id] = _add_findings(waiting[told.parent_id], told)
-            sizes[told.parent_id] += told.size
-            held += told.size
+class Joining:
+    """Attempts put together from receipts as they come."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Attempt] = {}
+        self._sizes: dict[str, int] = {}
+        self._held = 0
+
+    def take(self, told: Told) -> Iterator[Attempt]:
+        """Those that have ended with this receipt. Exhaust it before the next."""
+        if told.parent_id in self._waiting:
+            self._keep(told.parent_id, _add_findings(self._waiting[told.parent_id], told), told.size)
         if not told.is_attempt:
-            continue
-        known = waiting.pop(told.action_id, None) if told.phase in ("intent", "outcome") else None
-        held -= sizes.pop(told.action_id) if known else 0
+            return
+        known = self._pop(told.action_id) if told.phase in ("intent", "outcome") else None
         match told.phase:
             case "intent":
                 if known is not None:
                     yield known
-                waiting[told.action_id] = Attempt(told, None, told.findings)
-                sizes[told.action_id] = told.size
-                held += told.size
-                while held > OPEN_BYTES and len(waiting) > 1:
-                    oldest = next(iter(waiting))
-                    held -= sizes.pop(oldest)
-                    yield waiting.pop(oldest)
+                self._keep(told.action_id, Attempt(told, None, told.findings), told.size)
+                while self._held > OPEN_BYTES and len(self._waiting) > 1:
+                    oldest = self._pop(next(iter(self._waiting)))
+                    if oldest is not None:
+                        yield oldest
             case "outcome":
                 yield Attempt(told, told) if known is None else attrs.evolve(known, outcome=told)
             case _:
                 yield Attempt(told, None, told.findings)
-    yield from waiting.values()
+
+    def finish(self) -> Iterator[Attempt]:
+        """Those whose end is not recorded."""
+        yield from self._waiting.values()
+
+    def _keep(self, action_id: str, attempt: Attempt, size: int) -> None:
+        self._waiting[action_id] = attempt
+        self._sizes[action_id] = self._sizes.get(action_id, 0) + size
+        self._held += size
+
+    def _pop(self, action_id: str) -> Attempt | None:
+        self._held -= self._sizes.pop(action_id, 0)
+        return self._waiting.pop(action_id, None)
+
+
+def join_attempts(receipts: Iterable[Told]) -> Iterator[Attempt]:
+    """Each attempt when it has ended; last those whose end is not recorded."""
+    joining = Joining()
+    for told in receipts:
+        yield from joining.take(told)
+    yield from joining.finish()
 
 
 def _add_findings(attempt: Attempt, told: Told) -> Attempt:

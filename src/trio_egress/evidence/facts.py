@@ -103,6 +103,7 @@ FACTS: Mapping[str, Shape] = {
     "from": TEXT,
     "tool": TEXT,
     "error": Shape("an integer", lambda value: type(value) is int),
+    "events_dropped": UINT64,
     "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
 }
 

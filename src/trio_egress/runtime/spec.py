@@ -17,6 +17,7 @@ from trio_egress.evidence.sign import Signer
 from trio_egress.kernel.identity import Identities
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.vault import Vault
+from trio_egress.recorder import Durable
 from trio_egress.runtime.secrets import make_commitment_key
 
 if TYPE_CHECKING:
@@ -76,6 +77,12 @@ class RunSpec:
     watch: Callable[[Draft], None] | None = None
     tell: Callable[[Anchor], None] | None = None
     """Of each state of the log that has a checkpoint: see recorder.py."""
+
+    durable: Durable | None = None
+    """What is told of each group of receipts that is on disk: see recorder.py."""
+
+    count_dropped: Callable[[], int] | None = None
+    """How many copies of receipts for others were dropped so far, where any are made."""
 
     redactor: Redactor = attrs.field(factory=lambda: Redactor(make_commitment_key()))
     """What keeps the policy's secrets out of everything that is recorded or said."""

@@ -188,6 +188,8 @@ async def _run_recorded(
     }
     if ended.limit:
         facts["limit"] = ended.limit
+    if spec.count_dropped is not None:
+        facts["events_dropped"] = spec.count_dropped()
     return ended, facts
 
 
@@ -233,7 +235,9 @@ async def _open_reload(
 async def _open_recorder(spec: RunSpec, record: Record) -> AsyncIterator[Recorder]:
     chain = Chain(spec.key, _session(spec, record.posture), spec.redactor)
     try:
-        async with open_recorder(chain, record.evidence.journal, spec.watch, spec.tell) as recorder:
+        async with open_recorder(
+            chain, record.evidence.journal, spec.watch, spec.tell, spec.durable
+        ) as recorder:
             try:
                 yield recorder
             finally:

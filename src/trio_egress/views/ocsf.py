@@ -14,16 +14,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_address
+
+import attrs
 
 from trio_egress import __version__
 from trio_egress.evidence.attempts import Attempt, Told
 from trio_egress.evidence.findings import CODES
-from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.report import Verdict
 from trio_egress.evidence.scan_form import BLOCK, STRIP, SUPPRESSED, WARN
 from trio_egress.evidence.scan_read import ReadFinding
 from trio_egress.model import Layer
+from trio_egress.views.ocsf_parts import find_address, leave_out, read_milliseconds, render_milliseconds
 from trio_egress.views.picture import Picture
 
 OCSF_VERSION = "1.8.0"
@@ -72,30 +73,50 @@ _UNMAPPED = (
 )
 
 
+@attrs.frozen
+class Origin:
+    """What the events are of. `place`: the packet; `verdict`: what the verifier said of it."""
+
+    place: str
+    run_id: str
+    verdict: str
+
+
 def render_ocsf(picture: Picture) -> Iterator[str]:
     """One line for each event."""
-    for event in _list_events(picture):
-        yield json.dumps(event, ensure_ascii=True, separators=(",", ":")) + "\n"
+    origin = Origin(picture.place, picture.report.run_id, picture.report.verdict.value)
+    yield from map(_render_line, _list_said(picture, origin))
+    for attempt in picture.attempts():
+        yield from render_events(origin, attempt)
 
 
-def _list_events(picture: Picture) -> Iterator[Event]:
-    now_ms = _milliseconds(picture.report.ended_at) or 0
+def render_events(origin: Origin, attempt: Attempt) -> Iterator[str]:
+    """Its own event, and one for each thing that was found in it."""
+    kind = _KINDS.get(attempt.first.transport, _render_network)
+    yield _render_line(kind(origin, attempt))
+    for finding in attempt.findings:
+        yield _render_line(_render_found(origin, attempt, finding))
+
+
+def _render_line(event: Event) -> str:
+    return json.dumps(event, ensure_ascii=True, separators=(",", ":")) + "\n"
+
+
+def _list_said(picture: Picture, origin: Origin) -> Iterator[Event]:
+    """What the verifier said."""
+    now_ms = read_milliseconds(picture.report.ended_at) or 0
     if picture.warning:
         severity = 1 if picture.report.verdict is Verdict.SELF_CONSISTENT else 5
-        yield _render_finding(picture, "verdict", picture.warning, picture.report.error, severity, now_ms)
+        yield _render_finding(origin, "verdict", picture.warning, picture.report.error, severity, now_ms)
     for finding in picture.report.findings:
-        yield _render_finding(picture, finding.code, CODES[finding.code], finding.message, 5, now_ms)
-    for attempt in picture.attempts():
-        kind = _KINDS.get(attempt.first.transport, _render_network)
-        yield kind(picture, attempt)
-        yield from (_render_found(picture, attempt, finding) for finding in attempt.findings)
+        yield _render_finding(origin, finding.code, CODES[finding.code], finding.message, 5, now_ms)
 
 
-def _render_finding(picture: Picture, code: str, title: str, text: str, severity: int, now_ms: int) -> Event:
-    uid = hashlib.sha256(f"{picture.report.run_id}\0{code}\0{text}".encode()).hexdigest()[:32]
+def _render_finding(origin: Origin, code: str, title: str, text: str, severity: int, now_ms: int) -> Event:
+    uid = hashlib.sha256(f"{origin.run_id}\0{code}\0{text}".encode()).hexdigest()[:32]
     return {
         **_classify(2004, "Detection Finding", _CREATE, severity),
-        "metadata": _describe(picture),
+        "metadata": _describe(origin),
         "time": now_ms,
         "message": text or title,
         "status_id": 1,
@@ -104,7 +125,7 @@ def _render_finding(picture: Picture, code: str, title: str, text: str, severity
     }
 
 
-def _render_found(picture: Picture, attempt: Attempt, finding: ReadFinding) -> Event:
+def _render_found(origin: Origin, attempt: Attempt, finding: ReadFinding) -> Event:
     """What a scan found in an attempt, whose own event has the same `metadata.sequence` and stands before it."""
     first, suppressed = attempt.first, finding.action == SUPPRESSED
     is_text = finding.kind in ("instruction", "hidden")
@@ -114,8 +135,8 @@ def _render_found(picture: Picture, attempt: Attempt, finding: ReadFinding) -> E
     what = f"{finding.describe()}, {finding.done}: {first.method} {first.target}".replace(":  ", ": ")
     event: Event = {
         **_classify(uid, name, _CREATE, _WEIGHTS[finding.severity]),
-        "metadata": {**_describe(picture, first), "uid": own},
-        "time": _milliseconds(first.time) or 0,
+        "metadata": {**_describe(origin, first), "uid": own},
+        "time": read_milliseconds(first.time) or 0,
         "count": finding.count,
         "message": what,
         "status_id": 3 if suppressed else 1,
@@ -130,7 +151,7 @@ def _render_found(picture: Picture, attempt: Attempt, finding: ReadFinding) -> E
         **_DONE[finding.action],
         "is_alert": not suppressed,
         "firewall_rule": {"uid": first.rule, "type": first.layer} if first.rule else None,
-        "unmapped": _drop(
+        "unmapped": leave_out(
             {"place": finding.place, "via": list(finding.via), "commitment": finding.commitment}
         ),
     }
@@ -145,26 +166,26 @@ def _render_found(picture: Picture, attempt: Attempt, finding: ReadFinding) -> E
             "detection_system": "DLP Gateway",
         }
         named = {"hostname": first.host, "port": first.port or None}
-        event["dst_endpoint"] = _drop(named) if first.host else None
-    return _drop(event)
+        event["dst_endpoint"] = leave_out(named) if first.host else None
+    return leave_out(event)
 
 
 # attempts
 
 
-def _render_network(picture: Picture, attempt: Attempt) -> Event:
+def _render_network(origin: Origin, attempt: Attempt) -> Event:
     first = attempt.first
     if first.protocol == "http":
-        return _render_http(picture, attempt)
+        return _render_http(origin, attempt)
     activity = _REFUSE if attempt.denied else _TRAFFIC
     return {
         **_classify(4001, "Network Activity", activity, _weigh(attempt)),
-        **_render_attempt(picture, attempt),
+        **_render_attempt(origin, attempt),
         **_render_connection(attempt),
     }
 
 
-def _render_http(picture: Picture, attempt: Attempt) -> Event:
+def _render_http(origin: Origin, attempt: Attempt) -> Event:
     first, method = attempt.first, attempt.first.method
     activity = (
         (_METHODS.index(method) + 1, method.capitalize()) if method in _METHODS else (99, method or "Other")
@@ -179,75 +200,75 @@ def _render_http(picture: Picture, attempt: Attempt) -> Event:
     # The schema knows nine methods; any other stands as the activity's name.
     request: Event = {
         "http_method": method if method in _METHODS else None,
-        "url": _drop(url) if first.target else None,
+        "url": leave_out(url) if first.target else None,
     }
     status = attempt.last.number("status")
     return {
         **_classify(4002, "HTTP Activity", activity, _weigh(attempt)),
-        **_render_attempt(picture, attempt),
+        **_render_attempt(origin, attempt),
         **_render_connection(attempt),
-        "http_request": _drop(request),
+        "http_request": leave_out(request),
         **({} if status is None else {"http_response": {"code": status}}),
     }
 
 
-def _render_dns(picture: Picture, attempt: Attempt) -> Event:
+def _render_dns(origin: Origin, attempt: Attempt) -> Event:
     first = attempt.first
     query = {"hostname": first.host, "type": first.fact("rdtype"), "class": "IN", "opcode_id": 0}
     return {
         **_classify(4003, "DNS Activity", _QUERY, _weigh(attempt)),
-        **_render_attempt(picture, attempt),
-        **({"query": _drop(query)} if first.host else {}),
+        **_render_attempt(origin, attempt),
+        **({"query": leave_out(query)} if first.host else {}),
         # Whatever server was asked, the stub of the sandbox is who answers.
         "dst_endpoint": {"name": "trio-egress stub", "port": 53},
         **({"rcode_id": 5, "rcode": "Refused"} if attempt.denied else {}),
-        "connection_info": _drop(
+        "connection_info": leave_out(
             {"direction_id": 2, "direction": "Outbound", "protocol_name": first.fact("over")}
         ),
     }
 
 
-def _render_call(picture: Picture, attempt: Attempt) -> Event:
+def _render_call(origin: Origin, attempt: Attempt) -> Event:
     first = attempt.first
     name = first.fact("call") or first.target or NAMELESS
     return {
         **_classify(1003, "Kernel Activity", _INVOKE, _weigh(attempt)),
-        **_render_attempt(picture, attempt),
+        **_render_attempt(origin, attempt),
         "kernel": {"name": name, "type_id": 2, "type": "System Call"},
         "device": {"type_id": 99, "type": "Sandbox", "name": "trio-egress sandbox"},
     }
 
 
-def _render_message(picture: Picture, attempt: Attempt) -> Event:
+def _render_message(origin: Origin, attempt: Attempt) -> Event:
     """Over the standard streams of an MCP server."""
     first = attempt.first
     call = {"operation": first.method or NAMELESS, "service": {"name": first.fact("tool") or "mcp"}}
     return {
         **_classify(6003, "API Activity", (99, first.method or "Other"), _weigh(attempt)),
-        **_render_attempt(picture, attempt),
+        **_render_attempt(origin, attempt),
         "api": call,
         "src_endpoint": {"name": f"mcp {first.fact('from') or NAMELESS}"},
     }
 
 
-_KINDS: Mapping[str, Callable[[Picture, Attempt], Event]] = {
+_KINDS: Mapping[str, Callable[[Origin, Attempt], Event]] = {
     "dns": _render_dns,
     "syscall": _render_call,
     "mcp_stdio": _render_message,
 }
 
 
-def _render_attempt(picture: Picture, attempt: Attempt) -> Event:
+def _render_attempt(origin: Origin, attempt: Attempt) -> Event:
     """What every attempt has."""
     first, last = attempt.first, attempt.last
     policy = first.word("policy_hash")
-    begun, ended = _milliseconds(first.time), _milliseconds(last.time)
+    begun, ended = read_milliseconds(first.time), read_milliseconds(last.time)
     event: Event = {
-        "metadata": _describe(picture, first),
+        "metadata": _describe(origin, first),
         "time": ended or 0,
         "start_time": begun,
         "end_time": ended,
-        "duration": _divide(last.number("duration_us")),
+        "duration": render_milliseconds(last.number("duration_us")),
         "count": last.count,
         "message": f"{'denied' if attempt.denied else 'allowed'}: {first.method} {first.target}".replace(
             ":  ", ": "
@@ -257,13 +278,13 @@ def _render_attempt(picture: Picture, attempt: Attempt) -> Event:
         "status_detail": last.reason,
         **_render_verdict(attempt),
         "policy": {"uid": policy, "is_applied": not last.observed} if policy else None,
-        "firewall_rule": _drop({"uid": first.rule, "type": last.layer}) if first.rule else None,
-        "actor": _drop(
-            {"app_name": first.word("actor") or NAMELESS, "user": _drop({"uid": first.word("principal")})}
+        "firewall_rule": leave_out({"uid": first.rule, "type": last.layer}) if first.rule else None,
+        "actor": leave_out(
+            {"app_name": first.word("actor") or NAMELESS, "user": leave_out({"uid": first.word("principal")})}
         ),
         "unmapped": _list_unmapped(attempt),
     }
-    return _drop(event)
+    return leave_out(event)
 
 
 def _render_verdict(attempt: Attempt) -> Event:
@@ -286,8 +307,8 @@ def _render_connection(attempt: Attempt) -> Event:
     first, last = attempt.first, attempt.last
     # The address without its port.
     dialled = last.fact("dialled").rpartition(":")[0].strip("[]")
-    address = _address(first.host) or _address(dialled)
-    named = "" if _address(first.host) else first.host
+    address = find_address(first.host) or find_address(dialled)
+    named = "" if find_address(first.host) else first.host
     endpoint = {"hostname": named, "ip": address, "port": first.port or None}
     if not (named or address):
         endpoint["name"] = first.target or NAMELESS
@@ -301,10 +322,10 @@ def _render_connection(attempt: Attempt) -> Event:
     }
     up, down = attempt.bytes("bytes_up"), attempt.bytes("bytes_down")
     traffic = {"bytes": up + down, "bytes_out": up, "bytes_in": down} if attempt.outcome else None
-    return _drop(
+    return leave_out(
         {
-            "dst_endpoint": _drop(endpoint),
-            "connection_info": _drop(connection),
+            "dst_endpoint": leave_out(endpoint),
+            "connection_info": leave_out(connection),
             "traffic": traffic,
             "observation_point_id": 1,
             "app_protocol_name": first.protocol if first.protocol in _APPLICATIONS else None,
@@ -331,17 +352,16 @@ def _classify(uid: int, name: str, activity: tuple[int, str], severity: int) -> 
     }
 
 
-def _describe(picture: Picture, told: Told | None = None) -> Event:
-    report = picture.report
+def _describe(origin: Origin, told: Told | None = None) -> Event:
     own = {"uid": told.action_id, "sequence": max(told.seq, 0), "original_time": told.time} if told else {}
-    return _drop(
+    return leave_out(
         {
             "version": OCSF_VERSION,
             "product": {"name": "trio-egress", "vendor_name": "trio-egress", "version": __version__},
             "profiles": list(PROFILES),
-            "log_name": f"{picture.place}/evidence.jsonl",
-            "correlation_uid": report.run_id,
-            "labels": [f"evidence:{report.verdict.value}"],
+            "log_name": f"{origin.place}/evidence.jsonl",
+            "correlation_uid": origin.run_id,
+            "labels": [f"evidence:{origin.verdict}"],
             **own,
         }
     )
@@ -360,25 +380,4 @@ def _list_unmapped(attempt: Attempt) -> Event:
     told = {
         name: number if (number := last.number(name)) is not None else last.fact(name) for name in _UNMAPPED
     }
-    return _drop({**told, "transport": last.transport, "layer": last.layer})
-
-
-def _drop(members: Mapping[str, object]) -> Event:
-    """Without what is not known."""
-    return {name: value for name, value in members.items() if value not in (None, "", {})}
-
-
-def _milliseconds(time: str) -> int | None:
-    now_ns = parse_timestamp(time)
-    return None if now_ns is None else now_ns // 1_000_000
-
-
-def _divide(duration_us: int | None) -> int | None:
-    return None if duration_us is None else duration_us // 1000
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        return ""
+    return leave_out({**told, "transport": last.transport, "layer": last.layer})
