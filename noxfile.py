@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -51,6 +53,56 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     install(session, "dev")
     session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in build/docs: README and docs/ as they lie here. A link or anchor that leads nowhere ends it."""
+    session.install(*nox.project.dependency_groups(PROJECT, "docs"))
+    place = Path(session.create_tmp()).resolve()
+    shutil.rmtree(place / "pages", ignore_errors=True)
+    for folder in ("docs", "examples"):
+        shutil.copytree(folder, place / "pages" / folder)
+    for page in Path().glob("*.md"):
+        shutil.copy(page, place / "pages")
+    shutil.copy("mkdocs.yml", place)
+    site = Path("build/docs").resolve()
+    build = ("mkdocs", "build", "--config-file", str(place / "mkdocs.yml"), "--site-dir", str(site))
+    session.run(*build, env={"NO_MKDOCS_2_WARNING": "true"})
+    for page in site.rglob("*.html"):
+        if loaded := re.findall(r"<(?:script|link|img|iframe)[^>]+https?://[^>]*>", page.read_text("utf-8")):
+            session.error(f"{page} loads from elsewhere: {loaded[0]}")
+    session.log(f"{site}/index.html")
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Wheel, sdist and SBOM of the last commit in dist/; refused where a second build differs. Publishes nothing."""
+    session.install(*nox.project.dependency_groups(PROJECT, "release"))
+    place = Path(session.create_tmp()).resolve()
+    first, second = (build_commit(session, place / name) for name in ("one", "two"))
+    for path in first.iterdir():
+        if path.read_bytes() != (second / path.name).read_bytes():
+            session.error(f"{path.name} differs from build to build")
+    shutil.rmtree("dist", ignore_errors=True)
+    shutil.copytree(first, "dist")
+    (wheel,) = Path("dist").resolve().glob("*.whl")
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(place / "clean"))
+    python = str(place / "clean/bin/python")
+    session.run("python", "-m", "pip", "--quiet", "--python", python, "install", str(wheel))
+    about = ("--pyproject", "pyproject.toml", "--mc-type", "application", "--output-reproducible")
+    session.run("cyclonedx-py", "environment", *about, "--output-file", "dist/sbom.cdx.json", python)
+    session.log(f"{wheel.parent}: {', '.join(sorted(path.name for path in wheel.parent.iterdir()))}")
+
+
+def build_commit(session: nox.Session, place: Path) -> Path:
+    """The directory with wheel and sdist of the last commit, dated as that is."""
+    shutil.rmtree(place, ignore_errors=True)
+    epoch = session.run("git", "log", "-1", "--format=%ct", external=True, silent=True)
+    session.run("git", "clone", "--quiet", ".", str(place / "tree"), external=True)
+    into = ("--outdir", str(place / "dist"), str(place / "tree"))
+    session.run("python", "-m", "build", *into, env={"SOURCE_DATE_EPOCH": str(epoch).strip()})
+    return place / "dist"
 
 
 @nox.session
