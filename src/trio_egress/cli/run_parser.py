@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from trio_egress.cli.run_help import add_help
+
 FAIL_ON = (NEVER := "never", "deny", "finding", "unverified")
 """What --fail-on takes: never, or any of the others. cli/exits.py says what they mean."""
 
@@ -39,6 +41,19 @@ wrote what is no message.
 """
 
 
+RUN_EXAMPLES = (
+    "trio-egress run -- ./agent.sh",
+    "trio-egress run --allow api.example.com -- ./agent.sh",
+    "trio-egress run --mode observe -- ./agent.sh",
+    "trio-egress run --key ci.key --fail-on deny,unverified -- ./agent.sh",
+)
+LEARN_EXAMPLES = (
+    "trio-egress learn -- ./agent.sh",
+    "trio-egress learn --from trio-egress-audit/RUN --output agent.toml",
+)
+MCP_EXAMPLES = ("trio-egress mcp --policy files.toml --quiet -- files-server .",)
+
+
 def add_run(commands: Any) -> None:
     run = commands.add_parser(
         "run",
@@ -47,7 +62,9 @@ def add_run(commands: Any) -> None:
         usage="trio-egress run [options] [--] COMMAND [ARG ...]",
         epilog=RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
+    add_help(run, RUN_EXAMPLES)
     run.set_defaults(observing=False, policy_path=None)
     run.add_argument(
         "--fail-on",
@@ -77,7 +94,9 @@ def add_learn(commands: Any) -> None:
         usage="trio-egress learn [options] [--] COMMAND [ARG ...]\n"
         "       trio-egress learn [--output FILE] --from PACKET [--from PACKET ...]",
         epilog="The agent's own code passes through; 2 where nothing could be learnt or written, else as for `run`.",
+        add_help=False,
     )
+    add_help(learn, LEARN_EXAMPLES)
     learn.set_defaults(observing=True, policy_path=None, fail_on=(), mode="observe")
     learn.add_argument(
         "--output",
@@ -102,7 +121,9 @@ def add_mcp(commands: Any) -> None:
         usage="trio-egress mcp [options] [--] COMMAND [ARG ...]",
         epilog=MCP_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
+    add_help(mcp, MCP_EXAMPLES)
     mcp.set_defaults(observing=False, policy_path=None, json=False, fail_on=(), mode="enforce")
     add_run_options(mcp)
 
