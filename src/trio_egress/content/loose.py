@@ -33,8 +33,11 @@ def expand(pattern: str) -> str:
 
 
 def make_sign(keywords: Iterable[str]) -> str:
-    """Of a rule whose matches have one of these words near them: words cost next to nothing, sentences do."""
-    words = "|".join(map(re.escape, keywords))
+    """Of a rule whose matches have one of these words near them: words cost next to nothing, sentences do.
+
+    A blank in one is that of patterns: behind a word it keeps longer words out.
+    """
+    words = "|".join(f"{_BETWEEN}+".join(map(re.escape, keyword.split(" "))) for keyword in keywords)
     return f"(?i:{words})" if words.isascii() else f"(?:{words})"
 
 

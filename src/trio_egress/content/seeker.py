@@ -68,7 +68,8 @@ class Seeker:
     def __init__(self, detector: Detector, find_check: FindCheck) -> None:
         self.detector = detector
         self._check = find_check(detector.check) if detector.check is not None else None
-        self._keywords = tuple(word.encode() for word in detector.keywords)
+        self._keywords = () if detector.sign else tuple(word.encode() for word in detector.keywords)
+        self._sign: Any = None
         self._pattern: Any = None
         self._allowed: tuple[_Allowance, ...] | None = None
         self.loose = loosen(detector.pattern)
@@ -133,6 +134,11 @@ class Seeker:
         if self._keywords:
             near = text[max(0, hit.start - NEAR) : hit.end + NEAR].lower()
             if not any(word in near for word in self._keywords):
+                return False
+        if detector.sign:
+            if self._sign is None:
+                self._sign = compile_pattern(detector.sign, detector.source)
+            if self._sign.search(text, max(0, hit.start - NEAR), hit.end + NEAR) is None:
                 return False
         if detector.entropy is not None and measure_entropy(value) < detector.entropy:
             return False
