@@ -126,3 +126,16 @@ def test_places_grow_and_stay_inside(text: str) -> None:
 def test_folding_twice_is_folding_once(character: str) -> None:
     once = fold_character(character)
     assert "".join(map(fold_character, once)) == once
+
+
+INLINE = "a abbr b bdi bdo big code del em font i ins kbd mark q s small span strong sub sup tt u wbr"
+
+
+@pytest.mark.parametrize("name", INLINE.split())
+def test_an_element_within_words_leaves_nothing_between_them(name: str) -> None:
+    assert fold(f"ig<{name}>no</{name.upper()}>re<{name} class='x'>d</{name}>") == "ignored"
+
+
+@pytest.mark.parametrize("name", ["ab", "bd", "bi", "div", "img", "in", "p", "sma", "spans", "su", "td"])
+def test_any_other_element_leaves_a_blank(name: str) -> None:
+    assert fold(f"a<{name}>b</{name}>c") == "a b c"

@@ -42,12 +42,11 @@ _ASCII = bytes(range(0x80))
 _FOLDING = "trio-egress-fold"
 _LOOKALIKES = re.compile(f"[{''.join(LOOKALIKES)}]+")
 _MARKUP = re.compile(
-    # By its first character, so that the rest of a text is passed over quickly.
-    r"[<&-](?:(?<=<)(?:"
-    r"(?P<inline>/?(?:a|abbr|b|bdi|bdo|big|code|del|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|tt|u|wbr)"
-    r"(?:[\s/][^<>]*)?>)|(?P<tag>/?[a-z][^<>]*>|!--))"
-    r"|(?<=-)(?P<end>->)"
-    r"|(?<=&)(?P<reference>(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]{0,2});))",
+    # Each by its first character, so that the rest of a text is passed over quickly; and elements by theirs.
+    r"<(?:(?P<inline>/?(?:a(?:bbr)?|b(?:d[io]|ig)?|code|del|em|font|i(?:ns)?|kbd|mark|q"
+    r"|s(?:mall|pan|trong|u[bp])?|tt|u|wbr)(?:[\s/][^<>]*)?>)|(?P<tag>/?[a-z][^<>]*>|!--))"
+    r"|-(?P<end>->)"
+    r"|&(?P<reference>(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]{0,2});)",
     re.IGNORECASE,
 )
 _ACCENTS = re.compile(
@@ -224,15 +223,15 @@ def _fold_lookalikes(text: str) -> str:
 _LATIN: Final = str.maketrans(LOOKALIKES)
 
 
+_MADE_OF_TAGS: Final[dict[str | None, str]] = {"inline": "", "tag": " ", "end": " "}
+
+
 def _replace_markup(found: re.Match[str]) -> str:
-    match found.lastgroup:
-        case "inline":
-            return ""
-        case "tag" | "end":
-            return " "
-        case _:
-            meant = html.unescape(found[0])
-            return found[0] if meant == found[0] else "".join(map(fold_character, meant))
+    made = _MADE_OF_TAGS.get(found.lastgroup)
+    if made is not None:
+        return made
+    meant = html.unescape(found[0])
+    return found[0] if meant == found[0] else "".join(map(fold_character, meant))
 
 
 def _trace(raw: bytes) -> _Places:
