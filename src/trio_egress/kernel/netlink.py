@@ -1,7 +1,7 @@
 """Requests over netlink sockets that were opened inside the sandbox and passed out: routes, rules, counters.
 
-The only file that knows pyroute2, which encodes and decodes messages and does nothing else: its sockets run
-asyncio and fork. It is imported on the first call, because that costs more than all the rest of the set-up.
+Requests are few and always the same, so they are written here: importing a library for them took longer than all the
+rest of the set-up. The tests read them with pyroute2, and the kernel does.
 
 Rule 1: every request is answered by the kernel within ANSWER_SECONDS, and the answer is checked.
 Rule 2: whatever is not the answer that was expected raises SandboxError.
@@ -9,19 +9,18 @@ Rule 2: whatever is not the answer that was expected raises SandboxError.
 
 from __future__ import annotations
 
-import functools
 import os
 import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import attrs
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import nft
+from trio_egress.kernel.attributes import parse_attributes, render_attribute, render_attributes
 
 ANSWER_SECONDS = 20.0
 """The kernel answers within the call; only a machine in deep trouble takes longer."""
@@ -37,14 +36,24 @@ _EXCLUSIVE, _CREATE, _APPEND = 0x200, 0x400, 0x800
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
 _RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWROUTE = 16, 18, 24
 _IFF_UP = 0x1
+_LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_STATS64, _STATS64_NUMBERS = (
+    23,
+    struct.Struct("=8Q"),
+)  # packets, bytes, errors, dropped: each received and sent
 _TABLE_LOCAL, _RTPROT_STATIC, _SCOPE_HOST, _RTN_LOCAL = 255, 4, 254, 2
+_ROUTE = struct.Struct("=8BI")  # struct rtmsg: family, two lengths, tos, table, protocol, scope, type, flags
+_RTA_OIF, _RTA_PREFSRC, _RTA_TABLE = 4, 7, 15
 
 # linux/netfilter/nfnetlink.h, nf_tables.h
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NFTABLES = 10
 _GETOBJ, _GETOBJ_RESET = 19, 21
+_GENERIC = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
 _NFPROTO_INET = 1
 _COUNTER_OBJECT = 1
+_OBJECT_NAME, _OBJECT_DATA = 2, 4
+_COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 
 # linux/netfilter/nfnetlink_conntrack.h
 _CONNTRACK, _GET_STATS_CPU, _STATS_DROP = 1, 4, 10
@@ -65,16 +74,6 @@ class _Answer:
 
 
 @attrs.frozen
-class _Codec:
-    """The message classes of pyroute2, by what they create."""
-
-    link: Any
-    route: Any
-    generic: Any
-    nftables: Mapping[nft.Kind, Any]
-
-
-@attrs.frozen
 class LinkStats:
     """What an interface has carried, and the packets that it had no room for."""
 
@@ -85,25 +84,20 @@ class LinkStats:
 
 def bring_up_loopback(rt: socket.socket) -> None:
     """Set `lo` up in the namespace of `rt`, an rtnetlink socket."""
-    message = _codec().link()
-    message["index"] = LOOPBACK_INDEX
-    message["flags"] = message["change"] = _IFF_UP
-    request(rt, [_encode(message, _RTM_NEWLINK, _REQUEST | _ACK, 1)], ["lo up"])
+    link = _LINK.pack(socket.AF_UNSPEC, 0, LOOPBACK_INDEX, _IFF_UP, _IFF_UP)
+    request(rt, [_render(link, _RTM_NEWLINK, _REQUEST | _ACK, 1)], ["lo up"])
 
 
 def read_loopback(rt: socket.socket) -> LinkStats:
     """What `lo` has carried since it was made."""
-    query = _codec().link()
-    query["index"] = LOOPBACK_INDEX
-    _send(rt, _encode(query, _RTM_GETLINK, _REQUEST, 1))
+    _send(rt, _render(_LINK.pack(socket.AF_UNSPEC, 0, LOOPBACK_INDEX, 0, 0), _RTM_GETLINK, _REQUEST, 1))
     answer = next(_answers(rt))
     _check_error(answer, "reading lo")
-    message = _codec().link(answer.raw)
-    message.decode()
-    stats = message.get_attr("IFLA_STATS64") if answer.type == _RTM_NEWLINK else None
-    if stats is None:
+    stats = parse_attributes(answer.body[_LINK.size :]).get(_STATS64, b"")
+    if answer.type != _RTM_NEWLINK or len(stats) < _STATS64_NUMBERS.size:
         raise SandboxError(f"the kernel answered with a message of type {answer.type:#x} instead of lo")
-    return LinkStats(stats["tx_packets"], stats["tx_bytes"], stats["rx_dropped"] + stats["tx_dropped"])
+    _, packets, _, size, _, _, *dropped = _STATS64_NUMBERS.unpack_from(stats)
+    return LinkStats(packets, size, sum(dropped))
 
 
 def read_conntrack_drops(nf: socket.socket) -> int:
@@ -111,9 +105,8 @@ def read_conntrack_drops(nf: socket.socket) -> int:
 
     0 where the kernel does not tell (no nf_conntrack_netlink): what it dropped then stays unexplained.
     """
-    generic = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg
-    length, kind = _HEADER.size + len(generic), _CONNTRACK << 8 | _GET_STATS_CPU
-    _send(nf, _HEADER.pack(length, kind, _REQUEST | _DUMP, 1, 0) + generic)
+    generic = _GENERIC.pack(socket.AF_UNSPEC, 0, 0)
+    _send(nf, _render(generic, _CONNTRACK << 8 | _GET_STATS_CPU, _REQUEST | _DUMP, 1))
     dropped = 0
     for answer in _answers(nf):
         if answer.type in (_NLMSG_DONE, _NLMSG_ERROR):
@@ -140,18 +133,13 @@ def add_local_routes(rt: socket.socket) -> None:
 
     With a preferred source: without it a packet comes *from* the address that it goes to.
     """
-    sources = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
     requests = []
-    for sequence, (family, source) in enumerate(sources, 1):
-        message = _codec().route()
-        message.update(family=family, table=_TABLE_LOCAL, proto=_RTPROT_STATIC, scope=_SCOPE_HOST)
-        message.update(type=_RTN_LOCAL, dst_len=0)
-        message["attrs"] = [
-            ("RTA_TABLE", _TABLE_LOCAL),
-            ("RTA_OIF", LOOPBACK_INDEX),
-            ("RTA_PREFSRC", source),
-        ]
-        requests.append(_encode(message, _RTM_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCLUSIVE, sequence))
+    for sequence, (family, source) in enumerate(((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")), 1):
+        route = _ROUTE.pack(family, 0, 0, 0, _TABLE_LOCAL, _RTPROT_STATIC, _SCOPE_HOST, _RTN_LOCAL, 0)
+        route += render_attribute(_RTA_TABLE, struct.pack("=I", _TABLE_LOCAL))
+        route += render_attribute(_RTA_OIF, struct.pack("=I", LOOPBACK_INDEX))
+        route += render_attribute(_RTA_PREFSRC, socket.inet_pton(family, source))
+        requests.append(_render(route, _RTM_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCLUSIVE, sequence))
     request(rt, requests, ["local 0.0.0.0/0 dev lo", "local ::/0 dev lo"])
 
 
@@ -159,11 +147,9 @@ def run_batch(nf: socket.socket, messages: Sequence[nft.Message]) -> None:
     """Put all of `messages` in place, or none of them. `nf` is a nfnetlink socket."""
     requests = [_edge(_BATCH_BEGIN)]
     for sequence, message in enumerate(messages, 1):
-        encoded = _codec().nftables[message.kind]()
-        encoded["nfgen_family"] = _NFPROTO_INET
-        encoded["attrs"] = _plain(nft.Nest(message.attributes))["attrs"]
+        body = _GENERIC.pack(_NFPROTO_INET, 0, 0) + render_attributes(message.attributes)
         flags = _REQUEST | _ACK | _CREATE | (_APPEND if message.kind is nft.Kind.RULE else _EXCLUSIVE)
-        requests.append(_encode(encoded, _NFTABLES << 8 | message.kind.value, flags, sequence))
+        requests.append(_render(body, _NFTABLES << 8 | message.kind.value, flags, sequence))
     requests.append(_edge(_BATCH_END))
     request(nf, requests, [_describe(message) for message in messages])
 
@@ -173,11 +159,9 @@ def read_counters(nf: socket.socket, *, reset: bool = False) -> dict[str, tuple[
 
     `reset` sets each to zero as it is read.
     """
-    decoder = _codec().nftables[nft.Kind.OBJECT]
-    query = decoder()
-    query["nfgen_family"] = _NFPROTO_INET
-    query["attrs"] = [("NFTA_OBJ_TABLE", nft.TABLE), ("NFTA_OBJ_TYPE", _COUNTER_OBJECT)]
-    _send(nf, _encode(query, _NFTABLES << 8 | (_GETOBJ_RESET if reset else _GETOBJ), _REQUEST | _DUMP, 1))
+    query = _GENERIC.pack(_NFPROTO_INET, 0, 0)
+    query += render_attributes((("NFTA_OBJ_TABLE", nft.TABLE), ("NFTA_OBJ_TYPE", _COUNTER_OBJECT)))
+    _send(nf, _render(query, _NFTABLES << 8 | (_GETOBJ_RESET if reset else _GETOBJ), _REQUEST | _DUMP, 1))
     counters = {}
     for answer in _answers(nf):
         if answer.flags & _DUMP_INTERRUPTED:
@@ -185,7 +169,7 @@ def read_counters(nf: socket.socket, *, reset: bool = False) -> dict[str, tuple[
         if answer.type == _NLMSG_DONE:
             break
         _check_error(answer, "reading the counters")
-        name, packets, size = _decode_counter(decoder, answer)
+        name, packets, size = _read_counter(answer)
         counters[name] = packets, size
     missing = set(nft.COUNTERS) - set(counters)
     if missing:
@@ -193,15 +177,19 @@ def read_counters(nf: socket.socket, *, reset: bool = False) -> dict[str, tuple[
     return counters
 
 
-def _decode_counter(decoder: Any, answer: _Answer) -> tuple[str, int, int]:
-    message = decoder(answer.raw)
-    message.decode()
-    name, data = message.get_attr("NFTA_OBJ_NAME"), message.get_attr("NFTA_OBJ_DATA")
-    if answer.type != _NFTABLES << 8 | nft.Kind.OBJECT.value or name is None or data is None:
+def _read_counter(answer: _Answer) -> tuple[str, int, int]:
+    values = parse_attributes(answer.body[_GENERIC.size :])
+    data = parse_attributes(values.get(_OBJECT_DATA, b""))
+    try:
+        name = values[_OBJECT_NAME].rstrip(b"\0").decode("ascii")
+        (packets,), (size,) = (struct.unpack("!Q", data[key]) for key in (_COUNTER_PACKETS, _COUNTER_BYTES))
+    except (KeyError, ValueError, struct.error):
+        name = ""
+    if answer.type != _NFTABLES << 8 | nft.Kind.OBJECT.value or not name:
         raise SandboxError(
             f"the kernel answered with a message of type {answer.type:#x} instead of a counter"
         )
-    return name, data.get_attr("NFTA_COUNTER_PACKETS"), data.get_attr("NFTA_COUNTER_BYTES")
+    return name, packets, size
 
 
 def request(
@@ -284,77 +272,9 @@ def _describe(message: nft.Message) -> str:
     return " ".join(words)
 
 
-def _encode(message: Any, kind: int, flags: int, sequence: int) -> bytes:
-    message["header"].update(type=kind, flags=flags, sequence_number=sequence, pid=0)
-    message.reset()
-    message.encode()
-    return bytes(message.data)
+def _render(body: bytes, kind: int, flags: int, sequence: int) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
 
 
 def _edge(kind: int) -> bytes:
-    message = _codec().generic()
-    message["res_id"] = _NFTABLES
-    return _encode(message, kind, _REQUEST, 0)
-
-
-def _plain(value: nft.Value) -> Any:
-    match value:
-        case nft.Nest(attributes):
-            return {"attrs": [(name, _plain(inner)) for name, inner in attributes]}
-        case tuple():
-            return [_plain(inner) for inner in value]
-        case _:
-            return value
-
-
-@functools.cache
-def _codec() -> _Codec:
-    """pyroute2 0.9.7 with what it lacks: named objects, and the group of a log expression in 16 bits.
-
-    As be32 the kernel would read group 0, and every refusal would go unseen.
-    """
-    from pyroute2.netlink import nla
-    from pyroute2.netlink.nfnetlink import nfgen_msg, nftsocket
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-    from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
-    expressions: Any = nftsocket.nft_rule_msg.nft_expr
-
-    class Rule(nftsocket.nft_rule_msg):  # type: ignore[misc]
-        class nft_expr(expressions):  # type: ignore[misc]
-            class nft_log(expressions.nft_log):  # type: ignore[misc]
-                nla_map = tuple(
-                    (name, "be16" if name == "NFTA_LOG_GROUP" else kind)
-                    for name, kind in expressions.nft_log.nla_map
-                )
-
-    class NamedObject(nfgen_msg):  # type: ignore[misc]
-        nla_map = (
-            ("NFTA_OBJ_UNSPEC", "none"),
-            ("NFTA_OBJ_TABLE", "asciiz"),
-            ("NFTA_OBJ_NAME", "asciiz"),
-            ("NFTA_OBJ_TYPE", "be32"),
-            ("NFTA_OBJ_DATA", "counter"),
-            ("NFTA_OBJ_USE", "be32"),
-            ("NFTA_OBJ_HANDLE", "be64"),
-        )
-
-        class counter(nla):  # type: ignore[misc]
-            nla_map = (
-                ("NFTA_COUNTER_UNSPEC", "none"),
-                ("NFTA_COUNTER_BYTES", "be64"),
-                ("NFTA_COUNTER_PACKETS", "be64"),
-                ("NFTA_COUNTER_PAD", "hex"),
-            )
-
-    return _Codec(
-        link=ifinfmsg,
-        route=rtmsg,
-        generic=nfgen_msg,
-        nftables={
-            nft.Kind.TABLE: nftsocket.nft_table_msg,
-            nft.Kind.CHAIN: nftsocket.nft_chain_msg,
-            nft.Kind.RULE: Rule,
-            nft.Kind.OBJECT: NamedObject,
-        },
-    )
+    return _render(_GENERIC.pack(socket.AF_UNSPEC, 0, _NFTABLES), kind, _REQUEST, 0)

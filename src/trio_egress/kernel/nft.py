@@ -226,6 +226,7 @@ _ESTABLISHED_OR_RELATED = 0b110
 _DST_NAT = 1 << 5
 _COUNTER_OBJECT = 1
 _FIN_SYN_RST_ACK, _SYN = b"\x17", b"\x02"
+_PRESENT = 1
 
 
 def _expression(name: str, **attributes: Value) -> Nest:
@@ -322,7 +323,7 @@ _SOURCE_ROUTED = (
             type=socket.IPPROTO_ROUTING,
             offset=0,
             len=1,
-            flags="NFT_EXTHDR_F_PRESENT",
+            flags=_PRESENT,
         ),
         _compare(b"\x01"),
     ],
