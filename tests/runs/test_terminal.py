@@ -578,3 +578,50 @@ def test_the_same_without_a_run_spoils_the_terminal(terminal: Terminal) -> None:
     with subprocess.Popen(["sh", "-c", f"{SPOIL}; kill -9 $$"], **terminal.streams):
         terminal.expect("spoilt")
     assert terminal.settings != before
+
+
+# the line of status
+
+WATCHED: dict[str, Any] = {"environment": {"TERM": "xterm", "NO_COLOR": "1", "CI": ""}}
+STATUS = "trio-egress: 0 allowed, {} denied, last {}\x1b[K\r"
+
+
+def test_a_line_of_status_stands_below_whole_lines_and_is_gone_when_it_is_in_the_way(
+    place: Place, terminal: Terminal
+) -> None:
+    script = (
+        "try() { curl -so /dev/null http://192.0.2.$1; }; try 1; read x; echo plain; read x; printf 'Name? '; read x;"
+        "try 2; read x; printf '\\033[2J'; try 3; echo; echo drawn"
+    )
+    started = terminal.start(place, "sh", "-c", script, **WATCHED)
+    terminal.expect("denied GET http://192.0.2.1:80/")
+    terminal.expect(STATUS.format(1, "192.0.2.1:80"))
+    terminal.type("\n")
+    terminal.expect("\x1b[K\r\n")  # the key, shown by the agent's terminal
+    terminal.expect("plain\r\n")
+    terminal.expect(STATUS.format(1, "192.0.2.1:80"))
+    terminal.type("\n")
+    terminal.expect("Name? ")
+    terminal.type("me\n")
+    terminal.expect("me\r\n")  # with nothing between the question and its answer
+    terminal.expect(STATUS.format(2, "192.0.2.2:80"))
+    terminal.type("\n")
+    terminal.expect("\x1b[2J")
+    drew = len(terminal.seen)
+    terminal.expect("drawn\r\n")
+    terminal.expect("check it with")
+    ended = started.wait()
+    assert "allowed, 3 denied, last" not in terminal.seen[drew:]
+    assert "Name? me\r\n" in terminal.seen
+    assert (ended.code, ended.verify()) == (0, 0)
+
+
+def test_there_is_none_where_standard_error_is_no_terminal(place: Place, terminal: Terminal) -> None:
+    script = "curl -so /dev/null http://192.0.2.1; read x; echo after"
+    with place.path.joinpath("err").open("w") as err:
+        started = terminal.start(place, "sh", "-c", script, stderr=err, **WATCHED)
+    wait_until(lambda: "denied GET http://192.0.2.1:80/" in (place.path / "err").read_text(), "the denial")
+    terminal.type("\n")
+    terminal.expect("after\r\n")
+    assert started.wait().code == 0
+    assert "allowed" not in terminal.seen

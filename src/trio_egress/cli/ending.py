@@ -10,8 +10,9 @@ import shlex
 from collections.abc import Callable, Mapping
 
 from trio_egress.cli.denials import printable
+from trio_egress.cli.tally import Tally
 from trio_egress.evidence.receipt import Draft
-from trio_egress.evidence.session import INTERCEPTED, OWN_TRANSPORTS, POLICY_TRANSPORT
+from trio_egress.evidence.session import OWN_TRANSPORTS, POLICY_TRANSPORT
 from trio_egress.pages.advice import advise
 from trio_egress.pages.story import Denial
 from trio_egress.policy.rule import Policy
@@ -30,7 +31,7 @@ class Ending:
     def __init__(self, policy: Policy, paint: Paint) -> None:
         self._policy = policy
         self._paint = paint
-        self._allowed = 0
+        self.tally = Tally()
         self._changed = False
         self._denied: dict[tuple[str, ...], Denial] = {}
 
@@ -44,13 +45,13 @@ class Ending:
         return both
 
     def note(self, draft: Draft) -> None:
+        self.tally.note(draft)
         if draft.transport == POLICY_TRANSPORT:
             self._changed = self._changed or draft.verdict == "allow"
-        elif draft.transport not in OWN_TRANSPORTS and not draft.parent_id:
-            if draft.phase == "intent":
-                self._allowed += draft.facts.get("tls") != INTERCEPTED  # its requests are what is let out
-            elif draft.verdict == "block" and not draft.phase:
-                self._keep(draft)
+        elif draft.transport in OWN_TRANSPORTS or draft.parent_id or draft.phase:
+            return
+        elif draft.verdict == "block":
+            self._keep(draft)
 
     def _keep(self, draft: Draft) -> None:
         identity = (draft.transport, draft.method, draft.target, draft.layer)
@@ -61,7 +62,8 @@ class Ending:
 
     def render(self, result: RunResult, packet: str, public_key: str) -> list[str]:
         """Messages, of one line or several."""
-        allowed = self._paint(f"{self._allowed:,} allowed", Colour.ALLOWED if self._allowed else Colour.ASIDE)
+        let = self.tally.allowed
+        allowed = self._paint(f"{let:,} allowed", Colour.ALLOWED if let else Colour.ASIDE)
         denied = self._paint(f"{result.refused:,} denied", Colour.DENIED if result.refused else Colour.ASIDE)
         said = [f"{allowed}, {denied}; evidence in {packet}, head {result.head}"]
         if rules := self._find_rules():

@@ -20,17 +20,19 @@ import attrs
 from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
+from trio_egress.cli.opening import announce
 from trio_egress.cli.outside import open_outside
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.cli.paint import choose_paint
 from trio_egress.cli.run_keys import find_key, find_next_keys
 from trio_egress.cli.run_parser import HANDED_FILES, asks_for_handover
 from trio_egress.cli.status import Handed, Status, print_status, write_status
+from trio_egress.cli.tally import follow, make_line
 from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.receipt import uuid7
 from trio_egress.evidence.redact import Redactor
-from trio_egress.evidence.sign import Signer, fingerprint
+from trio_egress.evidence.sign import Signer
 from trio_egress.kernel.identity import Identities, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
@@ -39,7 +41,6 @@ from trio_egress.runtime.environment import (
     agent_environment,
     find_ci,
     find_provenance,
-    find_proxy_variables,
 )
 from trio_egress.runtime.placeholders import (
     check_command,
@@ -62,6 +63,7 @@ from trio_egress.runtime.stop import hold_stop_file
 from trio_egress.signer.remote import RemoteKey
 
 if TYPE_CHECKING:
+    from trio_egress.runtime.live_line import LiveLine
     from trio_egress.runtime.sought import Value
     from trio_egress.runtime.stdio import Client
 
@@ -86,8 +88,9 @@ def main(
     if os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
-    with open_voice() as say:
-        code = _main(options, inbox, say, finish, written, client)
+    line = make_line(os.environ, quiet=options.quiet)
+    with open_voice(line) as say:
+        code = _main(options, inbox, say, finish, written, client, line)
     inbox.close()
     return code
 
@@ -99,6 +102,7 @@ def _main(
     finish: Finish | None,
     written: Sequence[str],
     client: Client | None,
+    line: LiveLine | None,
 ) -> int:
     status_fd = None
     status = Status(run_id="", exit_code=REFUSED, end="refused")
@@ -106,7 +110,7 @@ def _main(
     try:
         status_fd = _open_status(options.status_file, inbox)
         with inbox.interrupting():
-            spec = attrs.evolve(_prepare(options, say, written), client=client)
+            spec = attrs.evolve(_prepare(options, say, written), client=client, line=line)
         status = attrs.evolve(status, run_id=spec.run_id)
         redact, say = spec.redactor.redact, spec.redactor.hush(say)
         with _open_handover(options, spec) as conclude:
@@ -239,7 +243,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     if observing:
         say(NOT_ENFORCED)
     if not options.quiet:
-        _announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
+        announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
     return spec
 
 
@@ -346,33 +350,17 @@ def _hidden(
     return tuple(kept) if options.evidence else (evidence.parent, *kept)
 
 
-def _announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *, pinned: bool) -> None:
-    say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
-    for warning in policy.find_warnings(time.time_ns() // 1000):
-        say(str(warning))
-    if policy.upstream is not None:
-        say(f"everything goes out by the proxy {policy.upstream.table.proxy}")
-    elif unused := find_proxy_variables(os.environ):
-        say(
-            f"not used: {', '.join(unused)}; a proxy to go out by is for the policy to name ([upstream] proxy)"
-        )
-    if isinstance(key, RemoteKey):
-        say(f"signed by another process, with the key {fingerprint(key.public_hex)}")
-    if not pinned:
-        say(
-            f"signing with a key made for this run only ({fingerprint(key.public_hex)}); --key FILE signs with yours"
-        )
-
-
 def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> RunResult:
     import trio
 
     from trio_egress.cli.ending import Ending
     from trio_egress.runtime.supervisor import run
 
-    ending = Ending(spec.policy, choose_paint(sys.stderr, os.environ))
+    paint = choose_paint(sys.stderr, os.environ)
+    ending = Ending(spec.policy, paint)
     if spec.watch is not None:
         spec = attrs.evolve(spec, watch=ending.follow(spec.watch))
+        follow(spec.line, ending.tally, paint)
     try:
         with open_outside(options, spec, say) as told:
             result = trio.run(run, told, inbox.waiting)

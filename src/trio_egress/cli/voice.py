@@ -14,8 +14,10 @@ import select
 import termios
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
+
+from trio_egress.runtime.live_line import LiveLine
 
 STDERR = 2
 CLOSE_SECONDS = 1.0
@@ -24,10 +26,10 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def open_voice() -> Iterator[Say]:
-    """A function that says one message."""
+def open_voice(line: LiveLine | None = None) -> Iterator[Say]:
+    """A function that says one message, above the `line` of status where there is one."""
     messages: SimpleQueue[str | None] = SimpleQueue()
-    speaker = threading.Thread(target=_speak, args=(messages,), daemon=True)
+    speaker = threading.Thread(target=_speak, args=(messages, line), daemon=True)
     speaker.start()
     try:
         yield messages.put
@@ -36,12 +38,11 @@ def open_voice() -> Iterator[Say]:
         speaker.join(CLOSE_SECONDS)
 
 
-def _speak(messages: SimpleQueue[str | None]) -> None:
+def _speak(messages: SimpleQueue[str | None], line: LiveLine | None) -> None:
     while (text := messages.get()) is not None:
-        try:
-            _write(_end_lines(f"trio-egress: {text}\n".encode(errors="backslashreplace")))
-        except OSError:
-            continue  # nobody reads it any more
+        raw = _end_lines(f"trio-egress: {text}\n".encode(errors="backslashreplace"))
+        with suppress(OSError), nullcontext(b"") if line is None else line.aside() as first:
+            _write(first + raw)  # OSError: nobody reads it any more
 
 
 def _end_lines(raw: bytes) -> bytes:

@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 import trio
 
+from trio_egress.runtime.live_line import LiveLine
 from trio_egress.runtime.orders import Orders
 from trio_egress.runtime.sandbox import END_SECONDS, Sandbox
 from trio_egress.runtime.signals import describe_early_end
@@ -61,9 +62,18 @@ def end_early(orders: Orders) -> AgentEnd:
 
 
 async def run_agent(
-    sandbox: Sandbox, orders: Orders, timeout_seconds: float | None, tell: Tell, *, at_terminal: bool = True
+    sandbox: Sandbox,
+    orders: Orders,
+    timeout_seconds: float | None,
+    tell: Tell,
+    *,
+    at_terminal: bool = True,
+    line: LiveLine | None = None,
 ) -> AgentEnd:
-    """Start the agent and stay with it to its end, whatever ends it. `at_terminal`: where the caller is, if at one."""
+    """Start the agent and stay with it to its end, whatever ends it. `at_terminal`: where the caller is, if at one.
+
+    `line`: of status, for it.
+    """
     if not orders.start_agent():
         return end_early(orders)
     with open_terminal() if at_terminal else nullcontext() as terminal:
@@ -73,12 +83,12 @@ async def run_agent(
             if timeout_seconds is not None:
                 nursery.start_soon(_keep_time, sandbox, timeout_seconds, deadline)
             with deadline.scope:
-                deadline.agent = await _live(sandbox, terminal, tell)
+                deadline.agent = await _live(sandbox, terminal, tell, line)
             nursery.cancel_scope.cancel()
         return deadline.verdict()
 
 
-async def _live(sandbox: Sandbox, terminal: Terminal | None, tell: Tell) -> AgentEnd:
+async def _live(sandbox: Sandbox, terminal: Terminal | None, tell: Tell, line: LiveLine | None) -> AgentEnd:
     """Start the agent, with a terminal of its own where the caller has one, and wait for its end."""
     if terminal is None:
         await _say(sandbox, step="go", streams=())
@@ -87,7 +97,7 @@ async def _live(sandbox: Sandbox, terminal: Terminal | None, tell: Tell) -> Agen
     raw, descriptors = await _receive(sandbox)
     if not descriptors:
         return _not_started(json.loads(raw) if raw else None)
-    async with terminal.open_relay(descriptors[0], partial(_say, sandbox)):
+    async with terminal.open_relay(descriptors[0], partial(_say, sandbox), line):
         return await _follow(sandbox, terminal, tell)
 
 

@@ -18,6 +18,7 @@ from trio_egress.kernel.identity import Identities
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.vault import Vault
 from trio_egress.recorder import Durable
+from trio_egress.runtime.live_line import LiveLine
 from trio_egress.runtime.secrets import make_commitment_key
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class RunSpec:
 
     vault: Vault = attrs.field(factory=Vault, repr=False)
     """Those that the agent never has."""
+
+    line: LiveLine | None = attrs.field(default=None, eq=False, repr=False)
+    """Of status, kept below the agent's output where the caller is at a terminal."""
 
     client: Client | None = attrs.field(default=None, eq=False, repr=False)
     """Of the MCP server that the agent is; where it is none, it has the caller's standard streams."""

@@ -206,8 +206,9 @@ async def _live(
 ) -> AgentEnd:
     """The agent's life; that of a client's server with what both say to each other."""
     async with nullcontext() if spec.client is None else spec.client.carry(gate, recorder, orders):
+        at_terminal = spec.client is None
         return await run_agent(
-            sandbox, orders, spec.timeout_seconds, calls.record, at_terminal=spec.client is None
+            sandbox, orders, spec.timeout_seconds, calls.record, at_terminal=at_terminal, line=spec.line
         )
 
 

@@ -7,7 +7,7 @@ Rule 1: the caller's terminal is raw only while this job has its foreground, and
 SIGKILL, which leaves it raw (bash mends that by itself; elsewhere `stty sane` does).
 Rule 2: in a pipeline or in the background it is left alone, until the agent reads or sets it: behind, the kernel stops
 the agent for that (SIGTTIN, SIGTTOU), and then it comes to the front, or the whole job stops as any job would.
-Rule 3: a terminal that takes no output holds up the agent alone.
+Rule 3: a terminal that takes no output holds up the agent alone. A line of status is there by Rule 1.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import stat
 import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import trio
 
 from trio_egress.errors import SandboxError
+from trio_egress.runtime.live_line import LiveLine
 
 CHUNK_BYTES = 65536
 """What a pseudo-terminal's buffers hold; one read gives at most 4 KiB."""
@@ -36,8 +38,11 @@ FINISH_CHUNKS = 4
 FINISH_SECONDS = 2.0
 """More than the buffers hold, and how long the caller's terminal may take for it."""
 
+LINE_REST_SECONDS = 0.2
+"""Between one line of status and the next."""
+
 STREAMS = (0, 1, 2)
-OFLAG = 1  # of what tcgetattr gives
+OFLAG, LFLAG = 1, 3  # of what tcgetattr gives
 
 Say = Callable[..., Awaitable[None]]
 """Says something to PID 1 of the sandbox."""
@@ -86,6 +91,7 @@ class Terminal:
         self._in_front = trio.Event()
         self._pending = b""
         self._lock = trio.Lock()
+        self._line: LiveLine | None = None
 
     def is_in_front(self) -> bool:
         """Whether this job has the foreground; not when the terminal is gone."""
@@ -113,20 +119,24 @@ class Terminal:
         return b""
 
     @asynccontextmanager
-    async def open_relay(self, master: int, say: Say) -> AsyncIterator[None]:
+    async def open_relay(self, master: int, say: Say, line: LiveLine | None = None) -> AsyncIterator[None]:
         """Stand between it and the agent's, whose other end is now this one's to close. All output is out then."""
         os.set_blocking(master, False)
         self._master = master
+        self._line = line if 2 in self.streams else None
         self.pass_size()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.keep_output)
             nursery.start_soon(self.keep_keys)
             nursery.start_soon(self.keep_signals, say)
+            if self._line is not None:
+                nursery.start_soon(self.keep_line, self._line)
             try:
                 yield
             finally:
                 with trio.CancelScope(shield=True):
                     await self.finish()
+                self._leave_line()
                 nursery.cancel_scope.cancel()
 
     def close(self) -> None:
@@ -150,6 +160,7 @@ class Terminal:
 
     def give_back(self) -> None:
         """As it was. Where another job has it by now, that one's settings stay."""
+        self._leave_line()
         if self._as_it_was is not None and self.is_in_front():
             with suppress(OSError, termios.error), _not_stopped():
                 termios.tcsetattr(self._tty, termios.TCSANOW, self._as_it_was)
@@ -227,6 +238,8 @@ class Terminal:
             if chunk is None:
                 return None
             self._pending = chunk if self._is_plain() else chunk.replace(b"\r\n", b"\n")
+            if self._line is not None:
+                self._pending = self._line.make_way(self._pending)
         length = len(self._pending)
         while self._pending:
             try:
@@ -255,6 +268,32 @@ class Terminal:
             return not termios.tcgetattr(self._tty)[OFLAG] & termios.OPOST
         except (OSError, termios.error):
             return True
+
+    # the line of status
+
+    async def keep_line(self, line: LiveLine) -> None:
+        """Written anew when what it says has changed, and when it was in the way of something."""
+        token = trio.lowlevel.current_trio_token()
+        try:
+            while not line.draws:
+                due = trio.Event()
+                line.arm(partial(token.run_sync_soon, due.set))
+                self._draw_line(line)
+                await due.wait()
+                await trio.sleep(LINE_REST_SECONDS)
+        finally:
+            line.arm(None)
+
+    def _draw_line(self, line: LiveLine) -> None:
+        if self._pending or self._as_it_was is None or not self.is_in_front():
+            return
+        with suppress(OSError, termios.error):
+            if termios.tcgetattr(self._master)[LFLAG] & termios.ICANON:
+                line.draw(self._tty, os.get_terminal_size(self._tty).columns)
+
+    def _leave_line(self) -> None:
+        if self._line is not None and self._as_it_was is not None and self.is_in_front():
+            self._line.take_away(self._tty)
 
     # jobs
 

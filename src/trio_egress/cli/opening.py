@@ -1,0 +1,31 @@
+"""What a run says before its agent starts: which run, by which policy, what is odd about that, and whose key signs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from trio_egress.cli.voice import Say
+from trio_egress.evidence.sign import Signer, fingerprint
+from trio_egress.policy.rule import Policy
+from trio_egress.runtime.environment import find_proxy_variables
+from trio_egress.signer.remote import RemoteKey
+
+
+def announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *, pinned: bool) -> None:
+    say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
+    for warning in policy.find_warnings(time.time_ns() // 1000):
+        say(str(warning))
+    if policy.upstream is not None:
+        say(f"everything goes out by the proxy {policy.upstream.table.proxy}")
+    elif unused := find_proxy_variables(os.environ):
+        say(
+            f"not used: {', '.join(unused)}; a proxy to go out by is for the policy to name ([upstream] proxy)"
+        )
+    if isinstance(key, RemoteKey):
+        say(f"signed by another process, with the key {fingerprint(key.public_hex)}")
+    if not pinned:
+        say(
+            f"signing with a key made for this run only ({fingerprint(key.public_hex)}); --key FILE signs with yours"
+        )
