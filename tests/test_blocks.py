@@ -50,7 +50,9 @@ RUN = {
 READ = {
     "docs/architecture.md": "its blocks are drawings",
     "CONTRIBUTING.md": "it says how the tests are run",
+    "docs/embedding.md": "its agent and policy are somebody's own; tests/runs/test_library.py runs the same calls",
     "docs/mcp.md": "its servers come from a registry; tests/programs runs others, by the same commands",
+    "docs/pytest.md": "its policy and agent are somebody's own; tests/runs/test_pytest_plugin.py has such tests",
     "docs/scanning.md": "its commands need a repository with history; tests/static makes such ones",
     "docs/ssh.md": "its policies need a server; tests/git_relay has one",
     "docs/tcp.md": "its policy needs a server; tests/programs has one",

@@ -49,7 +49,7 @@ FLOORS = {
     "attack": 5,
     "cli": 6,
     "__main__": 6,
-    "integrations": 7,
+    "integrations": 8,
     "library": 7,
     "fuzzing": 6,
 }
@@ -77,6 +77,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "nacl": ["evidence/sign.py"],
     "re2": ["content/pattern.py", "content/re2_matcher.py"],
     "ruamel": ["policy/format_yaml.py"],
+    "pytest": ["integrations/testing/*"],
     "rfc3161_client": ["evidence/timestamp.py"],
     "tomli": ["texts/toml_text.py", "texts/positions.py", "evidence/roster.py"],
     "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
