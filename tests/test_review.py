@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from tests.evidence.found import write_found
 from tests.evidence.specimens import KEY as FOUND_KEY
@@ -82,6 +83,17 @@ def test_receipts_that_the_policy_agrees_with_are_no_finding(tmp_path: Path) -> 
     report = write(tmp_path, ONE, *drafts)
     assert codes(report) == []
     assert NOT_COMPILED not in report.not_proven
+
+
+def test_an_attempt_that_nobody_approved_makes_the_packet_invalid(tmp_path: Path) -> None:
+    asking, told = f"{ONE}ask = true\n", {"asked_of": "terminal", "answer": "allow", "answered_by": "anna"}
+    approved = draft("a.example", "allow", "rule", RULE)
+    approved = attrs.evolve(approved, facts={**approved.facts, **told})
+    refused = draft("a.example", "block", "approval", RULE)
+    assert codes(write(tmp_path, asking, approved, refused)) == []
+    for answer in (None, "deny", "timed_out"):
+        forged = attrs.evolve(approved, facts={**approved.facts, "answer": answer})
+        assert codes(write(tmp_path, asking, refused, forged)) == [("decide.differs", 3)]
 
 
 def test_a_receipt_that_the_policy_contradicts_makes_the_packet_invalid(tmp_path: Path) -> None:

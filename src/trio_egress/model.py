@@ -188,6 +188,7 @@ class Layer(enum.Enum):
     KERNEL = "kernel"
     SECRET = "secret"  # noqa: S105  the name of a layer
     SCAN = "scan"
+    APPROVAL = "approval"
     OBSERVE = "observe"
 
 
@@ -373,7 +374,8 @@ class Decision:
 
     `needs`: what the boundary has to do with what is allowed, or would have had to be able to do. `limits`: those of
     the rule that allows it; the boundary charges what is used (`policy.budget`), and cuts what uses too much. `scan`:
-    how that rule has it looked through; None where it hasn't. `messages`: what it says of those of a WebSocket.
+    how that rule has it looked through; None where it hasn't. `messages`: what it says of those of a WebSocket. `ask`:
+    somebody is asked before it goes on, and has so many seconds; None where nobody has to be.
     """
 
     allowed: bool
@@ -385,6 +387,7 @@ class Decision:
     limits: RuleLimits | None = None
     scan: ScanTerms | None = None
     messages: MessageTerms = NO_MESSAGE_TERMS
+    ask: int | None = None
 
     @property
     def line(self) -> int | None:

@@ -8,6 +8,7 @@ import pytest
 from tests.policy.test_reference import TEXT, quoted, table
 
 from trio_egress.model import RuleLimits
+from trio_egress.policy.approval import Ask
 from trio_egress.policy.cases import Case
 from trio_egress.policy.document import Document
 from trio_egress.policy.environment import Env
@@ -69,7 +70,7 @@ def test_each_key_means_on_its_page_what_the_schema_says(
 
 def test_each_key_of_a_table_inside_a_rule_means_on_its_page_what_the_schema_says() -> None:
     inner = {"headers": Headers, "git": Git, "graphql": GraphQL, "jsonrpc": JsonRpc, "mcp": Mcp}
-    tables = {**inner, "scan": Scan, "websocket": WebSocket, "limits": RuleLimits}
+    tables = {**inner, "scan": Scan, "websocket": WebSocket, "limits": RuleLimits, "ask": Ask}
     assert {quoted(key)[0]: meaning for key, meaning in table("| key inside a rule")} == {
         f"{name}.{key}": meaning for name, keys in tables.items() for key, meaning in MEANINGS[keys].items()
     }

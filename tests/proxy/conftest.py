@@ -35,6 +35,7 @@ from trio_egress.policy.load import load_policy
 from trio_egress.policy.recall import decide_again
 from trio_egress.policy.recall_scan import hold_findings
 from trio_egress.policy.rule import Policy
+from trio_egress.proxy.approval import Approvals, Approver
 from trio_egress.proxy.authority import Authority
 from trio_egress.proxy.connection import handle_explicit, handle_transparent
 from trio_egress.proxy.gate import Gate, Limits
@@ -292,7 +293,10 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
 
     @asynccontextmanager
     async def opened(
-        rules: str, pins: Mapping[str, int] | None = None, **limits: Any
+        rules: str,
+        pins: Mapping[str, int] | None = None,
+        approver: Approver | None = None,
+        **limits: Any,
     ) -> AsyncIterator[World]:
         resolve = "".join(f'"{host}" = "127.0.0.1:{port}"\n' for host, port in (pins or {}).items())
         policy = load_policy(f"{HEAD}{rules}\n[resolve]\n{resolve}", "agent.toml")
@@ -305,7 +309,8 @@ def open_world(tmp_path: Path, authority: trustme.CA) -> OpenWorld:
                 trio.open_nursery() as nursery,
             ):
                 own = make_interception(policy, authority)
-                gate = Gate(policy, recorder, Names(), Limits(**limits), interception=own)
+                asked = Approvals(approver)
+                gate = Gate(policy, recorder, Names(), Limits(**limits), interception=own, approvals=asked)
                 world = World(gate, nursery, tmp_path, authority)
                 await world.open_proxy()
                 try:

@@ -99,6 +99,7 @@ RULE_KEYS: Mapping[str, SearchStrategy[Any]] = {
         ),
     ),
     "tls": st.sampled_from(("intercept", "passthrough")),
+    "ask": st.booleans() | _table(seconds=st.sampled_from((1, 60, 3600))),
     "scan": st.booleans()
     | _table(
         secret=st.sampled_from(_ACTIONS),

@@ -38,6 +38,9 @@ _FIXED = {
         "Its rule allows the destination: the server showed a key that `host_keys` doesn't name, or none to rely on. "
         "Compare the key with the one that the server's owner publishes before it is added."
     ),
+    Layer.APPROVAL: (
+        "The rule allows it once somebody who is asked agrees (`ask`), and nobody did: its receipt says who was asked."
+    ),
     Layer.LIMIT: "The rule allows it, and its limits were used up: they are in its `limits`.",
 }
 _WITHHELD = "Something in it is secret and is not told: no rule can be worked out from its receipt."

@@ -26,6 +26,7 @@ _ONLY_TO_ALLOW = {
     "scan": "nothing of what is denied is looked through",
     "websocket": 'to deny WebSockets write protocol = ["ws", "wss"]',
     "limits": "what is denied uses nothing",
+    "ask": "nobody has to be asked about what is denied",
     "allow_private": "what is denied leads nowhere",
 }
 _GIT_SAYS_IT = ("methods", "paths", "query", "graphql", "jsonrpc", "mcp")

@@ -20,6 +20,7 @@ from cattrs import BaseValidationError
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.model import Rate, RuleRef
+from trio_egress.policy.approval import render_ask
 from trio_egress.policy.arguments import Arguments, ToolArguments, render_arguments
 from trio_egress.policy.document import TABLES, Document
 from trio_egress.policy.environment import Env
@@ -70,6 +71,7 @@ _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "limits": lambda limits: _write_table(
         limits, lambda value: str(value) if isinstance(value, Rate) else value
     ),
+    "ask": render_ask,
     "allow_private": bool,
 }
 """Each key of a rule, and how its value is written. Never asked for a value that is the key's default."""

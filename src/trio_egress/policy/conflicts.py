@@ -21,7 +21,7 @@ from trio_egress.policy.suffixes import is_public_suffix
 COMPARED = 64
 """Rules that one rule is held against, so that 100,000 rules for one host don't take a day."""
 
-_NARROWING = (*OF_REQUESTS, "host_keys", "tls", "times", "limits", "scan")
+_NARROWING = (*OF_REQUESTS, "host_keys", "tls", "times", "limits", "scan", "ask")
 _PLAIN_WEB = frozenset({Scheme.HTTP, Scheme.HTTPS})
 _WEB_PORTS = (Ports(80, 80), Ports(443, 443))
 

@@ -125,7 +125,7 @@ def _find_answer(policy: Policy, spelt: Spelt, moment: Moment) -> Decision:
 def _reaches_more(one: Decision, other: Decision) -> bool:
     if not one.allowed or not other.allowed:
         return other.allowed and not one.allowed
-    if is_looser(one.scan, other.scan):
+    if is_looser(one.scan, other.scan) or (one.ask is not None and other.ask is None):
         return True
     private = [d.upstream is not None and d.upstream.allow_private for d in (one, other)]
     return private == [False, True]

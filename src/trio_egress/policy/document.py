@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import attrs
 
 from trio_egress.model import RuleLimits
+from trio_egress.policy.approval import Ask
 from trio_egress.policy.cases import Case
 from trio_egress.policy.environment import Env
 from trio_egress.policy.files import Files
@@ -84,6 +85,7 @@ TABLES: Mapping[type, Table] = {
     ),
     WebSocket: Table("in a `websocket` table", {}),
     RuleLimits: Table("in a rule's `limits` table", {}),
+    Ask: Table("in an `ask` table", {}),
     Secret: Table(
         "in a [[secret]] table", {"name": 'name = "api-token"', "from": 'from = { env = "API_TOKEN" }'}
     ),

@@ -3,9 +3,9 @@
 Resolves nothing, remembers nothing.
 
 Rule 1: what no rule allows is denied, and what a rule with `deny` is about is denied whatever else is said.
-Rule 2: any rule that allows is enough. Among several, one with `allow_private` decides, then one that asks less of the
-        boundary, then one without limits, then the first in the compiled form; so a further rule that allows can only
-        ever allow more, and the order in the file means nothing.
+Rule 2: any rule that allows is enough. Among several, one with `allow_private` decides, then one without `ask`, then
+        one that asks less of the boundary, then one without limits, then the first in the compiled form; so a further
+        rule that allows can only ever allow more, and the order in the file means nothing.
 Rule 3: a denial names the rule that came nearest.
 Rule 4: what the boundary would have to do and can't is a denial (`Decision.needs` says what), never a weaker rule.
 """
@@ -72,7 +72,8 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
     ref = chosen.ref
     limits, scan = chosen.terms.limits, policy.find_scan(chosen, websocket=attempt.websocket)
     messages = NO_MESSAGE_TERMS if chosen.terms.websocket is None else chosen.terms.websocket.terms
-    return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, limits, scan, messages)
+    ask = None if chosen.terms.ask is None else chosen.terms.ask.seconds
+    return Decision(True, Layer.RULE, f"{ref} allows it", ref, upstream, needs, limits, scan, messages, ask)
 
 
 def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Decision:
@@ -94,7 +95,8 @@ def decide_some(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) ->
     chosen = min(able, key=lambda rule: (not rule.terms.allow_private, rule.rank))
     loopback, via = attempt.host == HOST_INTERNAL, policy.find_via(attempt)
     upstream = Upstream(attempt.host, attempt.port, pin, chosen.terms.allow_private, loopback, via=via)
-    return Decision(True, Layer.RULE, f"{chosen.ref} allows some requests", chosen.ref, upstream)
+    ask = None if chosen.terms.ask is None else chosen.terms.ask.seconds
+    return Decision(True, Layer.RULE, f"{chosen.ref} allows some requests", chosen.ref, upstream, ask=ask)
 
 
 def leads_to_git(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> bool:
@@ -150,7 +152,8 @@ def _deny_by(denial: Denial, rule: Rule, attempt: Attempt) -> Decision:
 
 
 def _is_before(rule: Rule, other: Rule, attempt: Attempt) -> bool:
-    """Whether it goes before another that allows too: the one that reaches more, then the one that asks for less."""
+    """Whether it goes before another that allows too: the one that reaches more, then the one that asks nobody, then
+    the one that asks for less."""
     if rule.terms.allow_private is not other.terms.allow_private:
         return rule.terms.allow_private
     if rule.plain and other.plain:
@@ -158,8 +161,9 @@ def _is_before(rule: Rule, other: Rule, attempt: Attempt) -> bool:
     return _price(rule, attempt) < _price(other, attempt)
 
 
-def _price(rule: Rule, attempt: Attempt) -> tuple[int, bool, int]:
-    return len(find_needs(rule, attempt)), rule.terms.limits is not None, rule.rank
+def _price(rule: Rule, attempt: Attempt) -> tuple[bool, int, bool, int]:
+    terms = rule.terms
+    return terms.ask is not None, len(find_needs(rule, attempt)), terms.limits is not None, rule.rank
 
 
 def _passes_unseen(rule: Rule, attempt: Attempt) -> bool:

@@ -17,6 +17,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from trio_egress.model import RuleLimits
+from trio_egress.policy.approval import Ask, read_seconds
 from trio_egress.policy.arguments import read_arguments
 from trio_egress.policy.cases import Case, read_at, read_attempt, read_expect, read_rule_name
 from trio_egress.policy.combinations import check_terms
@@ -159,6 +160,16 @@ def _read_scan(value: object, _type: object) -> Scan | None:
     return check_scan(_CONVERTER.structure(value, Scan))
 
 
+def _read_ask(value: object, _type: object) -> Ask | None:
+    if isinstance(value, bool):
+        return Ask() if value else None
+    if not isinstance(value, dict) or not value:
+        raise ValueError(
+            f"ask must be true, false, or a table such as {{ seconds = 120 }}, not {show(value)}"
+        )
+    return _CONVERTER.structure(value, Ask)
+
+
 def _read_scan_table(value: object, _type: object) -> ScanTable:
     table: ScanTable = _CONVERTER.structure(_expect_table("scan", value), ScanTable)
     check_scan(table)
@@ -273,8 +284,10 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "websocket": _read_inner("websocket", WebSocket, "{ enabled = true }"),
         "times": _reader(read_times),
         "limits": _read_inner("limits", RuleLimits, '{ requests = "100/minute" }'),
+        "ask": _read_ask,
         "allow_private": _reader(read_flag("allow_private")),
     },
+    Ask: {"seconds": _reader(read_seconds)},
     Headers: {key: _reader(read_fields(key)) for key in ("required", "forbidden")},
     Git: {key: _reader(read_repositories(key)) for key in ("fetch", "push")},
     GraphQL: {field.name: _reader(read_globs(f"graphql.{field.name}")) for field in attrs.fields(GraphQL)},

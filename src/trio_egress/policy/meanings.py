@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trio_egress.model import RuleLimits
+from trio_egress.policy.approval import Ask
 from trio_egress.policy.cases import Case
 from trio_egress.policy.document import Document
 from trio_egress.policy.environment import Env
@@ -96,7 +97,11 @@ MEANINGS: Mapping[type, Mapping[str, str]] = {
         "websocket": "[WebSockets](websocket.md#what-a-rule-says): whether, by whom, and with what messages",
         "times": "when the rule holds",
         "limits": "how much it may be used: `requests`, `connections`, `bytes_up`, `bytes_down`, `body`",
+        "ask": "whether somebody is [asked first](#ask): `true`, or a table that says how long is waited",
         "allow_private": "whether the rule may lead to addresses that are not outside",
+    },
+    Ask: {
+        "seconds": "how long an answer is waited for, 1 to 3600; then it is a denial. 60 without it",
     },
     Headers: {
         "required": "fields that a request must have",

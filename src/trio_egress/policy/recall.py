@@ -15,7 +15,16 @@ from collections.abc import Mapping
 
 import attrs
 
-from trio_egress.model import Attempt, Decision, Layer, Need, Protocol, Transport, render_authority
+from trio_egress.model import (
+    INTERCEPTED,
+    Attempt,
+    Decision,
+    Layer,
+    Need,
+    Protocol,
+    Transport,
+    render_authority,
+)
 from trio_egress.policy.engine import decide, decide_some
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import Moment
@@ -29,6 +38,12 @@ UNTOLD = "?"
 
 NAMES_LEFT_OUT = "names_left_out"
 """The fact that says that a request had more names of fields and parameters than a receipt holds."""
+
+ASKED_OF, ANSWER, ANSWERED_BY = "asked_of", "answer", "answered_by"
+"""Facts: what kind of approver was asked about an attempt, what it said, and who it says that it is."""
+
+APPROVED = "allow"
+"""The only answer with which anything goes on."""
 
 CHANGED = "the policy was changed"
 """How the reason begins of what ended because another policy came into force."""
@@ -80,8 +95,9 @@ def decide_again(policy: Policy, record: Members, facts: Members, able: frozense
         or _is_of_use(found, decision, policy)
         or _is_of_scan(found, decision)
         or _is_of_arguments(found, decision, policy)
+        or _is_of_approval(found, decision)
     ):
-        return _hold_secrets(policy, attempt, facts)
+        return _hold_approval(decision, record, facts) or _hold_secrets(policy, attempt, facts)
     return Difference(" ".join(found), " ".join(expected))
 
 
@@ -219,6 +235,29 @@ def _is_of_arguments(found: tuple[str, str, str], decision: Decision, policy: Po
     if not decision.allowed or not about & {rule, _render_answer(decision)[2]}:
         return False
     return verdict == "allow" or layer in (Layer.OPERATION.value, Layer.DENY_RULE.value)
+
+
+def _is_of_approval(found: tuple[str, str, str], decision: Decision) -> bool:
+    """Whether it differs only by what somebody said who was asked, or didn't say: that only ever narrows."""
+    return decision.allowed and found == ("block", Layer.APPROVAL.value, _render_answer(decision)[2])
+
+
+def _hold_approval(decision: Decision, record: Members, facts: Members) -> Difference | None:
+    """Whether what went on under a rule that asks was approved, and nothing did that was not."""
+    told, allowed = facts.get(ANSWER), record.get("verdict") == "allow"
+    if allowed and told not in (None, APPROVED):
+        return Difference("allowed, though whoever was asked did not approve", "a denial of layer approval")
+    if not allowed and told == APPROVED and record.get("layer") == Layer.APPROVAL.value:
+        return Difference("denied for want of an approval that was given", "an allowed attempt")
+    if (
+        not allowed
+        or decision.ask is None
+        or (Need.TLS in decision.needs and facts.get("tls") == INTERCEPTED)
+    ):
+        return None  # TLS that ends at the boundary leads nowhere: each request in it is asked about
+    if told == APPROVED and facts.get(ASKED_OF) and facts.get(ANSWERED_BY):
+        return None
+    return Difference("allowed without an approval", f"an approval: {decision.rule} asks for one")
 
 
 def _is_of_use(found: tuple[str, str, str], decision: Decision, policy: Policy) -> bool:

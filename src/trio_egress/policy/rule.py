@@ -25,6 +25,7 @@ from trio_egress.model import (
     Via,
     render_authority,
 )
+from trio_egress.policy.approval import Ask
 from trio_egress.policy.cases import PlacedCase
 from trio_egress.policy.destination import Destination, Network, find_network
 from trio_egress.policy.doors import IN_TLS, Ports, Scheme
@@ -76,6 +77,7 @@ class Terms:
     websocket: WebSocket | None = None
     times: tuple[Window, ...] | None = None
     limits: RuleLimits | None = None
+    ask: Ask | None = None
     allow_private: bool = False
 
 

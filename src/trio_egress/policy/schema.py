@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from trio_egress.model import RuleLimits
+from trio_egress.policy.approval import LONGEST_SECONDS, Ask
 from trio_egress.policy.budget import INTERVALS
 from trio_egress.policy.cases import EXPECTED, Case
 from trio_egress.policy.document import Document
@@ -139,6 +140,7 @@ _NAMES: Mapping[type, str] = {
     Scan: "rule_scan",
     WebSocket: "websocket",
     RuleLimits: "rule_limits",
+    Ask: "ask",
     Files: "files",
     Case: "test",
     Env: "env",
@@ -154,7 +156,7 @@ _NAMES: Mapping[type, str] = {
 
 _RATE: Shape = {"type": "string", "pattern": f"^[1-9][0-9]{{0,8}}/({'|'.join(INTERVALS)})$"}
 
-_SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, Scan, WebSocket, RuleLimits, From}
+_SAYS_SOMETHING = {Headers, Git, GraphQL, JsonRpc, Mcp, Scan, WebSocket, RuleLimits, Ask, From}
 """Tables that can't be empty."""
 
 _SCAN: Mapping[str, Shape] = {
@@ -229,8 +231,10 @@ _SHAPES: Mapping[type, Mapping[str, Shape]] = {
         "websocket": _table(WebSocket),
         "times": _list(_WINDOW, 1),
         "limits": _table(RuleLimits),
+        "ask": {"anyOf": [_BOOLEAN, _table(Ask)]},
         "allow_private": _BOOLEAN,
     },
+    Ask: {"seconds": {"type": "integer", "minimum": 1, "maximum": LONGEST_SECONDS}},
     Headers: {"required": _list(_FIELD), "forbidden": _list(_FIELD)},
     Git: {
         "fetch": _list({"type": "string", "minLength": 1}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trio_egress.errors import PeerError
 from trio_egress.model import Transport
+from trio_egress.proxy.approval import refuse_unasked
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door, judge_connect
 from trio_egress.proxy.peer import Peer
@@ -29,6 +30,10 @@ async def answer_connect(agent: Peer, head: RequestHead, door: Door, gate: Gate)
         judged = judge_connect(gate.policy, head, door, gate.ledger.moment())  # it may be another by now
         if not judged.decision.allowed:
             await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
+            raise
+        if judged.decision.ask is not None:
+            unasked = refuse_unasked(judged, "the agent ended before what is inside could be asked about")
+            await gate.recorder.refuse(unasked.attempt, unasked.decision, unasked.facts)
             raise
         with await gate.recorder.allow(judged.attempt, judged.decision, judged.facts) as flow:
             flow.fail(str(fault))

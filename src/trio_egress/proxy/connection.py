@@ -19,6 +19,7 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.kernel.nft import PROXY, REDIRECTED
 from trio_egress.model import Attempt, Endpoint, Host, Layer, Protocol, Transport
+from trio_egress.proxy.approval import refuse_unasked
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.git_ssh import handle_git, is_for_git
 from trio_egress.proxy.http import handle_http
@@ -164,8 +165,10 @@ async def _end_silently(agent: Peer, door: Door, gate: Gate) -> None:
         await handle_tcp(agent, door, gate)
         return
     reason = "the agent closed the connection before its first byte"
+    if best.decision.allowed and best.decision.ask is not None:
+        best = refuse_unasked(best, reason)
     if not best.decision.allowed:
-        await gate.recorder.refuse(best.attempt, best.decision, {"ended": reason})
+        await gate.recorder.refuse(best.attempt, best.decision, {**best.facts, "ended": reason})
     else:
         with await gate.recorder.allow(best.attempt, best.decision) as flow:
             flow.fail(reason)

@@ -6,7 +6,7 @@ Rule 2: nothing here changes during a run but what the ledger says, and the poli
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.model import INTERCEPTED
-from trio_egress.policy.recall import CHANGED
+from trio_egress.policy.recall import ANSWER, APPROVED, CHANGED
+from trio_egress.proxy.approval import Approvals
 from trio_egress.proxy.books import Books, Entries
 from trio_egress.proxy.in_force import InForce, put_in_force
 from trio_egress.proxy.ledger import Account, Ledger
@@ -106,6 +107,7 @@ class Gate:
     bodies: Bodies | None = attrs.field(default=None, kw_only=True)
     git: GitRelay | None = attrs.field(default=None, kw_only=True)
     vault: Vault = attrs.field(factory=Vault, kw_only=True)
+    approvals: Approvals = attrs.field(factory=Approvals, kw_only=True)
     books: Books = attrs.field(kw_only=True)
 
     @books.default
@@ -119,6 +121,11 @@ class Gate:
         """The one that is in force now."""
         return self.in_force.policy
 
+    async def ask(self, judged: Judgement, again: Callable[[], Judgement]) -> Judgement:
+        """What becomes of it where somebody is asked; `again` judges it anew, when that has taken its time."""
+        reply = await self.approvals.ask(judged, self.policy)
+        return judged if reply is None else reply.apply(again())
+
     @asynccontextmanager
     async def open_flow(self, judged: Judgement) -> AsyncIterator[tuple[Flow, Account | None]]:
         """Charge an allowed attempt and record its intent; its outcome when the body is left.
@@ -126,6 +133,8 @@ class Gate:
         Raises PeerError where the policy was changed meanwhile and doesn't allow it any more.
         """
         attempt, decision, facts = judged.attempt, judged.decision, judged.facts
+        if decision.ask is not None and facts.get("tls") != INTERCEPTED and facts.get(ANSWER) != APPROVED:
+            raise ValueError("nobody has approved what its rule asks about")
         via = decision.upstream.via if decision.upstream is not None else None
         if via is not None and facts.get("tls") != INTERCEPTED:  # which leads to no dial of its own
             facts = {**facts, "via": str(via)}

@@ -95,6 +95,11 @@ class _Call:
                     case Kind.ASK:
                         self._patience.deadline = math.inf
                         judged, key = self._judge(message)
+                        reply = await self._gate.approvals.ask(judged, self._gate.policy)
+                        if reply is not None:
+                            judged, key = self._judge(message)
+                            judged = reply.apply(judged)
+                        key = key if judged.decision.allowed else None
                         if key is None:
                             await self._refuse(judged)
                             await self._say(Kind.NO, reason=judged.decision.reason)

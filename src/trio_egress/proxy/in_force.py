@@ -104,10 +104,11 @@ def _find_end(one: _Open, policy: Policy, moment: Moment) -> Decision | None:
     before = one.judged.decision
     decision = answer(policy, one.judged.attempt, moment)
     same = decision.upstream == before.upstream and before.limits is decision.limits is None
+    same = same and (decision.ask is None or before.ask is not None)
     return None if decision.allowed and same and decision.needs <= before.needs else decision
 
 
 def _explain(decision: Decision) -> str:
     if not decision.allowed:
         return decision.reason
-    return "its rule has limits, leads elsewhere, or asks to see more now; it can be tried again"
+    return "its rule has limits, leads elsewhere, or asks more now; it can be tried again"

@@ -167,6 +167,8 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
                 "leave out what was found; where it is none, a person can say so by `[[scan.suppress]]`, or by `scan` "
                 f"of the rule{at}, in {place}"
             )
+        case Layer.APPROVAL:
+            return f"a person is asked about this, and did not agree; without `ask` in {policy} nobody is"
         case Layer.CERTIFICATE:
             return (
                 "the upstream has to speak TLS 1.2 or later, with a certificate that this machine trusts "

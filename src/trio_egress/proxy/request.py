@@ -89,7 +89,7 @@ async def _serve_seen(
 ) -> bool:
     """What was judged by all that has to be known of it, and is looked through where its rule says so."""
     if not filled.judged.decision.allowed or filled.judged.decision.scan is None:
-        return await _serve(agent, filled, gate, ways)
+        return await _serve(agent, await _ask(agent, door, gate, filled, read), gate, ways)
     if gate.inspection is None:
         raise ValueError("this run has nothing to look through requests with")
     with gate.inspection.open(filled.judged) as inspector:
@@ -108,6 +108,7 @@ async def _serve_seen(
             raise
         else:
             filled = _judge(agent, door, gate, read)  # reading its body has taken time
+            filled = await _ask(agent, door, gate, filled, read)
             filled = attrs.evolve(filled, judged=inspector.note(filled.judged))
         scanned = Scanned(inspector, request, inspector.open_answer())
         filled = attrs.evolve(filled, head=scanned.adapt(filled.head))
@@ -121,6 +122,15 @@ def _judge(agent: AgentEnd, door: Door, gate: Gate, read: ReadBody | None = None
     judged = judge_request(gate.policy, door, request, gate.ledger.moment(), read.asked.calls)
     filled = gate.vault.fill(request, attrs.evolve(judged, messages=read.asked.messages))
     return attrs.evolve(filled, head=read.adapt(filled.head))
+
+
+async def _ask(agent: AgentEnd, door: Door, gate: Gate, filled: Filled, read: ReadBody | None) -> Filled:
+    """Of all that is known of it, before anything goes on."""
+    reply = await gate.approvals.ask(filled.judged, gate.policy)
+    if reply is None:
+        return filled
+    again = _judge(agent, door, gate, read)
+    return attrs.evolve(again, judged=reply.apply(again.judged))
 
 
 async def _serve(

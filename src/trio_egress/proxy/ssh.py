@@ -45,7 +45,11 @@ class _Refused(UpstreamError):
 
 async def handle_ssh(agent: Peer, door: Door, gate: Gate) -> None:
     """A connection whose first bytes are `SSH-`."""
-    judged = judge_tcp(gate.policy, door, gate.ledger.moment(), Protocol.SSH)
+
+    def judge() -> Judgement:
+        return judge_tcp(gate.policy, door, gate.ledger.moment(), Protocol.SSH)
+
+    judged = await gate.ask(judge(), judge)
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await _disconnect(agent, f"{DENIED}: {judged.decision.reason}", gate.limits)

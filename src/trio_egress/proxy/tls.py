@@ -27,6 +27,8 @@ async def handle_tls(agent: Peer, door: Door, gate: Gate) -> None:
         agent.reset()
         return
     judged = judge_tls(gate.policy, door, hello, gate.ledger.moment())
+    if Need.TLS not in judged.decision.needs:  # else each request inside is asked about
+        judged = await gate.ask(judged, lambda: judge_tls(gate.policy, door, hello, gate.ledger.moment()))
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await refuse_tls(agent, judged.decision, gate.limits)

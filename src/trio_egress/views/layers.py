@@ -105,6 +105,11 @@ MEANINGS: Mapping[Layer, Meaning] = {
         "a credential, or text that is made to be obeyed. It is told by a commitment, never by its text. A credential "
         "that was about to leave is to be replaced; what is none can be suppressed in the policy.",
     ),
+    Layer.APPROVAL: Meaning(
+        "Nobody approved it",
+        "The policy allows it once somebody who is asked agrees, and that one said no, said nothing in time, or was "
+        "not there. Its receipt says who was asked and what came of it.",
+    ),
     Layer.OBSERVE: Meaning(
         "The policy would have denied it",
         "The run only observed, and let through what its policy denies. Nothing was enforced.",

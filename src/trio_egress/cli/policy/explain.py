@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from trio_egress.errors import PolicyError, UsageError
 from trio_egress.model import Decision, Need, Protocol
+from trio_egress.policy.approval import describe_ask
 from trio_egress.policy.explain import Explanation, Step, explain, suggest
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
@@ -56,6 +57,8 @@ def _tell(explanation: Explanation) -> Iterator[str]:
             yield f"  if the server shows one of: {', '.join(keys)}"
         if decision.scan is not None:
             yield f"  scanned: {describe_scan(decision.scan)}"
+        if decision.ask is not None:
+            yield f"  asks: {describe_ask(decision.ask)}"
         if step.secrets:
             how = (
                 "shown to the server"
@@ -111,6 +114,7 @@ def _render_json(explanation: Explanation, rule: RuleText | None) -> dict[str, o
                 "needs": sorted(need.value for need in step.decision.needs),
                 "host_keys": _list_host_keys(step.decision),
                 "scanned": None if step.decision.scan is None else describe_scan(step.decision.scan),
+                "asks": step.decision.ask,
                 "misses": list(step.misses),
                 "secrets": list(step.secrets),
             }
