@@ -124,6 +124,13 @@ def autobahn(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """An hour of everything at once, which ends by itself; arguments after -- go to bench/soak.py."""
+    install(session, "test")
+    session.run("python", "-m", "bench.soak", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Changes one thing at a time in policy/, by sample; arguments after -- go to fuzz/mutants.py."""
     install(session, "test")

@@ -30,7 +30,7 @@ from tests.runs.launch import ENVIRONMENT, Ended, Place, write_policy
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
 
-GROUPS, LEAST, SOUND = (WHOLE, 6, 0.6) if os.environ.get("AUTOBAHN_WHOLE") else ([QUICK], 300, 0.9)
+GROUPS, LEAST, SOUND = (WHOLE, 6, 0.5) if os.environ.get("AUTOBAHN_WHOLE") else ([QUICK], 300, 0.9)
 """The groups of cases, how many each has at least, and how many of them a peer gets right without the relay."""
 SECONDS = 1500.0
 """For one group, at most: the slowest of the whole take minutes of CPU."""
@@ -79,7 +79,7 @@ def assert_same(
         if not tries:
             assert len(direct) >= LEAST
             fine = ("OK", "NON-STRICT", "INFORMATIONAL")
-            assert sum(did in fine for did, _ in direct.values()) > SOUND * len(direct)  # or it says nothing
+            assert sum(did in fine for did, _ in direct.values()) >= SOUND * len(direct)  # or it says nothing
         losses = find_losses(direct, relayed)
         if not losses:
             return

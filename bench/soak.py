@@ -1,0 +1,213 @@
+"""An hour of everything at once: `python -m bench.soak [--requests N] [--idle N] [--minutes N]`, as root or not.
+
+One real run against nginx and a TCP server that echoes, both on loopback: keep-alive and new connections, TLS through
+tunnels and ended by the proxy, plain TCP, resets, slow peers, floods of what is denied, open connections that wait, and
+a policy that is read again every few seconds. It ends by itself. What it must show, or the exit code says that it
+didn't: every request made and no open connection lost, memory and descriptors the same at two moments of rest
+(after a tenth, and at the end), every receipt verified, books balanced, and no process or namespace left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+from tests.programs.servers import Web, open_web
+from tests.runs.launch import PATIENCE_SECONDS, SEEN, Ended, Place, Started, wait_until, write_policy
+
+AGENT = Path(__file__).with_name("soak_agent.py")
+ALLOWED, INSPECTED, ECHO = "api.example.com", "git.example.com", "echo.example.com"
+RULES = f"""
+[[egress]]
+destination = "{INSPECTED}"
+methods = ["GET"]
+[[egress]]
+destination = "{ECHO}:7"
+protocol = "tcp"
+"""
+RELOAD_SECONDS = 20.0
+SETTLE_SECONDS = 5.0
+"""In which what was closed is let go of."""
+
+MORE_KIB = 16 * 1024
+MORE_DESCRIPTORS = 4
+"""What the second moment of rest may have more than the first: a heap in other pieces, a log that is rotated."""
+
+
+@attrs.frozen
+class Rest:
+    """The supervisor while nothing happens."""
+
+    resident_kib: int
+    descriptors: int
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.resident_kib / 1024:.1f} MiB, {self.descriptors} descriptors, {self.threads} threads"
+
+
+def observe(pid: int) -> Rest:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = dict(line.split(":", 1) for line in lines)
+    descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+    return Rest(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]))
+
+
+def count_namespaces() -> int:
+    """How many network namespaces any process of this machine is in."""
+    seen = set()
+    for path in Path("/proc").glob("[0-9]*/ns/net"):
+        with contextlib.suppress(OSError):
+            seen.add(os.readlink(path))
+    return len(seen)
+
+
+@contextlib.contextmanager
+def open_echo() -> Iterator[int]:
+    """A TCP server on loopback that says what it hears, in a thread of its own."""
+    ready: list[int] = []
+    loop = asyncio.new_event_loop()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while raw := await reader.read(65536):
+                writer.write(raw)
+                await writer.drain()
+        writer.close()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(carry, "127.0.0.1", 0)
+        ready.append(server.sockets[0].getsockname()[1])
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.run_forever()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    wait_until(lambda: ready, "a server that echoes")
+    try:
+        yield ready[0]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+def write_policies(web: Web, echo: int) -> tuple[str, str]:
+    """Two that allow the same to this agent; the second has a rule more."""
+    pins = {**web.pins(ALLOWED, INSPECTED), f"{ECHO}:7": f"127.0.0.1:{echo}"}
+    trust = f'\n[tls]\nextra_ca = ["{web.authority}"]\n'
+    rules = RULES + trust, RULES + trust + '[[egress]]\ndestination = "unused.example.com"\n'
+    return write_policy(ALLOWED, pins=pins, more=rules[0]), write_policy(ALLOWED, pins=pins, more=rules[1])
+
+
+def await_rest(started: Started, number: int, policies: tuple[str, str], deadline: float) -> Rest:
+    """Until the agent stands still, with a reload now and then; what the supervisor is then."""
+    quiet = started.place.work / f"quiet-{number}"
+    file, reloads = started.place.path / "policy-0.toml", 0
+    next_reload = time.monotonic() + RELOAD_SECONDS
+    while not quiet.exists():
+        if started.process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(
+                f"the agent did not get so far: {started.err.read_text(errors='replace')[-2000:]}"
+            )
+        time.sleep(0.2)
+        if time.monotonic() > next_reload:
+            reloads += 1
+            file.write_text(policies[reloads % 2])
+            started.send(signal.SIGHUP)
+            next_reload += RELOAD_SECONDS
+            print(f"  {observe(started.pid)}; {reloads} reloads", flush=True)
+    time.sleep(SETTLE_SECONDS)
+    rest = observe(started.pid)
+    print(f"at rest: {rest}", flush=True)
+    (started.place.work / f"go-{number}").touch()
+    return rest
+
+
+def soak(web: Web, echo: int, requests: int, idle: int, seconds: float) -> list[str]:
+    """What did not hold, in sentences."""
+    place = Place()
+    try:
+        agent = place.write("soak_agent.py", AGENT.read_text())
+        before = count_namespaces()
+        policies = write_policies(web, echo)
+        begun = time.monotonic()
+        command = [sys.executable, "-I", "-S", agent, requests, idle, int(seconds)]
+        started = place.start(policies[0], *map(str, command))
+        rests = [
+            await_rest(started, number, policies, begun + seconds + 2 * PATIENCE_SECONDS) for number in (1, 2)
+        ]
+        ended = started.wait(seconds)
+        print(f"the run took {time.monotonic() - begun:.0f} s; {ended.text}", flush=True)
+        return [*judge_rests(*rests), *judge_end(ended, requests), *judge_remains(before)]
+    finally:
+        place.close()
+
+
+def judge_rests(first: Rest, last: Rest) -> Iterator[str]:
+    if last.resident_kib > first.resident_kib + MORE_KIB:
+        yield f"memory grew from {first.resident_kib} to {last.resident_kib} KiB"
+    if last.descriptors > first.descriptors + MORE_DESCRIPTORS:
+        yield f"descriptors grew from {first.descriptors} to {last.descriptors}"
+    if last.threads > first.threads:
+        yield f"threads grew from {first.threads} to {last.threads}"
+
+
+def judge_end(ended: Ended, requests: int) -> Iterator[str]:
+    if ended.code != 0:
+        yield f"the run ended with {ended.code}: {ended.err[-2000:]}"
+        return
+    said = json.loads(ended.text)
+    made = sum(said["done"].values())
+    if made < requests:
+        yield f"only {made} of {requests} requests were made in time"
+    if said["lost"]:
+        yield f"{said['lost']} of {said['held']} open connections were lost"
+    for wrong, count in said["wrong"].items():
+        yield f"{count} times {wrong}"
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "trio_egress", "verify", str(ended.evidence), "--public-key", ended.key]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    size = sum(path.stat().st_size for path in ended.evidence.glob("evidence*.jsonl"))
+    print(
+        f"{size / 1e6:.0f} MB of receipts; verified in {time.monotonic() - begun:.0f} s:\n{verified.stdout}"
+    )
+    if verified.returncode != 0:
+        yield f"the packet is not valid: {verified.stdout}{verified.stderr}"
+
+
+def judge_remains(namespaces: int) -> Iterator[str]:
+    left = count_namespaces() - namespaces
+    if left > 0:
+        yield f"{left} network namespaces are left"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--idle", type=int, default=1_000, help="connections that stay open")
+    parser.add_argument("--minutes", type=float, default=60, help="at most")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=SEEN) as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        with open_web(path) as web, open_echo() as echo:
+            faults = soak(web, echo, options.requests, options.idle, options.minutes * 60)
+    sys.exit("\n".join(faults) or 0)
+
+
+if __name__ == "__main__":
+    main()
