@@ -116,7 +116,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def autobahn(session: nox.Session) -> None:
-    """Every case of the Autobahn test suite through the relay, in both roles: up to an hour."""
+    """Every case of the Autobahn test suite through the relay, in both roles: half an hour."""
     install(session, "test")
     session.env["AUTOBAHN_WHOLE"] = "true"
     options = ("-q", "-o", "faulthandler_timeout=0")  # a group of cases takes longer than a test may

@@ -12,7 +12,7 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
-from trio_egress.wire.dns import parse_query, render_addresses, render_refusal
+from trio_egress.wire.dns import parse_query, render_addresses, render_denial
 from trio_egress.wire.sniff import sniff
 from trio_egress.wire.tls_hello import parse_client_hello
 
@@ -42,7 +42,7 @@ def main() -> None:
     calls: dict[str, Callable[[], object]] = {
         "DNS query": lambda: parse_query(raw),
         "DNS answer": lambda: render_addresses(query, ADDRESSES, 300),
-        "DNS refusal": lambda: render_refusal(query, "no rule allows evil.example"),
+        "DNS denial": lambda: render_denial(query, "no rule allows evil.example"),
         "first bytes of HTTP": lambda: sniff(b"GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n"),
     }
     for label, call in calls.items():

@@ -1,7 +1,7 @@
 """The Autobahn test suite has the same verdicts through the relay as without it, in both roles.
 
-Here it is sections 1 to 10, and of compression each kind with small messages; the rest takes the better part of an
-hour: `nox -s autobahn` (AUTOBAHN_WHOLE=true).
+Here it is sections 1 to 10, and of compression each kind with small messages; the rest takes half an hour:
+`nox -s autobahn` (AUTOBAHN_WHOLE=true).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from trio_egress.wire.dns import (
     Query,
     parse_query,
     render_addresses,
+    render_denial,
     render_empty,
     render_malformed,
     render_message,
@@ -238,18 +239,29 @@ def test_the_flags_that_belong_to_the_client_go_back_and_no_other() -> None:
     assert read_answer(render_empty(parse_query(raw)), raw).flags == dns.flags.QR | dns.flags.RA
 
 
-def test_a_refusal_says_why_to_a_client_with_edns() -> None:
+BLOCKED = pytest.mark.parametrize(
+    ("render", "rcode"), [(render_denial, dns.rcode.NXDOMAIN), (render_refusal, dns.rcode.REFUSED)]
+)
+
+
+@BLOCKED
+def test_a_denial_says_why_to_a_client_with_edns(
+    render: Callable[[Query, str], bytes], rcode: dns.rcode.Rcode
+) -> None:
     raw = with_opt(1232)
-    answer = read_answer(render_refusal(parse_query(raw), "no rule allows api.example"), raw)
-    assert answer.rcode() == dns.rcode.REFUSED
+    answer = read_answer(render(parse_query(raw), "no rule allows api.example"), raw)
+    assert answer.rcode() == rcode
     (option,) = answer.options
     assert isinstance(option, dns.edns.EDEOption)
     assert (option.code, option.text) == (dns.edns.EDECode.BLOCKED, "no rule allows api.example")
 
 
-def test_a_refusal_says_nothing_to_a_client_without_edns() -> None:
-    answer = read_answer(render_refusal(parse_query(query()), "no rule allows api.example"), query())
-    assert answer.rcode() == dns.rcode.REFUSED
+@BLOCKED
+def test_a_denial_says_nothing_to_a_client_without_edns(
+    render: Callable[[Query, str], bytes], rcode: dns.rcode.Rcode
+) -> None:
+    answer = read_answer(render(parse_query(query()), "no rule allows api.example"), query())
+    assert answer.rcode() == rcode
     assert answer.edns == -1
 
 

@@ -43,7 +43,7 @@ RECORD_TYPES = {
     "SRV": 33,
     "HTTPS": 65,
 }
-REFUSED = 5
+NXDOMAIN = 3
 SO_MARK, IP_TRANSPARENT, SO_BINDTODEVICE = 36, 19, 25
 UDPLITE = 136
 
@@ -279,7 +279,7 @@ def _judge_reply(raw: bytes) -> str:
     if len(raw) < 12:
         return f"{DENIED}closed"
     code, answers = raw[3] & 0xF, struct.unpack(">H", raw[6:8])[0]
-    return f"{DENIED}REFUSED" if (code, answers) == (REFUSED, 0) else f"was answered with code {code}"
+    return f"{DENIED}NXDOMAIN" if (code, answers) == (NXDOMAIN, 0) else f"was answered with code {code}"
 
 
 def _netlink() -> Iterator[tuple[str, Try]]:

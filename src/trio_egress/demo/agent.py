@@ -74,7 +74,7 @@ def ask_another_resolver() -> str:
         datagrams.send(query)
         code = datagrams.recv(512)[3] & 15
     if code:
-        raise OSError("REFUSED" if code == 5 else f"DNS error {code}")
+        raise OSError("NXDOMAIN" if code == 3 else f"DNS error {code}")
     return "an answer"
 
 

@@ -25,8 +25,7 @@ REFUSED_CALLS, NOTIFIED, UNSUPPORTED = "refused_calls", "notified", "unsupported
 UNSUPPORTED_PATHS = (
     "sibling steps: other steps of the same job run outside the sandbox",
     "nested containers: what docker or podman starts runs outside the sandbox; inside there is no way to them",
-    "stdio channels: programs outside that speak with the agent through descriptors 0, 1 and 2 (MCP over stdio, where "
-    "the run is not `trio-egress mcp`)",
+    "stdio channels: programs outside that speak through descriptors 0, 1 and 2 (MCP, but for `trio-egress mcp`)",
     "the agent's own output: what it writes to standard output and error, and to files that others read later",
     "TLS tunnels: their content is opaque",
 )

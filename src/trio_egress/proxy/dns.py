@@ -81,8 +81,10 @@ class _Stub:
             if addresses is None:
                 decision = Decision(False, Layer.LIMIT, "no synthetic address is left for another name")
         self._count(host, decision, dns.render_rdtype(query.rdtype))
-        if not decision.allowed:
+        if decision.layer in (Layer.LIMIT, Layer.MALFORMED):
             return dns.render_refusal(query, decision.reason)
+        if not decision.allowed:
+            return dns.render_denial(query, decision.reason)
         return dns.render_addresses(query, addresses or (), TTL_SECONDS)
 
     def answer_all(self, buffer: bytearray) -> list[bytes]:

@@ -66,6 +66,7 @@ class Rcode(enum.IntEnum):
 
     NOERROR = 0
     FORMERR = 1
+    NXDOMAIN = 3
     NOTIMP = 4
     REFUSED = 5
 
@@ -128,11 +129,24 @@ def render_empty(query: Query) -> bytes:
     return _render(query, Rcode.NOERROR)
 
 
+def render_denial(query: Query, text: str) -> bytes:
+    """NXDOMAIN, so that it is final: after REFUSED clients ask again, glibc ten times, and call it a passing failure.
+
+    A client that speaks EDNS is told why: Blocked, and `text`, cut to _TEXT_BYTES of UTF-8. No cache keeps it, since
+    it has no SOA record (RFC 2308 5): another policy can allow the name at any time.
+    """
+    return _render_blocked(query, Rcode.NXDOMAIN, text)
+
+
 def render_refusal(query: Query, text: str) -> bytes:
-    """REFUSED; a client that speaks EDNS is told why: Blocked, and `text`, cut to _TEXT_BYTES of UTF-8."""
+    """REFUSED, where nothing is said of the name: it may be there, or can't be one. Told as a denial is."""
+    return _render_blocked(query, Rcode.REFUSED, text)
+
+
+def _render_blocked(query: Query, rcode: Rcode, text: str) -> bytes:
     cut = text.encode("utf-8", "replace")[:_TEXT_BYTES].decode("utf-8", "ignore").encode()
     option = struct.pack("!HHH", _EDE, 2 + len(cut), _BLOCKED) + cut
-    return _render(query, Rcode.REFUSED, option=option)
+    return _render(query, rcode, option=option)
 
 
 def render_malformed(raw: bytes) -> bytes | None:
