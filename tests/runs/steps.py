@@ -48,10 +48,10 @@ AFTER_AGENT = {
 _SEALING = "runtime.seal:seal:call:1"
 SEALING = {
     "record closed": _SEALING,
-    "first file": f"{_SEALING},evidence.journal:put_file:call:1",
-    "third file": f"{_SEALING},evidence.journal:put_file:return:3",
-    "manifest": f"{_SEALING},evidence.packet:_put_signed:call:1",
-    "packet file": f"{_SEALING},evidence.packet:_put_signed:return:1,evidence.journal:put_file:call:1",
+    "manifest": f"{_SEALING},evidence.packet:_sign_all:call:1",
+    "first file": f"{_SEALING},evidence.journal:_write_aside:call:1",
+    "third file": f"{_SEALING},evidence.journal:_write_aside:return:3",
+    "packet file": f"{_SEALING},evidence.journal:_put_group:return:1",
 }
 SEALED = {
     "sealed": "runtime.seal:seal:return:1",

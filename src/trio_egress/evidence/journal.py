@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from trio_egress.errors import RecorderError
 
 EVIDENCE_NAME = "evidence.jsonl"
+
+FILES_AT_ONCE = 64
+
+Sync = Callable[[Iterable[int]], None]
+"""Makes open files durable, in any order. Raises OSError when one of them is not."""
 
 
 def open_journal(dir_fd: int) -> Journal:
@@ -136,16 +141,70 @@ def put_file(dir_fd: int, name: str, raw: bytes, *, settled: bool = True) -> Non
 
     Not `settled`: a crash soon after may leave the name as it was.
     """
-    aside = f".{name}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(aside, flags, 0o644, dir_fd=dir_fd)
-    with os.fdopen(fd, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(aside, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    fd = _write_aside(dir_fd, name, raw)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    _give_name(dir_fd, name)
     if settled:
         os.fsync(dir_fd)
+
+
+def put_files(dir_fd: int, files: Mapping[str, bytes], sync: Sync) -> None:
+    """Make all aside, make all durable, and give them their names in this order: the last when the others' are durable.
+
+    Raises OSError; then the last is not there, and others that could be written may be.
+    """
+    names = list(files)
+    for start in range(0, len(names), FILES_AT_ONCE):
+        group = {name: files[name] for name in names[start : start + FILES_AT_ONCE]}
+        _put_group(dir_fd, group, names[-1], sync)
+    os.fsync(dir_fd)
+    _give_name(dir_fd, names[-1])
+    os.fsync(dir_fd)
+
+
+def _put_group(dir_fd: int, files: Mapping[str, bytes], last: str, sync: Sync) -> None:
+    opened: dict[str, int] = {}
+    try:
+        for name, raw in files.items():
+            opened[name] = _write_aside(dir_fd, name, raw)
+    finally:
+        try:
+            sync(opened.values())
+        finally:
+            for fd in opened.values():
+                os.close(fd)
+        for name in opened:
+            if name != last:
+                _give_name(dir_fd, name)
+
+
+def _write_aside(dir_fd: int, name: str, raw: bytes) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(_aside(name), flags, 0o644, dir_fd=dir_fd)
+    try:
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(raw)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def sync_each(fds: Iterable[int]) -> None:
+    """One after another. Raises OSError."""
+    for fd in fds:
+        os.fsync(fd)
+
+
+def _give_name(dir_fd: int, name: str) -> None:
+    os.rename(_aside(name), name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
+def _aside(name: str) -> str:
+    return f".{name}.part"
 
 
 def _close_quietly(fd: int) -> None:

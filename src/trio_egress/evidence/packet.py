@@ -2,9 +2,9 @@
 
 With journal.py and container.py the only code of this floor that opens files. What is in them is judged elsewhere.
 
-Rule 1: writing works through a directory descriptor; each file is made aside, made durable, then renamed.
-Rule 2: the manifest lists all that stands there, and packet.json, which is put in place after it and last: where
-packet.json stands, everything stands.
+Rule 1: writing works through a directory descriptor; all files are made aside, made durable, then renamed.
+Rule 2: the manifest lists all that stands there, and packet.json, which gets its name last, when the others' names are
+durable: where packet.json stands, everything stands.
 Rule 3: a private key that group or others may read is refused.
 """
 
@@ -23,7 +23,7 @@ from trio_egress.evidence.audit_packet import PACKET_NAME, VERIFIER_NAME, render
 from trio_egress.evidence.container import FilePath, open_plain
 from trio_egress.evidence.dsse import render_bundle, render_envelope, sign_envelope
 from trio_egress.evidence.findings import Findings
-from trio_egress.evidence.journal import EVIDENCE_NAME, put_file
+from trio_egress.evidence.journal import EVIDENCE_NAME, Sync, put_files, sync_each
 from trio_egress.evidence.key_forms import KEY_FORMS
 from trio_egress.evidence.manifest import MANIFEST_NAME, SIGNATURE_NAME, UNLISTED, Entry, render_manifest
 from trio_egress.evidence.packet_form import Posture, RunFacts
@@ -113,7 +113,7 @@ class PacketFacts:
     details: RunDetails = attrs.field(kw_only=True)
 
 
-def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
+def write_packet(dir_fd: int, facts: PacketFacts, key: Signer, sync: Sync = sync_each) -> Verdict:
     """Write every file of the packet beside the evidence, and say what the evidence is worth.
 
     `key` signs manifest and statement. Raises RecorderError when a file could not be made durable; packet.json is
@@ -134,10 +134,8 @@ def write_packet(dir_fd: int, facts: PacketFacts, key: Signer) -> Verdict:
         if facts.pages is not None:
             with _open_at(dir_fd, EVIDENCE_NAME) as evidence:
                 files |= facts.pages(evidence, report, {**files, PACKET_NAME: packet})
-        for name, raw in files.items():
-            put_file(dir_fd, name, raw)
-        _put_signed(dir_fd, replay, {**files, PACKET_NAME: packet}, evidence_entry, key)
-        put_file(dir_fd, PACKET_NAME, packet)
+        signed = _sign_all(dir_fd, replay, {**files, PACKET_NAME: packet}, evidence_entry, key)
+        put_files(dir_fd, {**files, **signed, PACKET_NAME: packet}, sync)
     except OSError as error:
         raise RecorderError(f"cannot write the packet: {error.strerror}") from error
     return report.verdict
@@ -207,9 +205,9 @@ _CLAIMS = {
 }
 
 
-def _put_signed(
+def _sign_all(
     dir_fd: int, replay: Replay, files: Mapping[str, bytes], evidence: Entry, key: Signer
-) -> None:
+) -> dict[str, bytes]:
     """The manifest of the evidence, of these files and of all others that stand there, and its signature."""
     listed = [Entry(name, hashlib.sha256(raw).hexdigest(), len(raw)) for name, raw in files.items()]
     listed.append(evidence)
@@ -217,8 +215,7 @@ def _put_signed(
     others = (name for name in os.listdir(dir_fd) if name not in known)
     listed += [_measure(dir_fd, name) for name in others if PLAIN_NAME.fullmatch(name)]
     manifest = render_manifest(replay, listed)
-    put_file(dir_fd, MANIFEST_NAME, manifest)
-    put_file(dir_fd, SIGNATURE_NAME, sign_file(key, MANIFEST_NAMESPACE, manifest))
+    return {MANIFEST_NAME: manifest, SIGNATURE_NAME: sign_file(key, MANIFEST_NAMESPACE, manifest)}
 
 
 def _measure(dir_fd: int, name: str) -> Entry:

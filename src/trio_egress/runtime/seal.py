@@ -42,6 +42,7 @@ from trio_egress.policy.rule import Policy
 from trio_egress.policy.websockets import scans_every_websocket
 from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.spec import End, RunResult, RunSpec
+from trio_egress.runtime.syncing import sync_together
 
 _WHY_UNTOLD = {
     "EBUSY": "what started trio-egress has a seccomp listener of its own, and there can be only one",
@@ -127,7 +128,7 @@ def seal(spec: RunSpec, evidence: Evidence, record: Record) -> RunResult:
         ended = attrs.evolve(ended, message=f"not recorded: {untold[0]}")
     try:
         facts = spec.redactor.redact_fields(_packet_facts(spec, evidence, record))
-        verdict = write_packet(evidence.directory, facts, record.signer or spec.key)
+        verdict = write_packet(evidence.directory, facts, record.signer or spec.key, sync_together)
         trouble = _find_trouble(spec, evidence, verdict)
     except RecorderError as error:
         trouble = str(error)
