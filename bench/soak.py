@@ -25,7 +25,16 @@ from pathlib import Path
 
 import attrs
 from tests.programs.servers import Web, open_web
-from tests.runs.launch import PATIENCE_SECONDS, SEEN, Ended, Place, Started, wait_until, write_policy
+from tests.runs.launch import (
+    PATIENCE_SECONDS,
+    SEEN,
+    Ended,
+    Place,
+    Started,
+    find_processes,
+    wait_until,
+    write_policy,
+)
 
 AGENT = Path(__file__).with_name("soak_agent.py")
 ALLOWED, INSPECTED, ECHO = "api.example.com", "git.example.com", "echo.example.com"
@@ -65,13 +74,13 @@ def observe(pid: int) -> Rest:
     return Rest(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]))
 
 
-def count_namespaces() -> int:
-    """How many network namespaces any process of this machine is in."""
-    seen = set()
+def read_networks() -> dict[int, str]:
+    """By process of this machine: the network namespace that it is in."""
+    networks = {}
     for path in Path("/proc").glob("[0-9]*/ns/net"):
-        with contextlib.suppress(OSError):
-            seen.add(os.readlink(path))
-    return len(seen)
+        with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+            networks[int(path.parts[2])] = os.readlink(path)
+    return networks
 
 
 @contextlib.contextmanager
@@ -142,17 +151,17 @@ def soak(web: Web, echo: int, requests: int, idle: int, seconds: float) -> list[
     place = Place()
     try:
         agent = place.write("soak_agent.py", AGENT.read_text())
-        before = count_namespaces()
         policies = write_policies(web, echo)
         begun = time.monotonic()
         command = [sys.executable, "-I", "-S", agent, requests, idle, int(seconds)]
         started = place.start(policies[0], *map(str, command))
-        rests = [
-            await_rest(started, number, policies, begun + seconds + 2 * PATIENCE_SECONDS) for number in (1, 2)
-        ]
+        deadline = begun + seconds + 2 * PATIENCE_SECONDS
+        first = await_rest(started, 1, policies, deadline)
+        inside = {network for pid, network in read_networks().items() if pid in find_processes(str(agent))}
+        last = await_rest(started, 2, policies, deadline)
         ended = started.wait(seconds)
         print(f"the run took {time.monotonic() - begun:.0f} s; {ended.text}", flush=True)
-        return [*judge_rests(*rests), *judge_end(ended, requests), *judge_remains(before)]
+        return [*judge_rests(first, last), *judge_end(ended, requests), *judge_remains(inside)]
     finally:
         place.close()
 
@@ -189,10 +198,13 @@ def judge_end(ended: Ended, requests: int) -> Iterator[str]:
         yield f"the packet is not valid: {verified.stdout}{verified.stderr}"
 
 
-def judge_remains(namespaces: int) -> Iterator[str]:
-    left = count_namespaces() - namespaces
-    if left > 0:
-        yield f"{left} network namespaces are left"
+def judge_remains(inside: set[str]) -> Iterator[str]:
+    own = os.readlink("/proc/self/ns/net")
+    if len(inside - {own}) != 1:
+        yield f"the agent was not in one network of its own: {inside}"
+    for pid, network in read_networks().items():
+        if network in inside - {own}:
+            yield f"process {pid} is still in the agent's network"
 
 
 def main() -> None:

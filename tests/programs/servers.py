@@ -108,7 +108,7 @@ http {{
     '"expect":"$http_expect"}}';
   access_log {web.log} json;
   types {{ text/html html; }} default_type application/octet-stream;
-  sendfile on; client_max_body_size 0; keepalive_requests 10000;
+  sendfile on; client_max_body_size 0; keepalive_requests 1000000; keepalive_timeout 900s;
   ssl_certificate {place}/server.pem; ssl_certificate_key {place}/server.key;
   server {{
     listen 127.0.0.1:{web.http} backlog=1024; listen [::1]:{web.http} backlog=1024;
