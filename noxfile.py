@@ -131,6 +131,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """What security costs, beside the peers that can be had; arguments after -- go to `python -m bench`."""
+    install(session, "test")
+    session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Changes one thing at a time in policy/, by sample; arguments after -- go to fuzz/mutants.py."""
     install(session, "test")
