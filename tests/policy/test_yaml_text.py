@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from trio_egress.policy.document import TABLES
-from trio_egress.policy.yaml_text import DEPTH_MAX, NOT_INSTALLED, has_library, in_yaml, parse_yaml
+from trio_egress.policy.part import has_yaml
+from trio_egress.policy.yaml_text import DEPTH_MAX, NOT_INSTALLED, in_yaml, parse_yaml
 from trio_egress.texts.positions import Path, Unreadable
 
 ISSUE = """\
@@ -427,7 +428,7 @@ def test_any_text_is_read_or_unreadable_at_a_place_in_it(text: str) -> None:
 
 def test_yaml_can_be_read_once_it_has_been_read() -> None:
     parse_yaml("a: 1\n")
-    assert has_library()
+    assert has_yaml()
 
 
 @pytest.mark.parametrize(

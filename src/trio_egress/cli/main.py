@@ -14,6 +14,7 @@ from importlib import import_module
 from trio_egress import __version__
 from trio_egress.cli.actions import add_expected
 from trio_egress.cli.detectors.parser import add_detectors
+from trio_egress.cli.garbage import hold_collecting, leave_all, start_collecting
 from trio_egress.cli.keys.parser import add_keys
 from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
@@ -64,13 +65,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the process's exit status."""
+    """Run one command; the return value is the process's exit status. Without `arguments` the process is ours alone."""
     open_closed()
+    if arguments is None:
+        hold_collecting()
     try:
         try:
             return _dispatch(arguments)
         finally:
             sys.stdout.flush()
+            if arguments is None:
+                leave_all()
     except OSError as error:  # whoever read standard output has enough (`… | head`), or its disk is full
         if (code := explain_failure(error)) is None:
             raise
@@ -99,6 +104,8 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
         inbox.open()
         given.append(inbox)
     module = import_module(f"trio_egress.cli.{options.command}")
+    if len(given) == 1:  # a run has more to load
+        start_collecting()
     status: int = module.main(*given)
     return status
 

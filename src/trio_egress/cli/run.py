@@ -20,6 +20,7 @@ import attrs
 from trio_egress.cli.anchors import Anchors
 from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
+from trio_egress.cli.garbage import start_collecting
 from trio_egress.cli.opening import announce
 from trio_egress.cli.outside import open_outside
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
@@ -363,6 +364,7 @@ def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> 
         follow(spec.line, ending.tally, paint)
     try:
         with open_outside(options, spec, say) as told:
+            start_collecting()
             result = trio.run(run, told, inbox.waiting)
     except (SandboxError, UsageError):  # nothing was recorded that the key could be for
         if options.commitment_key:

@@ -9,6 +9,7 @@ A new key is a field of its table's class (Document, Terms, Files …), and one 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -370,14 +371,15 @@ def _make_table_hook(
     overrides: Any = {
         field: override(struct_hook=reader, rename=key_of(field)) for field, reader in readers.items()
     }
-    read_keys: Callable[..., Any] = make_dict_structure_fn(
-        table, converter, _cattrs_forbid_extra_keys=True, **overrides
-    )
+
+    @functools.cache  # written by cattrs when it is first needed: few policies have all tables
+    def make_reader() -> Callable[..., Any]:
+        return make_dict_structure_fn(table, converter, _cattrs_forbid_extra_keys=True, **overrides)
 
     def read_table(value: object, type_: object) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"a table is needed here, not {show(value)}")
-        table_read = read_keys(value, type_)
+        table_read = make_reader()(value, type_)
         if table is Terms:
             check_terms(table_read)
         elif table is Secret:

@@ -8,6 +8,7 @@ Rule 2: every problem of the file is told, each with its line, and fit for a ter
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 
 import attrs
@@ -21,7 +22,6 @@ from trio_egress.policy.problems import find_faults
 from trio_egress.policy.roots import Root
 from trio_egress.policy.rule import Source
 from trio_egress.policy.sought import DetectorFile
-from trio_egress.policy.yaml_text import parse_yaml
 from trio_egress.texts.faults import Fault, place_faults, place_unreadable
 from trio_egress.texts.positions import Path, Reading, Unreadable
 from trio_egress.texts.toml_text import parse_toml
@@ -111,11 +111,23 @@ def read_cases(text: str, shown: str) -> tuple[PlacedCase, ...]:
     return tuple(place_cases(attrs.evolve(part, document=document)))
 
 
+def has_yaml() -> bool:
+    """Whether what reads YAML is loaded: where nothing may be imported any more, it can be read only then."""
+    return {"yaml", "trio_egress.policy.yaml_text"} <= sys.modules.keys()
+
+
+def _parse_yaml(text: str) -> Reading:
+    from trio_egress.policy.yaml_text import (
+        parse_yaml,  # its patterns take longer to load than a policy to read
+    )
+
+    return parse_yaml(text)
+
+
 def _read(text: str, shown: str) -> Reading:
     """The kind is told by the name: what doesn't end in .yaml or .yml is TOML."""
-    parse = parse_yaml if shown.lower().endswith(YAML_ENDINGS) else parse_toml
     try:
-        return parse(text)
+        return _parse_yaml(text) if shown.lower().endswith(YAML_ENDINGS) else parse_toml(text)
     except Unreadable as error:
         raise PolicyError((place_unreadable(shown, text, error),)) from None
 

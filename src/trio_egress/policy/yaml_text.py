@@ -12,7 +12,6 @@ Rule 3: Unreadable, with the place, and nothing else is raised.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -77,11 +76,6 @@ def parse_yaml(text: str) -> Reading:
         # PyYAML 6.0 gives "\U00110000" to chr() as it is.
         raise _refuse(text, builder.at, "after this, an escape names no character of Unicode") from None
     return Reading(builder.root, Positions(builder.values, builder.keys, find_line_starts(text)), in_yaml)
-
-
-def has_library() -> bool:
-    """Whether the library is loaded: where nothing may be imported any more, YAML can be read only then."""
-    return "yaml" in sys.modules
 
 
 def in_yaml(message: str) -> str:

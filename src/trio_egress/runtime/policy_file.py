@@ -21,10 +21,9 @@ from trio_egress.errors import UsageError
 from trio_egress.policy.allowed import add_allowed
 from trio_egress.policy.gather import Read
 from trio_egress.policy.load import load_policy
-from trio_egress.policy.part import POLICY_BYTES, YAML_ENDINGS, decode_policy
+from trio_egress.policy.part import POLICY_BYTES, YAML_ENDINGS, decode_policy, has_yaml
 from trio_egress.policy.presets import PRESET, read_preset
 from trio_egress.policy.rule import Policy
-from trio_egress.policy.yaml_text import has_library
 
 POLICY_VARIABLE = "TRIO_EGRESS_POLICY"
 POLICY_NAMES = ("trio-egress.toml", "trio-egress.yaml")
@@ -89,7 +88,7 @@ def read_policy_of(
         raise UsageError(f"cannot read the policy {shown}: {error.strerror}") from None
 
     def read(name: str) -> bytes:
-        if presets and name.endswith(YAML_ENDINGS) and not has_library():
+        if presets and name.endswith(YAML_ENDINGS) and not has_yaml():
             raise OSError(errno.EPERM, "the run began without YAML, and loads no code any more")
         return read_included(directory, name, check)
 
