@@ -49,6 +49,7 @@ RUN = {
 
 READ = {
     "docs/architecture.md": "its blocks are drawings",
+    "docs/comparison.md": "its command needs root, and programs that only it needs; it prints the page's table",
     "CONTRIBUTING.md": "it says how the tests are run",
     "docs/embedding.md": "its agent and policy are somebody's own; tests/runs/test_library.py runs the same calls",
     "docs/mcp.md": "its servers come from a registry; tests/programs runs others, by the same commands",

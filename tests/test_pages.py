@@ -53,6 +53,21 @@ def find_faults(page: str, text: str) -> Iterator[str]:
             yield f"{page}: {link}: no such heading"
 
 
+def test_the_comparison_has_a_row_for_each_attack_that_is_tried() -> None:
+    tree = ast.parse((ROOT / "bench/neighbours/main.py").read_text("utf-8"))
+    (rows,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROWS"
+    )
+    table = re.findall(
+        r"^\| ([^|]+) \| (?!-)", (ROOT / "docs/comparison.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert [row for row in table if row.strip()] == list(rows.values())
+    attacks = (ROOT / "bench/neighbours/attacks.py").read_text("utf-8")
+    assert set(re.findall(r"mark\(.(\w+).\)", attacks)) | {"dns", "sni", "exfiltrate"} == set(rows)
+
+
 def test_every_page_is_in_the_list_of_the_site_once() -> None:
     assert len(PAGES) > 20
     assert sorted(NAV) == PAGES
