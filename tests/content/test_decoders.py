@@ -104,6 +104,14 @@ def test_a_form_behind_an_escape_is_found(escape: str) -> None:
     assert find(f'{{"a": "as follows:n{TOKEN}"}}'.encode()) == []
 
 
+def test_other_scripts_are_decoded_where_a_detector_of_what_is_sent_has_their_letters() -> None:
+    name = Detector(name="name", description="", kind=Kind.SECRET, pattern="проект орион")
+    message = json.dumps({"text": "о чём проект орион"}).encode()
+    (found,) = find(message, Scanner([FORM, name]))
+    assert (found.detector.name, found.via) == ("name", ("escaped",))
+    assert find(message) == []
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("before", range(8))
 def test_a_form_is_found_encoded_at_every_alignment(encoding: str, before: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trio_egress.content.catalogue import read_catalogue
 from trio_egress.content.hyperscan_matcher import MOST_PLACES, HyperscanMatcher
-from trio_egress.content.nearby import REACH, RUN_BYTES, find_near, must_have_run
+from trio_egress.content.nearby import REACH, RUN_BYTES, find_near, must_have_run, shorten
 from trio_egress.content.pattern import compile_pattern, loosen
 
 KEY = r"\b[59KLc][1-9A-HJ-NP-Za-km-z]{50,51}\b"
@@ -56,6 +59,30 @@ def test_a_pattern_with_a_run_in_every_match_must_have_one(pattern: str) -> None
 )
 def test_of_any_other_pattern_that_is_not_said(pattern: str) -> None:
     assert not must_have_run(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        (PAIR, "[a-f0-9]{8}-us[0-9]{1}"),
+        (r"SK[a-f0-9]{32}\b", "SK[a-f0-9]{20}"),
+        (r"[A-Z][a-z0-9]{24}[.][a-z]{3}", "[a-z0-9]{24}"),
+        (r"[A-Z][a-z0-9]{24}\.[a-z]{3}x[a-z]{4}", r"[a-z0-9]{8}\.[a-z]{3}x[a-z]{4}"),
+        (KEY, "[1-9A-HJ-NP-Za-km-z]{50}"),
+    ],
+)
+def test_a_part_is_from_word_to_word_or_the_run(pattern: str, part: str) -> None:
+    assert must_have_run(pattern)
+    assert shorten(pattern) == part
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_part_is_in_every_match(data: st.DataObject) -> None:
+    packaged = [loose for each in read_catalogue() if must_have_run(loose := loosen(each.pattern))]
+    pattern = data.draw(st.sampled_from([KEY, PAIR, *packaged]))
+    match = data.draw(st.from_regex(re.compile(pattern.replace(r"\b", "").encode()), fullmatch=True))
+    assert re.search(shorten(pattern).encode(), match)
 
 
 def test_near_is_what_is_in_reach_of_a_run() -> None:

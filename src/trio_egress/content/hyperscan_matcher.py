@@ -5,7 +5,7 @@ Rule 1: a callback lives as long as its database, is of a plain function, and ra
 Rule 2: patterns reach it in its own words (`content.translation`). What it can't take is RE2's to match.
 Rule 3: a database is loaded only if it is what `database` gave (see `open_matcher`).
 Rule 4: it is fast where all patterns have words in them. Those that have none are compiled apart, and those that need a
-        long run of letters and digits are looked for near runs, if there are any.
+        long run of letters and digits are looked for near runs, if there are any, each form of run apart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import hyperscan
 
-from trio_egress.content.nearby import BETWEEN, REACH, RUN, RUN_BYTES, must_have_run
+from trio_egress.content.nearby import BETWEEN, REACH, RUN, RUN_BYTES, must_have_run, shorten
 from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.re2_matcher import Re2Matcher
 from trio_egress.content.signatures import ABOUT_RUNS, RUN_TRIGGER, WITHOUT_WORDS
@@ -25,7 +25,7 @@ from trio_egress.content.translation import find_core, translate
 PROGRAM_MAX = 6000
 """RE2's instructions: patterns of credentials have up to 5,000. Hyperscan took 73 s for one of 6,500."""
 
-MOST_PLACES = 32
+MOST_PLACES = 4
 """That are looked at one by one; behind them is looked everywhere."""
 
 _COUNT_BYTES = 4
@@ -38,7 +38,15 @@ class _Bank(enum.Enum):
 
     WORDS = "words"
     CLASSES = "classes"
-    NEAR_RUNS = "near runs"
+    NEAR_RUNS = "words near runs"
+    LONG_RUNS = "long runs"
+    BASE64 = "base64"
+    BASE32 = "base32"
+    HEX = "hex"
+
+
+_NEAR = (_Bank.NEAR_RUNS, _Bank.BASE64, _Bank.BASE32, _Bank.HEX)
+"""Of `ABOUT_RUNS`, in its order."""
 
 
 _Groups = dict[str, list[int]]
@@ -53,9 +61,12 @@ class HyperscanMatcher:
         self._found: list[int] = []
         # Taken by a scan and put back at its end: `pop` is one step, whatever threads there are.
         self._idle = [self._found]
-        tells = {bank: _make_callback(self._found, groups) for bank, (groups, _) in self._banks.items()}
-        self._scans = [(compiled.scan, tells[bank]) for bank, (_, compiled) in self._banks.items()]
-        self._near = self._scans.pop() if _Bank.NEAR_RUNS in self._banks else None
+        scans = {
+            bank: (compiled.scan, _make_callback(self._found, groups))
+            for bank, (groups, compiled) in self._banks.items()
+        }
+        self._scans = [scans.pop(bank) for bank in (_Bank.WORDS, _Bank.CLASSES) if bank in scans]
+        self._near = list(scans.values())
         self._ends: list[int] = []
         self._tell_end = _make_ends_callback(self._ends)
         self._scan_runs = _compile_together([RUN]).scan
@@ -83,17 +94,17 @@ class HyperscanMatcher:
                 own.clear()
                 for scan, tell in self._scans:
                     scan(data, tell)
-                if self._near is not None:
-                    self._match_near(data, *self._near)
+                if self._near:
+                    self._match_near(data)
                 if own:
-                    found = own.copy()
+                    found = list(dict.fromkeys(own))
             finally:
                 self._idle.append(own)
         if self._rest is None:
             return found
         return [*found, *(self._left[index] for index in self._rest.match(data))]
 
-    def _match_near(self, data: bytes, scan: Callable[[bytes, _Tell], None], tell: _Tell) -> None:
+    def _match_near(self, data: bytes) -> None:
         """A run is looked for behind what is near the last one: to tell of each would take longer."""
         ends = self._ends
         ends.clear()
@@ -109,7 +120,9 @@ class HyperscanMatcher:
             self._scan_runs(data[at:], self._tell_end)
         if ends:
             near.append(data[max(0, at - REACH) :])
-        scan(BETWEEN.join(near), tell)
+        text = BETWEEN.join(near)
+        for scan, tell in self._near:
+            scan(text, tell)
 
 
 def describe_engine() -> str:
@@ -139,9 +152,10 @@ def _compile(patterns: Sequence[str]) -> Iterator[tuple[_Bank, tuple[list[list[i
     for index, pattern in enumerate(patterns):
         if compile_pattern(pattern, "").programsize > PROGRAM_MAX:
             continue
-        bank, expression = _express(pattern)
-        if expression:
-            banks[bank].setdefault(expression, []).append(index)
+        expressions = list(_express(pattern))
+        if None not in (expression for _, expression in expressions):
+            for bank, expression in expressions:
+                banks[bank].setdefault(str(expression), []).append(index)
     for bank, groups in banks.items():
         try:
             able: Mapping[str, list[int]] = groups
@@ -153,12 +167,15 @@ def _compile(patterns: Sequence[str]) -> Iterator[tuple[_Bank, tuple[list[list[i
             yield bank, (list(able.values()), compiled)
 
 
-def _express(pattern: str) -> tuple[_Bank, str | None]:
+def _express(pattern: str) -> Iterator[tuple[_Bank, str | None]]:
+    """What is looked for, and where: any of it says that the pattern may match."""
     if pattern == RUN_TRIGGER:
-        return _Bank.NEAR_RUNS, translate(ABOUT_RUNS)
-    if must_have_run(pattern):
-        return _Bank.NEAR_RUNS, translate(pattern)
-    return _Bank.CLASSES if pattern in WITHOUT_WORDS else _Bank.WORDS, translate(find_core(pattern))
+        yield from zip(_NEAR, map(translate, ABOUT_RUNS), strict=True)
+    elif must_have_run(pattern):
+        part = shorten(pattern)
+        yield _Bank.LONG_RUNS if part.startswith("[") and part.count("[") == 1 else _Bank.NEAR_RUNS, translate(part)
+    else:
+        yield _Bank.CLASSES if pattern in WITHOUT_WORDS else _Bank.WORDS, translate(find_core(pattern))
 
 
 def _compile_together(expressions: Collection[str]) -> hyperscan.Database:

@@ -22,6 +22,10 @@ REACH: Final = 192
 
 BETWEEN: Final = b"\n"
 
+BEFORE_WORD: Final = 8
+BEHIND_WORD: Final = 20
+"""Characters of a run that are enough beside a word."""
+
 _WHOLE_RUN: Final = compile_pattern(f"{RUN[:-1]},}}", __name__)
 
 _ITEM: Final = re.compile(
@@ -55,6 +59,26 @@ def must_have_run(pattern: str) -> bool:
         run = run + least if _ALPHANUMERIC.fullmatch(among) else 0
         longest = max(longest, run)
     return longest >= RUN_BYTES and size < REACH
+
+
+def shorten(pattern: str) -> str:
+    """Of a pattern that must have a run: a part of it that is in every match, and that is found fast.
+
+    From its first word to its last, with so much of what stands around as tells it from others; without words, its run.
+    """
+    items = [item for item in _ITEM.finditer(pattern) if item[0] != r"\b"]
+    words = [place for place, item in enumerate(items) if item["plain"]]
+    if not words:
+        longest = max(items, key=lambda item: int(item["least"] or 1))
+        return _cut(longest, REACH)
+    before, behind = items[: words[0]][-1:], items[words[-1] + 1 :][:1]
+    parts = [_cut(item, BEFORE_WORD) for item in before]
+    parts += [item[0] for item in items[words[0] : words[-1] + 1]]
+    return "".join((*parts, *(_cut(item, BEHIND_WORD) for item in behind)))
+
+
+def _cut(item: re.Match[str], most: int) -> str:
+    return f"[{item['members']}]{{{min(int(item['least'] or 1), most)}}}"
 
 
 def find_near(data: bytes) -> bytes:

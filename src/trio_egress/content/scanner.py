@@ -20,8 +20,8 @@ from trio_egress.content.decoders import ESCAPE, EXACT, NEAR_RUNS, SENT, SIGNS, 
 from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.normal import normalise
-from trio_egress.content.pattern import check_patterns
-from trio_egress.content.search import Part, Search, Views, make_signs
+from trio_egress.content.pattern import check_patterns, is_of_text
+from trio_egress.content.search import READ, Part, Search, Views, make_signs
 from trio_egress.content.seeker import LONGEST, NEAR, FindCheck, Seeker, Window
 
 WINDOW = 64 * 1024
@@ -49,7 +49,7 @@ VIEWS = Views(
     normalise=normalise,
 )
 
-_LAYOUT = "3"
+_LAYOUT = "4"
 """Of databases: another for each change in what is made of the same patterns."""
 
 
@@ -94,10 +94,11 @@ class Scanner:
         self._known: list[Part] = []
         for way, kept in zip(DIRECTIONS, _split(database), strict=True):
             chosen = [seeker for seeker in seekers if seeker.detector.ways & way]
+            sought = _count_signs(views, way, chosen)
             matcher = engine(
-                [*(seeker.detector.sign or seeker.loose for seeker in chosen), *views.signs], kept
+                [*(seeker.detector.sign or seeker.loose for seeker in chosen), *views.signs[:sought]], kept
             )
-            self._known.append(Part(way, chosen, signs, matcher))
+            self._known.append(Part(way, chosen, signs[:sought], matcher))
         self._parts = self._known
         if own:
             seekers = [Seeker(detector, find_check) for detector in own]
@@ -138,6 +139,14 @@ class Scanner:
     def open(self, way: Way, path: str | None = None) -> Stream:
         """A message that comes in pieces."""
         return Stream(Search(self._by_way[way], self._views, way, path))
+
+
+def _count_signs(views: Views, way: Way, seekers: Iterable[Seeker]) -> int:
+    """How many of the signs are looked for: all where something is that is read, or has other letters than ASCII's."""
+    if views.sent is None or way & Way.IN:
+        return len(views.signs)
+    wanted = any(is_of_text(each.detector.pattern) or each.detector.kind in READ for each in seekers)
+    return len(views.signs) if wanted else views.sent
 
 
 def _join(databases: Sequence[bytes]) -> bytes:

@@ -60,7 +60,7 @@ class Views:
     """What makes views. `decode`: of a window the view that is itself; `signs`: patterns of what may be encoded.
 
     `exact`: for each sign what decides, if something else than itself; of those in `near`, near runs of letters and
-    digits (`content.nearby`). `sent`: how many, the first, are looked for in what is sent; None: all. `escape`: the
+    digits (`content.nearby`). `sent`: how many, the first, say something of ASCII; None: all. `escape`: the
     sign of escapes, which is also there where something is found but for an escape before it, as in `\\ntok_1`.
     """
 
