@@ -173,7 +173,10 @@ def _express(pattern: str) -> Iterator[tuple[_Bank, str | None]]:
         yield from zip(_NEAR, map(translate, ABOUT_RUNS), strict=True)
     elif must_have_run(pattern):
         part = shorten(pattern)
-        yield _Bank.LONG_RUNS if part.startswith("[") and part.count("[") == 1 else _Bank.NEAR_RUNS, translate(part)
+        yield (
+            _Bank.LONG_RUNS if part.startswith("[") and part.count("[") == 1 else _Bank.NEAR_RUNS,
+            translate(part),
+        )
     else:
         yield _Bank.CLASSES if pattern in WITHOUT_WORDS else _Bank.WORDS, translate(find_core(pattern))
 

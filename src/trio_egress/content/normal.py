@@ -31,6 +31,9 @@ HTML_SIGNS: Final = (b"</", b"&#", b"&nbsp;", b"&shy;", b"<!--")
 FEW: Final = 16
 """Kinds of characters that are replaced kind by kind, which is faster than one by one."""
 
+SCATTERED: Final = 32
+"""Characters that are replaced where they stand, which is faster than to look at all others, too."""
+
 STRAY_SHARE: Final = 8
 """One byte in so many may be no UTF-8: a page in Latin-1 has fewer, an image has a quarter and more."""
 
@@ -40,15 +43,22 @@ TABLE_LIMIT: Final = 0x20000
 _FOREIGN = re.compile(rb"[\x80-\xff]+")
 _ASCII = bytes(range(0x80))
 _FOLDING = "trio-egress-fold"
+_LOOKS = "trio-egress-look"
 _LOOKALIKES = re.compile(f"[{''.join(LOOKALIKES)}]+")
-_MARKUP = re.compile(
-    # Each by its first character, so that the rest of a text is passed over quickly; and elements by theirs.
-    r"<(?:(?P<inline>/?(?:a(?:bbr)?|b(?:d[io]|ig)?|code|del|em|font|i(?:ns)?|kbd|mark|q"
-    r"|s(?:mall|pan|trong|u[bp])?|tt|u|wbr)(?:[\s/][^<>]*)?>)|(?P<tag>/?[a-z][^<>]*>|!--))"
-    r"|-(?P<end>->)"
-    r"|&(?P<reference>(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]{0,2});)",
-    re.IGNORECASE,
+_INLINE = (
+    r"</?(?:a(?:bbr)?|b(?:d[io]|ig)?|code|del|em|font|i(?:ns)?|kbd|mark|q"
+    r"|s(?:mall|pan|trong|u[bp])?|tt|u|wbr)(?:>|[\s\x1c-\x1f/][^<>]*>)"
 )
+_TAG = r"<(?:/?[a-z][^<>]*>|!--)"
+_REFERENCE = r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]{0,2});"
+_MARKUP = re.compile(
+    f"(?P<inline>{_INLINE})|(?P<tag>{_TAG})|(?P<end>-->)|(?P<reference>{_REFERENCE})", re.IGNORECASE
+)
+_INLINES = re.compile(_INLINE.encode(), re.IGNORECASE)
+_TAGS = re.compile(_TAG.encode(), re.IGNORECASE)
+_REFERENCES = re.compile(_REFERENCE.encode(), re.IGNORECASE)
+_GONE = b"<\x01"
+"""In the place of what leaves nothing, until all is replaced: it ends whatever its tag would end."""
 _ACCENTS = re.compile(
     "[\u0300-\u036f\u0483-\u0487\u064b-\u065f\u0670\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 )
@@ -107,15 +117,14 @@ def normalise(data: bytes) -> Text | None:
     if data.isascii():
         if not marked:
             return None
-        text = data.decode("ascii")
+        normal = data
     else:
         folded = _fold(data)
         if folded is None:
             return None
-        text = folded
+        normal = folded
     if marked:
-        text = _MARKUP.sub(_replace_markup, text)
-    normal = text.encode()
+        normal = _strip_markup(normal)
     return None if normal == data else Text(normal, data)
 
 
@@ -126,7 +135,21 @@ def _is_marked(data: bytes) -> bool:
     )
 
 
-def _fold(data: bytes) -> str | None:
+def _strip_markup(data: bytes) -> bytes:
+    """As `_MARKUP.sub(_replace_markup, ...)`, one kind after another: each is looked for by its first character."""
+    if b"\x01" in data:
+        return _MARKUP.sub(_replace_markup, data.decode()).encode()
+    data = _TAGS.sub(b" ", _INLINES.sub(_GONE, data)).replace(b"-->", b" ")
+    if b"&" in data:
+        data = _REFERENCES.sub(_replace_reference, data)
+    return data.replace(_GONE, b"")
+
+
+def _replace_reference(found: re.Match[bytes]) -> bytes:
+    return _read_reference(found[0].decode()).encode()
+
+
+def _fold(data: bytes) -> bytes | None:
     """Of what is not ASCII; None: no text."""
     try:
         text = data.decode()
@@ -134,16 +157,21 @@ def _fold(data: bytes) -> str | None:
         if len(data.decode("utf-8", "ignore").encode()) * STRAY_SHARE < len(data) * (STRAY_SHARE - 1):
             return None
         return _fold_one_by_one(data)
-    kinds = set(_list_foreign(data))
-    if len(kinds) > FEW:
+    foreign = _list_foreign(data)
+    kinds = set(foreign)
+    if len(kinds) > FEW or len(foreign) <= SCATTERED:
         return _fold_one_by_one(data)
     changes = {char: folded for char in kinds if (folded := char.translate(_FOLDS)) != char}
     after = kinds.difference(changes).union(*changes.values())
     if not after.isdisjoint(changes):
         return _fold_one_by_one(data)
+    if after.isdisjoint(LOOKALIKES):
+        for char, folded in changes.items():
+            data = data.replace(char.encode(), folded.encode())
+        return data
     for char, folded in changes.items():
         text = text.replace(char, folded)
-    return text if after.isdisjoint(LOOKALIKES) else _fold_lookalikes(text)
+    return _fold_lookalikes(text).encode()
 
 
 def _list_foreign(data: bytes) -> str:
@@ -151,9 +179,13 @@ def _list_foreign(data: bytes) -> str:
     return data.translate(None, _ASCII).decode()
 
 
-def _fold_one_by_one(data: bytes) -> str:
+def _fold_one_by_one(data: bytes) -> bytes:
     text = data.decode("ascii", _FOLDING)
-    return _fold_lookalikes(text) if _LOOKALIKES.search(_list_foreign(text.encode())) else text
+    folded = text.encode()
+    foreign = _list_foreign(folded)
+    if not _LOOKALIKES.search(foreign):
+        return folded
+    return text.encode("ascii", _LOOKS) if len(foreign) <= SCATTERED else _fold_lookalikes(text).encode()
 
 
 def fold_character(character: str) -> str:
@@ -207,17 +239,32 @@ def _fold_run(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_FOLDING, _fold_run)
 
 
+def _look_at_run(error: UnicodeError) -> tuple[bytes, int]:
+    """What a run of characters beyond ASCII becomes, which an encoder to ASCII asks for, and where it ends."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text, at, parts = error.object, error.start, []
+    for found in _LOOKALIKES.finditer(text, at, error.end):
+        parts += [text[at : found.start()], _replace_lookalikes(found)]
+        at = found.end()
+    return "".join((*parts, text[at : error.end])).encode(), error.end
+
+
+codecs.register_error(_LOOKS, _look_at_run)
+
+
 def _fold_lookalikes(text: str) -> str:
     """Letters that look Latin become so where they touch a Latin letter; as many characters come out."""
+    return _LOOKALIKES.sub(_replace_lookalikes, text)
 
-    def replace(found: re.Match[str]) -> str:
-        before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-        if text[found.start() - 2 : found.start()] in ("\\n", "\\r", "\\t"):  # a line's end as JSON writes it
-            before = ""
-        touches = (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha())
-        return found[0].translate(_LATIN) if touches else found[0]
 
-    return _LOOKALIKES.sub(replace, text)
+def _replace_lookalikes(found: re.Match[str]) -> str:
+    text, start, end = found.string, found.start(), found.end()
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if text[start - 2 : start] in ("\\n", "\\r", "\\t"):  # a line's end as JSON writes it
+        before = ""
+    touches = (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha())
+    return found[0].translate(_LATIN) if touches else found[0]
 
 
 _LATIN: Final = str.maketrans(LOOKALIKES)
@@ -230,8 +277,12 @@ def _replace_markup(found: re.Match[str]) -> str:
     made = _MADE_OF_TAGS.get(found.lastgroup)
     if made is not None:
         return made
-    meant = html.unescape(found[0])
-    return found[0] if meant == found[0] else "".join(map(fold_character, meant))
+    return _read_reference(found[0])
+
+
+def _read_reference(reference: str) -> str:
+    meant = html.unescape(reference)
+    return reference if meant == reference else "".join(map(fold_character, meant))
 
 
 def _trace(raw: bytes) -> _Places:

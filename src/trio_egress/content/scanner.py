@@ -12,7 +12,7 @@ Rule 4: what is found in a decoded view, or in normalised text, stands where its
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from trio_egress.content.checks import find_check
@@ -21,7 +21,7 @@ from trio_egress.content.detector import Detector, Finding, Way
 from trio_egress.content.matcher import Matcher, name_engine, open_matcher
 from trio_egress.content.normal import normalise
 from trio_egress.content.pattern import check_patterns, is_of_text
-from trio_egress.content.search import READ, Part, Search, Views, make_signs
+from trio_egress.content.search import READ, Group, Part, Search, View, Views, make_signs
 from trio_egress.content.seeker import LONGEST, NEAR, FindCheck, Seeker, Window
 
 WINDOW = 64 * 1024
@@ -92,18 +92,25 @@ class Scanner:
         signs = make_signs(views)
         seekers = [Seeker(detector, find_check) for detector in known]
         self._known: list[Part] = []
-        for way, kept in zip(DIRECTIONS, _split(database), strict=True):
+        kept = _split(database)
+        for way in DIRECTIONS:
             chosen = [seeker for seeker in seekers if seeker.detector.ways & way]
             sought = _count_signs(views, way, chosen)
-            matcher = engine(
-                [*(seeker.detector.sign or seeker.loose for seeker in chosen), *views.signs[:sought]], kept
-            )
-            self._known.append(Part(way, chosen, signs[:sought], matcher))
+            patterns = [*(seeker.detector.sign or seeker.loose for seeker in chosen), *views.signs[:sought]]
+            read = [place for place, seeker in enumerate(chosen) if seeker.detector.kind in READ]
+            others = sorted({*range(len(patterns))}.difference(read))
+            groups = [
+                Group(places, engine([patterns[place] for place in places], next(kept, b"")))
+                if places
+                else None
+                for places in (read, others)
+            ]
+            self._known.append(Part(way, chosen, signs[:sought], *groups))
         self._parts = self._known
         if own:
             seekers = [Seeker(detector, find_check) for detector in own]
-            matcher = engine([seeker.loose for seeker in seekers])
-            self._parts = [*self._known, Part(Way.BOTH, seekers, (), matcher)]
+            group = Group(range(len(seekers)), engine([seeker.loose for seeker in seekers]))
+            self._parts = [*self._known, Part(Way.BOTH, seekers, (), None, group)]
         self._by_way = {
             way: [part for part in self._parts if part.way & way] for way in (*DIRECTIONS, Way.BOTH)
         }
@@ -111,30 +118,34 @@ class Scanner:
     @property
     def database(self) -> bytes:
         """What compiling `detectors` came to, to be kept; b"" where there is nothing worth it."""
-        return _join([part.matcher.database for part in self._known])
+        return _join([group.matcher.database for part in self._known for group in part.list_groups()])
 
     def scan(self, data: bytes, way: Way, path: str | None = None) -> list[Finding]:
         """All that is found in a whole message. `path`: of a file."""
         parts = self._by_way[way]
         if len(data) <= WINDOW:
             # The fast path: nearly all messages end here, and nothing is made for them.
-            named = [part.matcher.match(data) for part in parts]
-            if not any(named) and not self._may_find_normal(data, way):
-                return []
-            return Search(parts, self._views, way, path).look(cut_window(data, 0, 0), named)
+            named = [part.match(data) for part in parts]
+            normal = None
+            if not any(named):
+                normal = self._find_normal(data, way)
+                if normal is None:
+                    return []
+            return Search(parts, self._views, way, path).look(cut_window(data, 0, 0), named, normal)
         search = Search(parts, self._views, way, path)
         found: list[Finding] = []
         for first in range(0, len(data), WINDOW):
             found += search.look(cut_window(data, 0, first))
         return found
 
-    def _may_find_normal(self, data: bytes, way: Way) -> bool:
+    def _find_normal(self, data: bytes, way: Way) -> View | None:
+        """The normal form, if there is one in which something may be found."""
         if way is Way.OUT or self._views.normalise is None:
-            return False
+            return None
         normal = self._views.normalise(data)
-        return normal is not None and any(
-            part.matcher.match(normal.data) for part in self._by_way[way] if part.reads
-        )
+        if normal is None or not any(part.match_readers(normal.data) for part in self._by_way[way]):
+            return None
+        return normal
 
     def open(self, way: Way, path: str | None = None) -> Stream:
         """A message that comes in pieces."""
@@ -155,14 +166,13 @@ def _join(databases: Sequence[bytes]) -> bytes:
     return b"".join(len(each).to_bytes(_SIZE_BYTES, "big") + each for each in databases)
 
 
-def _split(database: bytes | None) -> list[bytes]:
-    """What `_join` joined; one for each direction."""
-    found = [b""] * len(DIRECTIONS)
+def _split(database: bytes | None) -> Iterator[bytes]:
+    """What `_join` joined."""
     raw = database or b""
-    for place in range(len(DIRECTIONS) if raw else 0):
+    while raw:
         end = _SIZE_BYTES + int.from_bytes(raw[:_SIZE_BYTES], "big")
-        found[place], raw = raw[_SIZE_BYTES:end], raw[end:]
-    return found
+        yield raw[_SIZE_BYTES:end]
+        raw = raw[end:]
 
 
 class Stream:

@@ -89,19 +89,51 @@ def make_signs(views: Views) -> list[Sign]:
     return [Sign(compile_pattern(pattern, ""), place in views.near) for place, pattern in enumerate(patterns)]
 
 
-class Part:
-    """Detectors that were compiled together, and behind them the signs of views. `way`: for what passes so.
+@attrs.frozen
+class Group:
+    """Patterns that were compiled together, by their places in a part."""
 
-    Their patterns were compiled as `loosen` has them.
+    places: Sequence[int]
+    matcher: Matcher
+
+
+class Part:
+    """Detectors, and behind them the signs of views. `way`: for what passes so.
+
+    Their patterns were compiled as `loosen` has them. `readers`: of those that look at normalised text; `others`: of
+    all else. Either may be missing.
     """
 
-    def __init__(self, way: Way, seekers: Sequence[Seeker], signs: Sequence[Sign], matcher: Matcher) -> None:
+    def __init__(
+        self,
+        way: Way,
+        seekers: Sequence[Seeker],
+        signs: Sequence[Sign],
+        readers: Group | None,
+        others: Group | None,
+    ) -> None:
         self.way = way
         self.seekers = seekers
-        self.matcher = matcher
         self.signs = signs
-        self.reads = any(seeker.detector.kind in READ for seeker in seekers)
-        """Whether any of its detectors looks at normalised text."""
+        self.readers = readers
+        self.others = others
+
+    def match(self, text: bytes) -> list[int]:
+        """Of `seekers`, and behind them of `signs`, those that may match."""
+        return [*_match(self.readers, text), *_match(self.others, text)]
+
+    def match_readers(self, text: bytes) -> list[int]:
+        return _match(self.readers, text)
+
+    def list_groups(self) -> list[Group]:
+        return [group for group in (self.readers, self.others) if group is not None]
+
+
+def _match(group: Group | None, text: bytes) -> list[int]:
+    if group is None:
+        return []
+    named = group.matcher.match(text)
+    return [group.places[index] for index in named] if named else []
 
 
 class Search:
@@ -119,8 +151,11 @@ class Search:
         self.decoded = 0
         """Bytes of views, of all that was looked at."""
 
-    def look(self, window: Window, named: Sequence[Sequence[int]] | None = None) -> list[Finding]:
-        """What is in the next window, by place. `named`: what each part's matcher says of it, if it was asked."""
+    def look(
+        self, window: Window, named: Sequence[Sequence[int]] | None = None, normal: View | None = None
+    ) -> list[Finding]:
+        """What is in the next window, by place. `named`: what each part says of it, if it was asked; `normal`: its
+        normal form, if that is known."""
         found: list[Finding] = []
         seekers, signs = self._choose(window.text, named)
         for seeker in seekers:
@@ -129,7 +164,7 @@ class Search:
             if here:
                 self._reached[seeker] = here[-1][0]
                 found += [finding for _, finding in here]
-        joined = self._join(window, found, signs)
+        joined = self._join(window, found, signs, normal)
         beyond = window.base + window.last
         self._told = [finding for finding in (*self._told, *joined) if finding.end > beyond]
         return joined
@@ -150,7 +185,7 @@ class Search:
         chosen: dict[Seeker, None] = {}
         signs: set[int] = set()
         if named is None:
-            named = [part.matcher.match(text) for part in self._parts]
+            named = [part.match(text) for part in self._parts]
         for part, indexes in zip(self._parts, named, strict=True):
             for index in sorted(indexes):
                 if index >= len(part.seekers):
@@ -171,8 +206,16 @@ class Search:
             signs.add(escape)
         return list(chosen), sorted(signs)
 
-    def _join(self, window: Window, found: list[Finding], signs: Collection[int]) -> list[Finding]:
-        views = list(self._look_at_views(window, signs))
+    def _choose_readers(self, text: bytes) -> list[Seeker]:
+        """Of normalised text."""
+        named = ((part, index) for part in self._parts for index in sorted(part.match_readers(text)))
+        seekers = dict.fromkeys(part.seekers[index] for part, index in named)
+        return [each for each in seekers if each.detector.ways & self._way and each.takes(self._path)]
+
+    def _join(
+        self, window: Window, found: list[Finding], signs: Collection[int], normal: View | None = None
+    ) -> list[Finding]:
+        views = list(self._look_at_views(window, signs, normal))
         if views:
             told = _Told(found)
             found += [finding for finding in views if told.add(finding)]
@@ -193,10 +236,12 @@ class Search:
             ranks.setdefault(name, rank)
         return ranks
 
-    def _look_at_views(self, window: Window, signs: Collection[int]) -> Iterator[Finding]:
+    def _look_at_views(
+        self, window: Window, signs: Collection[int], normal: View | None = None
+    ) -> Iterator[Finding]:
         normalise = self._views.normalise if self._way & Way.IN else None
         if normalise is not None:
-            yield from self._look_at_normal(normalise(window.text), NORMALISED, window, _stay)
+            yield from self._look_at_normal(normal or normalise(window.text), NORMALISED, window, _stay)
         if signs and self._views.decode is not None:
             yield from self._look_at_decoded(self._views.decode(window.text), signs, window, normalise)
 
@@ -219,7 +264,7 @@ class Search:
         self, view: View | None, via: tuple[str, ...], window: Window, place: Place
     ) -> Iterator[Finding]:
         if view is not None:
-            yield from self._look_at(view, self._choose(view.data)[0], via, window, place, READ)
+            yield from self._look_at(view, self._choose_readers(view.data), via, window, place, READ)
 
     def _look_at(
         self,
