@@ -126,12 +126,12 @@ SIGNS: Final[Mapping[str, str]] = {
 NEAR_RUNS: Final = frozenset({RUN_TRIGGER})
 """Of these it is tried near runs alone (`content.nearby`)."""
 
+_WORDS64: Final = f"(?:{_WIDE64}){{3}}|(?:H4sI|UEsDBB){_64}{{16}}|{BASE64_ZLIB}"
 ABOUT_RUNS: Final = (
-    f"(?:{_WIDE64}){{3}}|(?:H4sI|UEsDBB){_64}{{16}}|{BASE64_ZLIB}|[Dd]6[Ff][Qq][Qq]|(?:{_BYTE16}00){{8}}"
-    f"|{_GZIP16}|504[bB]0304",
+    f"{_WORDS64}|[Dd]6[Ff][Qq][Qq]|(?:{_BYTE16}00){{8}}|{_GZIP16}|504[bB]0304",
     f"(?:{_ASCII64}){{5}}",
     "[A-Z2-7]{24}|[a-z2-7]{24}",
     f"(?:{_BYTE16}{_BETWEEN16}){{14}}",
 )
-"""One of them matches wherever `SIGNS` of RUN_TRIGGER does. Only the first has words in it: together they take an engine
-half again as long as one after another."""
+"""One of them matches wherever `SIGNS` of RUN_TRIGGER does. Only the first has words in it: together they take an
+engine half again as long as one after another."""
