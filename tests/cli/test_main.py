@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from trio_egress.cli.main import build_parser
+
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "trio_egress", *arguments]
@@ -29,6 +31,13 @@ def test_every_command_has_a_help(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: trio-egress {command}")
+
+
+def test_a_parser_of_one_command_is_that_of_all() -> None:
+    _, commands = build_parser()
+    for name, command in commands.items():
+        _, alone = build_parser(name)
+        assert alone[name].format_help() == command.format_help()
 
 
 @pytest.mark.parametrize(

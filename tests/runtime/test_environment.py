@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import attrs
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.runtime.environment import (
     CONTAINERS,
     NO_CONTAINERS,
+    _fits,
     agent_environment,
     find_ci,
     find_provenance,
@@ -146,3 +151,11 @@ def test_a_job_is_told_by_its_variables_and_by_no_other() -> None:
         == "https://gitlab.example"
     )
     assert find_ci({"CI": "true", "CI_JOB_ID": "1"}) == {}
+
+
+@given(st.text("ab*?[]!"), st.text("ab*?[]!"))
+@example("ab", "a*")
+@example("", "*")
+@example("a", "**")
+def test_a_pattern_fits_as_in_a_shell(name: str, pattern: str) -> None:
+    assert _fits(name, pattern) == fnmatchcase(name, pattern)

@@ -54,6 +54,8 @@ CLOSED = (
 )
 """Patterns of names, compared with their case."""
 
+_WILD = frozenset("*?[")
+
 GITLAB_PROVENANCE = {
     "repository": "CI_PROJECT_PATH",
     "workflow": "CI_JOB_NAME",
@@ -148,7 +150,15 @@ def _passes(name: str, passed: Sequence[str] | None) -> bool:
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return any(_fits(name, pattern) for pattern in patterns)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """As `fnmatchcase`, which makes a regex of each pattern first; most are a name, or the start of one."""
+    start = pattern.removesuffix("*")
+    if not _WILD.isdisjoint(start):
+        return fnmatchcase(name, pattern)
+    return name == pattern if start == pattern else name.startswith(start)
 
 
 def find_provenance(environment: Mapping[str, str]) -> dict[str, str]:
