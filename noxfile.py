@@ -43,6 +43,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def integrations(session: nox.Session) -> None:
+    """Every adapter against the newest package of its framework; arguments after -- go to pytest."""
+    extras = "autogen,claude,deepagents,mcp,pydantic-ai,smolagents"
+    session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, "integrations"))
+    session.env["WITH_FRAMEWORKS"] = "true"
+    session.run("python", "-m", "pytest", "--no-skips", "tests/frameworks", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")

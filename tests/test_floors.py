@@ -57,6 +57,7 @@ FLOORS = {
 LIBRARIES = {  # library: the files that may import it, as paths below src/trio_egress
     "asyncssh": ["git_relay/carry.py"],
     "attrs": ["*"],
+    "autogen_core": ["integrations/autogen.py"],
     "brotli": ["wire/coding.py"],
     "cattrs": ["policy/*"],
     "cryptography": [
@@ -66,6 +67,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
         "proxy/certificates.py",
         "runtime/ssh_keys.py",
     ],
+    "deepagents": ["integrations/deepagents.py"],
     "exceptiongroup": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "graphql": ["wire/graphql.py"],
     "h11": ["wire/http1.py"],
@@ -74,11 +76,15 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "hyperscan": ["content/hyperscan_matcher.py"],
     "hypothesis": ["fuzzing/*"],
     "idna": ["policy/hosts.py", "fuzzing/hosts.py"],
+    "mcp": ["integrations/mcp.py"],
     "nacl": ["evidence/sign.py"],
     "re2": ["content/pattern.py", "content/re2_matcher.py"],
     "ruamel": ["policy/format_yaml.py"],
+    "pydantic": ["integrations/autogen.py"],
+    "pydantic_ai": ["integrations/pydantic_ai.py"],
     "pytest": ["integrations/testing/*"],
     "rfc3161_client": ["evidence/timestamp.py"],
+    "smolagents": ["integrations/smolagents.py"],
     "tomli": ["texts/toml_text.py", "texts/positions.py", "evidence/roster.py"],
     "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
     "tomlkit": ["policy/format.py"],
@@ -119,6 +125,7 @@ STANDALONE: dict[str, set[str]] = {
     **dict.fromkeys(LAUNCHER, LAUNCHER_MODULES),
     **dict.fromkeys(ATTACKS, ATTACK_MODULES),
     "demo/agent.py": set(),
+    "integrations/python_worker.py": set(),
 }
 """Programs that run where no library is, with what they may import beside the standard library."""
 

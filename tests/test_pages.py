@@ -135,7 +135,7 @@ def test_every_dependency_is_bounded_and_has_its_reason() -> None:
         *(f"{one} ({name})" for name, ones in project["optional-dependencies"].items() for one in ones),
     ]
     rows = re.findall(
-        r"^\| `([^`]+)`(?: \(`(\w+)`\))? \| (\S.+) \|$", read_prose("docs/dependencies.md"), re.MULTILINE
+        r"^\| `([^`]+)`(?: \(`([\w-]+)`\))? \| (\S.+) \|$", read_prose("docs/dependencies.md"), re.MULTILINE
     )
     assert [f"{one} ({extra})" if extra else one for one, extra, _ in rows] == wanted
     assert [one for one in wanted if not re.search(r"[>=]=\d", one)] == []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 
 import attrs
 import pytest
 
+from trio_egress.integrations.commands import count_alike
 from trio_egress.integrations.testing.plugin import INSIDE
 from trio_egress.integrations.testing.terms import Settings, Terms, read_terms
 from trio_egress.library.result import Denied, DeniedError, Run
@@ -96,12 +96,3 @@ def tell_run(done: Run, tests: int = 1) -> list[tuple[str, object]]:
         ("egress_denied_count", str(done.denied_count)),
         *(("egress_denied", line) for line in list(count_alike(done.denied))[:TOLD]),
     ]
-
-
-def count_alike(denied: Sequence[Denied]) -> Iterator[str]:
-    """Each in words, once."""
-    counts: Counter[str] = Counter()
-    for one in denied:
-        counts[str(one)] += one.count
-    for words, count in counts.items():
-        yield words if count == 1 else f"{words} ({count} times)"
