@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trio_egress.demo.claims import CLAIMS, Row
 from trio_egress.demo.table import WIDTHS, render_table, render_verdict
 
@@ -14,6 +16,13 @@ BAD = Row(
 def test_table_is_at_most_100_wide_whatever_is_in_it() -> None:
     rows = [GOOD, BAD, Row(CLAIMS[3], "long words " * 30, "block", "x" * 500)]
     assert max(map(len, render_table(rows, colour=False).splitlines())) <= 100
+
+
+@pytest.mark.parametrize("columns", [69, 80, 99, 100, 200])
+def test_it_is_no_wider_than_the_terminal(columns: int) -> None:
+    rows = [GOOD, BAD, Row(CLAIMS[3], "long words " * 30, "block", "x" * 500)]
+    lines = render_table(rows, colour=False, columns=columns).splitlines()
+    assert max(map(len, lines)) <= min(columns, 100)
 
 
 def test_column_that_wraps_stays_in_its_column() -> None:

@@ -22,9 +22,10 @@ from pathlib import Path
 import attrs
 
 from trio_egress.cli.exits import NOT_EXECUTABLE, NOT_FOUND, REFUSED
+from trio_egress.cli.fold import find_columns
 from trio_egress.cli.paint import is_coloured
 from trio_egress.demo.claims import Row, compare, find_strays, parse_lines
-from trio_egress.demo.table import render_table, render_verdict
+from trio_egress.demo.table import WIDEST, render_table, render_verdict
 from trio_egress.demo.upstreams import Upstreams, open_upstreams
 from trio_egress.errors import TrioEgressError
 from trio_egress.evidence.report import Report
@@ -184,7 +185,7 @@ def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
     colour = is_coloured(sys.stdout, os.environ)
     report = outcome.report
     held = sum(not row.faults for row in outcome.rows)
-    print(render_table(outcome.rows, colour=colour))
+    print(render_table(outcome.rows, colour=colour, columns=find_columns() or WIDEST))
     for fault in outcome.faults:
         print(render_verdict(f"NOT AS EXPECTED: {fault}", good=False, colour=colour))
     summary = (

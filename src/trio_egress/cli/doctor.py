@@ -8,6 +8,7 @@ import sys
 
 import attrs
 
+from trio_egress.cli.fold import find_columns, fold
 from trio_egress.cli.platforms import explain_absence
 
 REFUSED = 125
@@ -29,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps([attrs.asdict(probe) for probe in probes], indent=2))
     else:
         for probe in probes:
-            print(f"{probe.status:<5} {probe.name}: {probe.found}")
+            print(fold(f"{probe.status:<5} {probe.name}: {probe.found}", find_columns()))
             if probe.cure:
                 print("\n".join(f"      {line}" for line in probe.cure.splitlines()))
     return 1 if any(probe.status == "fail" for probe in probes) else 0

@@ -22,10 +22,18 @@ from trio_egress.cli.policy.parser import add_policy
 from trio_egress.cli.run_parser import add_learn, add_mcp, add_run
 from trio_egress.cli.scan_parser import add_scan
 from trio_egress.cli.streams import explain_failure, open_closed
+from trio_egress.cli.usage import explain_usage
 
 REFUSED = 125
 INTERRUPTED = 130
 USAGE = 64
+
+EXAMPLES = """\
+examples:
+  trio-egress init
+  trio-egress run -- ./agent.sh
+  trio-egress verify trio-egress-audit/RUN --public-key ci.key.pub
+"""
 
 VERIFY_EPILOG = """\
 exit codes:
@@ -61,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
         code = REFUSED if self.prog.endswith((" run", " learn", " mcp")) else USAGE
-        self.exit(code, f"{self.prog}: {message}\n")
+        self.exit(code, f"{self.prog}: {explain_usage(self, message)}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,7 +123,9 @@ def build_parser(command: str = "") -> tuple[_Parser, Mapping[str, argparse.Argu
     """The parser, and those of the commands by name; where `command` is one, that alone: all of them take 12 ms."""
     parser = _Parser(
         prog="trio-egress",
-        description="Run an AI agent in a sandbox whose only way out is a policy proxy that signs what it saw.",
+        description="Run an AI agent in a sandbox whose only way out is a policy proxy that signs\nwhat it saw.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"trio-egress {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -14,7 +14,7 @@ from trio_egress.signer.remote import RemoteKey
 
 
 def announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *, pinned: bool) -> None:
-    say(f"run {run_id}, policy {path} ({len(policy.rules)} rules)")
+    say(f"run {run_id}, policy {path} ({_count_rules(policy)})")
     for warning in policy.find_warnings(time.time_ns() // 1000):
         say(str(warning))
     if any(rule.terms.ask is not None for rule in policy.rules):
@@ -31,3 +31,7 @@ def announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *, 
         say(
             f"signing with a key made for this run only ({fingerprint(key.public_hex)}); --key FILE signs with yours"
         )
+
+
+def _count_rules(policy: Policy) -> str:
+    return "1 rule" if len(policy.rules) == 1 else f"{len(policy.rules)} rules"

@@ -11,6 +11,7 @@ import os
 import sys
 
 from trio_egress.checkers import count_jobs, open_checkers
+from trio_egress.cli.fold import find_columns, fold
 from trio_egress.errors import UsageError
 from trio_egress.evidence.container import find_packet
 from trio_egress.evidence.report import Report, render_json, render_text
@@ -38,7 +39,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"trio-egress verify: {error}", file=sys.stderr)
         return 64
     text = json.dumps(render_json(report), indent=2)
-    print(text if options.json else render_text(report).rstrip())
+    print(text if options.json else fold(render_text(report).rstrip(), find_columns()))
     return _write(options.output, f"{text}\n", report)
 
 
