@@ -51,7 +51,7 @@ READ = {
     "docs/architecture.md": "its blocks are drawings",
     "docs/comparison.md": "its command needs root, and programs that only it needs; it prints the page's table",
     "CONTRIBUTING.md": "it says how the tests are run",
-    "docs/embedding.md": "its agent and policy are somebody's own; tests/runs/test_library.py runs the same calls",
+    "docs/embedding.md": "its agent and policy are somebody's own; tests/runs has it in test_library, test_session",
     "docs/integrations.md": "its frameworks come with `nox -s integrations`; tests/frameworks runs an example of each",
     "docs/mcp.md": "its servers come from a registry; tests/programs runs others, by the same commands",
     "docs/pytest.md": "its policy and agent are somebody's own; tests/runs/test_pytest_plugin.py has such tests",

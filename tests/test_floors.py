@@ -86,7 +86,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "rfc3161_client": ["evidence/timestamp.py"],
     "smolagents": ["integrations/smolagents.py"],
     "tomli": ["texts/toml_text.py", "texts/positions.py", "evidence/roster.py"],
-    "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*"],
+    "trio": ["recorder.py", "proxy/*", "runtime/*", "cli/*", "integrations/*", "library/trio_sandbox.py"],
     "tomlkit": ["policy/format.py"],
     "yaml": ["policy/yaml_text.py", "policy/foreign/documents.py"],
     "zstandard": ["wire/coding.py", "static/archives.py"],
@@ -108,7 +108,7 @@ LAUNCHER = [
         "kernel/notify.py",
         "kernel/terminal.py",
     ),
-    *("kernel/limits.py", "kernel/watch.py", "kernel/selftest.py"),
+    *("kernel/limits.py", "kernel/watch.py", "kernel/selftest.py", "kernel/commands.py", "kernel/files.py"),
 ]
 """The programs that build the sandbox: `python -I -S`, so the standard library and each other, nothing else."""
 LAUNCHER_MODULES = {

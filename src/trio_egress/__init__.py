@@ -15,9 +15,14 @@ if TYPE_CHECKING:
         UsageError,
     )
     from trio_egress.evidence.report import Report, Verdict
+    from trio_egress.library.commands import PIPE, CommandDeniedError, Done
     from trio_egress.library.judging import Policy
+    from trio_egress.library.processes import AsyncProcess, Process
     from trio_egress.library.result import Denied, DeniedError, Packet, Run
     from trio_egress.library.running import run
+    from trio_egress.library.sandbox import Sandbox
+    from trio_egress.library.session import Event
+    from trio_egress.library.trio_sandbox import TrioProcess, TrioSandbox, open_sandbox
     from trio_egress.model import Attempt, Decision, Layer, Protocol, Transport
     from trio_egress.policy.hosts import parse_host
     from trio_egress.verification import verify
@@ -25,25 +30,35 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "PIPE",
+    "AsyncProcess",
     "Attempt",
+    "CommandDeniedError",
     "Decision",
     "Denied",
     "DeniedError",
+    "Done",
+    "Event",
     "EvidenceError",
     "Layer",
     "Packet",
     "Policy",
     "PolicyError",
     "Problem",
+    "Process",
     "Protocol",
     "Report",
     "Run",
+    "Sandbox",
     "SandboxError",
     "Transport",
     "TrioEgressError",
+    "TrioProcess",
+    "TrioSandbox",
     "UsageError",
     "Verdict",
     "__version__",
+    "open_sandbox",
     "parse_host",
     "run",
     "verify",
@@ -54,9 +69,14 @@ _PLACES = {
         ("EvidenceError", "PolicyError", "Problem", "SandboxError", "TrioEgressError", "UsageError"), "errors"
     ),
     **dict.fromkeys(("Report", "Verdict"), "evidence.report"),
+    **dict.fromkeys(("PIPE", "CommandDeniedError", "Done"), "library.commands"),
     "Policy": "library.judging",
     **dict.fromkeys(("Denied", "DeniedError", "Packet", "Run"), "library.result"),
     "run": "library.running",
+    **dict.fromkeys(("AsyncProcess", "Process"), "library.processes"),
+    "Sandbox": "library.sandbox",
+    "Event": "library.session",
+    **dict.fromkeys(("TrioProcess", "TrioSandbox", "open_sandbox"), "library.trio_sandbox"),
     **dict.fromkeys(("Attempt", "Decision", "Layer", "Protocol", "Transport"), "model"),
     "parse_host": "policy.hosts",
     "verify": "verification",

@@ -14,7 +14,7 @@ import attrs
 from trio_egress.evidence.receipt import Draft, uuid7
 from trio_egress.evidence.scan_facts import Found
 from trio_egress.evidence.scan_form import FINDINGS, SCAN, find_verdict
-from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
+from trio_egress.evidence.session import COMMAND_TRANSPORT, KEY_TRANSPORT, POLICY_TRANSPORT
 from trio_egress.model import MCP, Attempt, Call, Decision, Protocol, StdioMessage, render_authority
 
 Facts = Mapping[str, object]
@@ -34,6 +34,16 @@ def draft_key_change(verdict: str, reason: str) -> Draft:
         verdict=verdict,
         transport=KEY_TRANSPORT,
         facts={"reason": reason},
+    )
+
+
+def draft_command(facts: Facts) -> Draft:
+    return Draft(
+        action_id=make_action_id(),
+        target=f"command:{facts['command_number']}",
+        verdict="allow",
+        transport=COMMAND_TRANSPORT,
+        facts=facts,
     )
 
 

@@ -22,6 +22,7 @@ import trio
 
 from trio_egress.drafts import (
     draft_attempt,
+    draft_command,
     draft_finding,
     draft_key_change,
     draft_outcome,
@@ -167,9 +168,7 @@ class Recorder:
         """Record that another policy was asked for and not taken: the old one stays in force."""
         draft = draft_policy_change("block", reason, {})
         if self._failure is None:
-            self._put(
-                partial(self._chain.append, draft, time.time_ns())
-            )  # nothing of the agent's was refused
+            self._put(partial(self._chain.append, draft, time.time_ns()))  # not the agent's: not refused
             if self._watch is not None:
                 self._watch(draft)
 
@@ -183,6 +182,11 @@ class Recorder:
         """Record that another key was asked for, and that there is none."""
         if self._failure is None:
             self._put(partial(self._chain.append, draft_key_change("block", reason), time.time_ns()))
+
+    def tell_command(self, facts: Facts) -> None:
+        """Record how a command of a session has ended."""
+        if self._failure is None:
+            self._put(partial(self._chain.append, self._chain.tell(draft_command(facts)), time.time_ns()))
 
     def conclude(self, reason: str, facts: Facts | None = None) -> None:
         """What the close receipt will say; without this call it says `error`."""

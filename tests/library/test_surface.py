@@ -12,11 +12,27 @@ import pytest
 import trio_egress as te
 
 NAMES = """
-Attempt Decision Denied DeniedError EvidenceError Layer Packet Policy PolicyError Problem Protocol Report Run
-SandboxError Transport TrioEgressError UsageError Verdict __version__ parse_host run verify
+AsyncProcess Attempt CommandDeniedError Decision Denied DeniedError Done Event EvidenceError Layer PIPE Packet Policy
+PolicyError Problem Process Protocol Report Run Sandbox SandboxError Transport TrioEgressError TrioProcess TrioSandbox
+UsageError Verdict __version__ open_sandbox parse_host run verify
 """
 
+OPENING = "policy workspace environment allow timeout evidence evidence_in key signer user on_event"
+RUNNING = "self command directory environment timeout input max_output check_denied"
+SPAWNING = "self command stdin stdout stderr directory environment timeout"
+
 SIGNATURES = {
+    "Sandbox": OPENING,
+    "open_sandbox": OPENING,
+    **dict.fromkeys(("Sandbox.run", "Sandbox.arun", "TrioSandbox.run"), RUNNING),
+    **dict.fromkeys(("Sandbox.spawn", "Sandbox.aspawn", "TrioSandbox.spawn"), SPAWNING),
+    **dict.fromkeys(
+        ("Sandbox.read_file", "Sandbox.aread_file", "TrioSandbox.read_file"), "self path max_bytes"
+    ),
+    **dict.fromkeys(
+        ("Sandbox.write_file", "Sandbox.awrite_file", "TrioSandbox.write_file"), "self path data"
+    ),
+    **dict.fromkeys(("Sandbox.events", "Sandbox.aevents", "TrioSandbox.events"), "self"),
     "run": "command policy allow directory environment timeout max_output evidence evidence_in key signer user "
     "check_denied",
     "Policy.load": "path allow",
@@ -27,6 +43,8 @@ SIGNATURES = {
 
 FIELDS = {
     "Run": "returncode end verdict packet denied denied_count found touched message stdout stderr truncated",
+    "Done": "returncode stdout stderr timed_out truncated denied denied_count limit message",
+    "Event": "verdict phase transport protocol method target host port layer reason rule count dropped",
     "Packet": "path run_id head manifest_sha256",
     "Denied": "transport protocol method target host port layer reason rule count",
 }
@@ -47,7 +65,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_each_name_is_that_of_what_it_names() -> None:
-    named = {name: getattr(te, name) for name in te.__all__ if name != "__version__"}
+    named = {name: getattr(te, name) for name in te.__all__ if name not in ("__version__", "PIPE")}
     assert {name: each.__name__ for name, each in named.items()} == {name: name for name in named}
 
 
@@ -67,7 +85,7 @@ def test_what_is_given_has_these(name: str) -> None:
 
 def test_every_error_is_one_of_ours() -> None:
     errors = [getattr(te, name) for name in te.__all__ if name.endswith("Error")]
-    assert len(errors) == 6
+    assert len(errors) == 7
     assert all(issubclass(error, te.TrioEgressError) for error in errors)
 
 

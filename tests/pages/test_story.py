@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.evidence.specimens import START_NS, STRANGER, Scribe
 from tests.pages.specimens import begin, look_up, make_dossier, write_usual
 
+from trio_egress.drafts import draft_command
 from trio_egress.pages import story as story_module
 from trio_egress.pages.story import BINS, Story, read_story
 
@@ -53,6 +54,12 @@ def test_what_the_boundary_refused_after_its_intent_reached_nothing() -> None:
     scribe.append(scribe.draft("x.example", phase="outcome", verdict="block", action_id=intent.action_id))
     story = tell(scribe.close().lines)
     assert (story.reached, story.allowed, story.denied) == ([], 0, 1)
+
+
+def test_commands_of_a_session_are_counted_and_are_no_attempts() -> None:
+    scribe = begin().append(draft_command({"command_number": 1})).append(draft_command({"command_number": 2}))
+    story = tell(scribe.close().lines)
+    assert (story.commands, story.allowed, story.denied, story.hosts) == (2, 0, 0, {})
 
 
 def test_what_was_only_observed_counts_as_let_through_and_as_a_denial_of_the_policy() -> None:

@@ -39,7 +39,22 @@ async def main() -> int | None:
         return error.run.returncode
     except te.PolicyError as error:
         return error.problems[0].line
-    return None
+    async with te.Sandbox("egress.toml", workspace=".", on_event=print) as sandbox:
+        ended: te.Done = await sandbox.arun(["ls"], timeout=4, max_output=10)
+        async with sandbox.aspawn(["cat"], stdin=te.PIPE) as process:
+            assert process.stdin is not None
+            process.stdin.write(ended.stdout)
+        async for event in sandbox.aevents():
+            print(event.host, event.denied)
+    return ended.returncode
+
+
+async def main_of_trio() -> bytes:
+    async with te.open_sandbox("egress.toml", workspace=Path(".")) as sandbox:
+        async with sandbox.spawn(["cat"], stdout=te.PIPE) as process:
+            assert process.stdout is not None
+            await process.stdout.receive_some()
+        return (await sandbox.run(["ls"])).stdout + await sandbox.read_file("a", max_bytes=1)
 """
 
 

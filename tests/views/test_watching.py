@@ -9,6 +9,7 @@ import attrs
 from tests.evidence.specimens import KEY, START_NS, STRANGER, Scribe, rewrite, setting_control
 from tests.views.pictures import take_hostile, write_lines
 
+from trio_egress.drafts import draft_command
 from trio_egress.evidence.report import Verdict
 from trio_egress.evidence.roster import TrustedKey
 from trio_egress.evidence.sign import PublicKey
@@ -58,6 +59,14 @@ def test_another_key_is_a_line() -> None:
     said, watching = watch(Scribe().open().rotate(STRANGER).block().close().lines, {KEY.public_hex})
     assert said[1].line.endswith("key      the key was changed")
     assert (said[1].members["event"], said[1].members["taken"]) == ("key", True)
+    assert watching.conclude("x").verdict is Verdict.VALID
+
+
+def test_a_command_of_a_session_is_a_line() -> None:
+    facts = {"command_number": 1, "program": "pytest", "reason": "pytest ended with 0"}
+    said, watching = watch(Scribe().open().append(draft_command(facts)).close().lines, {KEY.public_hex})
+    assert said[1].line.endswith("command  pytest ended with 0")
+    assert said[1].members["event"] == "command"
     assert watching.conclude("x").verdict is Verdict.VALID
 
 

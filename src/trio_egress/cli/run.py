@@ -65,6 +65,7 @@ from trio_egress.signer.remote import RemoteKey
 
 if TYPE_CHECKING:
     from trio_egress.runtime.live_line import LiveLine
+    from trio_egress.runtime.serving import Host
     from trio_egress.runtime.sought import Value
     from trio_egress.runtime.stdio import Client
 
@@ -82,10 +83,10 @@ def main(
     inbox: Inbox,
     finish: Finish | None = None,
     written: Sequence[str] = (),
-    client: Client | None = None,
+    client: Client | Host | None = None,
 ) -> int:
     """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run, `written`
-    are the files that it then writes, and `client` is that of an MCP server."""
+    are the files that it then writes, and `client` is that of an MCP server, or a session's host."""
     if os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
@@ -102,7 +103,7 @@ def _main(
     say: Say,
     finish: Finish | None,
     written: Sequence[str],
-    client: Client | None,
+    client: Client | Host | None,
     line: LiveLine | None,
 ) -> int:
     status_fd = None
@@ -111,7 +112,8 @@ def _main(
     try:
         status_fd = _open_status(options.status_file, inbox)
         with inbox.interrupting():
-            spec = attrs.evolve(_prepare(options, say, written), client=client, line=line)
+            spec = attrs.evolve(_prepare(options, say, written), line=line)
+            spec = spec if client is None else client.join(spec)
         status = attrs.evolve(status, run_id=spec.run_id)
         redact, say = spec.redactor.redact, spec.redactor.hush(say)
         with _open_handover(options, spec) as conclude:

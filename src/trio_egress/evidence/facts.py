@@ -108,6 +108,10 @@ FACTS: Mapping[str, Shape] = {
     "tool": TEXT,
     "error": Shape("an integer", lambda value: type(value) is int),
     "events_dropped": UINT64,
+    "command_number": UINT64,
+    "program": TEXT,
+    "arguments": UINT64,
+    "timed_out": Shape("true", lambda value: value is True),
     "agent_exit_code": Shape("an integer", lambda value: type(value) is int),
 }
 

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.scan_pairs import Flaw, ScanPairs
-from trio_egress.evidence.session import KEY_TRANSPORT, POLICY_TRANSPORT
+from trio_egress.evidence.session import COMMAND_TRANSPORT, KEY_TRANSPORT, POLICY_TRANSPORT
 
 OPEN_INTENTS = 131_072
 """No run has this many attempts under way: each holds two descriptors, and systemd lets no process have 524,288."""
 
 
-ALONE = frozenset({"dns", POLICY_TRANSPORT, KEY_TRANSPORT})
-"""What one receipt may allow, because nothing leaves: an answer of the DNS stub, a change of the run itself."""
+ALONE = frozenset({"dns", POLICY_TRANSPORT, KEY_TRANSPORT, COMMAND_TRANSPORT})
+"""What one receipt may allow, because nothing leaves: an answer of the DNS stub, a change of the run itself, the end
+of a command."""
 
 Members = Mapping[str, object]
 

@@ -48,7 +48,7 @@ TRANSPORTS = frozenset(
             "mcp_http_upstream",
         ),
         *("mcp_http_listener", "mcp_ws", SESSION_TRANSPORT),
-        *("transparent", "dns", "packet", "policy", "key", "syscall", "ssh"),
+        *("transparent", "dns", "packet", "policy", "key", "command", "syscall", "ssh"),
     }
 )
 ACTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

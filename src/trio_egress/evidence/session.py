@@ -20,10 +20,13 @@ POLICY_TRANSPORT = "policy"
 KEY_TRANSPORT = "key"
 """Of a receipt that says that another key signs from here on, or that none could be taken."""
 
+COMMAND_TRANSPORT = "command"
+"""Of a receipt that says how a command of a session has ended."""
+
 INTERCEPTED = "intercepted"
 """The fact `tls` of a TLS connection that ended at the boundary: it leads nowhere, and only requests in it do."""
 
-OWN_TRANSPORTS = frozenset({POLICY_TRANSPORT, KEY_TRANSPORT})
+OWN_TRANSPORTS = frozenset({POLICY_TRANSPORT, KEY_TRANSPORT, COMMAND_TRANSPORT})
 """Of receipts that are neither an attempt's nor of the session's own kinds."""
 
 GENESIS_LABEL = "pipelock.receipt.session_open.v1"

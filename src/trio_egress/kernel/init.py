@@ -34,6 +34,9 @@ PASSED_ON = (
     signal.SIGTSTP,
 )
 
+LAST_STEP = "installing the seccomp filter"
+"""Of `confine`: what comes before it holds for files, too."""
+
 
 def main(plan: dict[str, Any], control: Control, filters: Filters) -> NoReturn:
     try:
@@ -50,6 +53,10 @@ def main(plan: dict[str, Any], control: Control, filters: Filters) -> NoReturn:
                 filters = filters._replace(
                     refusing=None
                 )  # the agent gets what was measured, or does not start
+        if message["step"] == "serve":
+            from trio_egress.kernel import commands  # loaded by the launcher, which could see its file
+
+            commands.serve(plan, control, filters)
         if message["step"] != "go":
             raise RuntimeError(f"expected 'go' from the supervisor, not {message['step']!r}")
         wake = watch_children()
@@ -147,7 +154,7 @@ def confine(plan: dict[str, Any], filters: Filters, terminal: Terminal | None, c
     rights.check_rights(plan["must_write"], supervisor["uid"])
     yield "holding the agent to its places (Landlock)"
     landlock.restrict_agent(plan["landlock"]["abi"], plan["landlock"]["places"])
-    yield "installing the seccomp filter"
+    yield LAST_STEP
     notify.install(filters, channel)
 
 

@@ -119,9 +119,9 @@ class Tally:
 class Listener:
     """What one confined process and all that it starts are refused. `descriptor` is closed by `close`."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, tally: Tally | None = None) -> None:
         self.descriptor = descriptor
-        self.tally = Tally()
+        self.tally = Tally() if tally is None else tally
         self._machine = calls.MACHINES[os.uname().machine]
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
@@ -165,10 +165,33 @@ class Listener:
             return
 
 
+class Following:
+    """What a confined process says, and the descriptors that it hands over, until it closes its end of `channel`."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.descriptors: list[int] = []
+        self._raw = b""
+
+    def take(self) -> bool:
+        """What has come; False at the end."""
+        more, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE_BYTES, 1)
+        self.descriptors += descriptors
+        self._raw += more
+        return bool(more)
+
+    def read(self) -> dict[str, Any]:
+        """All that it has said."""
+        said: dict[str, Any] = {}
+        for line in self._raw.splitlines():
+            said |= json.loads(line)
+        return said
+
+
 def follow(channel: socket.socket) -> tuple[Listener | None, dict[str, Any]]:
     """All that a confined process says until it closes its end, answering its refused calls meanwhile."""
     listener = None
-    raw = b""
+    following = Following(channel)
     poll = select.poll()
     poll.register(channel, select.POLLIN)
     while True:
@@ -177,14 +200,9 @@ def follow(channel: socket.socket) -> tuple[Listener | None, dict[str, Any]]:
             poll.unregister(listener.descriptor)
         if channel.fileno() not in ready:
             continue
-        more, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 1)
-        if descriptors:
-            listener = Listener(descriptors[0])
+        going_on = following.take()
+        if following.descriptors:
+            listener = Listener(following.descriptors.pop())
             poll.register(listener.descriptor, select.POLLIN)
-        if not more:
-            break
-        raw += more
-    said: dict[str, Any] = {}
-    for line in raw.splitlines():
-        said |= json.loads(line)
-    return listener, said
+        if not going_on:
+            return listener, following.read()

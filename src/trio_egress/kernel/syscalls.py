@@ -80,6 +80,7 @@ _LANDLOCK_CREATE_RULESET_VERSION = 1
 _LANDLOCK_RULE_PATH_BENEATH = 1
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _KCMP_VM = 1
+_RESOLVE_STRICTLY = 0x02 | 0x04 | 0x08  # RESOLVE_NO_MAGICLINKS, NO_SYMLINKS, BENEATH
 
 # Calls without a function in libc. x86-64, aarch64 (asm/unistd_64.h, asm-generic/unistd.h).
 _NUMBERS = {
@@ -96,6 +97,7 @@ _SAME_NUMBERS = {  # since 5.1 a call has one number on every machine
     "mount_setattr": 442,
     "move_mount": 429,
     "open_tree": 428,
+    "openat2": 437,
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -103,6 +105,7 @@ _libc.syscall.restype = ctypes.c_long
 _libc.syscall.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * 5]
 _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 _libc.unshare.argtypes = [ctypes.c_int]
+_libc.setns.argtypes = [ctypes.c_int, ctypes.c_int]
 _libc.mount.argtypes = [
     ctypes.c_char_p,
     ctypes.c_char_p,
@@ -163,6 +166,19 @@ def unshare(flags: int) -> None:
         # Of namespaces, not of a disk (`man 7 namespaces`, "The /proc/sys/user directory").
         limit = "more namespaces than the sysctls user.max_*_namespaces allow"
         raise OSError(error.errno, f"unshare({flags:#x}): {limit}") from None
+
+
+def setns(process: int, kind: int) -> None:
+    """setns(2), Linux 5.8: into a process's (a pidfd's) namespace; of PIDs (CLONE_NEWPID) it is that of later
+    children."""
+    _checked(_libc.setns(process, kind), f"setns({kind:#x})")
+
+
+def open_beneath(directory: int, path: str, flags: int) -> int:
+    """openat2(2), Linux 5.6: what is below `directory` by this way, with no link of any kind on it."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, _RESOLVE_STRICTLY)
+    call = f"openat2({path})"
+    return _syscall("openat2", directory, os.fsencode(path), how, len(how), call=call)
 
 
 def mount(

@@ -15,12 +15,17 @@ import sys
 
 def main() -> int:
     """Arguments: the reading end of a pipe that only the program holds the other end of, and the command line's."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, its own children would end without a word
+    forget_signals()
     tie(int(sys.argv.pop(1)))
     from trio_egress.cli.main import main as run
 
     return run(sys.argv[1:])
+
+
+def forget_signals() -> None:
+    """Rule 2."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, its own children would end without a word
 
 
 def tie(descriptor: int) -> None:

@@ -30,8 +30,8 @@ _PROGRAM = """\
 import sys
 at = next((n for n, path in enumerate(sys.path) if path.endswith("-packages")), len(sys.path))
 sys.path[at:at] = sys.argv.pop(1).split(":")
-from trio_egress.library.child import main
-sys.exit(main())
+from importlib import import_module
+sys.exit(import_module(sys.argv.pop(1)).main())
 """
 """Isolated (`-I`): nothing is imported from a working directory, which an agent may have written to. The package is the
 one that this program has, after the standard library and before what else is installed."""
@@ -94,7 +94,7 @@ def _start(
     reads, writes = os.pipe()
     with _closing(writes):
         with _closing(reads):
-            command = [sys.executable, "-I", "-c", _PROGRAM, _find_packages(), str(reads), *arguments]
+            command = make_command("trio_egress.library.child", str(reads), *arguments)
             stream = subprocess.PIPE if captured else None
             try:
                 process = subprocess.Popen(
@@ -113,6 +113,11 @@ def _start(
                 ) from None
         with process:
             yield process
+
+
+def make_command(module: str, *arguments: str) -> list[str]:
+    """Of a Python that runs `main` of this module of ours."""
+    return [sys.executable, "-I", "-c", _PROGRAM, _find_packages(), module, *arguments]
 
 
 def _find_packages() -> str:

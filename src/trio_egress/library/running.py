@@ -62,24 +62,13 @@ def run(
     """
     if reason := explain_absence(sys.platform):
         raise SandboxError(reason)
-    words = _read_command(command)
-    _check_bounds(timeout, max_output)
+    words = read_command(command)
+    check_bounds(timeout, max_output)
     Policy.load(policy, allow=allow)  # told as an error of its own kind, with every problem
     with tempfile.TemporaryDirectory(prefix="trio-egress-") as folder:
         status_file = Path(folder, "status.json")
-        named = {
-            "policy": os.path.abspath(policy),
-            "evidence": evidence and os.path.abspath(evidence),
-            "evidence-in": evidence_in and os.path.abspath(evidence_in),
-            "key": key and os.path.abspath(key),
-            "signer": signer,
-            "user": user,
-            "timeout": timeout,
-            "status-file": status_file,
-        }
-        options = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        options += [f"--allow={destination}" for destination in allow]
-        arguments = ["run", *options, "--quiet", "--verify", "--", *words]
+        options = list_options(policy, allow, timeout, evidence, evidence_in, key, signer, user)
+        arguments = ["run", *options, f"--status-file={status_file}", "--quiet", "--verify", "--", *words]
         output = supervise(arguments, None if directory is None else Path(directory), environment, max_output)
         status = _read_status(status_file)
     result = _conclude(status, output)
@@ -88,7 +77,31 @@ def run(
     return result
 
 
-def _read_command(command: Sequence[str | PathLike[str]]) -> list[str]:
+def list_options(
+    policy: FilePath,
+    allow: Sequence[str],
+    timeout: float | None,
+    evidence: FilePath | None,
+    evidence_in: FilePath | None,
+    key: FilePath | None,
+    signer: str | None,
+    user: str | None,
+) -> list[str]:
+    """As the command line has them; paths are from this program's directory."""
+    named = {
+        "policy": os.path.abspath(policy),
+        "evidence": evidence and os.path.abspath(evidence),
+        "evidence-in": evidence_in and os.path.abspath(evidence_in),
+        "key": key and os.path.abspath(key),
+        "signer": signer,
+        "user": user,
+        "timeout": timeout,
+    }
+    options = [f"--{name}={value}" for name, value in named.items() if value is not None]
+    return options + [f"--allow={destination}" for destination in allow]
+
+
+def read_command(command: Sequence[str | PathLike[str]]) -> list[str]:
     if isinstance(command, (str, bytes)):
         raise UsageError(
             f'a command is a list of words, ["sh", "-c", …] where a shell is meant, not {command!r}'
@@ -99,7 +112,7 @@ def _read_command(command: Sequence[str | PathLike[str]]) -> list[str]:
     return words
 
 
-def _check_bounds(timeout: float | None, max_output: int | None) -> None:
+def check_bounds(timeout: float | None, max_output: int | None) -> None:
     if timeout is not None and not 0 < timeout < TIMEOUT_SECONDS:
         raise UsageError(f"timeout must be a positive number of seconds, not {timeout!r}")
     if max_output is not None and max_output < 0:

@@ -274,6 +274,7 @@ def render_record(dossier: Dossier) -> Html:
     pairs: list[tuple[str, Content]] = [
         ("Run", code(report.run_id)),
         ("Agent", code(show(dossier.story.actor or run.get("agent_identity")))),
+        ("Commands", f"{dossier.story.commands:,}" if dossier.story.commands else None),
         ("First receipt", render_moment(report.started_at)),
         (
             "Last receipt",

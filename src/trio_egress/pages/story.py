@@ -19,7 +19,13 @@ from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import COMMITMENT
 from trio_egress.evidence.scan_form import LEFT_OUT, UNSCANNED
 from trio_egress.evidence.scan_read import ReadFinding, read_findings
-from trio_egress.evidence.session import INTERCEPTED, KEY_TRANSPORT, OBSERVING, POLICY_TRANSPORT
+from trio_egress.evidence.session import (
+    COMMAND_TRANSPORT,
+    INTERCEPTED,
+    KEY_TRANSPORT,
+    OBSERVING,
+    POLICY_TRANSPORT,
+)
 from trio_egress.model import Transport
 
 Members = Mapping[str, object]
@@ -157,6 +163,9 @@ class Story:
     others: Host = attrs.field(factory=lambda: Host(""))
     denials: dict[tuple[object, ...], Denial] = attrs.field(factory=dict)
     denials_left_out: int = 0
+    commands: int = 0
+    """Of a session, those that have ended."""
+
     changes: list[Change] = attrs.field(factory=list)
     rotations: list[Change] = attrs.field(factory=list)
     """Another key began to sign, or was refused."""
@@ -216,6 +225,8 @@ class Story:
         at_ns = parse_timestamp(_text(record, "timestamp")) or self.started_ns
         if "session_control" in record:
             self._take_session(record, facts)
+        elif transport == COMMAND_TRANSPORT:
+            self.commands += 1
         elif transport in kept:
             if len(kept[transport]) < CHANGES:
                 kept[transport].append(Change(at_ns, record.get("verdict") == "allow", facts))

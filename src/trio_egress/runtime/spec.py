@@ -22,6 +22,7 @@ from trio_egress.runtime.live_line import LiveLine
 from trio_egress.runtime.secrets import make_commitment_key
 
 if TYPE_CHECKING:
+    from trio_egress.runtime.serving import Host
     from trio_egress.runtime.sought import Value
     from trio_egress.runtime.stdio import Client
 
@@ -99,6 +100,9 @@ class RunSpec:
 
     client: Client | None = attrs.field(default=None, eq=False, repr=False)
     """Of the MCP server that the agent is; where it is none, it has the caller's standard streams."""
+
+    host: Host | None = attrs.field(default=None, eq=False, repr=False)
+    """Whose session it is; `command` is then what the session is called, and the host asks for commands."""
 
     @property
     def agent_name(self) -> str:

@@ -15,7 +15,7 @@ import select
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import trio
@@ -40,6 +40,9 @@ FINISH_SECONDS = 2.0
 
 STDERR = 2
 
+if TYPE_CHECKING:
+    from trio_egress.runtime.spec import RunSpec
+
 T = TypeVar("T")
 
 
@@ -50,6 +53,9 @@ class Client:
         self.reads = reads
         self.writes = writes
         self._ends: _Ends | None = None
+
+    def join(self, spec: RunSpec) -> RunSpec:
+        return attrs.evolve(spec, client=self)
 
     @contextmanager
     def open_pipes(self) -> Iterator[tuple[int, ...]]:

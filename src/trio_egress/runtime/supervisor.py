@@ -68,6 +68,7 @@ from trio_egress.runtime.rotation import keep_key
 from trio_egress.runtime.sandbox import Sandbox, open_sandbox
 from trio_egress.runtime.scan_cache import protect_cache
 from trio_egress.runtime.seal import Record, open_evidence, seal
+from trio_egress.runtime.session_book import Book
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
 from trio_egress.runtime.stop import hold_stop_file, keep_stop
 
@@ -195,8 +196,9 @@ async def _run_recorded(
 
 @asynccontextmanager
 async def _open_sandbox(spec: RunSpec, plan: Plan) -> AsyncIterator[Sandbox]:
-    """The agent has the caller's standard streams; a client's server has pipes."""
-    with nullcontext(STREAMS) if spec.client is None else spec.client.open_pipes() as streams:
+    """The agent has the caller's standard streams; a client's server has pipes, a session's commands their own."""
+    own = nullcontext(STREAMS) if spec.client is None else spec.client.open_pipes()
+    with own if spec.host is None else spec.host.open_streams() as streams:
         async with open_sandbox(plan, spec.identities, streams) as sandbox:
             yield sandbox
 
@@ -204,7 +206,10 @@ async def _open_sandbox(spec: RunSpec, plan: Plan) -> AsyncIterator[Sandbox]:
 async def _live(
     spec: RunSpec, sandbox: Sandbox, gate: Gate, recorder: Recorder, orders: Orders, calls: Calls
 ) -> AgentEnd:
-    """The agent's life; that of a client's server with what both say to each other."""
+    """The agent's life; that of a client's server with what both say to each other; a session's commands."""
+    if spec.host is not None:
+        book = Book(calls.record, recorder.tell_command, gate.in_force.settle)
+        return await spec.host.serve(sandbox, orders, spec.timeout_seconds, book)
     async with nullcontext() if spec.client is None else spec.client.carry(gate, recorder, orders):
         at_terminal = spec.client is None
         return await run_agent(
@@ -279,7 +284,8 @@ def _plan(spec: RunSpec, host_key: str) -> tuple[View, Plan, Sight]:
     environment = spec.environment
     if trust is not None:
         environment = find_variables(environment, dict(spec.policy.env.set), trust)
-    plan = plan_sandbox(spec.command, environment, spec.identities, view, spec.proxy_port, limits)
+    command = () if spec.host is not None else spec.command
+    plan = plan_sandbox(command, environment, spec.identities, view, spec.proxy_port, limits)
     return view, plan, Sight(interception, inspection, open_bodies(spec.policy))
 
 

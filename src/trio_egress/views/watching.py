@@ -20,7 +20,7 @@ from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import Report, conclude
 from trio_egress.evidence.roster import TrustedKey, check_roster
-from trio_egress.evidence.session import KEY_TRANSPORT, SessionState
+from trio_egress.evidence.session import SessionState
 from trio_egress.evidence.sign import PublicKey
 from trio_egress.views.census import cut
 from trio_egress.views.lines import (
@@ -116,7 +116,7 @@ class Watching:
         elif told.step == "session_close":
             yield self._tell_close(told)
         elif not told.step:
-            what = "key" if told.transport == KEY_TRANSPORT else "policy"
+            what = told.transport
             line = f"{told.name:>6}  {render_time(told.time)}  {what:<7}  {told.reason}"
             yield Said(line, {"event": what, **_identify(told), "taken": told.allowed, "reason": told.reason})
 

@@ -1,0 +1,387 @@
+"""A session with a supervisor, for any thread of the program: requests go out, a thread of its own takes the answers.
+
+What Trio, asyncio and plain programs use is made of this (open_sandbox, Sandbox). Blocks, and loads neither.
+
+Rule 1: every request has its answer, or fails when the session has ended; nobody waits for ever.
+Rule 2: the thread ends when the supervisor has, and how that ended is known then.
+Rule 3: a forked child has the session's socket, and no use of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from trio_egress.errors import SandboxError, TrioEgressError, UsageError
+from trio_egress.evidence.report import Verdict
+from trio_egress.library.process import make_command
+from trio_egress.library.result import DENIED_KEPT, Denied, Packet
+
+MESSAGE_BYTES = 65_536
+CALLED = "session"
+INCOMPLETE = "evidence_incomplete"
+
+Members = Mapping[str, object]
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """A receipt of an attempt, as it is made. `phase`: `intent` before anything leaves, then `outcome`; empty where one
+    receipt says all. `dropped`: how many came before it that were not told, because nobody took them."""
+
+    verdict: str
+    phase: str
+    transport: str
+    protocol: str
+    method: str
+    target: str
+    host: str
+    port: int
+    layer: str
+    reason: str
+    rule: str
+    count: int = 1
+    dropped: int = 0
+
+    @property
+    def denied(self) -> bool:
+        return self.verdict == "block"
+
+
+@attrs.define
+class Watched:
+    """What is denied while a command lives."""
+
+    denied: deque[Denied] = attrs.field(factory=deque)
+    count: int = 0
+
+    def take(self, event: Event) -> None:
+        self.count += event.count
+        if len(self.denied) < DENIED_KEPT:
+            names = (each.name for each in attrs.fields(Denied))
+            self.denied.append(Denied(**{name: getattr(event, name) for name in names}))
+
+
+@attrs.frozen(kw_only=True)
+class Ended:
+    """How a command has ended; `returncode` is None where it never started, and `message` says why."""
+
+    returncode: int | None
+    timed_out: bool = False
+    limit: str = ""
+    message: str = ""
+    errno: int = 0
+
+
+class Command:
+    """A command that was asked for."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.started: Future[None] = Future()
+        """Also where it could not be: `ended` says so then."""
+
+        self.ended: Future[Ended] = Future()
+        self.watched = Watched()
+
+
+class Session:
+    """One, from `start_session` to `close`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> None:
+        self.ready: Future[None] = Future()
+        self.packet: Packet | None = None
+        self.verdict: Verdict | None = None
+        self.end = ""
+        self._process = process
+        self._sock = sock
+        self._folder = folder
+        self._owner = os.getpid()
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._commands: dict[int, Command] = {}
+        self._files: dict[int, Future[int]] = {}
+        self._listeners: list[Callable[[Event | None], None]] = []
+        self._error: Exception | None = None
+        self._gone = False
+        self._thread = threading.Thread(target=self._follow, name="trio-egress session", daemon=True)
+
+    def begin(self, on_event: Callable[[Event], object] | None) -> None:
+        """Raises SandboxError, where no sandbox could be built as it must be."""
+        if on_event is not None:
+            self.listen(lambda event: None if event is None else on_event(event))
+        self._thread.start()
+        try:
+            self.ready.result()
+        except BaseException:
+            self._leave()
+            raise
+
+    def abort(self) -> None:
+        """End it before it has begun."""
+        self._process.terminate()
+
+    def listen(self, listener: Callable[[Event | None], object]) -> Callable[[], None]:
+        """Have each event told, in the session's own thread, and None at the end. What is given back ends that."""
+        told: Callable[[Event | None], None] = lambda event: (listener(event), None)[1]  # noqa: E731
+        with self._lock:
+            gone = self._gone
+            self._listeners.append(told)
+        if gone:
+            told(None)
+        return lambda: self._listeners.remove(told)
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        streams: Sequence[int],
+        directory: str,
+        environment: Mapping[str, str],
+        timeout: float | None,
+    ) -> Command:
+        command = Command(next(self._numbers))
+        with self._lock:
+            self._check()
+            self._commands[command.number] = command
+        try:
+            self._say(
+                streams,
+                step="spawn",
+                number=command.number,
+                argv=list(argv),
+                directory=directory,
+                environment=dict(environment),
+                timeout=timeout,
+            )
+        except BaseException:
+            with self._lock:
+                self._commands.pop(command.number, None)
+            raise
+        return command
+
+    def signal(self, command: Command, number: int) -> None:
+        if not command.ended.done():
+            self._say(step="signal", number=command.number, signal=int(number))
+
+    def kill(self, command: Command) -> None:
+        """With all that it has started, however detached; `ended` follows."""
+        if not command.ended.done():
+            with suppress(TrioEgressError):  # ended it will be all the same
+                self._say(step="kill", number=command.number)
+
+    def open_file(self, step: str, path: str, streams: Sequence[int] = ()) -> Future[int]:
+        """`read` gives a descriptor; `write`, with the content's, gives -1 when it is done."""
+        done: Future[int] = Future()
+        with self._lock:
+            self._check()
+            number = next(self._numbers)
+            self._files[number] = done
+        self._say(streams, step=step, number=number, path=path)
+        return done
+
+    def close(self) -> None:
+        """End what lives, and wait until the chain is closed and the packet written. Raises what the end was, where it
+        was none in good order."""
+        if os.getpid() != self._owner:
+            return
+        with suppress(Exception):  # it has ended: told below
+            self._say(step="close")
+        try:
+            self._thread.join()
+        except BaseException:
+            self._process.kill()
+            self._thread.join()
+            raise
+        finally:
+            self._leave()
+        if self._error is not None:
+            raise self._error
+
+    def _leave(self) -> None:
+        if self._thread.is_alive():
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+            self._process.terminate()
+            self._thread.join()
+        self._sock.close()
+
+    def _check(self) -> None:
+        if os.getpid() != self._owner:
+            raise SandboxError(
+                "the sandbox belongs to the process that has opened it, not to one that it has forked"
+            )
+        if self._gone:
+            raise self._error or SandboxError("the sandbox is closed")
+
+    def _say(self, streams: Sequence[int] = (), **members: object) -> None:
+        raw = json.dumps(members).encode("ascii")
+        if len(raw) > MESSAGE_BYTES:
+            raise UsageError(
+                f"a command's words and variables must be below {MESSAGE_BYTES} bytes, not {len(raw)}"
+            )
+        try:
+            socket.send_fds(self._sock, [raw], list(streams))
+        except OSError:
+            self._thread.join()  # how it ended is known then
+            raise self._error or SandboxError("the sandbox is closed") from None
+
+    # the thread
+
+    def _follow(self) -> None:
+        try:
+            while (received := self._receive()) is not None:
+                self._take(*received)
+        except Exception as error:  # of a listener: it ends the session, and is raised as itself
+            self._error = error
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+        self._process.wait()
+        self._conclude()
+
+    def _receive(self) -> tuple[dict[str, object], list[int]] | None:
+        try:
+            raw, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, 1)
+        except OSError:
+            return None
+        if not raw:
+            return None
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        return json.loads(raw), descriptors
+
+    def _take(self, members: dict[str, object], descriptors: list[int]) -> None:
+        step = members.pop("step")
+        number = members.pop("number", 0)
+        if step == "ready":
+            self.ready.set_result(None)
+        elif step == "event":
+            self._take_event(members)
+        elif step == "file" and isinstance(number, int):
+            self._take_file(self._files.pop(number, None), members, descriptors)
+        elif isinstance(number, int) and (command := self._commands.get(number)) is not None:
+            if step == "started":
+                command.started.set_result(None)
+                return
+            del self._commands[number]
+            if step == "exited":
+                code, timed_out = members["code"], members["timed_out"]
+                limit = str(members["limit"])
+                command.ended.set_result(
+                    Ended(returncode=_number(code), timed_out=bool(timed_out), limit=limit)
+                )
+            else:
+                command.ended.set_result(
+                    Ended(returncode=None, message=str(members["message"]), errno=_number(members["errno"]))
+                )
+                command.started.set_result(None)
+
+    def _take_event(self, members: dict[str, object]) -> None:
+        unseen = _number(members.pop("dropped_denied"))
+        event = Event(protocol=members.pop("proto"), **members)  # type: ignore[arg-type]
+        for command in list(self._commands.values()):
+            command.watched.count += unseen
+            if event.denied:
+                command.watched.take(event)
+        for listener in list(self._listeners):
+            listener(event)
+
+    def _take_file(self, done: Future[int] | None, members: Members, descriptors: list[int]) -> None:
+        if done is None:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        elif "error" in members:
+            done.set_exception(OSError(_number(members["errno"]), str(members["error"])))
+        else:
+            done.set_result(descriptors[0] if descriptors else -1)
+
+    def _conclude(self) -> None:
+        """The supervisor has ended: what it has left as its status, and nobody waits any more."""
+        try:
+            failure = self._read_status()
+        except (OSError, ValueError, KeyError):
+            failure = SandboxError(
+                "the supervisor ended without a word of how: it was killed, or could not be started"
+            )
+        with self._lock:
+            self._gone = True
+            self._error = self._error or failure
+        error = self._error or SandboxError("the sandbox is closed")
+        if not self.ready.done():
+            self.ready.set_exception(error)
+        for command in list(self._commands.values()):
+            if not command.started.done():
+                command.started.set_exception(error)
+            command.ended.set_exception(error)
+        for done in list(self._files.values()):
+            done.set_exception(error)
+        for listener in list(self._listeners):
+            with suppress(Exception):
+                listener(None)
+
+    def _read_status(self) -> Exception | None:
+        path = Path(self._folder, "status.json")
+        try:
+            status = json.loads(path.read_bytes())
+        finally:
+            with suppress(OSError):
+                path.unlink()
+                os.rmdir(self._folder)
+        self.end, message = str(status["end"]), str(status["message"])
+        if self.end == "refused":
+            return SandboxError(message)
+        if status["evidence"] is None or self.end in ("error", INCOMPLETE):
+            return TrioEgressError(message or f"the session ended as {self.end}")
+        self.packet = Packet(
+            path=Path(str(status["evidence"])),
+            run_id=str(status["run_id"]),
+            head=str(status["head"] or ""),
+            manifest_sha256=str(status["manifest_sha256"] or ""),
+        )
+        self.verdict = Verdict(status["verdict"] or Verdict.UNREADABLE)
+        return (
+            None
+            if self.end == "agent_exited"
+            else SandboxError(message or f"the session ended as {self.end}")
+        )
+
+
+def start_session(
+    options: Sequence[str], directory: Path | None, environment: Mapping[str, str] | None
+) -> Session:
+    """Start a supervisor; `begin` waits until its sandbox stands. Raises SandboxError."""
+    folder = tempfile.mkdtemp(prefix="trio-egress-")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    words = ["run", *options, f"--status-file={folder}/status.json", "--quiet", "--verify", "--", CALLED]
+    command = make_command("trio_egress.library.session_child", str(theirs.fileno()), *words)
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                cwd=directory,
+                env=environment,
+            )
+    except OSError as error:
+        ours.close()
+        os.rmdir(folder)
+        raise SandboxError(f"cannot start a supervisor in {directory or '.'}: {error}") from None
+    return Session(process, ours, folder)
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
