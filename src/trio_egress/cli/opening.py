@@ -17,8 +17,6 @@ def announce(say: Say, policy: Policy, path: Path, key: Signer, run_id: str, *, 
     say(f"run {run_id}, policy {path} ({_count_rules(policy)})")
     for warning in policy.find_warnings(time.time_ns() // 1000):
         say(str(warning))
-    if any(rule.terms.ask is not None for rule in policy.rules):
-        say("some rules ask first (`ask`), and nobody can be asked in this run: what they allow is denied")
     if policy.upstream is not None:
         say(f"everything goes out by the proxy {policy.upstream.table.proxy}")
     elif unused := find_proxy_variables(os.environ):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trio_egress.cli.anchors import Anchors
+from trio_egress.cli.approver import find_approver
 from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.garbage import start_collecting
@@ -114,6 +115,7 @@ def _main(
         with inbox.interrupting():
             spec = attrs.evolve(_prepare(options, say, written), line=line)
             spec = spec if client is None else client.join(spec)
+            spec = attrs.evolve(spec, approver=find_approver(options, spec, say))
         status = attrs.evolve(status, run_id=spec.run_id)
         redact, say = spec.redactor.redact, spec.redactor.hush(say)
         with _open_handover(options, spec) as conclude:

@@ -81,6 +81,12 @@ def add_run(commands: Any) -> None:
         default="enforce",
         help="`observe` lets everything but private addresses through and records what the policy would deny",
     )
+    run.add_argument(
+        "--ask",
+        action="store_true",
+        help="ask at the terminal about what rules with `ask` allow (without it, and where there is no terminal, that "
+        "is denied)",
+    )
     add_run_options(run)
     _add_json(run)
 
@@ -97,7 +103,7 @@ def add_learn(commands: Any) -> None:
         add_help=False,
     )
     add_help(learn, LEARN_EXAMPLES)
-    learn.set_defaults(observing=True, policy_path=None, fail_on=(), mode="observe")
+    learn.set_defaults(observing=True, policy_path=None, fail_on=(), mode="observe", ask=False)
     learn.add_argument(
         "--output",
         "-o",
@@ -124,7 +130,7 @@ def add_mcp(commands: Any) -> None:
         add_help=False,
     )
     add_help(mcp, MCP_EXAMPLES)
-    mcp.set_defaults(observing=False, policy_path=None, json=False, fail_on=(), mode="enforce")
+    mcp.set_defaults(observing=False, policy_path=None, json=False, fail_on=(), mode="enforce", ask=False)
     add_run_options(mcp)
 
 

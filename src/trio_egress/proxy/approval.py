@@ -128,7 +128,7 @@ class Approvals:
         if not decision.allowed or not (sees or decision.ask is not None):
             return None
         if approver is None:
-            text = "there is nobody to ask in this run"
+            text = "there is nobody to ask in this run (`trio-egress run --ask`)"
             return Reply(decision, NOBODY, text, "nobody", "", 0)
         if self._pending >= PENDING:
             text = f"{PENDING} questions stand already"

@@ -14,7 +14,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -25,6 +25,9 @@ from trio_egress.runtime.sandbox import END_SECONDS, Sandbox
 from trio_egress.runtime.signals import describe_early_end
 from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
 from trio_egress.runtime.terminal import Terminal, open_terminal
+
+if TYPE_CHECKING:
+    from trio_egress.runtime.terminal_approver import TerminalApprover
 
 MESSAGE_BYTES = 65536
 ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -69,15 +72,19 @@ async def run_agent(
     *,
     at_terminal: bool = True,
     line: LiveLine | None = None,
+    approver: TerminalApprover | None = None,
 ) -> AgentEnd:
     """Start the agent and stay with it to its end, whatever ends it. `at_terminal`: where the caller is, if at one.
 
-    `line`: of status, for it.
+    `line`: of status, for it. `approver`: who is asked there.
     """
     if not orders.start_agent():
         return end_early(orders)
     with open_terminal() if at_terminal else nullcontext() as terminal:
-        async with trio.open_nursery() as nursery:
+        async with (
+            nullcontext() if approver is None else approver.use(terminal),
+            trio.open_nursery() as nursery,
+        ):
             deadline = _Deadline()
             nursery.start_soon(_keep_signals, sandbox, orders.for_agent, deadline)
             if timeout_seconds is not None:

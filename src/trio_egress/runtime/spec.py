@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trio_egress.runtime.serving import Host
     from trio_egress.runtime.sought import Value
     from trio_egress.runtime.stdio import Client
+    from trio_egress.runtime.terminal_approver import TerminalApprover
 
 PROXY_PORT = 8888
 TERM_GRACE_SECONDS = 2.0
@@ -94,6 +95,9 @@ class RunSpec:
 
     vault: Vault = attrs.field(factory=Vault, repr=False)
     """Those that the agent never has."""
+
+    approver: TerminalApprover | None = attrs.field(default=None, eq=False, repr=False)
+    """Who is asked about what rules with `ask` allow."""
 
     line: LiveLine | None = attrs.field(default=None, eq=False, repr=False)
     """Of status, kept below the agent's output where the caller is at a terminal."""

@@ -34,6 +34,7 @@ from trio_egress.kernel.trust import Trust, find_variables
 from trio_egress.policy.compiled import policy_hash
 from trio_egress.policy.known_hosts import render_known_hosts, render_ssh_config
 from trio_egress.policy.packaged import render_includes
+from trio_egress.proxy.approval import Approvals
 from trio_egress.proxy.calls import Calls
 from trio_egress.proxy.dial import forget_search_domains
 from trio_egress.proxy.doors import Doors, open_doors
@@ -175,6 +176,7 @@ async def _run_recorded(
         bodies=sight.bodies,
         git=sight.git,
         vault=spec.vault,
+        approvals=Approvals(spec.approver),
     )
     drops, calls = Drops(sandbox.sockets["log"], recorder), Calls(recorder)
     async with open_doors(sandbox.sockets, gate, drops) as doors:
@@ -213,7 +215,13 @@ async def _live(
     async with nullcontext() if spec.client is None else spec.client.carry(gate, recorder, orders):
         at_terminal = spec.client is None
         return await run_agent(
-            sandbox, orders, spec.timeout_seconds, calls.record, at_terminal=at_terminal, line=spec.line
+            sandbox,
+            orders,
+            spec.timeout_seconds,
+            calls.record,
+            at_terminal=at_terminal,
+            line=spec.line,
+            approver=spec.approver,
         )
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import stat
 import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -25,7 +24,9 @@ from typing import Any
 import trio
 
 from trio_egress.errors import SandboxError
+from trio_egress.runtime.jobs import has_job, is_controlled, is_piped, not_stopped, stop_job
 from trio_egress.runtime.live_line import LiveLine
+from trio_egress.runtime.raw_mode import make_raw
 
 CHUNK_BYTES = 65536
 """What a pseudo-terminal's buffers hold; one read gives at most 4 KiB."""
@@ -41,6 +42,9 @@ FINISH_SECONDS = 2.0
 LINE_REST_SECONDS = 0.2
 """Between one line of status and the next."""
 
+BEHIND_SECONDS = 0.5
+"""After which it is seen that this job has come to the front, when it is waited for."""
+
 STREAMS = (0, 1, 2)
 OFLAG, LFLAG = 1, 3  # of what tcgetattr gives
 
@@ -51,10 +55,17 @@ Say = Callable[..., Awaitable[None]]
 @contextmanager
 def open_terminal() -> Iterator[Terminal | None]:
     """The controlling terminal, where one of 0, 1, 2 is it; as it was when the body ends."""
-    streams = tuple(number for number in STREAMS if _has_job(number))
+    streams = tuple(number for number in STREAMS if has_job(number))
     if not streams:
         yield None
         return
+    with open_own_terminal(streams) as terminal:
+        yield terminal
+
+
+@contextmanager
+def open_own_terminal(streams: tuple[int, ...] = ()) -> Iterator[Terminal]:
+    """The controlling terminal, whatever 0, 1 and 2 are."""
     # A description of our own: what is set on it, as O_NONBLOCK, is not the shell's.
     try:
         tty = os.open("/dev/tty", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -68,21 +79,12 @@ def open_terminal() -> Iterator[Terminal | None]:
         terminal.close()
 
 
-def _has_job(number: int) -> bool:
-    """Only the controlling terminal tells which job is in front (`man 3 tcgetpgrp`)."""
-    try:
-        os.tcgetpgrp(number)
-    except OSError:
-        return False
-    return True
-
-
 class Terminal:
     """The caller's terminal. `streams`: which of 0, 1, 2 are it. `alone`: no other program of a pipeline uses it."""
 
     def __init__(self, tty: int, streams: tuple[int, ...]) -> None:
         self.streams = streams
-        self.alone = not any(_is_piped(number) for number in STREAMS if number not in streams)
+        self.alone = not any(is_piped(number) for number in STREAMS if number not in streams)
         self.serial = 0
         self._alike = False
         self._tty = tty
@@ -91,6 +93,10 @@ class Terminal:
         self._in_front = trio.Event()
         self._pending = b""
         self._lock = trio.Lock()
+        self._free = trio.Event()
+        self._free.set()
+        self._holder: trio.CancelScope | None = None
+        self._borrowed = self._over = False
         self._line: LiveLine | None = None
 
     def is_in_front(self) -> bool:
@@ -134,6 +140,7 @@ class Terminal:
             try:
                 yield
             finally:
+                self.end_hold()
                 with trio.CancelScope(shield=True):
                     await self.finish()
                 self._leave_line()
@@ -143,16 +150,19 @@ class Terminal:
         for descriptor in (self._tty, self._master):
             if descriptor >= 0:
                 os.close(descriptor)
+        self._tty = self._master = -1
 
     # settings
 
     def take(self) -> None:
         """Make it raw, and read its keys from now on. Only in front."""
-        with suppress(OSError, termios.error), _not_stopped():
+        self._borrowed = False
+        with suppress(OSError, termios.error), not_stopped():
             if self._as_it_was is None:
                 self._as_it_was = termios.tcgetattr(self._tty)
-            termios.tcsetattr(self._tty, termios.TCSANOW, self._make_raw(self._as_it_was))
-            if not self._alike:  # the agent began behind, where these settings were the shell's own
+            termios.tcsetattr(self._tty, termios.TCSANOW, make_raw(self._as_it_was, plain=1 in self.streams))
+            # Else the agent began behind, where these settings were the shell's own.
+            if not self._alike and self._master >= 0:
                 termios.tcsetattr(self._master, termios.TCSANOW, self._as_it_was)
                 self._alike = True
             self.pass_size()
@@ -162,31 +172,11 @@ class Terminal:
         """As it was. Where another job has it by now, that one's settings stay."""
         self._leave_line()
         if self._as_it_was is not None and self.is_in_front():
-            with suppress(OSError, termios.error), _not_stopped():
+            with suppress(OSError, termios.error), not_stopped():
                 termios.tcsetattr(self._tty, termios.TCSANOW, self._as_it_was)
         self._as_it_was = None
         if self._in_front.is_set():  # else somebody waits for this very one
             self._in_front = trio.Event()
-
-    def _make_raw(self, settings: list[Any]) -> list[Any]:
-        """cfmakeraw (`man 3 termios`), with output as it was where others of a pipeline write here, too."""
-        iflag, oflag, cflag, lflag, *speeds, controls = settings
-        iflag &= ~(
-            termios.IGNBRK
-            | termios.BRKINT
-            | termios.PARMRK
-            | termios.ISTRIP
-            | termios.INLCR
-            | termios.IGNCR
-            | termios.ICRNL
-            | termios.IXON
-        )
-        lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
-        if 1 in self.streams:
-            oflag &= ~termios.OPOST
-        controls = [*controls]
-        controls[termios.VMIN], controls[termios.VTIME] = 1, 0
-        return [iflag, oflag, cflag, lflag, *speeds, controls]
 
     def pass_size(self) -> None:
         if self._master < 0:
@@ -197,12 +187,18 @@ class Terminal:
 
     # traffic
 
+    async def show(self, raw: bytes) -> None:
+        """Write it all, whatever the agent does. Only held."""
+        while raw:
+            raw = raw[await _write(self._tty, raw) :]
+
     async def keep_keys(self) -> None:
         """From the caller to the agent, while this job is in front, until either is gone."""
         while True:
             await self._in_front.wait()
             await trio.lowlevel.wait_readable(self._tty)
-            if not self._in_front.is_set():
+            if not (self._in_front.is_set() and self._free.is_set()):
+                await self._free.wait()
                 continue
             try:
                 keys = os.read(self._tty, CHUNK_BYTES)
@@ -285,7 +281,7 @@ class Terminal:
             line.arm(None)
 
     def _draw_line(self, line: LiveLine) -> None:
-        if self._pending or self._as_it_was is None or not self.is_in_front():
+        if self._pending or self._as_it_was is None or not (self._free.is_set() and self.is_in_front()):
             return
         with suppress(OSError, termios.error):
             if termios.tcgetattr(self._master)[LFLAG] & termios.ICANON:
@@ -294,6 +290,41 @@ class Terminal:
     def _leave_line(self) -> None:
         if self._line is not None and self._as_it_was is not None and self.is_in_front():
             self._line.take_away(self._tty)
+
+    # held
+
+    @asynccontextmanager
+    async def hold(self, scope: trio.CancelScope) -> AsyncIterator[int]:
+        """The agent has neither its keys nor its screen for as long as the body lasts; `scope`, which is around it, is
+        cancelled when the agent ends. It begins when this job is in front, and what is given is raw then."""
+        self._holder = scope
+        if self._over:
+            scope.cancel()
+        while not self.is_in_front():  # noqa: ASYNC110  nothing tells of it
+            await trio.sleep(BEHIND_SECONDS)
+        async with self._lock:
+            self._leave_line()
+            borrowed = self._as_it_was is None
+            self.take()
+            self._borrowed, self._free = borrowed, trio.Event()
+            try:
+                yield self._tty
+            finally:
+                self._free.set()
+                self._holder = None
+                if self._borrowed:
+                    self.give_back()
+
+    def end_hold(self) -> None:
+        """For good: the agent ends, or this terminal does."""
+        self._over = True
+        if self._holder is not None:
+            self._holder.cancel()
+
+    def note(self, raw: bytes) -> None:
+        """A few words, if they can be written at once."""
+        with suppress(OSError):
+            os.write(self._tty, raw)
 
     # jobs
 
@@ -328,8 +359,8 @@ class Terminal:
             return  # it has been stopped meanwhile, for the same reason
         taken = self._as_it_was is not None
         self.give_back()
-        if _is_controlled():
-            _stop_job(number, others=others)
+        if is_controlled():
+            stop_job(number, others=others)
             await self._go_on(say, front=self.is_in_front() and (taken or self.alone))
         else:
             # Nobody could continue this job. An agent that wants to read waits: behind, it would be stopped for ever.
@@ -355,46 +386,3 @@ async def _write(descriptor: int, raw: bytes) -> int:
             return os.write(descriptor, raw)
         except BlockingIOError:
             await trio.lowlevel.wait_writable(descriptor)
-
-
-def _is_piped(number: int) -> bool:
-    try:
-        mode = os.fstat(number).st_mode
-    except OSError:
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
-@contextmanager
-def _not_stopped() -> Iterator[None]:
-    """Setting a terminal that has just become another job's would stop this one."""
-    previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTTOU, previous)
-
-
-def _stop_job(number: signal.Signals, *, others: bool) -> None:
-    """Returns when somebody continues it.
-
-    Started as root, this process may signal no other user's any more: a script that waits for it is then stopped by a
-    second Ctrl-Z, of which the caller's terminal makes a signal again.
-    """
-    previous = signal.signal(number, signal.SIG_DFL)
-    try:
-        os.kill(0 if others else os.getpid(), number)
-    finally:
-        signal.signal(number, previous)
-
-
-def _is_controlled() -> bool:
-    """Whether a shell watches over this job: its group is not an orphaned one, whose stops the kernel ignores."""
-    process = os.getppid()
-    try:
-        while os.getpgid(process) == os.getpgrp():  # a script, make, sudo
-            with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
-                process = int(file.read().rpartition(")")[2].split()[1])
-        return process > 0 and os.getsid(process) == os.getsid(0)
-    except (OSError, ValueError):
-        return False
