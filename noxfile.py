@@ -5,6 +5,7 @@ Interpreters are found, never downloaded; where one is missing its session is sk
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 import re
@@ -102,6 +103,15 @@ def release(session: nox.Session) -> None:
     about = ("--pyproject", "pyproject.toml", "--mc-type", "application", "--output-reproducible")
     session.run("cyclonedx-py", "environment", *about, "--output-file", "dist/sbom.cdx.json", python)
     session.log(f"{wheel.parent}: {', '.join(sorted(path.name for path in wheel.parent.iterdir()))}")
+
+
+@nox.session(python=False)
+def changelog(session: nox.Session) -> None:
+    """CHANGELOG.md with the fragments of changes/ under the version that is the argument after --, of today."""
+    if len(session.posargs) != 1:
+        session.error("give the version: nox -s changelog -- 0.1.0")
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    session.run("python", "changes/collect.py", session.posargs[0], today)
 
 
 def build_commit(session: nox.Session, place: Path) -> Path:

@@ -99,5 +99,12 @@ def test_a_broken_policy_is_an_annotation_at_its_line_and_nothing_runs(runner: R
     assert Annotation("error", "forged") not in ended.log.annotations
 
 
-def test_no_summary_where_none_is_wanted(runner: Runner) -> None:
-    assert use(runner, run="true", summary="false").summary == ""
+def test_a_warning_about_the_policy_is_an_annotation_and_no_summary_where_none_is_wanted(
+    runner: Runner,
+) -> None:
+    policy = f'{HEAD}[[egress]]\ndestination = "*.github.io"\n'
+    ended = use(runner, policy, run="true", summary="false")
+    assert ended.summary == ""
+    (told,) = (a for a in ended.log.annotations if a.kind == "warning")
+    assert (told.file, told.line) == ("trio-egress.toml", policy.count("\n"))
+    assert "public suffix" in told.message

@@ -306,9 +306,12 @@ def test_what_cannot_be_executed_is_126(place: Place, kind: str) -> None:
 
 @pytest.mark.parametrize("command", ["no-such-command-anywhere", "./missing", "/nonexistent/command"])
 def test_what_is_not_there_is_127(place: Place, command: str) -> None:
+    if "/" not in command:  # the shell's habit: the working directory is no place for programs
+        (place.work / command).touch()
     ended = place.run(NOTHING, command, options=["--json"])
     assert_told(ended, 127, "agent_not_started")
     assert ended.verify() == 0
+    assert (f"is ./{command}" in ended.err) is ("/" not in command)
 
 
 def test_a_script_whose_interpreter_is_missing_is_127(place: Place) -> None:

@@ -378,11 +378,17 @@ def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> 
         if isinstance(spec.key, RemoteKey):
             spec.key.close()
     if result.message:
-        say(result.message)
+        say(result.message + _find_meant(spec.command[0]) * result.not_found)
     if not options.quiet:
         for text in ending.render(result, _short(result.evidence), spec.key.public_hex):
             say(text)
     return result
+
+
+def _find_meant(command: str) -> str:
+    """Where a program is looked for, the working directory is not."""
+    here = "/" not in command and os.path.isfile(command)
+    return f"; the one in this directory is ./{command}" if here else ""
 
 
 def _short(path: Path) -> str:

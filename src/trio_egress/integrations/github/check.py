@@ -6,7 +6,8 @@ Rule 1: the matcher that makes one of a line is the runner's only while there is
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 
 from trio_egress.errors import PolicyError, UsageError
@@ -28,10 +29,16 @@ def check_policy(inputs: Inputs, environment: Mapping[str, str]) -> None:
         raise
     shown = os.path.relpath(path, inputs.workspace)
     try:
-        read_policy_of(path, path.parent, shown, lambda _: None, allowed=inputs.allow)
+        _, policy = read_policy_of(path, path.parent, shown, lambda _: None, allowed=inputs.allow)
     except PolicyError as error:
-        say_command("add-matcher", str(files(__package__ or "").joinpath(MATCHER)))
-        with quiet():  # its text may be that of a pull request; a matcher reads all the same
-            print(error, flush=True)
-        say_command("remove-matcher", owner=OWNER)
+        _annotate([str(error)])
         raise
+    if warnings := policy.find_warnings(time.time_ns() // 1000):
+        _annotate([str(warning) for warning in warnings])
+
+
+def _annotate(problems: Iterable[str]) -> None:
+    say_command("add-matcher", str(files(__package__ or "").joinpath(MATCHER)))
+    with quiet():  # its text may be that of a pull request; a matcher reads all the same
+        print("\n".join(problems), flush=True)
+    say_command("remove-matcher", owner=OWNER)
