@@ -13,14 +13,9 @@ from importlib import import_module
 
 from trio_egress import __version__
 from trio_egress.cli.actions import add_expected
-from trio_egress.cli.detectors.parser import add_detectors
 from trio_egress.cli.garbage import hold_collecting, leave_all, start_collecting
-from trio_egress.cli.keys.parser import add_keys
-from trio_egress.cli.packet.parser import add_packet
 from trio_egress.cli.platforms import SANDBOXED, explain_absence
-from trio_egress.cli.policy.parser import add_policy
 from trio_egress.cli.run_parser import add_learn, add_mcp, add_run
-from trio_egress.cli.scan_parser import add_scan
 from trio_egress.cli.streams import explain_failure, open_closed
 from trio_egress.cli.usage import explain_usage
 
@@ -272,6 +267,36 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
 
 
+def _add_scan(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from trio_egress.cli.scan_parser import add_scan
+
+    add_scan(commands)
+
+
+def _add_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from trio_egress.cli.policy.parser import add_policy
+
+    add_policy(commands)
+
+
+def _add_detectors(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from trio_egress.cli.detectors.parser import add_detectors
+
+    add_detectors(commands)
+
+
+def _add_packet(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from trio_egress.cli.packet.parser import add_packet
+
+    add_packet(commands)
+
+
+def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from trio_egress.cli.keys.parser import add_keys
+
+    add_keys(commands)
+
+
 _COMMANDS: Mapping[str, Callable[[argparse._SubParsersAction[_Parser]], None]] = {
     "run": add_run,
     "learn": add_learn,
@@ -279,11 +304,11 @@ _COMMANDS: Mapping[str, Callable[[argparse._SubParsersAction[_Parser]], None]] =
     "verify": _add_verify,
     "watch": _add_watch,
     "stop": _add_stop,
-    "scan": add_scan,
-    "policy": add_policy,
-    "detectors": add_detectors,
-    "packet": add_packet,
-    "keys": add_keys,
+    "scan": _add_scan,
+    "policy": _add_policy,
+    "detectors": _add_detectors,
+    "packet": _add_packet,
+    "keys": _add_keys,
     **dict.fromkeys(("doctor", "demo", "recover", "init"), _add_small),
 }
 """What adds the parser of each, in the order of --help."""
