@@ -16,11 +16,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import hyperscan
 
+from trio_egress.content.cores import find_core
 from trio_egress.content.nearby import BETWEEN, REACH, RUN, RUN_BYTES, must_have_run, shorten
 from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.re2_matcher import Re2Matcher
 from trio_egress.content.signatures import ABOUT_RUNS, RUN_TRIGGER, WITHOUT_WORDS
-from trio_egress.content.translation import find_core, translate
+from trio_egress.content.translation import translate
 
 PROGRAM_MAX = 6000
 """RE2's instructions: patterns of credentials have up to 5,000. Hyperscan took 73 s for one of 6,500."""

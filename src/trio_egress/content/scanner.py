@@ -49,7 +49,7 @@ VIEWS = Views(
     normalise=normalise,
 )
 
-_LAYOUT = "4"
+_LAYOUT = "5"
 """Of databases: another for each change in what is made of the same patterns."""
 
 

@@ -28,13 +28,6 @@ _OUTSIDE = re.compile(
 _INSIDE = re.compile(rf"{_CODE}|{_ESCAPE}|\[:(?P<negated>\^?)(?P<named>[a-z]+):\]|(?P<plain>.)", re.DOTALL)
 """Of a class."""
 
-_ANY_CLASS = r"\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
-_COUNT = r"(?:\{\d+(?:,\d*)?\}\??|[*+?]\??)?"
-_LEAD = re.compile(rf"(?:\\[bB]|(?:{_ANY_CLASS}|\\[dws]){_COUNT})+")
-_LITERAL = re.compile(r"(?:[A-Za-z0-9_:=@/ -]|\\[^\w])(?![*?{+])")
-_NOT_ALTERNATIVES = re.compile(rf"\\.|{_ANY_CLASS}", re.DOTALL)
-"""In which a `|` is none."""
-
 _CONTROLS = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 
 _DIGIT = frozenset(b"0123456789")
@@ -60,15 +53,6 @@ _NAMED = {
     "word": _WORD,
     "xdigit": _DIGIT | frozenset(b"abcdefABCDEF"),
 }
-
-
-def find_core(pattern: str) -> str:
-    """A part that every match of a pattern has in it, from its first literal on: an engine of literals is faster so."""
-    lead = _LEAD.match(pattern)
-    if lead is None or "[" not in lead[0] or is_of_text(pattern) or "|" in _NOT_ALTERNATIVES.sub("", pattern):
-        return pattern
-    rest = pattern[lead.end() :]
-    return rest if _LITERAL.match(rest) else pattern
 
 
 def translate(pattern: str) -> str | None:
