@@ -15,7 +15,7 @@ from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.re2_matcher import Re2Matcher
 from trio_egress.content.scanner import Scanner
 from trio_egress.content.search import Views
-from trio_egress.content.translation import find_core, translate
+from trio_egress.content.translation import translate
 from trio_egress.errors import PolicyError
 from trio_egress.model import Kind
 
@@ -167,26 +167,6 @@ def test_a_pattern_is_translated_exactly_where_it_can_be(pattern: str, translati
 def test_what_has_no_translation_is_left_to_re2(pattern: str) -> None:
     assert translate(pattern) is None
     assert re2.compile(pattern.encode()) is not None
-
-
-@pytest.mark.parametrize(
-    ("pattern", "core"),
-    [
-        (r"\b[a-f0-9]{32}-us[0-9]{1,2}\b", r"-us[0-9]{1,2}\b"),
-        (r"\b[MNO][\w-]{23,27}\.[A-Z]", r"\.[A-Z]"),
-        (r"\b[5KLc][1-9A-HJ-NP-Za-km-z]{50,51}\b", r"\b[5KLc][1-9A-HJ-NP-Za-km-z]{50,51}\b"),
-        (r"[a-z_]{30}", r"[a-z_]{30}"),
-        (r"[a-z]{23}", r"[a-z]{23}"),
-        (r"[a-z]k+e", r"[a-z]k+e"),
-        (r"[a-z]k|e", r"[a-z]k|e"),
-        (r"[a|b]k\|", r"k\|"),
-        (r"\bkey[a-z]", r"\bkey[a-z]"),
-        (r"(?i)[a-z]key", r"(?i)[a-z]key"),
-        (r"[a-zé]k.", r"[a-zé]k."),
-    ],
-)
-def test_the_core_of_a_pattern_is_what_is_behind_its_classes(pattern: str, core: str) -> None:
-    assert find_core(pattern) == core
 
 
 @pytest.mark.parametrize("pattern", ["x*", r"(?U)a+b?"])

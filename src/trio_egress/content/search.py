@@ -91,7 +91,7 @@ def make_signs(views: Views) -> list[Sign]:
 
 @attrs.frozen
 class Group:
-    """Patterns that were compiled together, by their places in a part."""
+    """Patterns that were compiled together, by their places in a part: all of them, if there is no other group."""
 
     places: Sequence[int]
     matcher: Matcher
@@ -117,23 +117,25 @@ class Part:
         self.signs = signs
         self.readers = readers
         self.others = others
-
-    def match(self, text: bytes) -> list[int]:
+        self.match: Callable[[bytes], Sequence[int]] = self._match
         """Of `seekers`, and behind them of `signs`, those that may match."""
-        return [*_match(self.readers, text), *_match(self.others, text)]
+        if readers is None and others is not None:
+            self.match = others.matcher.match  # all that there is: a short message has no time for more
 
-    def match_readers(self, text: bytes) -> list[int]:
+    def _match(self, text: bytes) -> Sequence[int]:
+        read, other = _match(self.readers, text), _match(self.others, text)
+        return [*read, *other] if read or other else ()
+
+    def match_readers(self, text: bytes) -> Sequence[int]:
         return _match(self.readers, text)
 
     def list_groups(self) -> list[Group]:
         return [group for group in (self.readers, self.others) if group is not None]
 
 
-def _match(group: Group | None, text: bytes) -> list[int]:
-    if group is None:
-        return []
-    named = group.matcher.match(text)
-    return [group.places[index] for index in named] if named else []
+def _match(group: Group | None, text: bytes) -> Sequence[int]:
+    named = group.matcher.match(text) if group is not None else ()
+    return [group.places[index] for index in named] if group is not None and named else ()
 
 
 class Search:
