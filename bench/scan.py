@@ -129,7 +129,8 @@ def open_engines(detectors: Sequence[Detector]) -> dict[Way, tuple[Matcher, Matc
     engines: dict[Way, tuple[Matcher, Matcher]] = {}
     for way in (Way.OUT, Way.IN):
         patterns = [loosen(detector.pattern) for detector in detectors if detector.ways & way]
-        engines[way] = (HyperscanMatcher([*patterns, *VIEWS.signs]), HyperscanMatcher(patterns[:FEW]))
+        signs = VIEWS.signs[: VIEWS.sent] if way is Way.OUT else VIEWS.signs
+        engines[way] = (HyperscanMatcher([*patterns, *signs]), HyperscanMatcher(patterns[:FEW]))
     return engines
 
 
