@@ -160,8 +160,12 @@ class Table:
             "environment": self._plan["environment"] | message["environment"],
             "directory": os.path.join(self._plan["directory"], message["directory"]),
         }
-        ours, theirs = socket.socketpair()
-        reads, writes = os.pipe()
+        try:
+            ours, theirs = socket.socketpair()
+            reads, writes = os.pipe()
+        except OSError as error:  # too many are open
+            self._tell_not_started(number, {"message": f"{error.strerror}", "errno": error.errno})
+            return
         os.set_blocking(reads, False)
         try:
             if len(streams) != STREAMS:
@@ -237,7 +241,11 @@ class Table:
     # a file
 
     def _send_out(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            self._control.tell("file", file=message["file"], error=f"{error.strerror}", errno=error.errno)
+            return
         try:
             pid = os.fork()
         except OSError as error:

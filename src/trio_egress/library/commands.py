@@ -203,7 +203,7 @@ def _follow(session: Session, command: Command, pipes: Mapping[int, Kept]) -> En
     except BaseException:
         if not command.ended.done():
             session.kill(command)
-            with suppress(TrioEgressError):
+            with suppress(Exception):
                 command.ended.result()
         raise
 
@@ -295,7 +295,7 @@ def read_file(session: Session, path: str | PathLike[str], max_bytes: int) -> by
     """Raises OSError, also where there is more in it than `max_bytes`."""
     check_bounds(None, max_bytes)
     name = _read_path(path)
-    with _naming(name):
+    with session.few, _naming(name):
         descriptor = session.open_file("read", name).result()
     raw = bytearray()
     try:
@@ -316,7 +316,7 @@ def write_file(session: Session, path: str | PathLike[str], data: bytes) -> None
     descriptor = os.memfd_create("content", os.MFD_CLOEXEC)
     try:
         _fill(descriptor, data)
-        with _naming(name):
+        with session.few, _naming(name):
             session.open_file("write", name, [descriptor]).result()
     finally:
         os.close(descriptor)

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from types import TracebackType
 
-from trio_egress.errors import SandboxError, TrioEgressError
+from trio_egress.errors import SandboxError
 from trio_egress.evidence.report import Verdict
 from trio_egress.library import commands
 from trio_egress.library.commands import (
@@ -157,7 +157,7 @@ class Sandbox:
         finally:
             process.kill()
             process.close()
-            with suppress(TrioEgressError):
+            with suppress(Exception):
                 process.wait()
 
     def read_file(self, path: FilePath, *, max_bytes: int = FILE_BYTES) -> bytes:
@@ -234,7 +234,7 @@ class Sandbox:
         finally:
             process.kill()
             process.close()
-            with suppress(TrioEgressError):
+            with suppress(Exception):
                 await process.wait()
 
     async def aread_file(self, path: FilePath, *, max_bytes: int = FILE_BYTES) -> bytes:

@@ -31,6 +31,9 @@ from trio_egress.library.result import DENIED_KEPT, Denied, Packet
 
 MESSAGE_BYTES = 65_536
 CALLED = "session"
+FILES_AT_ONCE = 32
+"""Fewer than the supervisor has on their way at once; others wait here."""
+
 INCOMPLETE = "evidence_incomplete"
 
 Members = Mapping[str, object]
@@ -109,6 +112,7 @@ class Session:
         self._sock = sock
         self._folder = folder
         self._owner = os.getpid()
+        self.few = threading.BoundedSemaphore(FILES_AT_ONCE)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._commands: dict[int, Command] = {}
@@ -178,7 +182,7 @@ class Session:
     def kill(self, command: Command) -> None:
         """With all that it has started, however detached; `ended` follows."""
         if not command.ended.done():
-            with suppress(TrioEgressError):  # ended it will be all the same
+            with suppress(Exception):  # ended it will be all the same
                 self._say(step="kill", number=command.number)
 
     def open_file(self, step: str, path: str, streams: Sequence[int] = ()) -> Future[int]:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import trio
 
-from trio_egress.errors import SandboxError, TrioEgressError
+from trio_egress.errors import SandboxError
 from trio_egress.evidence.report import Verdict
 from trio_egress.library import commands
 from trio_egress.library.commands import (
@@ -69,7 +69,7 @@ class TrioProcess:
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
-        with trio.CancelScope(shield=True), suppress(TrioEgressError):
+        with trio.CancelScope(shield=True), suppress(Exception):
             await self.wait()
 
 
