@@ -75,6 +75,8 @@ def docs(session: nox.Session) -> None:
         shutil.copytree(folder, place / "pages" / folder)
     for page in Path().glob("*.md"):
         shutil.copy(page, place / "pages")
+    shutil.rmtree(place / "src", ignore_errors=True)
+    shutil.copytree("src", place / "src")  # whose docstrings docs/api.md shows
     shutil.copy("mkdocs.yml", place)
     site = Path("build/docs").resolve()
     build = ("mkdocs", "build", "--config-file", str(place / "mkdocs.yml"), "--site-dir", str(site))

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import tomli
 
+import trio_egress
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 NAV = re.findall(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
@@ -66,6 +68,15 @@ def test_the_comparison_has_a_row_for_each_attack_that_is_tried() -> None:
     assert [row for row in table if row.strip()] == list(rows.values())
     attacks = (ROOT / "bench/neighbours/attacks.py").read_text("utf-8")
     assert set(re.findall(r"mark\(.(\w+).\)", attacks)) | {"dns", "sni", "exfiltrate"} == set(rows)
+
+
+def test_the_reference_has_each_public_name_where_it_is_and_each_has_a_docstring() -> None:
+    listed = re.findall(
+        r"^::: trio_egress\.(\S+)\.(\w+)$", (ROOT / "docs/api.md").read_text("utf-8"), re.MULTILINE
+    )
+    public = {name: place for name, place in trio_egress._PLACES.items() if name != "PIPE"}
+    assert {name: place for place, name in listed} == public
+    assert [name for name in public if not getattr(trio_egress, name).__doc__] == []
 
 
 def test_every_page_is_in_the_list_of_the_site_once() -> None:

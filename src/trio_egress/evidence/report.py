@@ -41,6 +41,8 @@ NOT_CLOSED = "what happened after the last receipt: the chain has no close recei
 
 
 class Verdict(enum.Enum):
+    """What is proven of a packet, as one word; only `VALID` is what a reviewer wants to read."""
+
     VALID = "valid"
     INVALID = "invalid"
     UNREADABLE = "error"
