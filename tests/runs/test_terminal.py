@@ -591,7 +591,8 @@ def test_a_line_of_status_stands_below_whole_lines_and_is_gone_when_it_is_in_the
 ) -> None:
     script = (
         "try() { curl -so /dev/null http://192.0.2.$1; }; try 1; read x; echo plain; read x; printf 'Name? '; read x;"
-        "try 2; read x; printf '\\033[2J'; try 3; echo; echo drawn"
+        "try 2; read x; printf '\\033[2J'; try 3; echo; echo drawn;"
+        "printf '\\033[?1049h'; try 4; printf '\\033[?1049l'; echo back"
     )
     started = terminal.start(place, "sh", "-c", script, **WATCHED)
     terminal.expect("denied GET http://192.0.2.1:80/")
@@ -611,6 +612,7 @@ def test_a_line_of_status_stands_below_whole_lines_and_is_gone_when_it_is_in_the
     terminal.expect("drawn\r\n")
     terminal.expect("check it with")
     ended = started.wait()
+    assert terminal.seen.index("back\r\n", drew) < terminal.seen.index("denied GET http://192.0.2.4", drew)
     assert "allowed, 3 denied, last" not in terminal.seen[drew:]
     assert "Name? me\r\n" in terminal.seen
     assert (ended.code, ended.verify()) == (0, 0)

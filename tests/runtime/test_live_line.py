@@ -109,6 +109,16 @@ def test_whoever_moves_the_cursor_is_left_alone_from_then_on(output: bytes, pipe
         assert draw(line, pipe) == b""
 
 
+def test_the_other_screen_is_the_agents_until_it_goes_back() -> None:
+    output = b"\x1b[?1049h\x1b[2Jan editor"
+    for at in range(len(output)):
+        line, states = make_line(), []
+        for part in (b"", output[:at], output[at:], b"\x1b[?10", b"49l"):
+            line.make_way(part)
+            states.append(line.covered)
+        assert [states[0], *states[2:]] == [False, True, True, False]
+
+
 def test_a_message_of_ours_takes_it_away_and_has_it_drawn_again(pipe: tuple[int, int]) -> None:
     line, woken = make_line(), []
     draw(line, pipe)

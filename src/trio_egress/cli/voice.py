@@ -4,7 +4,8 @@ Standard error is the agent's too: it can fill the pipe, stop the terminal or ma
 would see neither a time-out nor a signal any more.
 
 Rule 1: saying something never waits and never raises.
-Rule 2: at the end CLOSE_SECONDS are waited; what could not be said by then is lost, and the receipts have it.
+Rule 2: while the agent has the terminal's other screen, it waits: in the middle of that nobody could read it.
+Rule 3: at the end CLOSE_SECONDS are waited; what could not be said by then is lost, and the receipts have it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import select
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
 
@@ -39,7 +40,19 @@ def open_voice(line: LiveLine | None = None) -> Iterator[Say]:
 
 
 def _speak(messages: SimpleQueue[str | None], line: LiveLine | None) -> None:
-    while (text := messages.get()) is not None:
+    held: list[str] = []
+    while True:
+        text = messages.get()
+        held += [] if text is None else [text]
+        if text is None or line is None or not line.covered:
+            _say(held, line)
+            held.clear()
+        if text is None:
+            return
+
+
+def _say(texts: Iterable[str], line: LiveLine | None) -> None:
+    for text in texts:
         raw = _end_lines(f"trio-egress: {text}\n".encode(errors="backslashreplace"))
         with suppress(OSError), nullcontext(b"") if line is None else line.aside() as first:
             _write(first + raw)  # OSError: nobody reads it any more

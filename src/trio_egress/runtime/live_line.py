@@ -27,6 +27,10 @@ _HARMLESS = re.compile(
     rb"|\x1b\[\?25[hl]|\x1b\(B"  # the cursor's look, and ASCII (tput sgr0)
     rb"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles and links
 )
+_SCREEN = re.compile(rb"\x1b\[\?(?:1049|1047|47)([hl])")
+"""The other screen of a terminal: there, and back (xterm's ctlseqs)."""
+
+_SCREEN_BYTES = 8
 _UNFINISHED = re.compile(rb"\x1b(?:\(|\[[0-9;:?]*|\][^\x07\x1b]*\x1b?)?\Z")
 
 
@@ -40,6 +44,10 @@ class LiveLine:
         self.draws = False
         """Whether the agent does."""
 
+        self.covered = False
+        """Whether the agent has the other screen, on which whoever writes spoils what it shows."""
+
+        self._tail = b""
         self._lock = threading.Lock()
         self._shown = False
         self._ended = True
@@ -95,6 +103,10 @@ class LiveLine:
         return first
 
     def _follow(self, output: bytes) -> None:
+        recent = self._tail + output
+        self._tail = recent[1 - _SCREEN_BYTES :]
+        if switched := _SCREEN.findall(recent):
+            self.covered = switched[-1] == b"h"
         if self.draws or not output:
             return
         self._ended = output.endswith(b"\n")
