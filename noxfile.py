@@ -49,7 +49,9 @@ def integrations(session: nox.Session) -> None:
     extras = "autogen,claude,deepagents,mcp,pydantic-ai,smolagents"
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, "integrations"))
     session.env["WITH_FRAMEWORKS"] = "true"
-    session.run("python", "-m", "pytest", "--no-skips", "tests/frameworks", *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "--no-skips", "-o", "trio_mode=false", "tests/frameworks", *session.posargs
+    )
 
 
 @nox.session
