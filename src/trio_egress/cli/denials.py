@@ -63,4 +63,6 @@ def _name_findings(findings: tuple[ReadFinding, ...], reason: str) -> str:
 
 def printable(text: str) -> str:
     """Text that the agent had a hand in, without what a terminal would obey."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

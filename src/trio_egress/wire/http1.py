@@ -1,7 +1,8 @@
 """HTTP/1.1 as a proxy needs it: heads, chunked bodies, and their rendering. h11 parses; nothing else imports it.
 
 One object is one request and its answer: a new one for each, fed with what the last one left over. It does not look at
-a body of known length: those bytes go past it.
+a body of known length: those bytes go past it. Heads of the usual form are read and written without h11, which is then
+only asked, with the same bytes, where there is more to the message.
 
 Rule 1: what isn't unambiguous is refused with BadMessage, and nothing else is raised (two framings, a version other
 than 1.0 or 1.1, userinfo, a target that is none of the four forms, a length that some read as another number).
@@ -12,7 +13,7 @@ Rule 3: a head is at most HEAD_BYTES long with HEADER_COUNT fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import h11
 
@@ -32,6 +33,7 @@ from trio_egress.wire.message import (
     check_expectation,
     describe_fault,
 )
+from trio_egress.wire.usual_heads import UsualHead, read_usual_request, read_usual_response
 
 LENGTH_MAX = 2**63 - 1
 """A body's (an off_t's largest): what is more wraps around in some readers, and is a short body to them."""
@@ -50,10 +52,17 @@ Parsed = Sequence[tuple[bytes, bytes]]
 
 
 class _Side:
-    """One h11 connection: bytes in, parsed values out, and the way back."""
+    """One message each way: bytes in, parsed values out, and the way back."""
 
     def __init__(self, role: type[h11.CLIENT | h11.SERVER], head_bytes: int, header_count: int) -> None:
-        self._h11 = h11.Connection(role, max_incomplete_event_size=head_bytes)
+        self._role = role
+        self._machine: h11.Connection | None = None
+        self._raw = b""
+        """All that was fed, until h11 has it."""
+
+        self._usual_bytes = 0
+        """Of it, the head that was read without h11."""
+
         self._head_bytes = head_bytes
         self._header_count = header_count
         self._ended = False
@@ -61,7 +70,10 @@ class _Side:
     def feed(self, raw: bytes) -> None:
         """Bytes of the peer; empty, once and last, at the end of its stream."""
         self._ended = not raw
-        self._h11.receive_data(raw)
+        if self._machine is None and raw:
+            self._raw += raw
+        else:
+            self._h11.receive_data(raw)
 
     def body(self) -> bytes | Trailers | None:
         """The next piece of a chunked body, its end, or None for more bytes."""
@@ -76,11 +88,42 @@ class _Side:
 
     def leftover(self) -> bytes:
         """What was fed and not parsed; the object is of no use for parsing after this."""
-        return bytes(self._h11.trailing_data[0])
+        if self._machine is None:
+            return self._raw[self._usual_bytes :]
+        return bytes(self._machine.trailing_data[0])
 
     def render_piece(self, data: bytes) -> bytes:
         """A piece of a body whose length the head didn't tell."""
         return self._h11.send(h11.Data(data=data)) or b""
+
+    @property
+    def _h11(self) -> h11.Connection:
+        """h11's connection, which has been told whatever was told without it."""
+        if self._machine is None:
+            self._machine = h11.Connection(self._role, max_incomplete_event_size=self._head_bytes)
+            self._tell_before(self._machine)
+            if self._raw:
+                self._machine.receive_data(self._raw)
+            if self._usual_bytes:
+                self._machine.next_event()
+            self._tell_after(self._machine)
+        return self._machine
+
+    def _tell_before(self, machine: h11.Connection) -> None:
+        """What was sent before anything was received."""
+
+    def _tell_after(self, machine: h11.Connection) -> None:
+        """What was sent when the head was received."""
+
+    def _take_usual(self, read: Callable[[bytes], UsualHead | None]) -> UsualHead | None:
+        """The head, where it is of the usual form and came whole with the first bytes."""
+        if self._machine is not None or self._usual_bytes:
+            return None
+        usual = read(self._raw)
+        if usual is not None:
+            self._check_size(usual.fields, len(usual.line[1]) if self._role is h11.SERVER else 0)
+            self._usual_bytes = usual.end
+        return usual
 
     def _next(self) -> h11.Event | None:
         try:
@@ -118,13 +161,19 @@ class AgentSide(_Side):
     def __init__(self, head_bytes: int = HEAD_BYTES, header_count: int = HEADER_COUNT) -> None:
         super().__init__(h11.SERVER, head_bytes, header_count)
         self._modern = True
+        self._request: RequestHead | None = None
+        self._answer: tuple[ResponseHead, list[tuple[bytes, bytes]]] | None = None
 
     def head(self) -> RequestHead | None:
         """The request, or None for more bytes. After an empty `feed` there always is one or an error."""
+        usual = self._take_usual(read_usual_request)
+        if usual is not None:
+            self._request = _request_head(*usual.line, b"1.1", usual.fields, usual.raw)
+            return self._request
         match self._next():
-            case h11.Request() as event:
-                self._modern = event.http_version == b"1.1"
-                return _request_head(event)
+            case h11.Request(method=method, target=target, http_version=version, headers=headers):
+                self._modern = version == b"1.1"
+                return _request_head(method, target, version, headers, headers.raw_items())
             case h11.ConnectionClosed():
                 raise BadMessage("the agent closed the connection before a request")
         return None
@@ -135,12 +184,36 @@ class AgentSide(_Side):
         if head.status == SWITCHING:
             fields += _SWITCH
         if head.status >= 200:
+            usual = self._render_usual(head, close=close)
+            if usual is not None:
+                return usual
             event = h11.Response(status_code=head.status, headers=fields, reason=head.phrase)
             return self._h11.send(event) or b""
         if not self._modern:  # HTTP/1.0 knows no interim answers (RFC 9110 15.2)
             return b""
         interim = h11.InformationalResponse(status_code=head.status, headers=fields, reason=head.phrase)
         return self._h11.send(interim) or b""
+
+    def _render_usual(self, head: ResponseHead, *, close: bool) -> bytes | None:
+        """The head as h11 writes it, where request and answer are of the usual form and the length is told."""
+        request = self._request
+        if request is None or self._machine is not None or request.method == "CONNECT":
+            return None
+        ends = close or not request.persists
+        fields = [*head.fields, *([(b"Connection", b"close")] if ends else [])]
+        raw = _render(b"HTTP/1.1 %d %b" % (head.status, head.phrase), fields)
+        usual = read_usual_response(raw)
+        if usual is None or usual.end != len(raw) or usual.raw != fields:
+            return None
+        if usual.count(b"content-length") != 1 or usual.count(b"connection") != ends:
+            return None
+        self._answer = (head, fields)
+        return raw
+
+    def _tell_after(self, machine: h11.Connection) -> None:
+        if self._answer is not None:
+            head, fields = self._answer
+            machine.send(h11.Response(status_code=head.status, headers=fields, reason=head.phrase))
 
     def render_end(self, trailers: Trailers) -> bytes:
         """The end of a body whose length the head didn't tell."""
@@ -153,6 +226,7 @@ class UpstreamSide(_Side):
     def __init__(self, head_bytes: int = HEAD_BYTES, header_count: int = HEADER_COUNT) -> None:
         super().__init__(h11.CLIENT, head_bytes, header_count)
         self._method = ""
+        self._request: tuple[RequestHead, list[tuple[bytes, bytes]]] | None = None
 
     def render_head(self, head: RequestHead, host: str) -> bytes:
         """The request's head, for the authority `host`.
@@ -167,7 +241,18 @@ class UpstreamSide(_Side):
         if head.opens_websocket:
             framing += _SWITCH
         fields = [(b"Host", host.encode("ascii")), *head.fields, *framing]
+        line = (head.method.encode("ascii"), head.path.encode("ascii"))
+        raw = _render(b"%b %b HTTP/1.1" % line, fields)
+        usual = read_usual_request(raw) if self._machine is None else None
+        if usual is not None and (usual.line, usual.raw, usual.end) == (line, fields, len(raw)):
+            self._request = (head, fields)
+            return raw
         return self._h11.send(h11.Request(method=head.method, target=head.path, headers=fields)) or b""
+
+    def _tell_before(self, machine: h11.Connection) -> None:
+        if self._request is not None:
+            head, fields = self._request
+            machine.send(h11.Request(method=head.method, target=head.path, headers=fields))
 
     def render_end(self, trailers: Trailers) -> bytes:
         """The end of a chunked body."""
@@ -175,35 +260,49 @@ class UpstreamSide(_Side):
 
     def head(self) -> ResponseHead | None:
         """The next answer, interim ones included, or None for more bytes."""
+        if self._machine is None and not self._raw:
+            return None
+        usual = self._take_usual(read_usual_response) if self._request is not None else None
+        if usual is not None:
+            status, phrase = usual.line
+            return _response_head(self._method, int(status), phrase, b"1.1", usual.fields, usual.raw)
         match self._next():
             case h11.InformationalResponse() | h11.Response() as event:
-                return _response_head(self._method, event)
+                told, headers = (event.status_code, bytes(event.reason), event.http_version), event.headers
+                return _response_head(self._method, *told, headers, headers.raw_items())
         return None
 
 
-def _request_head(event: h11.Request) -> RequestHead:
-    method = event.method.decode("ascii")
-    scheme, authority, path = _split_target(method, event.target.decode("ascii"))
-    hosts = [value for name, value in event.headers if name == b"host"]
-    options = _options(event.headers)
-    _check_controls(event.headers)
-    check_expectation(value for name, value in event.headers if name == b"expect")
-    upgrades = _upgrades(event.headers)
+def _request_head(
+    raw_method: bytes, target: bytes, version: bytes, headers: Parsed, raw: Parsed
+) -> RequestHead:
+    method = raw_method.decode("ascii")
+    scheme, authority, path = _split_target(method, target.decode("ascii"))
+    hosts = [value for name, value in headers if name == b"host"]
+    options = _options(headers)
+    _check_controls(headers)
+    check_expectation(value for name, value in headers if name == b"expect")
+    upgrades = _upgrades(headers)
     # What follows a request for a WebSocket is no HTTP, whatever its answer is: nothing there is read as the next one.
-    persists = event.http_version == b"1.1" and b"close" not in options and "websocket" not in upgrades
+    persists = version == b"1.1" and b"close" not in options and "websocket" not in upgrades
     return RequestHead(
         method=method,
         scheme=scheme,
         authority=authority,
         path=path,
         host=_text(hosts[0]) if hosts else None,
-        fields=_only_end_to_end(event.headers.raw_items(), options, besides=b"host"),
-        body=_request_body(event.headers),
+        fields=_only_end_to_end(raw, options, besides=b"host"),
+        body=_request_body(headers),
         persists=persists,
         upgrades=upgrades,
-        switches=event.http_version == b"1.1" and b"upgrade" in options,
-        takes_trailers=b"trailers" in _tokens(event.headers, b"te"),
+        switches=version == b"1.1" and b"upgrade" in options,
+        takes_trailers=b"trailers" in _tokens(headers, b"te"),
     )
+
+
+def _render(line: bytes, fields: Parsed) -> bytes:
+    """A head, unchecked."""
+    return b"%b\r\n%b\r\n" % (line, b"".join([b"%b: %b\r\n" % field for field in fields]))
 
 
 def _split_target(method: str, target: str) -> tuple[str | None, str | None, str]:
@@ -239,26 +338,26 @@ def _check_controls(fields: Parsed) -> None:
         raise BadMessage("a field's value has a control character")
 
 
-def _response_head(method: str, event: h11.Response | h11.InformationalResponse) -> ResponseHead:
-    options = _options(event.headers)
+def _response_head(
+    method: str, status: int, phrase: bytes, version: bytes, headers: Parsed, raw: Parsed
+) -> ResponseHead:
+    options = _options(headers)
     body: Body = 0
-    if event.status_code >= 200 and method != "HEAD" and event.status_code not in (204, 304):
-        names = {name for name, _ in event.headers}
-        body = _request_body(event.headers) if names & _LENGTHS else Framing.UNTIL_CLOSE
+    if status >= 200 and method != "HEAD" and status not in (204, 304):
+        names = {name for name, _ in headers}
+        body = _request_body(headers) if names & _LENGTHS else Framing.UNTIL_CLOSE
     return ResponseHead(
-        status=event.status_code,
-        phrase=bytes(event.reason),
-        fields=_only_end_to_end(event.headers.raw_items(), options),
+        status=status,
+        phrase=phrase,
+        fields=_only_end_to_end(raw, options),
         body=body,
-        persists=event.http_version == b"1.1" and b"close" not in options and body is not Framing.UNTIL_CLOSE,
-        upgrades=_upgrades(event.headers),
+        persists=version == b"1.1" and b"close" not in options and body is not Framing.UNTIL_CLOSE,
+        upgrades=_upgrades(headers),
         switches=b"upgrade" in options,
     )
 
 
-def _only_end_to_end(
-    raw: list[tuple[bytes, bytes]], options: frozenset[bytes], besides: bytes = b""
-) -> Fields:
+def _only_end_to_end(raw: Parsed, options: frozenset[bytes], besides: bytes = b"") -> Fields:
     """`Content-Length` in its usual digits: to some a leading zero begins an octal number."""
     dropped = HOP_BY_HOP | (options - FRAMING) | {besides}
     return tuple(

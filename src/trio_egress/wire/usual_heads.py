@@ -1,0 +1,71 @@
+"""The heads of HTTP/1.1 that nearly all programs write, read in one pass.
+
+Judges nothing: what isn't of the usual form is None, and h11's to judge (`wire/http1.py`).
+
+Rule 1: what is read here h11 takes too, and reads the same (`fuzz/fuzz_usual_heads.py`): HTTP/1.1 with CRLF, printable
+ASCII, one Host, at most one Content-Length in plain digits, and no field that changes how the message goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_REQUEST = re.compile(rb"([A-Z]{1,16}) ([!-~]+) HTTP/1\.1")
+_RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)")
+_FIELD = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+
+
+class UsualHead(NamedTuple):
+    """`line`: method and target, or status and phrase; `end`: how many bytes the head has, its empty line included."""
+
+    line: tuple[bytes, bytes]
+    raw: list[tuple[bytes, bytes]]
+    """Fields as they are written."""
+
+    fields: list[tuple[bytes, bytes]]
+    """Fields with their names in lower case."""
+
+    end: int
+
+    def count(self, name: bytes) -> int:
+        return sum(field == name for field, _ in self.fields)
+
+
+def read_usual_request(raw: bytes) -> UsualHead | None:
+    """The request that these bytes begin with, if they hold its whole head."""
+    head = _read(raw, _REQUEST)
+    return head if head is not None and head.count(b"host") == 1 else None
+
+
+def read_usual_response(raw: bytes) -> UsualHead | None:
+    """The final answer that these bytes begin with, if they hold its whole head."""
+    return _read(raw, _RESPONSE)
+
+
+def _read(raw: bytes, form: re.Pattern[bytes]) -> UsualHead | None:
+    end = raw.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    first, *lines = raw[:end].split(b"\r\n")
+    line = form.fullmatch(first)
+    if line is None:
+        return None
+    told, fields, lengths = [], [], 0
+    for each in lines:
+        found = _FIELD.fullmatch(each)
+        if found is None:
+            return None
+        name, value = found.groups()
+        lower = name.lower()
+        if lower in _UNUSUAL:
+            return None
+        if lower == b"content-length":
+            lengths += 1
+            if lengths > 1 or not _LENGTH.fullmatch(value):
+                return None
+        told.append((name, value))
+        fields.append((lower, value))
+    return UsualHead((line[1], line[2]), told, fields, end + 4)
