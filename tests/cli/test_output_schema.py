@@ -93,6 +93,7 @@ COMMANDS = {
     ],
     "watch": ["watch audit/monday", "watch audit/tuesday"],
     "scan": ["scan code"],
+    "init": ["init new.toml", "init --full full.toml"],
     "policy-check": ["policy check agent.toml wrong.toml"],
     "policy-show": ["policy show agent.toml"],
     "policy-diff": ["policy diff agent.toml changed.toml"],

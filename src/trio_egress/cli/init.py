@@ -7,6 +7,7 @@ Rule 1: what it allows is said where it is written, with the file that it was re
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,9 +38,23 @@ def main(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"trio-egress init: cannot write {options.path}: {error.strerror}", file=sys.stderr)
         return 2
+    if options.json:
+        print(json.dumps(_describe(options.path, project, short=short), indent=2))
+        return 0
     for line in (*_tell(options.path, project, short=short), *(NEXT[system] for system in project.systems)):
         print(f"trio-egress: {line}", file=sys.stderr)
     return 0
+
+
+def _describe(path: str, project: Project, *, short: bool) -> dict[str, object]:
+    return {
+        "policy": path,
+        "short": short,
+        "hosts": dict(project.hosts) if short else {},
+        "presets": dict(project.agents) if short else {},
+        "silent": list(project.silent) if short else [],
+        "ci": list(project.systems),
+    }
 
 
 def _tell(path: str, project: Project, *, short: bool) -> Iterator[str]:

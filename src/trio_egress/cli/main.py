@@ -262,6 +262,7 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
         "there are none, one with every key, commented.",
     )
     init.add_argument("--full", action="store_true", help="write the one with every key, whatever is here")
+    init.add_argument("--json", action="store_true", help="print what was written, and by what, as JSON")
     init.add_argument(
         "path", nargs="?", default="trio-egress.toml", metavar="FILE", help="default: trio-egress.toml"
     )
