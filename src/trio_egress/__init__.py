@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from trio_egress.evidence.report import Report, Verdict
     from trio_egress.library.commands import PIPE, CommandDeniedError, Done
+    from trio_egress.library.deciding import Question
     from trio_egress.library.judging import Policy
     from trio_egress.library.processes import AsyncProcess, Process
     from trio_egress.library.result import Denied, DeniedError, Packet, Run
@@ -47,6 +48,7 @@ __all__ = [
     "Problem",
     "Process",
     "Protocol",
+    "Question",
     "Report",
     "Run",
     "Sandbox",
@@ -71,6 +73,7 @@ _PLACES = {
     **dict.fromkeys(("Report", "Verdict"), "evidence.report"),
     **dict.fromkeys(("PIPE", "CommandDeniedError", "Done"), "library.commands"),
     "Policy": "library.judging",
+    "Question": "library.deciding",
     **dict.fromkeys(("Denied", "DeniedError", "Packet", "Run"), "library.result"),
     "run": "library.running",
     **dict.fromkeys(("AsyncProcess", "Process"), "library.processes"),

@@ -13,8 +13,8 @@ import trio_egress as te
 
 NAMES = """
 AsyncProcess Attempt CommandDeniedError Decision Denied DeniedError Done Event EvidenceError Layer PIPE Packet Policy
-PolicyError Problem Process Protocol Report Run Sandbox SandboxError Transport TrioEgressError TrioProcess TrioSandbox
-UsageError Verdict __version__ open_sandbox parse_host run verify
+PolicyError Problem Process Protocol Question Report Run Sandbox SandboxError Transport TrioEgressError TrioProcess
+TrioSandbox UsageError Verdict __version__ open_sandbox parse_host run verify
 """
 
 OPENING = "policy workspace environment allow timeout evidence evidence_in key signer user on_event"
@@ -34,7 +34,7 @@ SIGNATURES = {
     ),
     **dict.fromkeys(("Sandbox.events", "Sandbox.aevents", "TrioSandbox.events"), "self"),
     "run": "command policy allow directory environment timeout max_output evidence evidence_in key signer user "
-    "check_denied",
+    "check_denied decide",
     "Policy.load": "path allow",
     "Policy.decide": "self attempt at",
     "verify": "path keys policy_hash expect_run expect_head anchors decide quick checker",
@@ -45,6 +45,7 @@ FIELDS = {
     "Run": "returncode end verdict packet denied denied_count found touched message stdout stderr truncated",
     "Done": "returncode stdout stderr timed_out truncated denied denied_count limit message",
     "Event": "verdict phase transport protocol method target host port layer reason rule count dropped",
+    "Question": "attempt rule reason marked seconds",
     "Packet": "path run_id head manifest_sha256",
     "Denied": "transport protocol method target host port layer reason rule count",
 }

@@ -6,15 +6,29 @@ import argparse
 from typing import TYPE_CHECKING
 
 from trio_egress.cli.voice import Say
+from trio_egress.errors import UsageError
 from trio_egress.runtime.spec import RunSpec
 
 if TYPE_CHECKING:
+    from trio_egress.runtime.program_approver import ProgramApprover
     from trio_egress.runtime.terminal_approver import TerminalApprover
 
 DENIED = "what rules with `ask` allow is denied"
 
 
-def find_approver(options: argparse.Namespace, spec: RunSpec, say: Say) -> TerminalApprover | None:
+def find_approver(
+    options: argparse.Namespace, spec: RunSpec, say: Say
+) -> TerminalApprover | ProgramApprover | None:
+    """`--ask-fd`: of the socket to the program that has asked for this run."""
+    if options.ask_fd is not None:
+        from trio_egress.runtime.program_approver import ProgramApprover
+
+        if options.ask:
+            raise UsageError("--ask and --ask-fd: give one of them; one approver is asked")
+        try:
+            return ProgramApprover(options.ask_fd)
+        except (OSError, OverflowError, ValueError):
+            raise UsageError(f"--ask-fd {options.ask_fd}: not a stream socket of this process") from None
     asks = any(rule.terms.ask is not None for rule in spec.policy.rules)
     if spec.observing:
         if asks or options.ask:

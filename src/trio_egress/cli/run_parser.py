@@ -87,6 +87,13 @@ def add_run(commands: Any) -> None:
         help="ask at the terminal about what rules with `ask` allow (without it, and where there is no terminal, that "
         "is denied)",
     )
+    run.add_argument(
+        "--ask-fd",
+        metavar="FD",
+        type=int,
+        help="ask the program at the other end of this stream socket about all that the policy allows, as "
+        "`trio_egress.run(decide=...)` does",
+    )
     add_run_options(run)
     _add_json(run)
 
@@ -103,7 +110,7 @@ def add_learn(commands: Any) -> None:
         add_help=False,
     )
     add_help(learn, LEARN_EXAMPLES)
-    learn.set_defaults(observing=True, policy_path=None, fail_on=(), mode="observe", ask=False)
+    learn.set_defaults(observing=True, policy_path=None, fail_on=(), mode="observe", ask=False, ask_fd=None)
     learn.add_argument(
         "--output",
         "-o",
@@ -130,7 +137,9 @@ def add_mcp(commands: Any) -> None:
         add_help=False,
     )
     add_help(mcp, MCP_EXAMPLES)
-    mcp.set_defaults(observing=False, policy_path=None, json=False, fail_on=(), mode="enforce", ask=False)
+    mcp.set_defaults(
+        observing=False, policy_path=None, json=False, fail_on=(), mode="enforce", ask=False, ask_fd=None
+    )
     add_run_options(mcp)
 
 

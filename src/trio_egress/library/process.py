@@ -15,14 +15,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import attrs
 
 import trio_egress
 from trio_egress.errors import SandboxError
+
+if TYPE_CHECKING:
+    import socket
+
+    from trio_egress.library.deciding import Deciding
 
 CHUNK_BYTES = 65536
 
@@ -66,19 +71,26 @@ def supervise(
     directory: Path | None,
     environment: Mapping[str, str] | None,
     max_output: int | None,
+    deciding: Deciding | None = None,
 ) -> Output:
     """Run `trio-egress ARGUMENTS` to its end. `max_output`: how much of each stream is kept; None: both are this
-    program's own, and so is standard input, which is empty otherwise.
+    program's own, and so is standard input, which is empty otherwise. `deciding`: what is asked about attempts
+    meanwhile, in this thread.
 
     Raises SandboxError where it can't be started.
     """
     output = Output(Kept(max_output or 0), Kept(max_output or 0))
-    with _start(arguments, directory, environment, captured=max_output is not None) as process:
+    with (
+        nullcontext() if deciding is None else deciding.open_line() as line,
+        _start(arguments, directory, environment, line, captured=max_output is not None) as process,
+    ):
         streams = {process.stdout: output.stdout, process.stderr: output.stderr}
         followed = {stream: kept for stream, kept in streams.items() if stream is not None}
         try:
-            _follow(process, followed)
+            _follow(process, followed, deciding)
         except BaseException:
+            if deciding is not None:
+                deciding.close()
             with _killing(process):
                 process.send_signal(signal.SIGTERM)
                 _follow(process, followed)
@@ -88,13 +100,23 @@ def supervise(
 
 @contextmanager
 def _start(
-    arguments: Sequence[str], directory: Path | None, environment: Mapping[str, str] | None, *, captured: bool
+    arguments: Sequence[str],
+    directory: Path | None,
+    environment: Mapping[str, str] | None,
+    line: socket.socket | None,
+    *,
+    captured: bool,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process lives no longer than the body, and no longer than this program."""
+    """The process lives no longer than the body, and no longer than this program. `line`: its end of one to be asked
+    by, which is closed here."""
     reads, writes = os.pipe()
     with _closing(writes):
         with _closing(reads):
-            command = make_command("trio_egress.library.child", str(reads), *arguments)
+            passed = () if line is None else (line.fileno(),)
+            told = [f"--ask-fd={descriptor}" for descriptor in passed]
+            command = make_command(
+                "trio_egress.library.child", str(reads), arguments[0], *told, *arguments[1:]
+            )
             stream = subprocess.PIPE if captured else None
             try:
                 process = subprocess.Popen(
@@ -103,7 +125,7 @@ def _start(
                     stdout=stream,
                     stderr=stream,
                     bufsize=0,
-                    pass_fds=(reads,),
+                    pass_fds=(reads, *passed),
                     cwd=directory,
                     env=environment,
                 )
@@ -111,6 +133,8 @@ def _start(
                 raise SandboxError(
                     f"cannot start {sys.executable or 'Python'} in {directory or '.'}: {error}"
                 ) from None
+        if line is not None:
+            line.close()
         with process:
             yield process
 
@@ -145,18 +169,26 @@ def _killing(process: subprocess.Popen[bytes]) -> Iterator[None]:
         raise
 
 
-def _follow(process: subprocess.Popen[bytes], streams: Mapping[IO[bytes], Kept]) -> None:
+def _follow(
+    process: subprocess.Popen[bytes], streams: Mapping[IO[bytes], Kept], deciding: Deciding | None = None
+) -> None:
     """Until it has ended, and all is read that it has written."""
     with selectors.DefaultSelector() as selector, _open_end(process) as end:
         if end is not None:
             selector.register(end, selectors.EVENT_READ)
         for stream, kept in streams.items():
             selector.register(stream, selectors.EVENT_READ, kept)
+        if deciding is not None:
+            selector.register(deciding, selectors.EVENT_READ, deciding)
         living = end is not None
         while living:
             for key, _ in selector.select():
                 if key.data is None:
                     living = False
+                elif key.data is deciding:
+                    if not deciding.take():
+                        selector.unregister(deciding)
+                        deciding.close()
                 elif raw := os.read(key.fd, CHUNK_BYTES):
                     key.data.feed(raw)
                 else:

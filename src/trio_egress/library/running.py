@@ -21,6 +21,7 @@ from pathlib import Path
 from trio_egress.cli.platforms import explain_absence
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.report import Verdict
+from trio_egress.library.deciding import Decide, Deciding
 from trio_egress.library.judging import Policy
 from trio_egress.library.process import Output, supervise
 from trio_egress.library.result import DeniedError, Packet, Run, read_denied
@@ -47,6 +48,7 @@ def run(
     signer: str | None = None,
     user: str | None = None,
     check_denied: bool = False,
+    decide: Decide | None = None,
 ) -> Run:
     """Run a command in a sandbox whose only way out is what the policy allows, and wait for its end.
 
@@ -55,6 +57,9 @@ def run(
     are kept, and standard input is empty; None: all three are this program's own. `evidence`: the packet's directory,
     `evidence_in` one of several packets (default: `trio-egress-audit` in `directory`). `key`, `signer`, `user`,
     `allow`: as on the command line.
+
+    `decide`: a function that sees each attempt which the policy would allow (`Question`), in this thread, and can only
+    narrow: what it doesn't say True to is denied.
 
     Raises PolicyError and UsageError before anything is created, SandboxError where no sandbox could be built as it
     must be, and with `check_denied` DeniedError where anything was denied. KeyboardInterrupt ends the run, with a
@@ -69,7 +74,9 @@ def run(
         status_file = Path(folder, "status.json")
         options = list_options(policy, allow, timeout, evidence, evidence_in, key, signer, user)
         arguments = ["run", *options, f"--status-file={status_file}", "--quiet", "--verify", "--", *words]
-        output = supervise(arguments, None if directory is None else Path(directory), environment, max_output)
+        deciding = None if decide is None else Deciding(decide)
+        where = None if directory is None else Path(directory)
+        output = supervise(arguments, where, environment, max_output, deciding)
         status = _read_status(status_file)
     result = _conclude(status, output)
     if check_denied and result.denied_count:

@@ -27,6 +27,7 @@ from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
 from trio_egress.runtime.terminal import Terminal, open_terminal
 
 if TYPE_CHECKING:
+    from trio_egress.runtime.program_approver import ProgramApprover
     from trio_egress.runtime.terminal_approver import TerminalApprover
 
 MESSAGE_BYTES = 65536
@@ -72,7 +73,7 @@ async def run_agent(
     *,
     at_terminal: bool = True,
     line: LiveLine | None = None,
-    approver: TerminalApprover | None = None,
+    approver: TerminalApprover | ProgramApprover | None = None,
 ) -> AgentEnd:
     """Start the agent and stay with it to its end, whatever ends it. `at_terminal`: where the caller is, if at one.
 

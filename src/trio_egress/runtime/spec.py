@@ -22,6 +22,7 @@ from trio_egress.runtime.live_line import LiveLine
 from trio_egress.runtime.secrets import make_commitment_key
 
 if TYPE_CHECKING:
+    from trio_egress.runtime.program_approver import ProgramApprover
     from trio_egress.runtime.serving import Host
     from trio_egress.runtime.sought import Value
     from trio_egress.runtime.stdio import Client
@@ -96,7 +97,7 @@ class RunSpec:
     vault: Vault = attrs.field(factory=Vault, repr=False)
     """Those that the agent never has."""
 
-    approver: TerminalApprover | None = attrs.field(default=None, eq=False, repr=False)
+    approver: TerminalApprover | ProgramApprover | None = attrs.field(default=None, eq=False, repr=False)
     """Who is asked about what rules with `ask` allow."""
 
     line: LiveLine | None = attrs.field(default=None, eq=False, repr=False)

@@ -1,0 +1,131 @@
+"""The program that has asked for a run, asked about each attempt that its policy allows (`trio_egress.run(decide=…)`).
+
+Rule 1: it is never waited for without an end, neither to take a question nor to answer it.
+Rule 2: a program that breaks the rules of `wire/approval.py`, or hangs up, is gone: nothing is allowed from then on.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from trio_egress.errors import PeerError
+from trio_egress.proxy.approval import ApproverError, Question, Said
+from trio_egress.runtime.terminal import Terminal
+from trio_egress.wire.approval import Answer, Asker
+
+GONE = "the program that decides is gone"
+CHUNK_BYTES = 65536
+
+
+@attrs.define(eq=False)
+class _Waiting:
+    event: trio.Event = attrs.field(factory=trio.Event)
+    answer: Answer | None = None
+
+
+class ProgramApprover:
+    """Of one run. `descriptor`: of the stream socket to the program, which is this one's from now on."""
+
+    kind = "program"
+    everything = True
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._sock = socket.socket(fileno=descriptor)
+        if self._sock.type != socket.SOCK_STREAM:
+            raise ValueError("not a stream socket")
+        self._talk = Asker()
+        self._stream: trio.SocketStream | None = None
+        self._waiting: dict[int, _Waiting] = {}
+        self._sending = trio.Lock()
+
+    @asynccontextmanager
+    async def use(self, terminal: Terminal | None) -> AsyncIterator[None]:
+        """For as long as the agent lives."""
+        async with trio.open_nursery() as nursery:
+            self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
+            nursery.start_soon(self._keep_answers, self._stream)
+            try:
+                yield
+            finally:
+                self._hang_up()
+                nursery.cancel_scope.cancel()
+
+    async def ask(self, question: Question) -> Said:
+        attempt = question.attempt
+        try:
+            number, raw = self._talk.ask(
+                transport=attempt.transport.value,
+                protocol=attempt.protocol.value,
+                host=str(attempt.host),
+                port=attempt.port,
+                method=attempt.method,
+                path=attempt.path,
+                query=sorted(attempt.query or ()),
+                secure=attempt.secure,
+                websocket=attempt.websocket,
+                service=attempt.service,
+                rule="" if question.rule is None else str(question.rule),
+                reason=question.why,
+                marked=question.marked,
+                seconds=round(question.seconds),
+            )
+        except ValueError:
+            raise ApproverError("it is too long to be asked about") from None
+        waiting = self._waiting[number] = _Waiting()
+        try:
+            await self._send(raw)
+            await waiting.event.wait()
+        finally:
+            self._waiting.pop(number, None)
+            self._end(number)
+        if waiting.answer is None:
+            raise ApproverError(GONE)
+        return Said(waiting.answer.allow, waiting.answer.by, waiting.answer.reason)
+
+    async def _send(self, raw: bytes) -> None:
+        """A frame, whole: where time runs out in the middle of one, there is no telling what the program has."""
+        async with self._sending:
+            if self._stream is None:
+                raise ApproverError(GONE)
+            sent = False
+            try:
+                await self._stream.send_all(raw)
+                sent = True
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise ApproverError(GONE) from None
+            finally:
+                if not sent:
+                    self._hang_up()
+
+    def _end(self, number: int) -> None:
+        try:
+            self._talk.end(number)
+        except PeerError:
+            self._hang_up()
+
+    async def _keep_answers(self, stream: trio.SocketStream) -> None:
+        try:
+            while raw := await stream.receive_some(CHUNK_BYTES):
+                for number, answer in self._talk.feed(raw):
+                    waiting = self._waiting.get(number)
+                    if waiting is not None:
+                        waiting.answer = answer
+                        waiting.event.set()
+        except (PeerError, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Not a checkpoint. Whoever waits is told that there is nobody any more."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.socket.close()
+        for waiting in self._waiting.values():
+            waiting.event.set()
