@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 import trio_egress
 from trio_egress.cli.demo import PYTHONS, find_python
@@ -18,6 +20,7 @@ from trio_egress.evidence.verify import verify
 from trio_egress.kernel.identity import Identities, Ids
 
 SOURCE = Path(trio_egress.__file__).parents[1]
+SCHEMA = SOURCE / "trio_egress/cli/output.schema.json"
 
 
 def run_demo(
@@ -64,6 +67,18 @@ def test_packet_goes_to_a_new_directory_that_is_named_and_nothing_else_is_left(t
     (left,) = tmp_path.iterdir()
     assert f"The Audit Packet: {left}\n" in ran.stdout
     assert (left / "packet.json").is_file()
+
+
+@pytest.mark.sandbox
+def test_the_same_as_json(tmp_path: Path) -> None:
+    ran = run_demo("--json", "--evidence", "packet", cwd=tmp_path)
+    told = json.loads(ran.stdout)
+    assert ran.returncode == 0, ran.stdout
+    assert told["as_expected"]
+    assert [one["tried"] for one in told["attempts"]] == [claim.words for claim in CLAIMS]
+    assert {one["verdict"] for one in told["attempts"]} == {"allow", "block"}
+    assert verify(tmp_path / "packet", [told["public_key"]]).verdict is Verdict.VALID
+    Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))["$defs"]["demo"]).validate(told)
 
 
 @pytest.mark.sandbox

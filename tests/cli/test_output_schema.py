@@ -143,9 +143,14 @@ def test_keys_that_are_made(desk: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_rosters(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["keys", "add", "trusted.toml", "key.txt", "--name", "a", "--valid-from", "2026-01-01"]) == 0
-    assert main(["keys", "revoke", "trusted.toml", "a", "--reason", "compromised", "--note", "b"]) == 0
-    capsys.readouterr()
+    added = ["keys", "add", "trusted.toml", "key.txt", "--name", "a", "--valid-from", "2026-01-01"]
+    (told,) = print_json(capsys, *added)
+    hold("keys-add", told)
+    assert (told["state"], told["public"]) == ("valid", KEY.public_hex)
+    revoked = ["keys", "revoke", "trusted.toml", "a", "--reason", "compromised", "--note", "b"]
+    (told,) = print_json(capsys, *revoked)
+    hold("keys-revoke", told)
+    assert (told["state"], told["note"]) == ("revoked", "b")
     for action in ("ls", "check"):
         (keys,) = print_json(capsys, "keys", action, "trusted.toml")
         hold(f"keys-{action}", keys)

@@ -7,6 +7,7 @@ packet with that key, and lays what the agent saw beside what the receipts say. 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -58,7 +59,7 @@ def main(options: argparse.Namespace) -> int:
     """0: all as expected, and the packet is valid. 1: something was not. 125: this machine allows no sandbox."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends it, what it started is ended
     try:
-        return _demonstrate(options.evidence)
+        return _demonstrate(options.evidence, _tell_json if options.json else _tell)
     except TrioEgressError as error:
         print(f"trio-egress demo: {error}", file=sys.stderr)
         return REFUSED
@@ -67,7 +68,7 @@ def main(options: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _demonstrate(directory: str | None) -> int:
+def _demonstrate(directory: str | None, tell: Callable[[Outcome, Path, SigningKey], None]) -> int:
     with ExitStack() as undo:
         if directory is None:
             directory = tempfile.mkdtemp(prefix="trio-egress-audit-")
@@ -80,7 +81,7 @@ def _demonstrate(directory: str | None) -> int:
     if ran.returncode != 0:
         return _tell_failure(ran, evidence)
     outcome = _examine(ran.stdout, evidence, key, upstreams)
-    _tell(outcome, evidence, key)
+    tell(outcome, evidence, key)
     return 0 if outcome.as_expected else NOT_AS_EXPECTED
 
 
@@ -179,6 +180,30 @@ def _examine(said: str, evidence: Path, key: SigningKey, upstreams: Upstreams) -
     rows = compare(parse_lines(said), receipts)
     faults = [*find_strays(upstreams.reached), *(finding.message for finding in report.findings)]
     return Outcome(rows, faults, len(upstreams.reached), report)
+
+
+def _tell_json(outcome: Outcome, evidence: Path, key: SigningKey) -> None:
+    rows = [
+        {
+            "tried": row.claim.words,
+            "saw": row.saw,
+            "verdict": row.verdict,
+            "reason": row.reason,
+            "faults": row.faults,
+        }
+        for row in outcome.rows
+    ]
+    told = {
+        "as_expected": outcome.as_expected,
+        "attempts": rows,
+        "faults": outcome.faults,
+        "reached": outcome.reached,
+        "verdict": outcome.report.verdict.value,
+        "receipts": outcome.report.receipt_count,
+        "packet": str(evidence),
+        "public_key": key.public_hex,
+    }
+    print(json.dumps(told, indent=2))
 
 
 def _tell(outcome: Outcome, evidence: Path, key: SigningKey) -> None:

@@ -233,6 +233,7 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo.add_argument(
         "--evidence", metavar="DIR", help="keep the packet here (default: a new temporary directory)"
     )
+    demo.add_argument("--json", action="store_true", help="print what came of each attempt as JSON")
 
     recover = commands.add_parser(
         "recover",

@@ -11,7 +11,7 @@ def add_scan(commands: Any) -> None:
     """The command's parser."""
     scan = commands.add_parser(
         "scan",
-        help="look for secrets and planted instructions in files, or in a change",
+        help="look for secrets and planted instructions in files or a change",
         description="Look through files, what a change adds, or standard input, with a run's detectors.",
         usage="trio-egress scan [options] [--diff REF | --staged] [PATH ...]\n"
         "       ... | trio-egress scan [options] - | --diff -",

@@ -15,7 +15,8 @@ from typing import Any
 
 import attrs
 
-DENIAL_MILLISECONDS = 1000
+DENIAL_MILLISECONDS = 10_000
+"""A denial is told, it is no time-out of a connection (127 s); a machine may have much else to do."""
 
 Receipt = Mapping[str, Any]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import time
 
-from trio_egress.cli.keys.rosters import open_text, replace_text
+from trio_egress.cli.keys.rosters import find_key, open_text, render_key, replace_text
 from trio_egress.cli.keys.times import read_time
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.packet import read_public_key
@@ -29,5 +31,7 @@ def main(options: argparse.Namespace) -> int:
     except (EvidenceError, UsageError) as error:
         print(f"trio-egress keys add: {error}", file=sys.stderr)
         return 2 if isinstance(error, EvidenceError) else 64
+    if options.json:
+        print(json.dumps(render_key(find_key(options.roster, keys, key.name), time.time_ns()), indent=2))
     print(f"{options.roster}: {key.name} {fingerprint(key.public)}, {len(keys)} in all", file=sys.stderr)
     return 0

@@ -7,14 +7,13 @@ import json
 import sys
 import time
 
+from trio_egress.cli.keys.rosters import render_key
 from trio_egress.cli.keys.times import read_time
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.receipt import render_timestamp
 from trio_egress.evidence.roster import TrustedKey
 from trio_egress.evidence.sign import fingerprint
 from trio_egress.evidence.trust import read_roster
-
-TIMES = ("valid_from", "valid_until", "revoked_at")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -27,25 +26,11 @@ def main(options: argparse.Namespace) -> int:
         print(f"trio-egress keys {options.action}: {error}", file=sys.stderr)
         return 2 if isinstance(error, EvidenceError) else 64
     if options.json:
-        print(json.dumps([_render(key, now_ns) for key in keys], indent=2))
+        print(json.dumps([render_key(key, now_ns) for key in keys], indent=2))
     else:
         for key in keys:
             print(f"{key.judge(now_ns):<14}{key.name}  {fingerprint(key.public)}{_tell(key)}")
     return 1 if options.action == "check" and any(key.judge(now_ns) != "valid" for key in keys) else 0
-
-
-def _render(key: TrustedKey, now_ns: int) -> dict[str, object]:
-    times = {name: None if (at := getattr(key, name)) is None else render_timestamp(at) for name in TIMES}
-    return {
-        "name": key.name,
-        "public": key.public,
-        "fingerprint": fingerprint(key.public),
-        "state": key.judge(now_ns),
-        **times,
-        "reason": key.reason or None,
-        "note": key.note or None,
-        "line": key.line,
-    }
 
 
 def _tell(key: TrustedKey) -> str:

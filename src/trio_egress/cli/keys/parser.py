@@ -77,6 +77,7 @@ def _add_rosters(actions: Actions) -> None:
     )
     add.add_argument("--valid-until", metavar="TIME", help="believe no receipt of this time or a later one")
     add.add_argument("--note", default="", metavar="TEXT", help="whose it is, say")
+    add.add_argument("--json", action="store_true", help="print the key as JSON")
     for name, help_ in (
         ("ls", "list the keys of a roster, and what each is worth"),
         ("check", "the same; and fail unless every key is valid"),
@@ -96,6 +97,7 @@ def _add_rosters(actions: Actions) -> None:
     revoke.add_argument("--reason", required=True, choices=["compromised", "retired", "superseded"])
     revoke.add_argument("--at", metavar="TIME", help="from when on (default: now)")
     revoke.add_argument("--note", default="", metavar="TEXT", help="what happened")
+    revoke.add_argument("--json", action="store_true", help="print the key as JSON")
 
 
 def _add_shows(actions: Actions) -> None:

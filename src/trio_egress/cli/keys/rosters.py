@@ -1,4 +1,4 @@
-"""What the actions of `trio-egress keys` do with a roster: read it, change its text, replace the file."""
+"""What the actions of `trio-egress keys` do with a roster: read it, change its text, replace the file, show a key."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import tempfile
 from pathlib import Path
 
 from trio_egress.errors import EvidenceError
+from trio_egress.evidence.receipt import render_timestamp
 from trio_egress.evidence.roster import TrustedKey, parse_roster
 from trio_egress.evidence.roster_text import NEW
+from trio_egress.evidence.sign import fingerprint
 from trio_egress.evidence.trust import read_roster
+
+TIMES = ("valid_from", "valid_until", "revoked_at")
 
 
 def open_text(path: str) -> tuple[str, tuple[TrustedKey, ...]]:
@@ -45,3 +49,18 @@ def find_key(path: str, keys: tuple[TrustedKey, ...], name: str) -> TrustedKey:
         if name in (key.name, key.public):
             return key
     raise EvidenceError(f"{path} has no key {name}: it has {', '.join(key.name for key in keys) or 'none'}")
+
+
+def render_key(key: TrustedKey, now_ns: int) -> dict[str, object]:
+    """A key as JSON: `part-key` of the schema."""
+    times = {name: None if (at := getattr(key, name)) is None else render_timestamp(at) for name in TIMES}
+    return {
+        "name": key.name,
+        "public": key.public,
+        "fingerprint": fingerprint(key.public),
+        "state": key.judge(now_ns),
+        **times,
+        "reason": key.reason or None,
+        "note": key.note or None,
+        "line": key.line,
+    }

@@ -19,7 +19,7 @@ exit codes:
 
 def add_packet(commands: Any) -> None:
     """The command with all its actions."""
-    said = "pack, prove, timestamp, export, reveal, show and compare Audit Packets"
+    said = "pack, prove, timestamp, export, show and compare Audit Packets"
     description = "Work with Audit Packets, offline and without any privilege."
     actions = Actions(commands, "packet", said, description, EXIT_CODES)
     _add_pack(actions)
