@@ -88,4 +88,6 @@ def run(tests: str) -> int:
     """Of the mutants of starter.py, judged by these tests: whether at least nine of ten die."""
     command = [sys.executable, "fuzz/mutants.py", "src/trio_egress/policy/starter.py", "--at-least", "90"]
     command += ["--tests", f"tests/policy/{tests}"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).returncode
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    print(ran.stdout, ran.stderr)  # for whoever reads of a failure
+    return ran.returncode

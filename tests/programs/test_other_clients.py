@@ -53,7 +53,7 @@ def test_urllib_reaches_an_allowed_name(
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("https://evil.example/", [0, "[Errno -3] Temporary failure in name resolution"]),
+        ("https://evil.example/", [0, "[Errno -2] Name or service not known"]),
         ("http://203.0.113.7/", [403, "default_deny"]),
         ("https://203.0.113.7/", [0, "tlsv1 alert access denied"]),
     ],

@@ -24,13 +24,16 @@ ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')
 WAITS = "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(1000)"
 
 
-def make_policy(place: Place) -> Path:
-    return place.write("egress.toml", write_policy("api.example.com"))
+def make_policy(place: Place, name: str = "evidence") -> Path:
+    """A file for each run: one that is written anew while another run reads it is half a policy."""
+    return place.write(f"{name}.toml", write_policy("api.example.com"))
 
 
 def run(place: Place, *command: str, name: str = "evidence", **more: Any) -> te.Run:
     given = {"max_output": 1 << 20, "timeout": PATIENCE_SECONDS, "directory": place.work, **more}
-    return te.run(command, policy=make_policy(place), evidence=place.path / name, key=place.key_file, **given)
+    return te.run(
+        command, policy=make_policy(place, name), evidence=place.path / name, key=place.key_file, **given
+    )
 
 
 def is_whole(place: Place, name: str = "evidence") -> bool:
