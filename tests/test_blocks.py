@@ -15,13 +15,12 @@ import attrs
 import pytest
 import tomli
 import yaml
+from tests.blocks import BLOCK, ROOT, read_blocks
 
 from trio_egress.cli.main import build_parser, main
 from trio_egress.policy.load import load_policy
 
-ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?:(?:^|(?<=\n))    [^\n]*\n)+")
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 NO_POLICY = {
@@ -35,31 +34,33 @@ RUN = {
     "README.md": ("tests/test_check.py", "tests/runs/test_start_page.py"),
     "docs/attestations.md": ("tests/evidence/test_statement.py",),
     "docs/ci.md": ("tests/action/test_workflows.py",),
+    "docs/cookbook.md": ("tests/test_blocks.py",),
+    "docs/embedding.md": ("tests/runs/test_embedding_page.py",),
+    "docs/events.md": ("tests/runs/test_events_page.py",),
     "docs/fuzzing.md": ("tests/fuzzing/test_guide.py",),
     "docs/keys.md": ("tests/cli/keys/test_page.py", "tests/signer/test_remote.py"),
+    "docs/mcp.md": ("tests/runs/test_mcp_page.py", "tests/programs/test_policy_pages.py"),
     "docs/operations.md": ("tests/evidence/test_kept_packets.py",),
     "docs/packets.md": ("tests/test_docs_commands.py",),
     "docs/policy.md": ("tests/policy/test_reference.py",),
+    "docs/pytest.md": ("tests/runs/test_pytest_page.py",),
     "docs/receipts.md": ("tests/evidence/test_stranger.py",),
+    "docs/scanning.md": ("tests/static/test_page.py", "tests/programs/test_policy_pages.py"),
+    "docs/ssh.md": ("tests/programs/test_policy_pages.py",),
     "docs/start.md": ("tests/runs/test_start_page.py",),
+    "docs/tcp.md": ("tests/programs/test_policy_pages.py",),
     "docs/verifying.md": ("tests/evidence/test_kept_packets.py",),
+    "docs/websocket.md": ("tests/programs/test_policy_pages.py",),
     "docs/working-with-policies.md": ("tests/test_docs_commands.py",),
 }
-"""Who runs blocks of a page, which it reads for that."""
+"""Who runs blocks of a page, which it reads for that. The policy of docs/ssh.md with a key outside only decides, here:
+tests/programs/test_git_over_ssh.py runs the same with a server of its own."""
 
 READ = {
     "docs/architecture.md": "its blocks are drawings",
     "docs/comparison.md": "its command needs root, and programs that only it needs; it prints the page's table",
     "CONTRIBUTING.md": "it says how the tests are run",
-    "docs/embedding.md": "its agent and policy are somebody's own; tests/runs has it in test_library, test_session",
     "docs/integrations.md": "its frameworks come with `nox -s integrations`; tests/frameworks runs an example of each",
-    "docs/mcp.md": "its servers come from a registry; tests/programs runs others, by the same commands",
-    "docs/pytest.md": "its policy and agent are somebody's own; tests/runs/test_pytest_plugin.py has such tests",
-    "docs/scanning.md": "its commands need a repository with history; tests/static makes such ones",
-    "docs/ssh.md": "its policies need a server; tests/git_relay has one",
-    "docs/tcp.md": "its policy needs a server; tests/programs has one",
-    "docs/websocket.md": "its host is an example; tests/programs runs that client against one of the test's own",
-    "docs/cookbook.md": "policies alone, which load and whose tests pass, here",
 }
 """Pages with blocks that are read here and run nowhere as they stand."""
 
@@ -113,8 +114,22 @@ def test_a_policy_loads_and_decides_what_its_tests_say(block: Block, tmp_path: P
     text = block.text if "default_deny" in block.text else HEAD + block.text
     assert load_policy(text, block.page)
     (tmp_path / "agent.toml").write_text(text, "utf-8")
+    assert "[[test]]" in text or block.page != "docs/cookbook.md"
     if "[[test]]" in text:
         assert main(["policy", "test", str(tmp_path / "agent.toml")]) == 0
+
+
+def test_git_over_ssh_is_decided_as_its_page_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its policy with a key outside, which no run here can have: the server whose key it pins is nobody's."""
+    page = (ROOT / "docs/ssh.md").read_text("utf-8")
+    (command,) = re.findall(r"`trio-egress (policy explain \S+)`", page)
+    (push,) = re.findall(r"with `(\?service=\S+)` a push", page)
+    (told,) = re.findall(r"^    trio-egress: denied by the egress policy: (.*\n    .*)$", page, re.MULTILINE)
+    (tmp_path / "git.toml").write_text(read_blocks("docs/ssh.md", "toml")[1], "utf-8")
+    explain = [*command.split(), "--policy", str(tmp_path / "git.toml")]
+    assert main(explain) == 0
+    assert main([*explain[:2], explain[2].replace("repo", "other") + push, *explain[3:]]) == 1
+    assert " ".join(told.split()) in capsys.readouterr().out
 
 
 def test_other_toml_is_toml() -> None:

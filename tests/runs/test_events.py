@@ -139,20 +139,6 @@ def test_an_agent_reaches_none_of_it(place: Place) -> None:
     assert AS_ROOT or not figures.exists()
 
 
-def test_figures_are_told_while_it_runs(place: Place) -> None:
-    figures = place.path / "figures"
-    agent = "touch asked; until [ -e go ]; do sleep 0.02; done"
-    started = place.start(
-        write_policy(), "bash", "-c", agent, options=["--quiet", "--metrics", f"unix:{figures}"]
-    )
-    wait_until((place.work / "asked").exists, "the agent")
-    command = ["curl", "--silent", "--fail", "--unix-socket", str(figures), "http://run/metrics"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert read_figures(ran.stdout)["trio_egress_receipts_written_total"] == 1
-    (place.work / "go").touch()
-    assert started.wait().code == 0
-
-
 @pytest.mark.parametrize("option", ["--events", "--metrics"])
 def test_a_socket_where_the_agent_can_write_is_refused(place: Place, option: str) -> None:
     ended = place.run(write_policy(), "touch", "ran", options=[option, "unix:events"])

@@ -54,6 +54,11 @@ class Ran:
 
 def scan(place: Path, *arguments: str, text: bytes = b"", environment: dict[str, str] | None = None) -> Ran:
     """`trio-egress scan` there, with the made-up rules, in this process."""
+    return run(place, "scan", "--rules", str(RULES), *arguments, text=text, environment=environment)
+
+
+def run(place: Path, *arguments: str, text: bytes = b"", environment: dict[str, str] | None = None) -> Ran:
+    """`trio-egress` with these arguments, there and in this process."""
     given = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_"))}
     out, err = io.StringIO(), io.StringIO()
     here = os.getcwd()
@@ -62,7 +67,7 @@ def scan(place: Path, *arguments: str, text: bytes = b"", environment: dict[str,
         changed.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
         os.chdir(place)
         try:
-            code = main(["scan", "--rules", str(RULES), *arguments])
+            code = main(list(arguments))
         except SystemExit as error:
             code = int(error.code or 0)
         finally:
