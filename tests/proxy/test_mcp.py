@@ -190,6 +190,14 @@ async def test_what_came_before_goes_on_and_what_comes_after_does_not(
     assert "asks for elicitation/create" in blocked(world).facts["reason"]
 
 
+async def test_a_list_of_one_message_is_a_batch_too(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    async with open_run(open_world, upstreams, result(1)) as world:
+        answer = await say(world, post(b"[" + call() + b"]"))
+    assert b'"code": -32003' in answer
+    assert "a batch, which MCP does not have" in blocked(world).facts["reason"]
+    assert not upstreams.accepted
+
+
 async def test_a_second_answer_is_cut(open_world: OpenWorld, upstreams: Upstreams) -> None:
     stream = as_events(result(1, first=True), result(1, second=True))
     async with open_run(open_world, upstreams, stream) as world:

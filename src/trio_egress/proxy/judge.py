@@ -74,6 +74,9 @@ class Judgement:
     messages: tuple[Message, ...] = ()
     """Of JSON-RPC, where those were read; so that an answer of ours can be one."""
 
+    batch: bool = False
+    """They came in a list."""
+
 
 def judge_tcp(
     policy: Policy, door: Door, moment: Moment = NO_MOMENT, protocol: Protocol = Protocol.TCP

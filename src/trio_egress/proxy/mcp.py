@@ -136,7 +136,10 @@ class Servers:
         self._known: OrderedDict[tuple[object, int], Server] = OrderedDict()
 
     def open(self, judged: Judgement, terms: Mcp, inner: ScannedAnswer | None) -> McpAnswer:
-        """For one request that is allowed. Raises Refused for an answer of the client to what nobody asked."""
+        """For one request that is allowed. Raises Refused for a list, even of one message, as MCP has no batches, and
+        for an answer of the client to what nobody asked."""
+        if judged.batch:
+            raise Refused("it is a batch, which MCP does not have")
         attempt = judged.attempt
         server = self._known.setdefault((attempt.host, attempt.port), Server())
         if len(self._known) > SERVERS_MAX:

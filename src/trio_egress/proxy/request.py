@@ -120,7 +120,9 @@ def _judge(agent: AgentEnd, door: Door, gate: Gate, read: ReadBody | None = None
     if read is None:
         return gate.vault.fill(request, judge_request(gate.policy, door, request, gate.ledger.moment()))
     judged = judge_request(gate.policy, door, request, gate.ledger.moment(), read.asked.calls)
-    filled = gate.vault.fill(request, attrs.evolve(judged, messages=read.asked.messages))
+    filled = gate.vault.fill(
+        request, attrs.evolve(judged, messages=read.asked.messages, batch=read.asked.batch)
+    )
     return attrs.evolve(filled, head=read.adapt(filled.head))
 
 

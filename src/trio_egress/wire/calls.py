@@ -32,10 +32,11 @@ _SEPARATORS = re.compile(r"[&;]")
 
 @attrs.frozen
 class Asked:
-    """What a request asks for. `messages`: of JSON-RPC, where those are what it has."""
+    """What a request asks for. `messages`: of JSON-RPC, where it has those; `batch`: in a list, even of one."""
 
     calls: tuple[Call, ...] = ()
     messages: tuple[Message, ...] = ()
+    batch: bool = False
 
 
 NOTHING_ASKED = Asked()
@@ -64,7 +65,7 @@ def read_asked(fields: Fields, query: str, raw: bytes, *, graphql: bool = True) 
         )
     if names & _RPC_WORDS:
         messages = parse_messages(raw, batches=True)
-        return Asked(tuple(map(read_call, messages)), messages)
+        return Asked(tuple(map(read_call, messages)), messages, isinstance(value, list))
     if graphql and asks:
         if len(items) > BATCH_ITEMS:
             raise BadMessage(f"a batch of more than {BATCH_ITEMS} GraphQL requests")
