@@ -29,7 +29,10 @@ CONTROL_SECONDS: Final = 600
 MEMORY_BYTES: Final = 2 << 30
 SURVIVED: Final = (0, 5)
 """All tests passed; or none was found, as its name is made of what was changed."""
-_OPTIONS: Final = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore:Module already imported")
+_OPTIONS: Final = (
+    *("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"),
+    "--assert=plain",  # else pytest itself loads what is installed with a plugin of its own, as this package is
+)
 
 Contexts = dict[str, dict[str, list[str]]]
 """Of each file, of each line, the tests that run it."""
