@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import trio_egress
+from trio_egress.cli.main import main
 from trio_egress.evidence.verify import verify
 from trio_egress.model import (
     Action,
@@ -187,6 +188,15 @@ def test_fetch_agent_reads_why_it_was_denied(tmp_path: Path) -> None:
     assert address.startswith(
         "http://203.0.113.7:8080/: denied: no rule allows 203.0.113.7:8080 (a person can "
     )
+
+
+def test_stores_are_reached_by_name_and_port_alone() -> None:
+    policy = load("database.toml")
+    for name, port in (("db", 5432), ("cache", 6379), ("mail", 25)):
+        assert is_allowed(policy, Name(f"{name}.example.com"), port, Protocol.TCP)
+        assert not is_allowed(policy, Name(f"{name}.example.com"), 22, Protocol.TCP)
+        assert not is_allowed(policy, Name(f"{name}.example.org"), port, Protocol.TCP)
+    assert main(["policy", "test", str(EXAMPLES / "database.toml")]) == 0
 
 
 def test_tools_over_http_are_called_with_what_is_named() -> None:
