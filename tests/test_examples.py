@@ -191,11 +191,16 @@ def test_fetch_agent_reads_why_it_was_denied(tmp_path: Path) -> None:
 
 
 def test_stores_are_reached_by_name_and_port_alone() -> None:
-    policy = load("database.toml")
+    policy, counted = load("database.toml"), Moment(able=frozenset(Need))
+
+    def is_reached(name: str, port: int) -> bool:
+        attempt = Attempt(Transport.TRANSPARENT, Protocol.TCP, Name(name), port)
+        return decide(policy, attempt, counted).allowed
+
     for name, port in (("db", 5432), ("cache", 6379), ("mail", 25)):
-        assert is_allowed(policy, Name(f"{name}.example.com"), port, Protocol.TCP)
-        assert not is_allowed(policy, Name(f"{name}.example.com"), 22, Protocol.TCP)
-        assert not is_allowed(policy, Name(f"{name}.example.org"), port, Protocol.TCP)
+        assert is_reached(f"{name}.example.com", port)
+        assert not is_reached(f"{name}.example.com", 22)
+        assert not is_reached(f"{name}.example.org", port)
     assert main(["policy", "test", str(EXAMPLES / "database.toml")]) == 0
 
 
