@@ -5,6 +5,7 @@ A run is a process here and its evidence is a file; of the package only keys and
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -386,4 +387,14 @@ class Place:
     def close(self) -> None:
         for started in self._started:
             started.kill()
-        shutil.rmtree(self.path)
+        wait_until(lambda: remove_tree(self.path), "an end of what a run writes whose program is gone")
+
+
+def remove_tree(path: Path) -> bool:
+    """False where somebody made or moved something in it meanwhile."""
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
+    return not path.exists()

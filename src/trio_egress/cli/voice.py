@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import select
-import termios
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -59,12 +58,11 @@ def _say(texts: Iterable[str], line: LiveLine | None) -> None:
 
 
 def _end_lines(raw: bytes) -> bytes:
-    """A terminal that shows an agent's is raw, and goes down a line without going back to its beginning."""
-    try:
-        is_raw = not termios.tcgetattr(STDERR)[1] & termios.OPOST
-    except (OSError, termios.error):
-        return raw
-    return raw.replace(b"\n", b"\r\n") if is_raw else raw
+    """A terminal that shows an agent's is raw, and goes down a line without going back to its beginning.
+
+    It can become so at any moment, and one that isn't minds no second carriage return.
+    """
+    return raw.replace(b"\n", b"\r\n") if os.isatty(STDERR) else raw
 
 
 def _write(raw: bytes) -> None:
