@@ -42,6 +42,7 @@ PARTS = {
     "load": "loading a policy, by number of rules",
     "pages": "the pages of a packet",
     "parse": "first bytes of a connection, and DNS",
+    "receipts": "the two receipts of an attempt, by the recorder as it is",
     "scan": "looking through messages",
     "soak": "an hour of everything at once",
     "websocket": "a WebSocket through the relay",

@@ -17,7 +17,7 @@ import attrs
 
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.anchor import Anchor
-from trio_egress.evidence.canonical import LINE_BYTES, clean_text, render_canonical, render_stored
+from trio_egress.evidence.canonical import LINE_BYTES, clean_text, is_plain, render_canonical, render_stored
 from trio_egress.evidence.checkpoint import Checkpoint, render_origin, sign_checkpoint
 from trio_egress.evidence.facts import render_ext
 from trio_egress.evidence.merkle import Tree
@@ -27,6 +27,7 @@ from trio_egress.evidence.receipt import (
     add_counts,
     assemble,
     hash_receipt,
+    render_ext_ref,
     render_record,
     render_redaction,
     render_timestamp,
@@ -51,6 +52,7 @@ from trio_egress.evidence.session import (
     render_genesis_hash,
 )
 from trio_egress.evidence.sign import Signer, fingerprint
+from trio_egress.evidence.stencil import Stencils
 
 
 class Chain:
@@ -70,6 +72,8 @@ class Chain:
         self._bytes_up = 0
         self._bytes_down = 0
         self._opening = self._render_opening()
+        self._genesis = str(self._opening["genesis_hash"])
+        self._stencils = Stencils()
         self._every_receipt = {
             "principal": clean_text(self._redactor.redact(session.principal), WORD_CHARS),
             "actor": clean_text(self._redactor.redact(session.actor), WORD_CHARS),
@@ -139,6 +143,7 @@ class Chain:
         """The line of a receipt that says that another policy comes into force: the last under the old one."""
         line = self.append(draft, now_ns)
         self._every_receipt["policy_hash"] = policy_hash
+        self._stencils.forget_records()
         return line
 
     def rotate(self, key: Signer, draft: Draft, now_ns: int) -> bytes:
@@ -231,27 +236,42 @@ class Chain:
     def _seal(self, draft: Draft, extra: Mapping[str, object], now_ns: int) -> bytes:
         now_ns = max(now_ns, self._last_ns)
         draft, by_class = self._redactor.redact_draft(self.tell(draft))
-        ext = render_ext(draft.facts)
-        stored_ext = render_stored(ext)
-        fixed = {
-            **self._every_receipt,
-            **extra,
-            **render_redaction(add_counts(by_class, draft.replaced)),
-            "timestamp": render_timestamp(now_ns),
-            "chain_prev_hash": self._head or self._opening["genesis_hash"],
-            "chain_seq": self._seq,
-        }
-        record = render_record(draft, fixed, stored_ext)
-        canonical = render_canonical(record)
+        extra = {**extra, **render_redaction(add_counts(by_class, draft.replaced))}
+        stored_ext = self._render_ext(draft.facts)
+        canonical, stored = self._render_record(draft, extra, stored_ext, render_timestamp(now_ns))
+        key = self._key.public_hex
         signature = self._key.sign_receipt(canonical, stored_ext)
-        line = assemble(render_stored(record), signature, self._key.public_hex, stored_ext) + b"\n"
-        if len(line) >= LINE_BYTES:
-            raise RecorderError(f"a receipt of {len(line)} bytes is over the bound of {LINE_BYTES}")
-        self._head = hash_receipt(assemble(canonical, signature, self._key.public_hex, stored_ext))
-        self._tree.append(line[:-1])
+        line = assemble(stored, signature, key, stored_ext)
+        if len(line) + 1 >= LINE_BYTES:
+            raise RecorderError(f"a receipt of {len(line) + 1} bytes is over the bound of {LINE_BYTES}")
+        whole = line if stored is canonical else assemble(canonical, signature, key, stored_ext)
+        self._head = hash_receipt(whole)
+        self._tree.append(line)
         self._seq += 1
         self._last_ns = now_ns
-        return line
+        return line + b"\n"
+
+    def _render_ext(self, facts: Mapping[str, object]) -> bytes:
+        stored = self._stencils.fill_ext(facts)
+        if stored is None:
+            stored = render_stored(render_ext(facts))
+            self._stencils.cut_ext(facts, stored)
+        return stored
+
+    def _render_record(
+        self, draft: Draft, extra: Mapping[str, object], stored_ext: bytes, moment: str
+    ) -> tuple[bytes, bytes]:
+        """In both byte forms; where they are equal they are one."""
+        before = self._head or self._genesis
+        shown = moment, before, self._seq, render_ext_ref(stored_ext)
+        if not extra and (plain := self._stencils.fill_record(draft, *shown)) is not None:
+            return plain, plain
+        fixed = {"timestamp": moment, "chain_prev_hash": before, "chain_seq": self._seq}
+        record = render_record(draft, {**self._every_receipt, **extra, **fixed}, stored_ext)
+        stored = render_stored(record)
+        if not extra:
+            self._stencils.cut_record(draft, *shown, stored)
+        return (stored if is_plain(stored) else render_canonical(record)), stored
 
 
 def _count(facts: Mapping[str, object], name: str) -> int:

@@ -28,7 +28,7 @@ SAFE_INTEGER = 2**53 - 1
 """RFC 8259 6: integers that every JSON reader keeps exact."""
 
 _ITEM_COST = 8
-_PORT = Shape(
+PORT = Shape(
     "an integer from 0 to 65535",
     lambda value: type(value) is int and 0 <= value <= 65535,
     pattern="(0|[1-9][0-9]{0,3}|[1-5][0-9]{4})",
@@ -47,7 +47,7 @@ FACTS: Mapping[str, Shape] = {
     "detail": TEXT,
     "errno": TEXT,
     "host": TEXT,
-    "port": _PORT,
+    "port": PORT,
     "proto": TEXT,
     "dialled": TEXT,
     "via": TEXT,
