@@ -49,7 +49,8 @@ def check(raw: bytes) -> None:
     assert len(set(numbers)) == len(numbers)
     assert set(numbers) <= {1, 3, 4}
     with contextlib.suppress(PeerError):
-        Decider().feed(raw)
+        for told in Decider().feed(raw):
+            assert told.keys() in ({"over"}, {"id", *QUESTION})
 
 
 if __name__ == "__main__":

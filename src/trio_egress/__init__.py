@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from trio_egress.evidence.report import Report, Verdict
     from trio_egress.library.commands import PIPE, CommandDeniedError, Done
     from trio_egress.library.deciding import Question
+    from trio_egress.library.event import Event
     from trio_egress.library.judging import Policy
     from trio_egress.library.processes import AsyncProcess, Process
     from trio_egress.library.result import Denied, DeniedError, Packet, Run
     from trio_egress.library.running import run
     from trio_egress.library.sandbox import Sandbox
-    from trio_egress.library.session import Event
     from trio_egress.library.trio_sandbox import TrioProcess, TrioSandbox, open_sandbox
     from trio_egress.model import Attempt, Decision, Layer, Protocol, Transport
     from trio_egress.policy.hosts import parse_host
@@ -78,7 +78,7 @@ _PLACES = {
     "run": "library.running",
     **dict.fromkeys(("AsyncProcess", "Process"), "library.processes"),
     "Sandbox": "library.sandbox",
-    "Event": "library.session",
+    "Event": "library.event",
     **dict.fromkeys(("TrioProcess", "TrioSandbox", "open_sandbox"), "library.trio_sandbox"),
     **dict.fromkeys(("Attempt", "Decision", "Layer", "Protocol", "Transport"), "model"),
     "parse_host": "policy.hosts",

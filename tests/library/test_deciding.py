@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from tests.wire.test_approval import QUESTION
@@ -69,10 +70,23 @@ async def _later(question: te.Question) -> bool:
     return True
 
 
-@pytest.mark.parametrize("decide", [_later, 1])
+class _Later:
+    async def __call__(self, question: te.Question) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("decide", [_later, partial(_later), _Later(), 1])
 def test_what_is_no_plain_function_is_refused_before_anything_runs(decide: object) -> None:
-    with pytest.raises(te.UsageError, match="must be a plain function"):
-        Deciding(decide)  # type: ignore[arg-type]
+    with pytest.raises(te.UsageError, match="must be a"):
+        Deciding.of_plain(decide)  # type: ignore[arg-type]
+
+
+def test_question_that_is_over_before_its_turn_is_not_put_to_the_function() -> None:
+    asker, seen = Asker(), list[te.Question]()
+    raw = asker.ask(**QUESTION)[1] + asker.ask(**{**QUESTION, "path": "/b"})[1] + asker.end(1)
+    (first, second) = Deciding(seen.append).feed(raw)
+    assert [question.attempt.path for question in seen] == ["/b"]
+    assert [number for number, _ in asker.feed(first + second)] == [2]
 
 
 def test_supervisor_that_says_what_is_no_question_is_not_believed() -> None:

@@ -25,6 +25,10 @@ from pathlib import Path
 import trio_egress as te
 
 
+async def careful(question: te.Question) -> bool:
+    return question.attempt.method == "GET"
+
+
 async def main() -> int | None:
     done: te.Run = await asyncio.to_thread(te.run, ["ls"], policy=Path("egress.toml"), timeout=3)
     hosts: list[str] = [denied.host for denied in done.denied]
@@ -39,7 +43,7 @@ async def main() -> int | None:
         return error.run.returncode
     except te.PolicyError as error:
         return error.problems[0].line
-    async with te.Sandbox("egress.toml", workspace=".", on_event=print) as sandbox:
+    async with te.Sandbox("egress.toml", workspace=".", on_event=print, decide=careful) as sandbox:
         ended: te.Done = await sandbox.arun(["ls"], timeout=4, max_output=10)
         async with sandbox.aspawn(["cat"], stdin=te.PIPE) as process:
             assert process.stdin is not None

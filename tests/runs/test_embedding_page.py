@@ -21,7 +21,7 @@ from trio_egress.evidence.sign import render_public_key
 
 pytestmark = pytest.mark.sandbox
 
-RUN, DECIDE, IN_TRIO, IN_ASYNCIO, PLAIN, JUDGE = read_blocks("docs/embedding.md", "python")
+RUN, DECIDE, DECIDE_ASYNC, IN_TRIO, IN_ASYNCIO, PLAIN, JUDGE = read_blocks("docs/embedding.md", "python")
 BASH = "#!/usr/bin/env bash\n"
 ASKS = f"{BASH}exec 3<>/dev/tcp/denied.example.com/80 || exit 0\n"
 AGENT_SH = f"""{BASH}
@@ -79,6 +79,14 @@ def test_a_function_decides(desk: Desk) -> None:
     assert b"here" in done.stdout
     assert b"only reading is allowed today" in done.stdout
     assert [(one.layer, one.method) for one in done.denied] == [("approval", "POST")]
+
+
+def test_an_async_function_decides_by_a_command_in_the_same_sandbox(
+    desk: Desk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_program(desk.place.path / "programs", "git", f"{BASH}exit 0\n")
+    trio.run(desk.run(DECIDE_ASYNC)["main"])
+    assert capfd.readouterr().out == "2 []\n"
 
 
 def test_one_sandbox_has_many_commands(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:

@@ -123,3 +123,12 @@ def test_program_that_never_answers_is_gone_in_the_end() -> None:
 def test_question_that_is_none_is_never_sent(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"is not what|is no list|other members"):
         Asker().ask(**{**QUESTION, **change})
+
+
+def test_program_is_told_that_a_question_is_over_once_and_unless_it_was_answered() -> None:
+    asker, decider = asked(2), Decider()
+    asker.feed(Decider().answer(1, True, "anna"))
+    assert asker.end(1) == b""
+    assert decider.feed(asker.end(2)) == [{"over": 2}]
+    assert asker.end(2) == b""
+    assert asker.feed(Decider().answer(2, True, "anna")) == []

@@ -41,21 +41,38 @@ class Question:
 
 
 Decide = Callable[[Question], object]
-"""True lets it go on; False denies, and so does a text, which the agent is told."""
+"""True lets it go on; False denies, and so does a text, which the agent is told. Of an async one, what it gives in the
+end; a sandbox takes that, `run` does not."""
+
+Reply = tuple[bool, str]
+"""Whether it may go on, and what the agent is told if not."""
+
+
+def is_async(decide: object) -> bool:
+    import inspect
+
+    return inspect.iscoroutinefunction(decide) or inspect.iscoroutinefunction(
+        getattr(type(decide), "__call__", None)  # noqa: B004
+    )
 
 
 class Deciding:
     """Answers for one run."""
 
     def __init__(self, decide: Decide) -> None:
-        import inspect
-
-        if not callable(decide) or inspect.iscoroutinefunction(decide):
-            raise UsageError(f"decide must be a plain function of one question, not {decide!r}")
-        self._decide = decide
+        if not callable(decide):
+            raise UsageError(f"decide must be a function of one question, not {decide!r}")
+        self.decide = decide
         self._talk = Decider()
         name = getattr(decide, "__qualname__", type(decide).__qualname__)
         self.by = f"{name} in process {os.getpid()}"
+
+    @classmethod
+    def of_plain(cls, decide: Decide) -> Deciding:
+        """Where there is no loop to run an async function in."""
+        if is_async(decide):
+            raise UsageError(f"decide must be a plain function of one question here, not {decide!r}")
+        return cls(decide)
 
     @contextmanager
     def open_line(self) -> Iterator[socket.socket]:
@@ -87,23 +104,45 @@ class Deciding:
 
     def feed(self, raw: bytes) -> Iterator[bytes]:
         """What to send back, each as soon as it is decided. Raises PeerError."""
-        for asked in self._talk.feed(raw):
-            allow, reason = self._ask(_read(asked))
-            yield self._talk.answer(asked["id"], allow, self.by, reason)
+        told = self.read(raw)
+        over = {number for number, question in told if question is None}
+        for number, question in told:
+            if question is not None:
+                reply = self._ask(question) if number not in over else (False, "")
+                yield self.answer(number, *reply)
 
-    def _ask(self, question: Question) -> tuple[bool, str]:
+    def read(self, raw: bytes) -> list[tuple[int, Question | None]]:
+        """The numbers of questions; None with those of which the supervisor says that they are over.
+
+        Raises PeerError.
+        """
+        told = self._talk.feed(raw)
+        return [(each["over"], None) if "over" in each else (each["id"], _read(each)) for each in told]
+
+    def answer(self, number: int, allow: bool, reason: str) -> bytes:
+        return self._talk.answer(number, allow, self.by, reason)
+
+    def _ask(self, question: Question) -> Reply:
         try:
-            said = self._decide(question)
+            return read_said(self.decide(question))
         except Exception as error:
-            import logging
+            return read_failure(error)
 
-            logging.getLogger("trio_egress").exception("decide= failed, so the attempt is denied")
-            return False, f"the program that decides failed ({type(error).__name__})"
-        if said is True or said is False:
-            return said, ""
-        if isinstance(said, str):
-            return False, said[:REASON_CHARS]
-        return False, f"the program that decides gave no answer ({type(said).__name__})"
+
+def read_said(said: object) -> Reply:
+    if said is True or said is False:
+        return said, ""
+    if isinstance(said, str):
+        return False, said[:REASON_CHARS]
+    return False, f"the program that decides gave no answer ({type(said).__name__})"
+
+
+def read_failure(error: Exception) -> Reply:
+    import logging
+
+    told = logging.getLogger("trio_egress")
+    told.error("decide= failed, so the attempt is denied", exc_info=error)
+    return False, f"the program that decides failed ({type(error).__name__})"
 
 
 def _read(asked: dict[str, Any]) -> Question:

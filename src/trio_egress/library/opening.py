@@ -16,9 +16,12 @@ import attrs
 
 from trio_egress.cli.platforms import explain_absence
 from trio_egress.errors import SandboxError
+from trio_egress.library.answering import Answering, Loop
+from trio_egress.library.deciding import Decide
+from trio_egress.library.event import Event
 from trio_egress.library.judging import Policy
 from trio_egress.library.running import FilePath, check_bounds, list_options
-from trio_egress.library.session import Event, Session, start_session
+from trio_egress.library.session import Session, start_session
 
 EVENTS_KEPT = 1000
 OnEvent = Callable[[Event], object]
@@ -39,9 +42,10 @@ class Asked:
     signer: str | None
     user: str | None
     on_event: OnEvent | None
+    decide: Decide | None
 
-    def start(self) -> Session:
-        """Raises PolicyError and UsageError before anything is created."""
+    def start(self, loop: Loop | None = None) -> Session:
+        """`loop`: where async functions can be called. Raises PolicyError and UsageError before anything is created."""
         if reason := explain_absence(sys.platform):
             raise SandboxError(reason)
         check_bounds(self.timeout, None)
@@ -57,7 +61,8 @@ class Asked:
             self.user,
         )
         directory = None if self.workspace is None else Path(os.path.abspath(self.workspace))
-        return start_session(options, directory, self.environment)
+        answering = None if self.decide is None else Answering(self.decide, loop)
+        return start_session(options, directory, self.environment, answering)
 
 
 class Feed:

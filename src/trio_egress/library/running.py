@@ -74,7 +74,7 @@ def run(
         status_file = Path(folder, "status.json")
         options = list_options(policy, allow, timeout, evidence, evidence_in, key, signer, user)
         arguments = ["run", *options, f"--status-file={status_file}", "--quiet", "--verify", "--", *words]
-        deciding = None if decide is None else Deciding(decide)
+        deciding = None if decide is None else Deciding.of_plain(decide)
         where = None if directory is None else Path(directory)
         output = supervise(arguments, where, environment, max_output, deciding)
         status = _read_status(status_file)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from trio_egress.errors import SandboxError
 from trio_egress.evidence.report import Verdict
@@ -25,19 +26,25 @@ from trio_egress.library.commands import (
     Words,
     read_asked,
 )
+from trio_egress.library.deciding import Decide
+from trio_egress.library.event import Event
 from trio_egress.library.opening import Asked, Feed, OnEvent
 from trio_egress.library.processes import AsyncProcess, Process
 from trio_egress.library.result import Packet
 from trio_egress.library.running import FilePath
-from trio_egress.library.session import Event, Session
+from trio_egress.library.session import Session
 from trio_egress.library.waiting import in_thread
+
+if TYPE_CHECKING:
+    from trio_egress.library.asyncio_calls import AsyncioLoop
 
 
 class Sandbox:
     """One sandbox with one policy, one network and one chain of receipts, for as long as its body lasts.
 
     Arguments as of `run`; `workspace` is where commands work, `timeout` is of all of it, and `on_event` is called with
-    each Event, in a thread of its own; what it raises ends the sandbox.
+    each Event, in a thread of its own; what it raises ends the sandbox. `decide` is as of `run`, and may be async in
+    asyncio: then it is called in the loop, else each time in a thread of its own.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Sandbox:
         signer: str | None = None,
         user: str | None = None,
         on_event: OnEvent | None = None,
+        decide: Decide | None = None,
     ) -> None:
         self._asked = Asked(
             policy=policy,
@@ -67,7 +75,9 @@ class Sandbox:
             signer=signer,
             user=user,
             on_event=on_event,
+            decide=decide,
         )
+        self._loop: AsyncioLoop | None = None
         self._session: Session | None = None
 
     @property
@@ -92,7 +102,7 @@ class Sandbox:
     def _start(self) -> Session:
         if self._session is not None:
             raise SandboxError("a sandbox is opened once")
-        self._session = self._asked.start()
+        self._session = self._asked.start(self._loop)
         return self._session
 
     # plain programs
@@ -180,6 +190,9 @@ class Sandbox:
     # asyncio
 
     async def __aenter__(self) -> Sandbox:
+        from trio_egress.library.asyncio_calls import AsyncioLoop
+
+        self._loop = AsyncioLoop()
         session = self._start()
         await in_thread(lambda _: session.begin(self._asked.on_event), Job.of_opening(session))
         return self
@@ -195,6 +208,9 @@ class Sandbox:
         except Exception:
             if error is None:
                 raise
+        finally:
+            if self._loop is not None:
+                await self._loop.aclose()
 
     async def arun(
         self,

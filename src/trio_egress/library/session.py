@@ -16,18 +16,19 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import attrs
 
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.report import Verdict
+from trio_egress.library.answering import Answering
+from trio_egress.library.event import Event, Watched
 from trio_egress.library.process import make_command
-from trio_egress.library.result import DENIED_KEPT, Denied, Packet
+from trio_egress.library.result import Packet
 
 MESSAGE_BYTES = 65_536
 CALLED = "session"
@@ -37,44 +38,6 @@ FILES_AT_ONCE = 32
 INCOMPLETE = "evidence_incomplete"
 
 Members = Mapping[str, object]
-
-
-@attrs.frozen(kw_only=True)
-class Event:
-    """A receipt of an attempt, as it is made. `phase`: `intent` before anything leaves, then `outcome`; empty where one
-    receipt says all. `dropped`: how many came before it that were not told, because nobody took them."""
-
-    verdict: str
-    phase: str
-    transport: str
-    protocol: str
-    method: str
-    target: str
-    host: str
-    port: int
-    layer: str
-    reason: str
-    rule: str
-    count: int = 1
-    dropped: int = 0
-
-    @property
-    def denied(self) -> bool:
-        return self.verdict == "block"
-
-
-@attrs.define
-class Watched:
-    """What is denied while a command lives."""
-
-    denied: deque[Denied] = attrs.field(factory=deque)
-    count: int = 0
-
-    def take(self, event: Event) -> None:
-        self.count += event.count
-        if len(self.denied) < DENIED_KEPT:
-            names = (each.name for each in attrs.fields(Denied))
-            self.denied.append(Denied(**{name: getattr(event, name) for name in names}))
 
 
 @attrs.frozen(kw_only=True)
@@ -103,7 +66,13 @@ class Command:
 class Session:
     """One, from `start_session` to `close`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        sock: socket.socket,
+        folder: str,
+        answering: Answering | None = None,
+    ) -> None:
         self.ready: Future[None] = Future()
         self.packet: Packet | None = None
         self.verdict: Verdict | None = None
@@ -111,6 +80,7 @@ class Session:
         self._process = process
         self._sock = sock
         self._folder = folder
+        self._answering = answering
         self._owner = os.getpid()
         self.few = threading.BoundedSemaphore(FILES_AT_ONCE)
         self._numbers = itertools.count(1)
@@ -118,7 +88,7 @@ class Session:
         self._commands: dict[int, Command] = {}
         self._files: dict[int, Future[int]] = {}
         self._listeners: list[Callable[[Event | None], None]] = []
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._gone = False
         self._thread = threading.Thread(target=self._follow, name="trio-egress session", daemon=True)
 
@@ -126,6 +96,8 @@ class Session:
         """Raises SandboxError, where no sandbox could be built as it must be."""
         if on_event is not None:
             self.listen(lambda event: None if event is None else on_event(event))
+        if self._answering is not None:
+            self._answering.begin(self._fail)
         self._thread.start()
         try:
             self.ready.result()
@@ -182,8 +154,7 @@ class Session:
     def kill(self, command: Command) -> None:
         """With all that it has started, however detached; `ended` follows."""
         if not command.ended.done():
-            with suppress(Exception):  # ended it will be all the same
-                self._say(step="kill", number=command.number)
+            self._end("kill", number=command.number)
 
     def open_file(self, step: str, path: str, streams: Sequence[int] = ()) -> Future[int]:
         """`read` gives a descriptor; `write`, with the content's, gives -1 when it is done."""
@@ -200,8 +171,7 @@ class Session:
         was none in good order."""
         if os.getpid() != self._owner:
             return
-        with suppress(Exception):  # it has ended: told below
-            self._say(step="close")
+        self._end("close")
         try:
             self._thread.join()
         except BaseException:
@@ -241,18 +211,27 @@ class Session:
             self._thread.join()  # how it ended is known then
             raise self._error or SandboxError("the sandbox is closed") from None
 
+    def _end(self, step: str, **members: object) -> None:
+        """What has ended by itself needs no word, and says how when it is waited for."""
+        with suppress(OSError):
+            self._sock.send(json.dumps({"step": step, **members}).encode("ascii"))
+
     # the thread
 
     def _follow(self) -> None:
         try:
             while (received := self._receive()) is not None:
                 self._take(*received)
-        except Exception as error:  # of a listener: it ends the session, and is raised as itself
-            self._error = error
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+        except Exception as error:  # of a listener
+            self._fail(error)
         self._process.wait()
         self._conclude()
+
+    def _fail(self, error: BaseException) -> None:
+        """Of a function of the program's: it ends the session, and is raised as itself."""
+        self._error = self._error or error
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def _receive(self) -> tuple[dict[str, object], list[int]] | None:
         try:
@@ -330,6 +309,8 @@ class Session:
             command.ended.set_exception(error)
         for done in list(self._files.values()):
             done.set_exception(error)
+        if self._answering is not None:
+            self._answering.close()
         for listener in list(self._listeners):
             with suppress(Exception):
                 listener(None)
@@ -362,29 +343,45 @@ class Session:
 
 
 def start_session(
-    options: Sequence[str], directory: Path | None, environment: Mapping[str, str] | None
+    options: Sequence[str],
+    directory: Path | None,
+    environment: Mapping[str, str] | None,
+    answering: Answering | None = None,
 ) -> Session:
-    """Start a supervisor; `begin` waits until its sandbox stands. Raises SandboxError."""
+    """Start a supervisor; `begin` waits until its sandbox stands. `answering`: whom it asks. Raises SandboxError."""
     folder = tempfile.mkdtemp(prefix="trio-egress-")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    words = ["run", *options, f"--status-file={folder}/status.json", "--quiet", "--verify", "--", CALLED]
+    line = None if answering is None else answering.other
+    asks = [] if line is None else [f"--ask-fd={line.fileno()}"]
+    words = [
+        "run",
+        *asks,
+        *options,
+        f"--status-file={folder}/status.json",
+        "--quiet",
+        "--verify",
+        "--",
+        CALLED,
+    ]
     command = make_command("trio_egress.library.session_child", str(theirs.fileno()), *words)
     try:
-        with theirs:
+        with theirs, line or nullcontext():
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=tuple(each.fileno() for each in (theirs, line) if each is not None),
                 cwd=directory,
                 env=environment,
             )
     except OSError as error:
         ours.close()
+        if answering is not None:
+            answering.close()
         os.rmdir(folder)
         raise SandboxError(f"cannot start a supervisor in {directory or '.'}: {error}") from None
-    return Session(process, ours, folder)
+    return Session(process, ours, folder, answering)
 
 
 def _number(value: object) -> int:

@@ -28,10 +28,13 @@ from trio_egress.library.commands import (
     Words,
     read_asked,
 )
+from trio_egress.library.deciding import Decide
+from trio_egress.library.event import Event
 from trio_egress.library.opening import Asked, Feed, OnEvent
 from trio_egress.library.result import Packet
 from trio_egress.library.running import FilePath
-from trio_egress.library.session import Event, Session
+from trio_egress.library.session import Session
+from trio_egress.library.trio_calls import TrioLoop
 
 T = TypeVar("T")
 
@@ -166,11 +169,13 @@ async def open_sandbox(
     signer: str | None = None,
     user: str | None = None,
     on_event: OnEvent | None = None,
+    decide: Decide | None = None,
 ) -> AsyncIterator[TrioSandbox]:
     """One sandbox with one policy, one network and one chain of receipts, for as long as the body lasts.
 
     Arguments as of `run`; `workspace` is where commands work, `timeout` is of all of it, and `on_event` is called with
-    each Event, in a thread of its own; what it raises ends the sandbox.
+    each Event, in a thread of its own; what it raises ends the sandbox. `decide` is as of `run`, and may be async; a
+    plain function is called each time in a thread of its own.
     """
     asked = Asked(
         policy=policy,
@@ -184,17 +189,26 @@ async def open_sandbox(
         signer=signer,
         user=user,
         on_event=on_event,
+        decide=decide,
     )
-    session = asked.start()
+    loop = TrioLoop()
+    session = asked.start(loop)
     await _in_thread(lambda _: session.begin(on_event), Job.of_opening(session))
     try:
         yield TrioSandbox(session)
     except BaseException:
-        with trio.CancelScope(shield=True), suppress(Exception):
-            await _in_thread(lambda _: session.close(), Job.of_nothing())
+        with suppress(Exception):
+            await _close(session, loop)
         raise
+    await _close(session, loop)
+
+
+async def _close(session: Session, loop: TrioLoop) -> None:
     with trio.CancelScope(shield=True):
-        await _in_thread(lambda _: session.close(), Job.of_nothing())
+        try:
+            await _in_thread(lambda _: session.close(), Job.of_nothing())
+        finally:
+            await loop.aclose()
 
 
 class _Events:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import attrs
 import trio
@@ -42,6 +42,7 @@ class ProgramApprover:
             raise ValueError("not a stream socket")
         self._talk = Asker()
         self._stream: trio.SocketStream | None = None
+        self._nursery: trio.Nursery | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._sending = trio.Lock()
 
@@ -49,12 +50,14 @@ class ProgramApprover:
     async def use(self, terminal: Terminal | None) -> AsyncIterator[None]:
         """For as long as the agent lives."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
             nursery.start_soon(self._keep_answers, self._stream)
             try:
                 yield
             finally:
                 self._hang_up()
+                self._nursery = None
                 nursery.cancel_scope.cancel()
 
     async def ask(self, question: Question) -> Said:
@@ -79,12 +82,14 @@ class ProgramApprover:
         except ValueError:
             raise ApproverError("it is too long to be asked about") from None
         waiting = self._waiting[number] = _Waiting()
+        sent = False
         try:
             await self._send(raw)
+            sent = True
             await waiting.event.wait()
         finally:
             self._waiting.pop(number, None)
-            self._end(number)
+            self._end(number, sent=sent)
         if waiting.answer is None:
             raise ApproverError(GONE)
         return Said(waiting.answer.allow, waiting.answer.by, waiting.answer.reason)
@@ -104,11 +109,19 @@ class ProgramApprover:
                 if not sent:
                     self._hang_up()
 
-    def _end(self, number: int) -> None:
+    def _end(self, number: int, *, sent: bool) -> None:
+        """Not a checkpoint: that it is over is told when there is time."""
         try:
-            self._talk.end(number)
+            over = self._talk.end(number)
         except PeerError:
             self._hang_up()
+            return
+        if over and sent and self._nursery is not None and self._stream is not None:
+            self._nursery.start_soon(self._tell, over)
+
+    async def _tell(self, raw: bytes) -> None:
+        with suppress(ApproverError):
+            await self._send(raw)
 
     async def _keep_answers(self, stream: trio.SocketStream) -> None:
         try:

@@ -211,7 +211,8 @@ async def _live(
     """The agent's life; that of a client's server with what both say to each other; a session's commands."""
     if spec.host is not None:
         book = Book(calls.record, recorder.tell_command, gate.in_force.settle)
-        return await spec.host.serve(sandbox, orders, spec.timeout_seconds, book)
+        async with nullcontext() if spec.approver is None else spec.approver.use(None):
+            return await spec.host.serve(sandbox, orders, spec.timeout_seconds, book)
     async with nullcontext() if spec.client is None else spec.client.carry(gate, recorder, orders):
         at_terminal = spec.client is None
         return await run_agent(

@@ -4,7 +4,8 @@ A frame is the length of its body (four bytes, big-endian), and the body, one JS
 are named here.
 
 Rule 1: a question is answered once, by its number; an answer to none, or a second one, is an error.
-Rule 2: an answer to a question that is over is passed over: whoever gave it could not know.
+Rule 2: an answer to a question that is over is passed over. Whoever has to give it is told that it is over, and
+        answers all the same.
 Rule 3: a frame of more than FRAME_BYTES is refused by its length alone. What is fed raises PeerError, and nothing else.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -42,6 +43,7 @@ _ASKED: Mapping[str, tuple[type, ...]] = {
     "marked": (bool,),
     "seconds": (int,),
 }
+_OVER: Mapping[str, tuple[type, ...]] = {"over": (int,)}
 _ANSWER: Mapping[str, tuple[type, ...]] = {"id": (int,), "allow": (bool,), "by": (str,), "reason": (str,)}
 
 
@@ -55,8 +57,9 @@ class Answer:
 class Frames:
     """Bodies out of bytes, whatever pieces these come in."""
 
-    def __init__(self, members: Mapping[str, tuple[type, ...]]) -> None:
-        self._members = members
+    def __init__(self, *kinds: Mapping[str, tuple[type, ...]]) -> None:
+        """Each body has the members of one of them."""
+        self._kinds = kinds
         self._pending = b""
 
     def feed(self, raw: bytes) -> list[dict[str, Any]]:
@@ -70,7 +73,7 @@ class Frames:
             if len(self._pending) < _HEAD.size + size:
                 break
             body, self._pending = self._pending[_HEAD.size :][:size], self._pending[_HEAD.size + size :]
-            found.append(_parse(body, self._members))
+            found.append(_parse(body, self._kinds))
         return found
 
 
@@ -90,13 +93,15 @@ class Asker:
         self._open.add(self._last)
         return self._last, raw
 
-    def end(self, number: int) -> None:
-        """It is over, whether or not it was answered. Raises PeerError where too many never were."""
-        if number in self._open:
-            self._open.discard(number)
-            self._late.add(number)
+    def end(self, number: int) -> bytes:
+        """It is over: what to say of it, nothing where it was answered. Raises PeerError where too many never were."""
+        if number not in self._open:
+            return b""
+        self._open.discard(number)
+        self._late.add(number)
         if len(self._late) > LATE_MOST:
             raise PeerError(f"more than {LATE_MOST} questions were never answered")
+        return render_frame({"over": number}, _OVER)
 
     def feed(self, raw: bytes) -> list[tuple[int, Answer]]:
         """Answers to questions that stand. Raises PeerError."""
@@ -119,10 +124,10 @@ class Decider:
     """The program's side."""
 
     def __init__(self) -> None:
-        self._frames = Frames(_ASKED)
+        self._frames = Frames(_ASKED, _OVER)
 
     def feed(self, raw: bytes) -> list[dict[str, Any]]:
-        """Questions, each with the members of _ASKED. Raises PeerError."""
+        """Questions, each with the members of _ASKED; of one that is over, `over` has the number. Raises PeerError."""
         return self._frames.feed(raw)
 
     def answer(self, number: int, allow: bool, by: str, reason: str = "") -> bytes:
@@ -139,10 +144,11 @@ def render_frame(body: Mapping[str, object], members: Mapping[str, tuple[type, .
     return _HEAD.pack(len(raw)) + raw
 
 
-def _parse(raw: bytes, members: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+def _parse(raw: bytes, kinds: Sequence[Mapping[str, tuple[type, ...]]]) -> dict[str, Any]:
     try:
         body = json.loads(raw.decode("ascii"), object_pairs_hook=_read_once)
-        _check(body, members)
+        named = isinstance(body, dict) and next((kind for kind in kinds if body.keys() == kind.keys()), None)
+        _check(body, named or kinds[0])
     except (ValueError, RecursionError) as error:
         raise PeerError(f"the body of a frame can't be read: {error}") from None
     return dict(body)
