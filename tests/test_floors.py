@@ -26,6 +26,7 @@ FLOORS = {
     "model": 0,
     "resource_limits": 0,
     "errors": 0,
+    "values": 0,
     "texts": 0,
     "policy": 1,
     "wire": 1,
@@ -267,8 +268,8 @@ def judge_floor(path: str, target: str) -> str:
         return "" if target in PUBLIC else "the package itself looks its public names up lazily"
     if here == target:
         return ""
-    if here == "evidence" and target not in ("errors", "__init__"):
-        return "evidence is an island: it imports errors only"
+    if here == "evidence" and target not in ("errors", "values", "__init__"):
+        return "evidence is an island: it imports errors and values only"
     if FLOORS[target] == FLOORS[here] == 0 or FLOORS[target] < FLOORS[here]:
         return ""
     if here == "__main__" and target == "cli":

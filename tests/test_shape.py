@@ -1,4 +1,5 @@
-"""The shape of src/: no function of 60 lines, no file over 400, every module says what it is in at most 12 lines."""
+"""The shape of src/: no function of 60 lines, no file over 400, every module says what it is in at most 12 lines, and
+values are made in one way (`trio_egress.values`)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 FUNCTION_LINES = 59
 FILE_LINES = 400
 DOCSTRING_LINES = 12
+MAKERS = {"frozen", "define", "mutable"}
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 
@@ -34,6 +36,11 @@ def find_faults(path: Path, source: str) -> Iterator[str]:
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > FUNCTION_LINES:
                 yield f"{path}:{node.lineno}: {node.name} has {length} lines; {FUNCTION_LINES} are the most"
+        match node:
+            case ast.Attribute(value=ast.Name(id="attrs"), attr=name) if (
+                name in MAKERS and path.stem != "values"
+            ):
+                yield f"{path}:{node.lineno}: attrs.{name}: take it from trio_egress.values"
 
 
 def test_every_module_is_in_shape() -> None:
@@ -57,6 +64,7 @@ def make_function(lines: int, keyword: str = "def") -> str:
         ("wire/x.py", '"""One.\n' + "more\n" * 12 + '"""\n', "docstring of 13 lines"),
         ("wire/utils.py", '"""A module."""\n', "'utils' says nothing"),
         ("helpers/x.py", '"""A module."""\n', "'helpers' says nothing"),
+        ("wire/x.py", '"""A module."""\n@attrs.frozen\nclass X: pass\n', "take it from trio_egress.values"),
     ],
 )
 def test_one_over_each_limit_is_a_fault(path: str, source: str, fault: str) -> None:

@@ -9,7 +9,7 @@ Messages say what, what was got and what was expected; never a secret, never a p
 
 from __future__ import annotations
 
-import attrs
+from trio_egress.values import frozen
 
 
 class TrioEgressError(Exception):
@@ -20,7 +20,7 @@ class UsageError(TrioEgressError):
     """The command line, or a call of the library, asks for something that cannot be done."""
 
 
-@attrs.frozen
+@frozen
 class Problem:
     """One thing wrong in a policy text, at its place. Lines and columns count from 1.
 

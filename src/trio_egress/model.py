@@ -12,6 +12,8 @@ from typing import NewType
 
 import attrs
 
+from trio_egress.values import frozen
+
 Name = NewType("Name", str)
 """A host name in normal form: A-labels, lower case, no trailing dot, never a spelling of an address."""
 
@@ -46,7 +48,7 @@ class Transport(enum.Enum):
     MCP_STDIO = "mcp_stdio"
 
 
-@attrs.frozen
+@frozen
 class Endpoint:
     """An address and a TCP port."""
 
@@ -65,7 +67,7 @@ class CallKind(enum.Enum):
     OTHER = "other"
 
 
-@attrs.frozen
+@frozen
 class Call:
     """One operation that a request asks for in its body.
 
@@ -93,7 +95,7 @@ class Side(enum.Enum):
     SERVER = "server"
 
 
-@attrs.frozen
+@frozen
 class StdioMessage:
     """A request or a notification that one side of an MCP server's standard streams sends to the other."""
 
@@ -109,7 +111,7 @@ UNTOLD_ARGUMENTS = (("\0", ""),)
 """Of a call as a receipt tells it: some, as the policy said that they must be. No argument has such a name."""
 
 
-@attrs.frozen
+@frozen
 class Attempt:
     """One try to reach something: all that a decision may hang on, and nothing that is secret.
 
@@ -192,7 +194,7 @@ class Layer(enum.Enum):
     OBSERVE = "observe"
 
 
-@attrs.frozen
+@frozen
 class RuleRef:
     """The rule behind a decision: its place among the `[[egress]]` tables (from 0), its line (from 1), its name.
 
@@ -211,7 +213,7 @@ class RuleRef:
         return f"egress[{self.index}]{named} {self.destination!r} ({place})"
 
 
-@attrs.frozen
+@frozen
 class Avoided:
     """Addresses that a rule denies, whatever name leads there; which rule that is makes no difference."""
 
@@ -222,7 +224,7 @@ class Avoided:
         return address.version == self.network.version and address in self.network
 
 
-@attrs.frozen
+@frozen
 class Via:
     """The proxy of a company, by which something is reached. `looks_up`: names are looked up here, not by it.
 
@@ -238,7 +240,7 @@ class Via:
         return render_authority(self.host, self.port)
 
 
-@attrs.frozen
+@frozen
 class Upstream:
     """Where an allowed attempt may be dialled.
 
@@ -259,7 +261,7 @@ class Upstream:
     host_keys: frozenset[str] | None = None
 
 
-@attrs.frozen
+@frozen
 class Rate:
     """So many requests in an interval (`second`, `minute`, `hour` or `day`)."""
 
@@ -270,7 +272,7 @@ class Rate:
         return f"{self.count}/{self.interval}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RuleLimits:
     """What a rule may be used for. `connections`: at once. `body`: bytes of one request's. Bytes: of the whole run."""
 
@@ -314,7 +316,7 @@ class Action(enum.Enum):
     OFF = "off"
 
 
-@attrs.frozen
+@frozen
 class Actions:
     """What one table of a policy says of findings: by the name of their detector, and by their kind."""
 
@@ -322,7 +324,7 @@ class Actions:
     kinds: Mapping[Kind, Action] = attrs.field(factory=dict, hash=False)
 
 
-@attrs.frozen
+@frozen
 class Suppression:
     """A finding that is known and is none, until then: Unix time in microseconds. `finding`: its fingerprint."""
 
@@ -336,14 +338,13 @@ SCAN_WHOLE_BYTES = 1 << 20
 """Where a policy says nothing."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ScanTerms:
     """How that which a rule allows is looked through (`policy.scan`: what becomes of a finding).
 
     `actions`: of the rule, then of the policy. `requests`, `answers`: whether those are looked through. `whole`: a body
     of so many bytes is looked through before any of it goes on, a larger one piece by piece. `unreadable`: what becomes
-    of what can't be looked into (BLOCK or WARN). `suppressed`: by fingerprint.
-    """
+    of what can't be looked into (BLOCK or WARN). `suppressed`: by fingerprint."""
 
     actions: tuple[Actions, ...] = ()
     requests: bool = True
@@ -353,11 +354,10 @@ class ScanTerms:
     suppressed: Mapping[str, Suppression] = attrs.field(factory=dict, hash=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MessageTerms:
     """What a rule says of a WebSocket's messages. `message_bytes`: of the largest, beneath its compression; `messages`:
-    so many of each side in an interval; `seconds`: how long a connection may last. None: it is no matter.
-    """
+    so many of each side in an interval; `seconds`: how long a connection may last. None: it is no matter."""
 
     binary: bool = True
     message_bytes: int | None = None
@@ -368,14 +368,14 @@ class MessageTerms:
 NO_MESSAGE_TERMS = MessageTerms()
 
 
-@attrs.frozen
+@frozen
 class Decision:
     """The answer to an attempt. `upstream` is set exactly when it is allowed and is not a DNS query.
 
     `needs`: what the boundary has to do with what is allowed, or would have had to be able to do. `limits`: those of
     the rule that allows it; the boundary charges what is used (`policy.budget`), and cuts what uses too much. `scan`:
-    how that rule has it looked through; None where it hasn't. `messages`: what it says of those of a WebSocket. `ask`:
-    somebody is asked before it goes on, and has so many seconds; None where nobody has to be.
+    how that rule has it looked through. `messages`: what it says of those of a WebSocket. `ask`: how many seconds
+    somebody who is asked before it goes on has. None: it doesn't, or nobody is.
     """
 
     allowed: bool

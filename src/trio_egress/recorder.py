@@ -4,8 +4,7 @@ Rule 1: receipts are signed in the order in which they are asked for, and writte
 Both wait in a thread: neither a slow disk nor a slow signer (a program outside, perhaps) holds up the loop.
 Rule 2: `allow` and `refuse` return only when their receipt is on disk; the `_nowait` calls never block or raise.
 Rule 3: after the first failed write nothing is acknowledged any more, and the failure cancels the whole run.
-Rule 4: it outlives everything opened inside it: cancellation ends the run, never the recording, which has
-DRAIN_SECONDS to finish.
+Rule 4: it outlives all that is opened inside it: cancelling ends the run, not the recording (it has DRAIN_SECONDS).
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from trio_egress.evidence.scan_facts import ToldFinding
 from trio_egress.evidence.scan_form import BLOCK, FINDINGS
 from trio_egress.evidence.sign import Signer
 from trio_egress.model import Attempt, Decision, Endpoint, Layer, StdioMessage, Transport
+from trio_egress.values import define
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -57,7 +57,7 @@ Durable = Callable[[Sequence[bytes], float], None]
 never raises."""
 
 
-@attrs.define
+@define
 class _Group:
     """Receipts that one fdatasync makes durable together, each the call that makes its line, timed when asked for."""
 

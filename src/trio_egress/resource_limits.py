@@ -5,10 +5,10 @@ Values only, as in model.py.
 
 from __future__ import annotations
 
-import attrs
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class ResourceLimits:
     """What the agent may use of the machine, all of its processes together; None is the machine's own limit.
 

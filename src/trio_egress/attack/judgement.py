@@ -11,10 +11,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-import attrs
-
 from trio_egress.kernel.attacks import ATTACKS, DENIED, Attack
 from trio_egress.kernel.posture import Wrong
+from trio_egress.values import frozen
 
 WIDTHS = (9, 47, 40)
 GAP = "  "
@@ -22,7 +21,7 @@ HEADS = ("", "the agent tried to", "and what came of it")
 GREEN, RED, BOLD, DIM = "32", "31", "1", "2"
 
 
-@attrs.frozen
+@frozen
 class Row:
     """One attack. `answer`: what the kernel or the proxy said inside, or what was seen outside.
 

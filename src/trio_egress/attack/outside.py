@@ -23,6 +23,7 @@ import attrs
 
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.listeners import find_sockets
+from trio_egress.values import define
 
 AS_IT_WAS = "as it was\n"
 PROTECTED = (".git/config", ".git/hooks/pre-commit", ".github/workflows/ci.yml", ".vscode/settings.json")
@@ -54,7 +55,7 @@ SOCKETS_TRIED = 300
 SECONDS = 2.0
 
 
-@attrs.define
+@define
 class Stage:
     """What one pass of the attacks is made on. `reached`: the rows whose canaries were touched."""
 

@@ -36,6 +36,7 @@ from trio_egress.kernel.calls import MACHINES
 from trio_egress.kernel.calls import REFUSED as REFUSED_CALLS
 from trio_egress.kernel.identity import Identities, find_identities
 from trio_egress.kernel.posture import find_wrong
+from trio_egress.values import frozen
 
 HOLE = 1
 EVIDENCE = "evidence"
@@ -60,7 +61,7 @@ open_files = 256
 """
 
 
-@attrs.frozen
+@frozen
 class Pass:
     """What one pass of the attacking program said, by row, and what the canaries saw of it."""
 
@@ -68,7 +69,7 @@ class Pass:
     found: Mapping[str, str]
 
 
-@attrs.frozen
+@frozen
 class Outcome:
     """`trouble`: why the refusals prove nothing; empty where they do."""
 

@@ -20,8 +20,6 @@ from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 
-import attrs
-
 from trio_egress.cli.exits import NOT_EXECUTABLE, NOT_FOUND, REFUSED
 from trio_egress.cli.fold import find_columns
 from trio_egress.cli.paint import is_coloured
@@ -34,6 +32,7 @@ from trio_egress.evidence.sign import SigningKey, generate, render_private_key
 from trio_egress.evidence.verify import verify
 from trio_egress.kernel.identity import Identities, find_identities
 from trio_egress.pages.write import REPORT_NAME
+from trio_egress.values import frozen
 
 NOT_AS_EXPECTED = 1
 INTERRUPTED = 130
@@ -41,7 +40,7 @@ RUN_SECONDS = 30
 PYTHONS = (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3")
 
 
-@attrs.frozen
+@frozen
 class Outcome:
     """What the run left: the agent's words and the evidence beside them, and what is wrong apart from the rows."""
 

@@ -31,6 +31,7 @@ from trio_egress.evidence.report import Report, Verdict
 from trio_egress.evidence.trust import read_trust
 from trio_egress.pages.write import SUMMARY_NAME
 from trio_egress.review import review
+from trio_egress.values import frozen
 from trio_egress.views.annotations import render_annotations
 from trio_egress.views.census import list_unsuppressed
 from trio_egress.views.junit import render_junit
@@ -48,7 +49,7 @@ _RENDER: Mapping[str, Callable[[Picture], Iterator[str]]] = {
 }
 
 
-@attrs.frozen
+@frozen
 class Handover:
     """`keys`: as `review` takes them, from wherever it is called. `root`: the repository that paths are given from."""
 

@@ -14,9 +14,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import attrs
-
 from trio_egress.policy.hosts import parse_host
+from trio_egress.values import frozen
 
 LOCK_BYTES = 8 << 20
 HOSTS_MAX = 10
@@ -41,7 +40,7 @@ _PLACE = re.compile(
 )
 
 
-@attrs.frozen
+@frozen
 class Project:
     """`agents`: file and preset. `hosts`: each with the lock file that names it. `silent`: those that name none."""
 

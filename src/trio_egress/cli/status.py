@@ -12,9 +12,10 @@ import attrs
 from trio_egress.cli.exits import exit_code
 from trio_egress.evidence.report import Verdict
 from trio_egress.runtime.spec import RunResult
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Handed:
     """What a verified packet says. `found`: what scans found, without what the policy suppresses."""
 
@@ -24,7 +25,7 @@ class Handed:
     manifest_sha256: str = ""
 
 
-@attrs.frozen
+@frozen
 class Status:
     """One object, version 1. `end` tells apart what shares an exit code; `agent_*` are null where it never ended.
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import attrs
-
 from trio_egress.content.pattern import is_of_text
+from trio_egress.values import frozen
 
 _CLASS = r"\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
 _COUNT = r"(?:\{\d+(?:,\d*)?\}\??|[*+?]\??)?"
@@ -46,7 +45,7 @@ def _find_words(pattern: str) -> str:
     return rest if _LITERAL.match(rest) else pattern
 
 
-@attrs.frozen
+@frozen
 class _Branch:
     """One of the alternatives that a pattern is made of, and what of it stands between gaps."""
 

@@ -7,6 +7,7 @@ import enum
 import attrs
 
 from trio_egress.model import Action, Kind
+from trio_egress.values import frozen
 
 
 class Way(enum.Flag):
@@ -26,7 +27,7 @@ class Severity(enum.Enum):
     CRITICAL = "critical"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Allowed:
     """What of a detector's finds is none (gitleaks: `[[rules.allowlists]]`).
 
@@ -41,7 +42,7 @@ class Allowed:
     every: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Detector:
     """One form that is looked for.
 
@@ -73,7 +74,7 @@ class Detector:
     sign: str = ""
 
 
-@attrs.frozen
+@frozen
 class Finding:
     """What a detector found in a message: bytes `start` to `end` of it as it came, whatever it was decoded from.
 

@@ -27,6 +27,7 @@ import attrs
 
 from trio_egress.content.detector import Detector, Severity
 from trio_egress.model import Kind
+from trio_egress.values import frozen
 
 LEAST_BYTES: Final = 8
 """What is shorter stands in too many messages by chance."""
@@ -51,7 +52,7 @@ _BETWEEN: Final = ("", ":", " ", "-", ", ", ",", "\n", "_", ".")
 """What stands between the bytes of a value in hex or decimal."""
 
 
-@attrs.frozen
+@frozen
 class Exact:
     """A value of this run. `name` is what findings call it, and unique; `description` says what it is the value of."""
 

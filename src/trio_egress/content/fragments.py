@@ -24,6 +24,7 @@ import attrs
 
 from trio_egress.content.detector import Detector, Finding, Severity
 from trio_egress.content.exact import Exact, list_cores, pick_pieces, rate_randomness
+from trio_egress.values import frozen
 
 REQUESTS: Final = 4096
 SHARE: Final = 0.8
@@ -55,7 +56,7 @@ NOTHING: Final[list[Finding]] = []
 """Never to be changed."""
 
 
-@attrs.frozen
+@frozen
 class _Form:
     """A value in one encoding. Its first character begins at bit `first` of the value, and each is `bits` of it."""
 

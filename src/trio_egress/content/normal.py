@@ -24,6 +24,7 @@ from typing import Final
 import attrs
 
 from trio_egress.content.lookalikes import LATIN_FORMS, LOOKALIKES
+from trio_egress.values import define, frozen
 
 HTML_SIGNS: Final = (b"</", b"&#", b"&nbsp;", b"&shy;", b"<!--")
 """One of them is in every HTML of which something would change that is worth a look."""
@@ -79,7 +80,7 @@ class _Folds(dict[int, int | str]):
 _FOLDS: Final = _Folds()
 
 
-@attrs.frozen
+@frozen
 class _Places:
     """Of each character of a text: where it begins in it, and from where to where in the message it is from."""
 
@@ -93,7 +94,7 @@ class _Places:
         self.ends.append(end)
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Text:
     """`data` is what detectors of instructions look through, in UTF-8; `find_origin` leads back."""
 

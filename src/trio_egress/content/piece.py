@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import attrs
+from trio_egress.values import define
 
 VIEW_BYTES: Final = 1 << 20
 MOST_UNPACKED: Final = 256 << 10
@@ -14,7 +14,7 @@ LEAST_BYTES: Final = 12
 """What is shorter when it is decoded holds nothing that is looked for."""
 
 
-@attrs.define
+@define
 class Budget:
     """What is left to be decoded of one window."""
 
@@ -29,7 +29,7 @@ class Budget:
         return True
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Piece:
     """What stood from `start` to `end`, decoded.
 

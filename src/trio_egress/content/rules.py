@@ -32,6 +32,7 @@ from trio_egress.model import Action, Kind
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, place_faults, place_unreadable, show
 from trio_egress.texts.positions import Path, Reading, Unreadable
 from trio_egress.texts.toml_text import parse_toml
+from trio_egress.values import frozen
 
 _BOM = "\ufeff"
 
@@ -39,7 +40,7 @@ _QUIET = frozenset({Kind.ENTROPY, Kind.INSTRUCTION, Kind.HIDDEN})
 """Kinds whose finds are only warned of, unless the rule says otherwise."""
 
 
-@attrs.frozen
+@frozen
 class RuleFile:
     """What one file of rules gives. `warnings` are of what in it does nothing here."""
 
@@ -47,7 +48,7 @@ class RuleFile:
     warnings: tuple[Problem, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class _Table:
     """A table that has been read: its values by their keys in lower case, and where each key stands."""
 
@@ -59,7 +60,7 @@ class _Table:
         return (*self.path, self.keys[key])
 
 
-@attrs.frozen
+@frozen
 class _Shared:
     """An allowlist for all rules of the file, or for those that it names."""
 

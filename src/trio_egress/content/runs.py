@@ -16,11 +16,10 @@ from functools import partial
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
-import attrs
-
 from trio_egress.content import signatures
 from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.piece import Budget, Piece
+from trio_egress.values import frozen
 
 LINE_CHARS: Final = 40
 """In lines of at least so many characters encoders wrap."""
@@ -50,7 +49,7 @@ def _decode32(chars: bytes) -> bytes:
     return base64.b32decode(whole + b"=" * (-len(whole) % 8))
 
 
-@attrs.frozen
+@frozen
 class _Alphabet:
     """`bits` of a character, `group` characters to whole bytes; `kinds` makes of its characters "a", of others "."."""
 

@@ -22,6 +22,7 @@ from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.precedence import keep_foremost
 from trio_egress.content.seeker import Seeker, Window
 from trio_egress.model import Kind
+from trio_egress.values import frozen
 
 NORMALISED = ("normalised",)
 HIDDEN = ("hidden",)
@@ -55,7 +56,7 @@ class DecodedView(View, Protocol):
         """What is encoded in it, by the places in `Views.signs` of those that match in it."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Views:
     """What makes views. `decode`: of a window the view that is itself; `signs`: patterns of what may be encoded.
 
@@ -73,7 +74,7 @@ class Views:
     normalise: Callable[[bytes], View | None] | None = None
 
 
-@attrs.frozen
+@frozen
 class Sign:
     """What decides whether there is something encoded: of views nothing else does, whatever the engine."""
 
@@ -89,7 +90,7 @@ def make_signs(views: Views) -> list[Sign]:
     return [Sign(compile_pattern(pattern, ""), place in views.near) for place, pattern in enumerate(patterns)]
 
 
-@attrs.frozen
+@frozen
 class Group:
     """Patterns that were compiled together, by their places in a part: all of them, if there is no other group."""
 

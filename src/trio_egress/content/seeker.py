@@ -13,10 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import attrs
-
 from trio_egress.content.detector import Allowed, Detector
 from trio_egress.content.pattern import compile_pattern, loosen
+from trio_egress.values import frozen
 
 LONGEST = 4096
 """Bytes of a match: the longest private keys and tokens are some 3,300."""
@@ -33,7 +32,7 @@ Check = Callable[[bytes], bool]
 FindCheck = Callable[[str], Check]
 
 
-@attrs.frozen
+@frozen
 class Window:
     """A part of a message. What begins in `first` to `last` is its own; around that is what may be looked at.
 
@@ -52,7 +51,7 @@ class Window:
         return len(self.text) if self.whole else self.last + LONGEST
 
 
-@attrs.frozen
+@frozen
 class Hit:
     """Places in a window's text: of the match and of the value in it."""
 

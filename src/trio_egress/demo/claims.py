@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import attrs
+from trio_egress.values import frozen
 
 DENIAL_MILLISECONDS = 10_000
 """A denial is told, it is no time-out of a connection (127 s); a machine may have much else to do."""
@@ -21,7 +21,7 @@ DENIAL_MILLISECONDS = 10_000
 Receipt = Mapping[str, Any]
 
 
-@attrs.frozen
+@frozen
 class Claim:
     """One attempt of `agent.py`, in words, and the target that its receipts name."""
 
@@ -71,7 +71,7 @@ CLAIMS = (
 )
 
 
-@attrs.frozen
+@frozen
 class Row:
     """One attempt, what the agent saw, what its receipt says, and what is wrong with that (mostly nothing)."""
 

@@ -14,10 +14,11 @@ from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from trio_egress.values import frozen
 
 API = "api.example.com"
 POLL_SECONDS = 0.02
@@ -26,7 +27,7 @@ POLL_SECONDS = 0.02
 IDLE_SECONDS = 5.0
 
 
-@attrs.frozen
+@frozen
 class Upstreams:
     """Two servers that run, the certificate that the HTTPS one shows, and the requests that reached them."""
 

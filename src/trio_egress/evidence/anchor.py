@@ -13,16 +13,15 @@ import json
 import re
 from collections.abc import Iterator
 
-import attrs
-
 from trio_egress.evidence.canonical import parse_json
 from trio_egress.evidence.checkpoint import NUMBER, Checkpoint
 from trio_egress.evidence.receipt import render_timestamp
+from trio_egress.values import frozen
 
 _ROOT = re.compile(r"[0-9a-f]{64}")
 
 
-@attrs.frozen
+@frozen
 class Anchor:
     """A log's state at a time (Unix nanoseconds), and the hash of its newest receipt."""
 

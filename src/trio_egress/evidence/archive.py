@@ -15,9 +15,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-import attrs
-
 from trio_egress.errors import EvidenceError
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     import zipfile
@@ -54,7 +53,7 @@ def write_archive(stream: BinaryIO, files: Iterable[tuple[str, int, BinaryIO]]) 
                     shutil.copyfileobj(file, inside, _CHUNK_BYTES)
 
 
-@attrs.frozen
+@frozen
 class Slice:
     """Where in a zip the bytes of a file stand."""
 

@@ -24,6 +24,7 @@ from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
 from trio_egress.evidence.scan_read import ReadFinding, merge_read, read_findings
 from trio_egress.evidence.session import INTERCEPTED, OBSERVING, OWN_TRANSPORTS
+from trio_egress.values import frozen
 
 PORT_MAX = 65_535
 OPEN_BYTES = 16 << 20
@@ -36,7 +37,7 @@ _PLACE = re.compile(r"[a-z0-9]+://[^/]*")
 _NOTHING: Mapping[str, object] = {}
 
 
-@attrs.frozen
+@frozen
 class Told:
     """One receipt as stored, and what it says; `line` counts from 1, and so does `key`: the log's first is 1.
 
@@ -165,7 +166,7 @@ class Told:
         return self.number("count") or 1
 
 
-@attrs.frozen
+@frozen
 class Attempt:
     """One try: the receipt that decided it, what came of it, if that was recorded, and what was found in it."""
 

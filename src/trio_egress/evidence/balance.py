@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-import attrs
+from trio_egress.values import frozen
 
 CONNECTIONS = 1 << 25
 """Highest number of a connection: 4 MiB of bits. A run that opens a thousand a second gets there in 9 hours."""
@@ -54,7 +54,7 @@ _DOORS = {
 }
 
 
-@attrs.frozen
+@frozen
 class Row:
     """One counter. `unexplained` is what was counted and not recorded; negative where it is the other way round."""
 
@@ -68,7 +68,7 @@ class Row:
         return min(difference, 0) if self.counter == WAY_LOST else difference
 
 
-@attrs.frozen
+@frozen
 class Balance:
     """The books of a closed run. `rows` is empty where the close receipt has no counters."""
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 import base64
 import re
 
-import attrs
-
 from trio_egress.evidence.merkle import HASH_BYTES
 from trio_egress.evidence.note import Note, is_note_signed, parse_base64, parse_note, sign_note
 from trio_egress.evidence.sign import PublicKey, Signer
+from trio_egress.values import frozen
 
 CHECKPOINT_NAME = "checkpoint.txt"
 ORIGIN_PREFIX = "trio-egress/run/"
@@ -24,7 +23,7 @@ NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """A size or an index; the tree of a longer one is nobody's."""
 
 
-@attrs.frozen
+@frozen
 class Checkpoint:
     """A log's state: `size` lines, and the root over them. `extensions` are further lines, which we write none of."""
 
@@ -34,7 +33,7 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class SignedCheckpoint:
     """A checkpoint with the note that says it, which nobody has believed yet."""
 

@@ -26,6 +26,7 @@ from trio_egress.evidence.manifest import FILES_MAX, Entry
 from trio_egress.evidence.quick import follow_links
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.stream import Checker, replay_stream
+from trio_egress.values import frozen
 
 FilePath = Union[str, "os.PathLike[str]"]
 
@@ -97,7 +98,7 @@ class Packet(Protocol):
         """A plain file, to be read from its beginning. Raises EvidenceError."""
 
 
-@attrs.frozen
+@frozen
 class Folder:
     """A packet as a directory."""
 
@@ -133,7 +134,7 @@ class Folder:
         return f"{self.directory} is no packet: there is no {EVIDENCE_NAME} in it{hint}"
 
 
-@attrs.frozen
+@frozen
 class Zip:
     """A packet as the zip that `packet pack` makes, read where it is; with `trouble` it is another, and not read."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
+from trio_egress.values import define
 
 ROWS = 1_000
 """Different rows kept: more than anybody reads, and some hundred KiB."""
@@ -16,7 +16,7 @@ ROW_CHARS = 1_024
 """Longest host and address kept: twice as long as any that there is."""
 
 
-@attrs.define
+@define
 class Dialled:
     """The sums of one row."""
 

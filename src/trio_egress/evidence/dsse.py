@@ -13,16 +13,15 @@ import base64
 import hashlib
 import json
 
-import attrs
-
 from trio_egress.evidence.canonical import parse_document
 from trio_egress.evidence.note import parse_base64
 from trio_egress.evidence.sign import PublicKey, Signer, fingerprint, is_signed, render_spki
+from trio_egress.values import frozen
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
-@attrs.frozen
+@frozen
 class Envelope:
     """A payload and one signature, believed by nobody yet."""
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import attrs
-
 from trio_egress.evidence.members import Misfit
+from trio_egress.values import frozen
 
 KEPT = 100
 """Findings kept of one packet: more than anybody reads, and a bound on memory."""
@@ -105,7 +104,7 @@ CODES: Mapping[str, str] = {
 }
 
 
-@attrs.frozen
+@frozen
 class Finding:
     """One thing wrong. `line` counts from 1, 0 where no line is meant; `place` is a member's path or ''."""
 

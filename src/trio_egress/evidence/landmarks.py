@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import BinaryIO
 
-import attrs
-
 from trio_egress.evidence.anchor import parse_anchors
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.checkpoint import Checkpoint, parse_checkpoint, render_origin
@@ -20,11 +18,12 @@ from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.merkle import Tree
 from trio_egress.evidence.replay import Replay
+from trio_egress.values import frozen
 
 _CHUNK_BYTES = 1 << 16
 
 
-@attrs.frozen
+@frozen
 class Landmark:
     """What a file says of the log. `line`: where in it, 0 where it says nothing else. `own`: the packet says it."""
 

@@ -36,6 +36,7 @@ from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.sign import PublicKey
 from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, is_file_signed
+from trio_egress.values import frozen
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.json.sig"
@@ -66,7 +67,7 @@ MANIFEST = Table(
 ENTRY = Table((*filled(_NAME, "name"), *filled(_HEX, "sha256"), *present(UINT64, "size")))
 
 
-@attrs.frozen(order=True)
+@frozen(order=True)
 class Entry:
     """A file as it was measured."""
 
@@ -75,7 +76,7 @@ class Entry:
     size: int
 
 
-@attrs.frozen
+@frozen
 class Missing:
     """A name without a plain file, and why."""
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from trio_egress.values import frozen
+
 UINT64_MAX = 2**64 - 1
 
 PLAIN = r"[ !#-%'-;=?-\[\]-~]"
@@ -38,7 +40,7 @@ _EMPTY: tuple[object, ...] = ("", 0, False, None, [], {})
 _NEVER_EMPTY = frozenset({Presence.FILLED, Presence.OPTIONAL})
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Shape:
     """What a value must be, and the words for it. `table` is that of an object.
 
@@ -52,7 +54,7 @@ class Shape:
     pattern: str = ""
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Member:
     """A member; `fits` says whether a value may stand there."""
 
@@ -69,7 +71,7 @@ class Member:
         object.__setattr__(self, "fits", fits)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Table:
     """The members of one kind of object, in canonical order (which only matters where `ordered`)."""
 
@@ -136,7 +138,7 @@ class Table:
         return misfits
 
 
-@attrs.frozen
+@frozen
 class Misfit:
     """One way in which an object is not what its table says. `code` is one of verify's stable codes."""
 

@@ -12,9 +12,8 @@ import base64
 import binascii
 import hashlib
 
-import attrs
-
 from trio_egress.evidence.sign import PublicKey, Signer, is_signed
+from trio_egress.values import frozen
 
 NOTE_BYTES = 64 * 1024
 SIGNATURES = 100
@@ -24,14 +23,14 @@ _DASH = "\u2014 "
 _ED25519 = b"\x01"
 
 
-@attrs.frozen
+@frozen
 class NoteSignature:
     name: str
     key_id: bytes
     raw: bytes
 
 
-@attrs.frozen
+@frozen
 class Note:
     """A note as it stands, believed by nobody yet. `text` has its last newline."""
 

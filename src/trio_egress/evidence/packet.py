@@ -43,6 +43,7 @@ from trio_egress.evidence.sign import (
 from trio_egress.evidence.sshsig import MANIFEST_NAMESPACE, sign_file
 from trio_egress.evidence.statement import BUNDLE_NAME, PAYLOAD_TYPE, STATEMENT_NAME, render_statement
 from trio_egress.evidence.stream import replay_stream
+from trio_egress.values import frozen
 
 Pages = Callable[[BinaryIO, Report, Mapping[str, bytes]], Mapping[str, bytes]]
 """What renders the files for people, of the evidence, what it is worth, and the packet's other files by name."""
@@ -75,7 +76,7 @@ def change_names(number: int) -> tuple[str, str, str, str]:
     )  # type: ignore[return-value]
 
 
-@attrs.frozen
+@frozen
 class PolicyFiles:
     """A policy as it stands in a packet: as given, what it includes (or nothing), and compiled."""
 
@@ -85,7 +86,7 @@ class PolicyFiles:
     compiled: bytes
 
 
-@attrs.frozen
+@frozen
 class PacketFacts:
     """What a run knows of itself when its chain is closed; all else comes from the evidence file.
 

@@ -31,6 +31,7 @@ from trio_egress.evidence.members import (
 )
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import HEX_64, VERDICTS
+from trio_egress.values import frozen
 
 PACKET_NAME = "packet.json"
 SUMMARY_NAME = "summary.md"
@@ -146,7 +147,7 @@ def _one_of_posture(name: str) -> str:
     return field
 
 
-@attrs.frozen
+@frozen
 class Posture:
     """What was enforced, as far as it was measured; `unknown` is no claim. Empty texts and None are left out."""
 
@@ -171,7 +172,7 @@ class Posture:
     script_arg_count: int | None = None
 
 
-@attrs.frozen
+@frozen
 class RunFacts:
     """Where and when the agent ran. Times are Unix nanoseconds; empty texts and None are left out."""
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Sequence
 
-import attrs
-
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.checkpoint import SignedCheckpoint, parse_checkpoint, parse_number
 from trio_egress.evidence.merkle import HASH_BYTES, PROOF_HASHES, hash_leaf, is_consistent, is_included
 from trio_egress.evidence.note import NOTE_BYTES, parse_base64
 from trio_egress.evidence.sign import PublicKey
+from trio_egress.values import frozen
 
 INCLUSION_HEADER = "c2sp.org/tlog-proof@v1"
 _EXTRA, _INDEX, _OLD = "extra ", "index ", "old "
@@ -27,7 +26,7 @@ PROOF_BYTES = 2 * LINE_BYTES + NOTE_BYTES
 """Longest proof: the longest line in base64, and the longest checkpoint."""
 
 
-@attrs.frozen
+@frozen
 class Inclusion:
     """That the leaf at `index` stands in the log of the checkpoint. `extra`: the line, or None where it is not told."""
 
@@ -37,7 +36,7 @@ class Inclusion:
     extra: bytes | None = None
 
 
-@attrs.frozen
+@frozen
 class Consistency:
     """That the log of the checkpoint begins with the `old` lines that it had before."""
 

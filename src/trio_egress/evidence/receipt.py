@@ -27,6 +27,7 @@ from trio_egress.evidence.receipt_form import (
     VERDICTS,
 )
 from trio_egress.evidence.sign import SIGNATURE_PREFIX
+from trio_egress.values import frozen
 
 EXT_REF_PREFIX = "trio-egress/ext:sha256:"
 
@@ -39,7 +40,7 @@ WORD_CHARS = 256
 _in = attrs.validators.in_
 
 
-@attrs.frozen
+@frozen
 class Draft:
     """What a caller knows of one receipt. `facts` become `ext.trio_egress`.
 

@@ -27,6 +27,7 @@ from trio_egress.evidence.report import Report
 from trio_egress.evidence.session import Session, SessionState
 from trio_egress.evidence.sign import Signer
 from trio_egress.evidence.stream import replay_stream
+from trio_egress.values import frozen
 
 RECOVERY_NAME = "recovery.jsonl"
 TORN_NAME = "evidence.torn"
@@ -35,7 +36,7 @@ NOT_PROVEN = "not proven"
 UNKNOWN_POLICY = "unknown"
 
 
-@attrs.frozen
+@frozen
 class Abandoned:
     """A log without an end, as it stands when the torn line is set aside. `final_seq` -1: it has no receipt."""
 
@@ -46,7 +47,7 @@ class Abandoned:
     torn: bytes = b""
 
 
-@attrs.frozen
+@frozen
 class Recovery:
     """When a log was found abandoned, and by whose key that is signed; `own`: one of those that signed the log."""
 

@@ -23,6 +23,7 @@ from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.scan_facts import redact_findings
 from trio_egress.evidence.scan_form import FINDINGS
 from trio_egress.evidence.spellings import Finder
+from trio_egress.values import frozen
 
 KEY_BYTES = 32
 LABEL = b"trio-egress-commitment-v1"
@@ -35,7 +36,7 @@ VALUES_MAX = 32
 """Values of one fact that are told, each by a commitment; of more, only how many there are."""
 
 
-@attrs.frozen
+@frozen
 class Withheld:
     """A fact of which only commitments are ever told, value by value."""
 

@@ -17,6 +17,7 @@ from trio_egress.evidence.findings import Finding, Findings
 from trio_egress.evidence.receipt_form import VERDICTS
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import SessionState
+from trio_egress.values import frozen
 
 NOT_COMPILED = (
     "that policy.toml compiles to policy-compiled.json: receipts bind both by hash, but no policy was read"
@@ -78,7 +79,7 @@ MANY_KEYS = 20
 _SHOWN_CHARS = 256
 
 
-@attrs.frozen
+@frozen
 class Report:
     """The result of one verification. Counts and hashes are those of the evidence file, `files` is the manifest's."""
 

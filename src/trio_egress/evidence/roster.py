@@ -14,8 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 
-import attrs
-
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.findings import Findings
@@ -23,6 +21,7 @@ from trio_egress.evidence.receipt import parse_timestamp, render_timestamp
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.rotation import Segment
 from trio_egress.evidence.sign import PublicKey, parse_public_key
+from trio_egress.values import frozen
 
 ROSTER_BYTES = 1 << 20
 VERSION = 1
@@ -40,7 +39,7 @@ _MEMBERS = ("name", "public", *_TIMES, "reason", "note")
 _NOTE_CHARS = 500
 
 
-@attrs.frozen
+@frozen
 class TrustedKey:
     """One key of a roster. Times are nanoseconds since 1970, where they are given."""
 

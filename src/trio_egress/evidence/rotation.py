@@ -13,8 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterable, Mapping
 
-import attrs
-
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.canonical import render_canonical
 from trio_egress.evidence.members import TEXT, UINT64, Table, describe, filled, present
@@ -28,6 +26,7 @@ from trio_egress.evidence.sign import (
     is_signed,
     parse_public_key,
 )
+from trio_egress.values import frozen
 
 ROTATION_FACT = "rotation"
 """Of the receipt that begins a new segment: the endorsement."""
@@ -52,7 +51,7 @@ ENDORSEMENT = Table(
 )
 
 
-@attrs.frozen
+@frozen
 class Tail:
     """Where a segment ends: the run, the key that signed it, the number and the hash of its last receipt."""
 
@@ -82,7 +81,7 @@ class Tail:
         }
 
 
-@attrs.frozen
+@frozen
 class Segment:
     """What one key signed: from which line on. `endorsement`: by the key before, empty for the first."""
 

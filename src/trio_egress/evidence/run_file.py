@@ -33,6 +33,7 @@ from trio_egress.evidence.members import (
 from trio_egress.evidence.receipt_form import HEX_64
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import list_balance
+from trio_egress.values import frozen
 
 RUN_NAME = "run.json"
 COUNTERS_NAME = "counters.json"
@@ -70,7 +71,7 @@ RUN = Table(
 )
 
 
-@attrs.frozen
+@frozen
 class RunDetails:
     """What a run knows of itself and no receipt tells.
 

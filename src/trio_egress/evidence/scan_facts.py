@@ -35,6 +35,7 @@ from trio_egress.evidence.scan_form import (
     is_place,
 )
 from trio_egress.evidence.spellings import Finder, list_spellings, lower
+from trio_egress.values import frozen
 
 CLASS_CHARS = 64
 VIA_MAX, VIA_CHARS = 8, 24
@@ -57,7 +58,7 @@ Commit = Callable[[str, bytes], str]
 """From a class and a value to what stands for the value."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ToldFinding:
     """One finding, or `count` equal ones.
 
@@ -92,7 +93,7 @@ class ToldFinding:
         return _shorten(self.detector)
 
 
-@attrs.frozen
+@frozen
 class Found:
     """The fact `findings` of an attempt or a denial, until its receipt is drafted."""
 

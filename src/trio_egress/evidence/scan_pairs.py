@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from trio_egress.evidence.scan_form import (
     ACTIONS,
     BLOCK,
@@ -26,6 +24,7 @@ from trio_egress.evidence.scan_form import (
     count_actions,
     find_verdict,
 )
+from trio_egress.values import frozen
 
 Members = Mapping[str, object]
 
@@ -35,7 +34,7 @@ _LANE_BITS = 128
 _LANE_MASK = (1 << _LANE_BITS) - 1
 
 
-@attrs.frozen
+@frozen
 class Flaw:
     """A code of the verifier's, what was found, and what was expected."""
 

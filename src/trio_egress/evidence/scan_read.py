@@ -13,13 +13,14 @@ import attrs
 
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.scan_form import BLOCK, FINDING, FINDINGS, FINDINGS_MAX, STRIP, SUPPRESSED, WARN
+from trio_egress.values import frozen
 
 TEXT_CHARS = 160
 
 _DONE = {BLOCK: "blocked", STRIP: "stripped", WARN: "let through", SUPPRESSED: "suppressed"}
 
 
-@attrs.frozen
+@frozen
 class ReadFinding:
     """One finding, or `count` equal ones."""
 

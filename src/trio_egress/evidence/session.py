@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from trio_egress.values import frozen
+
 OBSERVING = "observe"
 """The fact `mode` of an open receipt whose run enforced nothing."""
 
@@ -69,7 +71,7 @@ NEXT_STATE = {
 _visible = attrs.validators.matches_re(r"[!-~]{1,256}")
 
 
-@attrs.frozen
+@frozen
 class Session:
     """What a run knows of itself before its first receipt. Ids, nonces and hashes are visible ASCII.
 

@@ -15,12 +15,12 @@ import hashlib
 import re
 from typing import NewType, Protocol
 
-import attrs
 from nacl import bindings
 from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
 
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence import openssh
+from trio_egress.values import frozen
 
 PublicKey = NewType("PublicKey", str)
 """64 lower-case hex digits of a point that may sign."""
@@ -58,7 +58,7 @@ class Signer(Protocol):
         """Of a receipt's canonical record; its stored `ext` is told to whoever wants to follow the chain."""
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class SigningKey:
     """A private key, a Signer in this process. Its text form says only its fingerprint."""
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import attrs
-
 from trio_egress.errors import EvidenceError
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
@@ -29,7 +28,7 @@ _CERTIFICATES_WANTED = bytes.fromhex("0101ff")
 NEEDS = "reading a timestamp needs rfc3161-client: pip install 'trio-egress[timestamp]'"
 
 
-@attrs.frozen
+@frozen
 class Stamped:
     """That an authority saw these bytes: when by its clock (RFC 3339, UTC), its policy, the number of its answer."""
 

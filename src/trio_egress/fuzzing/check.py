@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import attrs
 import hypothesis
 from hypothesis.errors import FailedHealthCheck, InvalidArgument, Unsatisfiable
 
 from trio_egress.fuzzing.claims import INVARIANTS
 from trio_egress.fuzzing.invariants import Invariant
 from trio_egress.policy.rule import Policy
+from trio_egress.values import frozen
 
 EXAMPLES = 300
 BATCH = 50
@@ -28,7 +28,7 @@ _HARNESS = (InvalidArgument, Unsatisfiable, FailedHealthCheck)
 """What is wrong with the strategies of an invariant, not with the policy."""
 
 
-@attrs.frozen
+@frozen
 class Counterexample:
     """The smallest case found that breaks a claim, the case in words, and the error if there was one."""
 
@@ -43,7 +43,7 @@ class Counterexample:
         )
 
 
-@attrs.frozen
+@frozen
 class Report:
     """What a search has found: how many cases were tried of each claim, and what broke one."""
 

@@ -24,6 +24,7 @@ from trio_egress.policy.compiled import parse_compiled, policy_hash, render_comp
 from trio_egress.policy.engine import decide
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy, Rule
+from trio_egress.values import frozen
 
 _PLAIN = re.compile(r"/|(/([A-Za-z0-9_~-]|%[0-9A-Fa-f]{2})([A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})*)+")
 """Paths of which `spell_url` knows the other spellings."""
@@ -31,7 +32,7 @@ _PLAIN = re.compile(r"/|(/([A-Za-z0-9_~-]|%[0-9A-Fa-f]{2})([A-Za-z0-9._~-]|%[0-9
 Engine = Callable[[Policy, Attempt, Moment], Decision]
 
 
-@attrs.frozen
+@frozen
 class Asked:
     """An attempt and the moment at which it is made; for some claims another policy, or a rule to add."""
 
@@ -46,7 +47,7 @@ class Asked:
         return f"{render_attempt(self.attempt)}, at {self.moment.now_us} with {able} possible{added}"
 
 
-@attrs.frozen
+@frozen
 class SpeltTwice:
     """A URL and two spellings of it."""
 

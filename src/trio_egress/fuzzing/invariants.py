@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 from hypothesis.strategies import SearchStrategy
 
 from trio_egress.fuzzing import hosts as host_strategies
@@ -21,9 +20,10 @@ from trio_egress.model import Attempt, Host
 from trio_egress.policy.destination import Below, Exact, Pattern, parse_destination
 from trio_egress.policy.engine import decide
 from trio_egress.policy.rule import Policy
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Invariant:
     """A claim. `holds` gets the policy and one case; `cases` says of a policy which cases to try."""
 

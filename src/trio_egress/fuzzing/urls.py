@@ -9,7 +9,6 @@ import functools
 import re
 from ipaddress import IPv6Address
 
-import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -18,6 +17,7 @@ from trio_egress.fuzzing import hosts as host_strategies
 from trio_egress.fuzzing.hosts import Choices, spell_host
 from trio_egress.model import Attempt, Host, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
+from trio_egress.values import frozen
 from trio_egress.wire.http1 import AgentSide
 from trio_egress.wire.message import split_authority
 
@@ -26,7 +26,7 @@ UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 """RFC 3986 2.3, without the dot, which makes segments that are not to be spelt otherwise here."""
 
 
-@attrs.frozen
+@frozen
 class Url:
     """What a URL means. `port` is always said; `path` begins with `/` and has no dot segments."""
 

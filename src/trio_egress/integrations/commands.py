@@ -18,6 +18,7 @@ import attrs
 import trio_egress
 from trio_egress.library.result import Denied, Run
 from trio_egress.library.running import FilePath, run
+from trio_egress.values import frozen
 
 TOLD = 20
 """Different denials of a run that an agent is told; the packet has them all."""
@@ -33,7 +34,7 @@ case $place/ in "$(pwd -P)"/*) ;; *) exit 68 ;; esac  # elsewhere it would be go
 cat -- "$1" >"$2" || exit 68"""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Commands:
     """How they run: as `trio_egress.run` takes it. `timeout`: of each, in seconds, where a call names none."""
 

@@ -27,6 +27,7 @@ from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.plan import Plan, open_plan
 from trio_egress.kernel.streams import STREAMS
 from trio_egress.kernel.subordinate import map_subordinate
+from trio_egress.values import frozen
 
 HANDSHAKE_SECONDS = 60.0
 """Set-up takes some 50 ms; a machine that needs this long is not going to finish."""
@@ -39,7 +40,7 @@ _CREDENTIALS = struct.Struct("3i")
 """pid, uid, gid (`man 7 unix`)."""
 
 
-@attrs.frozen
+@frozen
 class Launched:
     """A launcher at work. All descriptors are the owner's to close; closing `control` ends everything.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
+from trio_egress.values import frozen
 
 DENIED = "denied:"
 HIDDEN = "hidden"
 
 
-@attrs.frozen
+@frozen
 class Attack:
     """One row. `tried`: in words for a person. `expected`: the exact answer, or DENIED for any refusal.
 

@@ -15,11 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import attrs
-
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.limits import kernel_version
 from trio_egress.kernel.resources import Resources
+from trio_egress.values import frozen
 
 OLDEST_KERNEL = (5, 16)
 """The first that judges a move by who opened cgroup.procs (CVE-2021-4197): the agent itself may not."""
@@ -37,7 +36,7 @@ done
 REMOVAL_SECONDS = 6.0
 
 
-@attrs.frozen
+@frozen
 class Group:
     """`descriptors`: what the launcher gets, by name; `holds`: the controllers that are there."""
 

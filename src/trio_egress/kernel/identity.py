@@ -19,6 +19,7 @@ import attrs
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.accounts import find_power, list_groups
 from trio_egress.kernel.subordinate import find_subordinate
+from trio_egress.values import frozen
 
 HIGHEST_UNUSED_ID = 65533
 """Below `nobody`, and inside the 65,536 ids that a container usually has (`man 5 subuid`)."""
@@ -29,7 +30,7 @@ SUBORDINATE = "subordinate"
 """What `--user` says for a subordinate id of the caller."""
 
 
-@attrs.frozen
+@frozen
 class Ids:
     """One user as the kernel sees it; `home` is empty where the id has no account, or no such directory exists."""
 
@@ -39,7 +40,7 @@ class Ids:
     home: str
 
 
-@attrs.frozen
+@frozen
 class Identities:
     """`root` tells whether trio-egress was started as root, and so has privileges to give up."""
 

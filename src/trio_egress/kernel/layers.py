@@ -16,11 +16,10 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
-import attrs
-
 from trio_egress.kernel.lending import SEARCH, allows
 from trio_egress.kernel.mountinfo import HostMount, is_in
 from trio_egress.kernel.steps import STAGE, Mount
+from trio_egress.values import define
 
 NAMES_MAX = 4096
 """Of directories that are made anew: as many steps of some 30 µs."""
@@ -50,7 +49,7 @@ class TooManyNamesError(Exception):
     """A directory has more in it than can be made anew."""
 
 
-@attrs.define
+@define
 class Host:
     """What the plan needs to know. `made_anew`: places that other steps mount over, so they can stay empty.
 

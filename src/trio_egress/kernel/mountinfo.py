@@ -8,10 +8,10 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-import attrs
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class HostMount:
     """One mount that can be reached: `root` is the directory of the file system `device` that is seen at `point`."""
 

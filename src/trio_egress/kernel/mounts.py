@@ -32,6 +32,7 @@ from trio_egress.kernel.protection import Guard, find_points, plan_guard
 from trio_egress.kernel.ssh_files import SshFiles, keep_ssh, plan_ssh
 from trio_egress.kernel.steps import STAGE, Mount
 from trio_egress.kernel.trust import Trust, keep_folders, plan_named, plan_trust
+from trio_egress.values import frozen
 
 HOSTS_FILE = "/run/trio-egress/hosts"
 RESOLVER_FILE = "/run/trio-egress/resolv.conf"
@@ -58,7 +59,7 @@ SECRETS = (
 """Below HOME; each is another service's way in, and hidden where it exists."""
 
 
-@attrs.frozen
+@frozen
 class View:
     """What a run asks of the file system.
 

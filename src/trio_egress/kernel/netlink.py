@@ -16,11 +16,10 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 
-import attrs
-
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import nft
 from trio_egress.kernel.attributes import parse_attributes, render_attribute, render_attributes
+from trio_egress.values import frozen
 
 ANSWER_SECONDS = 20.0
 """The kernel answers within the call; only a machine in deep trouble takes longer."""
@@ -59,7 +58,7 @@ _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _CONNTRACK, _GET_STATS_CPU, _STATS_DROP = 1, 4, 10
 
 
-@attrs.frozen
+@frozen
 class _Answer:
     """One message from the kernel."""
 
@@ -73,7 +72,7 @@ class _Answer:
         return self.raw[_HEADER.size :]
 
 
-@attrs.frozen
+@frozen
 class LinkStats:
     """What an interface has carried, and the packets that it had no room for."""
 

@@ -14,11 +14,10 @@ import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-import attrs
-
 from trio_egress.errors import PeerError
 from trio_egress.kernel import netlink
 from trio_egress.model import Address
+from trio_egress.values import frozen
 
 COPY_BYTES = 128
 """IPv6 header, a few extension headers, the ports, and a little of the payload."""
@@ -52,7 +51,7 @@ _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _OPTIONS, _MOBILITY = 0, 43, 
 _EXTENSIONS = (_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _OPTIONS, _MOBILITY)
 
 
-@attrs.frozen
+@frozen
 class Dropped:
     """One refused packet. `protocol` is udp, tcp, icmp, icmpv6 or proto-NUMBER; `length` is that of the packet.
 

@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Sequence
 
-import attrs
+from trio_egress.values import frozen
 
 TABLE = "trio_egress"
 NAT, FILTER, REFUSE, REOPENED, CLOSED = "nat_output", "filter_output", "refuse", "reopened", "closed"
@@ -42,7 +42,7 @@ class Kind(enum.Enum):
     OBJECT = 18
 
 
-@attrs.frozen
+@frozen
 class Nest:
     """Attributes inside an attribute, named as in linux/netfilter/nf_tables.h."""
 
@@ -52,7 +52,7 @@ class Nest:
 Value = int | str | bytes | Nest | tuple[Nest, ...]
 
 
-@attrs.frozen
+@frozen
 class Message:
     """One nftables message that creates something in TABLE."""
 
@@ -60,7 +60,7 @@ class Message:
     attributes: tuple[tuple[str, Value], ...]
 
 
-@attrs.frozen
+@frozen
 class ListenerPorts:
     """Where the listeners are, on 127.0.0.1 and ::1. DNS: one number for TCP and UDP. Families may differ."""
 
@@ -72,7 +72,7 @@ class ListenerPorts:
     proxy_v6: int
 
 
-@attrs.frozen
+@frozen
 class Family:
     """What differs between IPv4 and IPv6 in the rules."""
 

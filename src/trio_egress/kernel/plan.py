@@ -25,11 +25,12 @@ from trio_egress.kernel.resources import Resources, find_available, limit_mounts
 from trio_egress.kernel.seccomp import Filters, build_filters
 from trio_egress.kernel.steps import Mount
 from trio_egress.resource_limits import ResourceLimits
+from trio_egress.values import frozen
 
 DEFAULT_LIMITS = ResourceLimits()
 
 
-@attrs.frozen
+@frozen
 class Landlock:
     """What Landlock of version `abi` leaves writable; `missing` says why it is not used, where it is not."""
 
@@ -38,7 +39,7 @@ class Landlock:
     missing: str
 
 
-@attrs.frozen
+@frozen
 class Plan:
     """Everything that the launcher needs to know. `must_write`: where the agent, too, has to be able to write."""
 

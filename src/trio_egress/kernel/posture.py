@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
-
 from trio_egress.kernel.attacks import ATTACKS, DENIED
+from trio_egress.values import frozen
 
 EXPECTED: Mapping[str, str] = {
     row.name: row.expected for row in ATTACKS if row.at_start and row.name != "processes"
@@ -35,7 +34,7 @@ MOST_PROCESSES = 2
 """PID 1 and the probe itself."""
 
 
-@attrs.frozen
+@frozen
 class Wrong:
     """A probe whose answer is not what it must be."""
 

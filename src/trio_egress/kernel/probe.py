@@ -18,8 +18,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import attrs
-
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import calls, syscalls
 from trio_egress.kernel.accounts import find_power
@@ -34,6 +32,7 @@ from trio_egress.kernel.trial import (
     use_seccomp,
     use_subordinate,
 )
+from trio_egress.values import frozen
 
 OLDEST_KERNEL = (5, 2)
 """The first with nat chains in the inet family."""
@@ -43,7 +42,7 @@ OLDEST_PYTHON = (3, 10)
 Status = Literal["ok", "warn", "fail"]
 
 
-@attrs.frozen
+@frozen
 class Probe:
     """One line of the doctor. `cure` is empty where nothing is wrong."""
 
@@ -53,7 +52,7 @@ class Probe:
     cure: str = ""
 
 
-@attrs.frozen
+@frozen
 class Limits:
     """The settings that decide who may create user namespaces; None where this kernel has no such setting."""
 

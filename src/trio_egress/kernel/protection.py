@@ -13,13 +13,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-import attrs
-
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.guard import ENTRIES_MAX, Match, Search, bind_patterns, drop_inner, parents
 from trio_egress.kernel.lending import is_set_id
 from trio_egress.kernel.listeners import is_bound
 from trio_egress.kernel.mountinfo import is_in
+from trio_egress.values import frozen
 
 POINTS_MAX = 4096
 """Two mounts and 60 µs each; the kernel's own bound is 100,000 (fs.mount-max)."""
@@ -40,7 +39,7 @@ def plan_guard(patterns: Iterable[str], roots: Sequence[str]) -> Guard:
     return tuple((root, tuple(bound)) for root, bound in found.items() if bound)
 
 
-@attrs.frozen
+@frozen
 class Points:
     """`mounts`: mount points, outermost first, and whether each is read-only. `sockets`: those that are somebody's."""
 

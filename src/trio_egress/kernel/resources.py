@@ -13,6 +13,7 @@ from trio_egress.errors import SandboxError
 from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.steps import Mount
 from trio_egress.resource_limits import ResourceLimits
+from trio_egress.values import frozen
 
 MEMORY_SHARE = (7, 8)
 """Of the memory that the caller has; the rest is for the supervisor and the machine."""
@@ -20,7 +21,7 @@ MEMORY_SHARE = (7, 8)
 LEAST_MEMORY = 32 << 20
 
 
-@attrs.frozen
+@frozen
 class Resources:
     """Limits as numbers, None where there is none.
 

@@ -18,8 +18,6 @@ import stat
 import struct
 from collections.abc import Sequence
 
-import attrs
-
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.calls import (
     AF_INET,
@@ -50,6 +48,7 @@ from trio_egress.kernel.calls import (
     X32_SYSCALL_BIT,
     Machine,
 )
+from trio_egress.values import frozen
 
 # linux/seccomp.h: the lower value wins where several filters answer
 KILL_PROCESS = 0x8000_0000
@@ -66,28 +65,28 @@ def _argument_at(index: int) -> int:
     return 16 + 8 * index
 
 
-@attrs.frozen
+@frozen
 class Label:
     """A place to jump to."""
 
     name: str
 
 
-@attrs.frozen
+@frozen
 class Load:
     """A = the 32-bit word at `offset` of struct seccomp_data."""
 
     offset: int
 
 
-@attrs.frozen
+@frozen
 class Mask:
     """A = A & bits."""
 
     bits: int
 
 
-@attrs.frozen
+@frozen
 class Jump:
     """If A `test` value go to `then`, else to `otherwise`; an empty name is the next instruction."""
 
@@ -97,14 +96,14 @@ class Jump:
     otherwise: str = ""
 
 
-@attrs.frozen
+@frozen
 class Goto:
     """Go to `label`, however far."""
 
     label: str
 
 
-@attrs.frozen
+@frozen
 class Return:
     """Answer the call."""
 
@@ -119,7 +118,7 @@ _LOAD, _AND, _GOTO, _RETURN = 0x20, 0x54, 0x05, 0x06
 _TESTS = {"==": 0x15, ">=": 0x35, "&": 0x45}
 
 
-@attrs.frozen
+@frozen
 class Filters:
     """The filter that has PID 1 notified of what it refuses, and the one for a kernel that can't."""
 

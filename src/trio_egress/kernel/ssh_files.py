@@ -10,9 +10,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-import attrs
-
 from trio_egress.kernel.steps import STAGE, Mount
+from trio_egress.values import frozen
 
 FOLDER = "/etc/ssh"
 KNOWN_HOSTS = "ssh_known_hosts"
@@ -23,7 +22,7 @@ KNOWN_CHARS = 8 << 20
 """Of the machine's own file."""
 
 
-@attrs.frozen
+@frozen
 class SshFiles:
     """What is added: lines of known_hosts, and a file of ssh_config.d. Either may be empty."""
 

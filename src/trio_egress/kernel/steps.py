@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import attrs
+from trio_egress.values import frozen
 
 STAGE = "/run/trio-egress"
 """Where the launcher keeps what it still needs while other things are mounted over it; out of sight in the end."""
 
 
-@attrs.frozen
+@frozen
 class Mount:
     """One step. `source` is what `kind` needs:
 

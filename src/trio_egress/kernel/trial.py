@@ -18,12 +18,11 @@ import socket
 from collections.abc import Callable
 from typing import NoReturn
 
-import attrs
-
 from trio_egress.errors import SandboxError
 from trio_egress.kernel import calls, netlink, nflog, nft, notify, origin, seccomp, syscalls, view
 from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.kernel.subordinate import map_subordinate
+from trio_egress.values import frozen
 
 TRIAL_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
@@ -34,7 +33,7 @@ _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _OUTSIDE = (("203.0.113.9", 443), ("2001:db8::9", 443))  # RFC 5737, RFC 3849
 
 
-@attrs.frozen
+@frozen
 class Outcome:
     """What a trial saw, or why it failed: exactly one of them unless there was nothing to tell."""
 

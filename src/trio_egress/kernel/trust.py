@@ -14,9 +14,8 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from trio_egress.kernel.steps import STAGE, Mount
+from trio_egress.values import frozen
 
 BUNDLE_FILE = f"{STAGE}/ca-bundle.pem"
 AUTHORITY_FILE = f"{STAGE}/ca.pem"
@@ -82,7 +81,7 @@ REMOVED = ("SSL_CERT_DIR",)
 """curl ignores SSL_CERT_FILE where it is set."""
 
 
-@attrs.frozen
+@frozen
 class Added:
     """A certificate in PEM, and what OpenSSL calls its file."""
 
@@ -90,7 +89,7 @@ class Added:
     name_hash: str
 
 
-@attrs.frozen
+@frozen
 class Named:
     """Roots of the caller's, in PEM, of a file that these variables name."""
 
@@ -98,7 +97,7 @@ class Named:
     roots: str
 
 
-@attrs.frozen
+@frozen
 class Trust:
     """What the agent is to trust besides what this machine does: `added`, the run's own authority first, if it has one.
 

@@ -25,6 +25,7 @@ from trio_egress.library.process import CHUNK_BYTES, Kept
 from trio_egress.library.result import Denied
 from trio_egress.library.running import check_bounds, read_command
 from trio_egress.library.session import Command, Ended, Session
+from trio_egress.values import frozen
 
 PIPE = subprocess.PIPE
 OUTPUT_BYTES = 16 << 20
@@ -36,7 +37,7 @@ Words = Sequence[str | PathLike[str]]
 Stream = int | IO[bytes] | None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Done:
     """A command of a sandbox that has ended, with all that it had started.
 
@@ -103,7 +104,7 @@ class Job:
             self._opening.abort()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Asked:
     """A command as it is asked for."""
 

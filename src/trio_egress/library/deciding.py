@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from trio_egress.errors import PeerError, UsageError
 from trio_egress.model import Attempt, Protocol, Transport
 from trio_egress.policy.hosts import parse_host
+from trio_egress.values import frozen
 from trio_egress.wire.approval import Decider
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ CHUNK_BYTES = 65536
 REASON_CHARS = 200
 
 
-@attrs.frozen
+@frozen
 class Question:
     """An attempt that the policy allows by `rule`, which is there for `reason`. `marked`: the rule says `ask`.
 

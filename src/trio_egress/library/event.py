@@ -7,9 +7,10 @@ from collections import deque
 import attrs
 
 from trio_egress.library.result import DENIED_KEPT, Denied
+from trio_egress.values import define, frozen
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Event:
     """A receipt of an attempt, as it is made. `phase`: `intent` before anything leaves, then `outcome`; empty where one
     receipt says all. `dropped`: how many came before it that were not told, because nobody took them."""
@@ -33,7 +34,7 @@ class Event:
         return self.verdict == "block"
 
 
-@attrs.define
+@define
 class Watched:
     """What is denied while a command lives."""
 

@@ -22,9 +22,10 @@ from trio_egress.policy.rule import Policy as Rules
 from trio_egress.policy.spelling import parse_spelling
 from trio_egress.proxy.ledger import ABLE
 from trio_egress.runtime.policy_file import read_policy
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Policy:
     """A policy that holds together, with all that it includes."""
 

@@ -22,12 +22,13 @@ from trio_egress.library.event import Event
 from trio_egress.library.judging import Policy
 from trio_egress.library.running import FilePath, check_bounds, list_options
 from trio_egress.library.session import Session, start_session
+from trio_egress.values import frozen
 
 EVENTS_KEPT = 1000
 OnEvent = Callable[[Event], object]
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Asked:
     """What a sandbox is to be."""
 

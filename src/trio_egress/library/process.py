@@ -23,6 +23,7 @@ import attrs
 
 import trio_egress
 from trio_egress.errors import SandboxError
+from trio_egress.values import define, frozen
 
 if TYPE_CHECKING:
     import socket
@@ -42,7 +43,7 @@ sys.exit(import_module(sys.argv.pop(1)).main())
 one that this program has, after the standard library and before what else is installed."""
 
 
-@attrs.define
+@define
 class Kept:
     """The beginning of a stream."""
 
@@ -56,7 +57,7 @@ class Kept:
         self.room -= min(self.room, len(raw))
 
 
-@attrs.frozen
+@frozen
 class Output:
     stdout: Kept
     stderr: Kept

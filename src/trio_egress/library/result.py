@@ -14,11 +14,12 @@ import attrs
 from trio_egress.errors import TrioEgressError
 from trio_egress.evidence.attempts import Attempt, join_attempts, read_receipts
 from trio_egress.evidence.report import Verdict
+from trio_egress.values import frozen
 
 DENIED_KEPT = 1000
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Denied:
     """An attempt that was refused, in the words of its receipt. `count`: how many packets, queries or calls it was.
 
@@ -41,7 +42,7 @@ class Denied:
         return f"{f'{self.method} {self.target}'.strip()}: {self.reason}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Packet:
     """The Audit Packet, closed and signed. `head`: of its chain. `manifest_sha256`: of the list of its files."""
 
@@ -51,7 +52,7 @@ class Packet:
     manifest_sha256: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Run:
     """A run that is over.
 

@@ -21,14 +21,13 @@ from concurrent.futures import Future
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-import attrs
-
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.report import Verdict
 from trio_egress.library.answering import Answering
 from trio_egress.library.event import Event, Watched
 from trio_egress.library.process import make_command
 from trio_egress.library.result import Packet
+from trio_egress.values import frozen
 
 MESSAGE_BYTES = 65_536
 CALLED = "session"
@@ -40,7 +39,7 @@ INCOMPLETE = "evidence_incomplete"
 Members = Mapping[str, object]
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Ended:
     """How a command has ended; `returncode` is None where it never started, and `message` says why."""
 

@@ -16,9 +16,10 @@ import attrs
 import trio
 
 from trio_egress.library.answering import GiveUp, Outcome, fail, give
+from trio_egress.values import define
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Call:
     function: Callable[[], Any]
     tell: Callable[[Outcome], object]

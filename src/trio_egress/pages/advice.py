@@ -20,6 +20,7 @@ from trio_egress.policy.recall import read_able, recall_attempt
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.spelling import Spelt
 from trio_egress.policy.writing import render_rule
+from trio_egress.values import frozen
 
 _PLACE = re.compile(r"egress\[[0-9]{1,9}\] .*\((?P<file>.*?) ?line (?P<line>[0-9]{1,9})\)\Z", re.DOTALL)
 _LAYERS = {layer.value: layer for layer in Layer}
@@ -51,7 +52,7 @@ _MESSAGE = (
 _CALL = "No rule can allow this: the kernel refuses this system call to every agent."
 
 
-@attrs.frozen
+@frozen
 class Advice:
     """`rule`: TOML, or ''. `words`: why there is none, or what to change instead."""
 
@@ -59,7 +60,7 @@ class Advice:
     words: str = ""
 
 
-@attrs.frozen
+@frozen
 class Place:
     """Where a rule stands: `file` is '' for the policy itself."""
 

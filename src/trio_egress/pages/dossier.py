@@ -18,6 +18,7 @@ from trio_egress.pages.advice import Advice, advise
 from trio_egress.pages.story import Denial, Story, read_story
 from trio_egress.pages.words import find_span
 from trio_egress.policy.rule import Policy
+from trio_egress.values import frozen
 
 Members = Mapping[str, object]
 
@@ -27,7 +28,7 @@ NAMES = ("packet.json", "posture.json", "run.json", "policy.toml", "policy.yaml"
 _NOTHING: Members = {}
 
 
-@attrs.frozen
+@frozen
 class Dossier:
     """`policies`: those that were in force, by hash, as far as they are at hand. `policy_text`: the first, as given.
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Union
 
-import attrs
-
 from trio_egress.evidence.facts import escape_text, is_portable
+from trio_egress.values import frozen
 
 SHOWN_CHARS = 240
 """Longest text of a packet on a page; a host name has 253 at most, and such a one is no host's."""
@@ -28,7 +27,7 @@ _BLOCKS = frozenset(
 )
 
 
-@attrs.frozen
+@frozen
 class Html:
     """Markup that `tag` or `raw_style` made."""
 

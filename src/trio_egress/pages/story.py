@@ -27,6 +27,7 @@ from trio_egress.evidence.session import (
     POLICY_TRANSPORT,
 )
 from trio_egress.model import Transport
+from trio_egress.values import define, frozen
 
 Members = Mapping[str, object]
 
@@ -56,7 +57,7 @@ _HEIGHT = 255
 _NOTHING: Members = {}
 
 
-@attrs.define
+@define
 class Strip:
     """How much was allowed and denied in each of BINS moments, up to 255."""
 
@@ -64,7 +65,7 @@ class Strip:
     denied: bytearray = attrs.field(factory=lambda: bytearray(BINS))
 
 
-@attrs.define
+@define
 class Host:
     """What was tried of one host. `lookups`: names answered, which sends nothing out. `said`: it is no host, but a kind
     of message over the standard streams of an MCP server."""
@@ -87,7 +88,7 @@ class Host:
         return self.allowed + self.denied
 
 
-@attrs.define
+@define
 class Denial:
     """Attempts that were denied for one reason; `record` and `facts` are the first one's.
 
@@ -103,7 +104,7 @@ class Denial:
     """How many different targets, as far as consecutive ones tell."""
 
 
-@attrs.frozen
+@frozen
 class Change:
     """Policy or key was changed, or was not: `taken`."""
 
@@ -112,7 +113,7 @@ class Change:
     facts: Members
 
 
-@attrs.define
+@define
 class Mention:
     """In how many attempts, to whom."""
 
@@ -127,7 +128,7 @@ class Mention:
             self.hosts.add(host.name)
 
 
-@attrs.define
+@define
 class Secret:
     """`stood`: its value was in what was tried; receipts have a commitment in its place. `used`: the boundary put it
     in. `refused`: it was asked for where the policy doesn't send it."""
@@ -141,7 +142,7 @@ class Secret:
         return bool(self.stood.attempts or self.refused.attempts)
 
 
-@attrs.define
+@define
 class Find:
     """Equal findings, whatever their values; `facts` are of the first receipt that tells of one."""
 
@@ -153,7 +154,7 @@ class Find:
     """Their commitments: how many different ones there are."""
 
 
-@attrs.define
+@define
 class Story:
     """`started_ns`, `ended_ns`: of the first and the last receipt. `others`: what found no room among `hosts`."""
 

@@ -11,9 +11,10 @@ import attrs
 from trio_egress.evidence.report import Verdict
 from trio_egress.pages.dossier import Dossier
 from trio_egress.pages.words import count_of
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Standing:
     """`word`: a mark beside `shape`, which says the same without colour. `worth`: a sentence about the record."""
 

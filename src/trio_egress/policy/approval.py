@@ -7,9 +7,8 @@ Rule 1: an answer only narrows: what a rule does not allow is never asked about.
 
 from __future__ import annotations
 
-import attrs
-
 from trio_egress.texts.faults import show
+from trio_egress.values import frozen
 
 ASK_SECONDS = 60
 """For an answer, where nothing else is said."""
@@ -17,7 +16,7 @@ ASK_SECONDS = 60
 LONGEST_SECONDS = 3600
 
 
-@attrs.frozen
+@frozen
 class Ask:
     """An approver is asked before anything goes on, and has so many seconds."""
 

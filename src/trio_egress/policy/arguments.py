@@ -19,13 +19,14 @@ from trio_egress.model import UNTOLD_ARGUMENTS, Call
 from trio_egress.policy.globs import MANY, Glob, PathGlob
 from trio_egress.policy.values import ITEMS_MAX
 from trio_egress.texts.faults import Fault, Faults, show
+from trio_egress.values import frozen
 
 WORD_CHARS = 200
 EXAMPLE = '{ "read_*" = { path = "/src/**" } }'
 _ESCAPE = re.compile(r"%(?:2e|2f|5c|25|[01][0-9a-f])", re.IGNORECASE)
 
 
-@attrs.frozen
+@frozen
 class ValueGlob:
     """Over one value, as a text."""
 
@@ -67,7 +68,7 @@ class ValueGlob:
         return all(segment.strip(". ") or not segment for segment in value.split("/"))
 
 
-@attrs.frozen
+@frozen
 class ToolArguments:
     """One tool, or several by a pattern, and what each of their arguments may be."""
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 import attrs
 
 from trio_egress.model import Attempt, Decision, Protocol, Rate, RuleLimits
+from trio_egress.values import frozen
 
 INTERVALS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 RATE_EXAMPLE = '"100/minute"'
@@ -35,7 +36,7 @@ class Limit(enum.Enum):
     BODY = "body"
 
 
-@attrs.frozen
+@frozen
 class Usage:
     """What has been used of one rule. `open`: attempts that it allowed and that have not ended."""
 
@@ -49,7 +50,7 @@ class Usage:
 _UNUSED = Usage()
 
 
-@attrs.frozen
+@frozen
 class State:
     """What has been used of every rule that has limits, by its place."""
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 from datetime import datetime, timezone
 
-import attrs
-
 from trio_egress.policy.spelling import parse_spelling
 from trio_egress.texts.faults import hint_nearest, show
+from trio_egress.values import frozen
 
 EXPECTED = {"allow": True, "deny": False}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Case:
     """A field for each key. `rule`: the name or destination of the rule that must decide. `at`: Unix time in µs."""
 
@@ -27,7 +26,7 @@ class Case:
     at: int | None = None
 
 
-@attrs.frozen
+@frozen
 class PlacedCase:
     """A case, and where it stands: `file:line:column`."""
 

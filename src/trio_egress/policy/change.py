@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
+from trio_egress.values import frozen
 
 OPENS, CLOSES, CHANGES = "opens", "closes", "changes"
 
@@ -14,7 +14,7 @@ Document = Mapping[str, Any]
 """A policy or a part of one, in its compiled form."""
 
 
-@attrs.frozen
+@frozen
 class Change:
     """`effect` is OPENS, CLOSES or CHANGES (neither, or nothing that an example shows)."""
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import attrs
-
 from trio_egress.policy.destination import Below
 from trio_egress.policy.doors import IN_TLS, OWN_PORTS, Ports, Scheme
 from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.rule import OF_REQUESTS, Terms, Tls
 from trio_egress.policy.suffixes import is_public_suffix
+from trio_egress.values import frozen
 
 COMPARED = 64
 """Rules that one rule is held against, so that 100,000 rules for one host don't take a day."""
@@ -26,7 +25,7 @@ _PLAIN_WEB = frozenset({Scheme.HTTP, Scheme.HTTPS})
 _WEB_PORTS = (Ports(80, 80), Ports(443, 443))
 
 
-@attrs.frozen
+@frozen
 class Conflict:
     """Something wrong with the rule at `place`, or with a key of it."""
 

@@ -14,10 +14,9 @@ import re
 from collections.abc import Container
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-import attrs
-
 from trio_egress.model import HOST_INTERNAL, Host, Name, render_authority
 from trio_egress.policy.hosts import parse_host
+from trio_egress.values import frozen
 
 Network = IPv4Network | IPv6Network
 
@@ -27,21 +26,21 @@ _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _PREFIX_AND_PORT = re.compile(r"[0-9]+:[0-9]*", re.ASCII)
 
 
-@attrs.frozen
+@frozen
 class Exact:
     """One name or address."""
 
     host: Host
 
 
-@attrs.frozen
+@frozen
 class Below:
     """Every name below this one, at any depth, without itself."""
 
     name: Name
 
 
-@attrs.frozen
+@frozen
 class Within:
     """Every address of a network."""
 
@@ -51,7 +50,7 @@ class Within:
 Pattern = Exact | Below | Within
 
 
-@attrs.frozen
+@frozen
 class Destination:
     """Where a rule leads. No port: HTTP on 80 and 443, TLS on 443. A port: that one, any protocol."""
 

@@ -27,9 +27,10 @@ from trio_egress.policy.services import Git, GraphQL, Headers, JsonRpc, Mcp, Web
 from trio_egress.policy.sought import Canary
 from trio_egress.policy.suppressed import Suppress
 from trio_egress.policy.upstream_proxy import UpstreamProxy
+from trio_egress.values import frozen
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Document:
     """The whole file, a field for each key at its top."""
 

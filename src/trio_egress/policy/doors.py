@@ -11,9 +11,8 @@ from __future__ import annotations
 import enum
 import re
 
-import attrs
-
 from trio_egress.model import Attempt, Protocol
+from trio_egress.values import frozen
 
 
 class Scheme(enum.Enum):
@@ -48,7 +47,7 @@ _STREAMS = {
 _RANGE = re.compile(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,4})", re.ASCII)
 
 
-@attrs.frozen(order=True)
+@frozen(order=True)
 class Ports:
     """From `first` to `last`, both included."""
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import attrs
-
 from trio_egress.policy.values import ITEMS_MAX, read_texts
 from trio_egress.texts.faults import Fault, Faults, show
+from trio_egress.values import frozen
 
 OWN = "TRIO_EGRESS_"
 VALUE_CHARS = 65_536
@@ -24,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PATTERN = re.compile(r"[A-Za-z0-9_*?]+", re.ASCII)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Env:
     """A field for each key. `pass_` is None where there is no allow-list; `set` has pairs of name and value."""
 

@@ -27,6 +27,7 @@ from trio_egress.policy.services import FETCH, Git, find_git
 from trio_egress.policy.spelling import Spelt
 from trio_egress.policy.writing import RuleText, render_policy
 from trio_egress.texts.faults import find_nearest
+from trio_egress.values import frozen
 
 SLIPS_MAX = 2
 LISTED_MAX = 20
@@ -36,7 +37,7 @@ SSH_PORT = 22
 _WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
 
 
-@attrs.frozen
+@frozen
 class Step:
     """One decision: of a connection, or of a request inside it. `misses`: rules that did not allow it, in words.
     `secrets`: names of those that the boundary puts into such a request."""
@@ -47,7 +48,7 @@ class Step:
     secrets: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Explanation:
     """`steps`: all decisions up to the last that is made. `near`: a host that may have been meant."""
 

@@ -9,10 +9,9 @@ Rule 2: `protect` adds to DEFAULT_PROTECT; only an entry that takes one of these
 
 from __future__ import annotations
 
-import attrs
-
 from trio_egress.policy.values import read_texts
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
+from trio_egress.values import frozen
 
 PATH_CHARS = 4096
 """PATH_MAX."""
@@ -46,7 +45,7 @@ and whoever builds the tree after an agent runs the agent's code.
 """
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Files:
     """A field for each key; paths in normal form. `protect` is the whole list, sorted, defaults and all."""
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import attrs
 import tomlkit
 from tomlkit.items import AoT, Array, Comment, InlineTable, Item, Key, Table, Whitespace
 
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.writing import LINE_CHARS
+from trio_egress.values import frozen
 
 KEY_ORDER = ("name", "destination", "deny", "ports", "protocol", "methods", "paths")
 """The first keys of a rule; the others follow as they stand."""
@@ -26,7 +26,7 @@ _GAP = "\0"
 _BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-@attrs.frozen
+@frozen
 class _Entry:
     """A key with its value and the comments above it; a key of None is what stands below the last one."""
 

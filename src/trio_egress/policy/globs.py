@@ -12,6 +12,7 @@ from __future__ import annotations
 import attrs
 
 from trio_egress.policy.paths import SLASH, parse_path
+from trio_egress.values import frozen
 
 _Pieces = tuple[str, ...]
 """A text cut at each `*`."""
@@ -19,7 +20,7 @@ _Pieces = tuple[str, ...]
 MANY = "**"
 
 
-@attrs.frozen
+@frozen
 class Glob:
     """Over a word: the name of a tool, a method, an operation."""
 
@@ -34,7 +35,7 @@ class Glob:
         return _fits(self._pieces, word)
 
 
-@attrs.frozen
+@frozen
 class PathGlob:
     """Over a path in normal form. `text` is as the policy has it; made by `parse_glob`."""
 

@@ -12,9 +12,8 @@ import re
 from base64 import b64decode, b64encode
 from hashlib import sha256
 
-import attrs
-
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
+from trio_egress.values import frozen
 
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 HOST_KEYS_MAX = 64
@@ -25,7 +24,7 @@ _MD5 = re.compile(r"(?:MD5:)?[0-9a-f]{2}(?::[0-9a-f]{2}){15}", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
 
-@attrs.frozen(order=True)
+@frozen(order=True)
 class PinnedKey:
     """A key as a policy has it: its text in normal form, and its fingerprint. `whole`: the text is the key itself."""
 

@@ -18,6 +18,7 @@ import attrs
 from trio_egress.policy.files import PATH_CHARS
 from trio_egress.policy.presets import PRESET, PRESETS
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
+from trio_egress.values import frozen
 
 INCLUDES_MAX = 64
 """Files and presets of one policy, all in all."""
@@ -28,7 +29,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEYS = ("file", "sha256")
 
 
-@attrs.frozen
+@frozen
 class Include:
     """A file or preset as it is written, and the SHA-256 that it must have, if one is written."""
 

@@ -12,15 +12,14 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Generic, TypeVar
 
-import attrs
-
 from trio_egress.model import HOST_INTERNAL, Address, Host
 from trio_egress.policy.destination import Below, Exact, Network, Pattern
+from trio_egress.values import frozen
 
 T = TypeVar("T")
 
 
-@attrs.frozen
+@frozen
 class Index(Generic[T]):
     """Made by `build_index`."""
 

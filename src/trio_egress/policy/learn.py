@@ -17,6 +17,7 @@ import attrs
 from trio_egress.model import HOST_INTERNAL, Host, Protocol, render_authority
 from trio_egress.policy.addresses import is_outside
 from trio_egress.policy.writing import RuleText, render_policy, render_rule
+from trio_egress.values import define, frozen
 
 _WEB_PORTS = {Protocol.HTTP: (80, 443), Protocol.TLS: (443,)}
 """Where a destination without a port leads."""
@@ -41,7 +42,7 @@ _SHOWN = "The host keys that were shown: compare them with those that the server
 _Place = tuple[Host, int | None]
 
 
-@attrs.frozen
+@frozen
 class Seen:
     """One attempt, or `count` equal ones. `allowed`: it got through when it was seen. `secure`: inside TLS."""
 
@@ -70,7 +71,7 @@ class Seen:
         return "https" if self.secure else _PROTOCOLS.get(self.protocol, "")
 
 
-@attrs.define
+@define
 class _Found:
     """All that was seen of one destination."""
 
@@ -79,7 +80,7 @@ class _Found:
     words: set[str] = attrs.field(factory=set)
 
 
-@attrs.frozen
+@frozen
 class Learnt:
     """A policy as TOML, and how many rules of it allow something."""
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import attrs
-
 from trio_egress.policy.values import read_number, read_size
 from trio_egress.resource_limits import ResourceLimits
+from trio_egress.values import frozen
 
 DEFAULTS = ResourceLimits()
 
@@ -19,7 +18,7 @@ LEAST_NUMBERS = {"processes": 1, "open_files": 16, "cpu_seconds": 1, "wall_secon
 LEAST_SIZES = {"memory": 32 << 20, "file_size": 1}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Limits:
     """A field for each key. `memory` and `file_size` are bytes; `wall_seconds` is a time-out of the run."""
 

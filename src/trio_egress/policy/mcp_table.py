@@ -11,19 +11,20 @@ from trio_egress.errors import Problem
 from trio_egress.policy.arguments import render_arguments
 from trio_egress.policy.scan import Scan, render_scan
 from trio_egress.policy.services import Mcp, is_one
+from trio_egress.values import frozen
 
 BEGIN = "initialize"
 """The method with which every client begins."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class McpTable(Mcp):
     """A field for each key. Those of a rule's `mcp` are about what the client says. None: any will do."""
 
     scan: Scan | None = None
 
 
-@attrs.frozen
+@frozen
 class PlacedMcp:
     """The table, and where it stands, as a problem of which nothing is said yet."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import attrs
-
 from trio_egress.model import NO_NEEDS, Need
 from trio_egress.policy.budget import NOTHING_USED, State
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Moment:
     """`state`: what has been used of the rules. `now_us`: Unix time in microseconds; without it no `times` hold.
     `able`: what the boundary can do. `observing`: nothing is enforced, as far as `observe` goes.

@@ -25,6 +25,7 @@ from trio_egress.policy.sought import DetectorFile
 from trio_egress.texts.faults import Fault, place_faults, place_unreadable
 from trio_egress.texts.positions import Path, Reading, Unreadable
 from trio_egress.texts.toml_text import parse_toml
+from trio_egress.values import frozen
 
 POLICY_BYTES = 16 << 20
 """A policy with all that it includes: 100,000 rules of some 160 bytes."""
@@ -38,7 +39,7 @@ _MINIMUM = {"version": "1.0", "default_deny": True}
 _NOTHING = structure(_MINIMUM)
 
 
-@attrs.frozen
+@frozen
 class Part:
     """A file that has been read. `shown` is its name in messages; `text` is without a byte order mark.
 

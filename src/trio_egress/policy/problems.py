@@ -19,12 +19,13 @@ from cattrs import (
 
 from trio_egress.texts.faults import Fault, Faults, find_nearest, hint_nearest, show
 from trio_egress.texts.positions import Path
+from trio_egress.values import frozen
 
 UNKNOWN_MAX = 100
 """Unknown keys of one table that are told; whoever made more of them didn't misspell."""
 
 
-@attrs.frozen
+@frozen
 class Table:
     """What messages say of a table: where it stands in the file, and how each required key is written."""
 

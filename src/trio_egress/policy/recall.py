@@ -13,8 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import attrs
-
 from trio_egress.model import (
     INTERCEPTED,
     Attempt,
@@ -30,6 +28,7 @@ from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.recall_calls import recall_calls, unescape
 from trio_egress.policy.rule import Policy
+from trio_egress.values import frozen
 
 Members = Mapping[str, object]
 
@@ -60,7 +59,7 @@ RULE_PLACE = re.compile(r"egress\[([0-9]{1,9})\]")
 _CUT = re.compile(r"\.\.\.\([0-9]+ more\)\Z")
 
 
-@attrs.frozen
+@frozen
 class Difference:
     """What a receipt says, and what the policy says."""
 

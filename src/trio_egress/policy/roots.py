@@ -17,6 +17,7 @@ import attrs
 
 from trio_egress.policy.includes import Include, check_name, read_named
 from trio_egress.texts.faults import show
+from trio_egress.values import frozen
 
 ROOTS_BYTES = 1 << 20
 """Of one file: four times as much as all roots of a browser."""
@@ -28,14 +29,14 @@ _SEQUENCE = 0x30
 _EXAMPLE = '"company-root.pem"'
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Roots:
     """A field for each key."""
 
     extra_ca: tuple[Include, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Root:
     """A file of roots. `pem`: its certificates and nothing else of it; empty where the file is not at hand."""
 

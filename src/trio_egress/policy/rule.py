@@ -44,6 +44,7 @@ from trio_egress.policy.sought import USUAL, Sought
 from trio_egress.policy.suppressed import PlacedSuppression, find_expired
 from trio_egress.policy.times import Window
 from trio_egress.policy.upstream_proxy import PlacedProxy
+from trio_egress.values import frozen
 
 
 class Tls(enum.Enum):
@@ -53,7 +54,7 @@ class Tls(enum.Enum):
     PASSTHROUGH = "passthrough"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Terms:
     """What one `[[egress]]` table says, a field for each key. None: whatever it is, it is no matter."""
 
@@ -93,7 +94,7 @@ _PLAIN_KEYS = {"destination", "name", "reason", "deny", "methods", "allow_privat
 """Keys that the engine judges by the short way."""
 
 
-@attrs.frozen
+@frozen
 class Rule:
     """Terms, and the place in the file that they come from.
 
@@ -172,7 +173,7 @@ def find_looks(terms: Terms) -> Iterator[str]:
     yield from (fact for key, facts in _LOOKS.items() if getattr(terms, key) is not None for fact in facts)
 
 
-@attrs.frozen
+@frozen
 class Pin:
     """This host is at this address. `port` None: on any port. `address_port` None: on the port asked for."""
 
@@ -190,7 +191,7 @@ class Pin:
         return _render(self.address, self.address_port)
 
 
-@attrs.frozen
+@frozen
 class Resolve:
     """The pins of a policy. A pin with a port is nearer than one without."""
 
@@ -208,7 +209,7 @@ class Resolve:
         return None if pin is None else Endpoint(pin.address, pin.address_port or port)
 
 
-@attrs.frozen
+@frozen
 class Source:
     """One file of a policy; an included one is named from the policy's directory. `sha256` is that of its bytes."""
 
@@ -217,7 +218,7 @@ class Source:
     sha256: str
 
 
-@attrs.frozen
+@frozen
 class Policy:
     """Everything that is allowed; what no rule allows is denied. And the agent's files, variables and limits.
 

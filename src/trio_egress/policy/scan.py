@@ -17,6 +17,7 @@ from typing import TypeVar
 import attrs
 
 from trio_egress.model import SCAN_WHOLE_BYTES, Action, Actions, Kind, ScanTerms, Suppression
+from trio_egress.values import frozen
 
 KINDS = {kind.value: kind for kind in Kind}
 """The keys of a table `scan` that are kinds of findings."""
@@ -30,7 +31,7 @@ T = TypeVar("T")
 _NONE_SUPPRESSED: Mapping[str, Suppression] = MappingProxyType({})
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Scan:
     """A field for each key of a rule's `scan`, or of `[scan]` for all rules. None: nothing is said of that."""
 

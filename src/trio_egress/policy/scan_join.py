@@ -25,12 +25,13 @@ from trio_egress.policy.sought import DetectorFile, PlacedCanary, Sought, Sought
 from trio_egress.policy.suppressed import PlacedSuppression
 from trio_egress.texts.faults import PROBLEMS_MAX
 from trio_egress.texts.positions import Path
+from trio_egress.values import frozen
 
 _DETECTORS = "detectors."
 _BLIND = "with what [scan] says, neither requests nor answers are looked through"
 
 
-@attrs.frozen
+@frozen
 class Scanned:
     """What all of them say."""
 

@@ -9,14 +9,13 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import attrs
-
 from trio_egress.model import Action
 from trio_egress.policy.includes import Include
 from trio_egress.policy.scan import KINDS, Scan
 from trio_egress.policy.suppressed import Suppress
 from trio_egress.policy.values import ITEMS_MAX, read_flag, read_size
 from trio_egress.texts.faults import Fault, Faults, hint_nearest, show
+from trio_egress.values import frozen
 
 DETECTOR_CHARS = 100
 WHOLE_MOST = 1 << 30
@@ -24,7 +23,7 @@ ACTIONS = {action.value: action for action in Action}
 UNREADABLE = ("block", "warn")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ScanTable(Scan):
     """The table `[scan]`, a field for each key: what holds for all rules, and what a run looks for."""
 

@@ -21,6 +21,7 @@ from trio_egress.policy.destination import Destination, parse_destination
 from trio_egress.policy.slots import SSH_USER, USUAL_SLOTS, Kind, Slot, parse_slot
 from trio_egress.policy.values import read_texts
 from trio_egress.texts.faults import Fault, Faults, show
+from trio_egress.values import frozen
 
 SECRETS_MAX = 100
 SSH_PORTS, WEB_PORTS = (22,), (80, 443)
@@ -41,7 +42,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class From:
     """Where a value is found, a field for each way; exactly one is set."""
 
@@ -55,7 +56,7 @@ class From:
         return f"the variable {self.env}" if self.env is not None else f"the file {self.file}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Secret:
     """A field for each key. Without `to` it is only kept out of the record."""
 
@@ -92,7 +93,7 @@ class Secret:
         return f"{', '.join(map(str, self.to))} as {', '.join(map(str, self.as_))}{more}"
 
 
-@attrs.frozen
+@frozen
 class PlacedSecret:
     """A secret, and the place of its source, as a problem of which nothing is said yet."""
 

@@ -17,6 +17,7 @@ from trio_egress.model import Attempt, Call, CallKind, MessageTerms, Protocol, R
 from trio_egress.policy.arguments import Arguments, fits, names_tool, touches
 from trio_egress.policy.globs import Glob, PathGlob
 from trio_egress.policy.paths import parse_path
+from trio_egress.values import frozen
 
 FETCH = "git-upload-pack"
 PUSH = "git-receive-pack"
@@ -31,7 +32,7 @@ TOOL_CALL = "tools/call"
 GRAPHQL_KINDS = {"query": "queries", "mutation": "mutations", "subscription": "subscriptions"}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Git:
     """Repositories, as patterns over their paths without `.git`."""
 
@@ -52,7 +53,7 @@ class Git:
         return self.fetch if service == FETCH else self.push
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class GraphQL:
     """Names of operations, and root fields by the kind of operation. With no root fields at all, any will do."""
 
@@ -79,7 +80,7 @@ class GraphQL:
         return bool(call.fields) and all(is_one(field, fields) for field in call.fields)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class JsonRpc:
     """Methods of JSON-RPC."""
 
@@ -95,7 +96,7 @@ class JsonRpc:
         return call.kind is CallKind.JSONRPC and is_one(call.method, self.methods)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Mcp:
     """Methods of MCP, and tools for `tools/call` with what they are given; None: any. What calls nothing (GET, an
     answer) is part of it; several messages at once are not (MCP 2025-06-18, "no batching")."""
@@ -134,7 +135,7 @@ class Mcp:
         return (by_method or by_tool or by_argument) and touches(self.arguments, call)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class WebSocket:
     """Whether a rule allows WebSockets, whether their messages are looked through, the path that asks for one, what
     may be asked for, and the bounds of what follows: bytes of a message, so many of a side, how long in all.
@@ -177,7 +178,7 @@ class WebSocket:
         return bool(attempt.subprotocols) and (attempt.subprotocols or frozenset()) <= self.subprotocols
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Headers:
     """Names of header fields, in lower case."""
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import attrs
-
 from trio_egress.model import Attempt, Name, Need, Protocol, RuleRef, Transport
 from trio_egress.policy.conflicts import find_ports
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.obstacle import find_needs, find_obstacle, is_of_request
 from trio_egress.policy.reasons import name_needs
 from trio_egress.policy.rule import Policy, Rule
+from trio_egress.values import frozen
 
 _ANY_HOST = Name("any.example")
 """A name: what a rule needs doesn't hang on which host it is."""
@@ -29,7 +28,7 @@ _KINDS = {
 }
 
 
-@attrs.frozen
+@frozen
 class Shortfall:
     """A rule, and what it does not allow for want of an ability."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import enum
 import re
 
-import attrs
-
 from trio_egress.texts.faults import show
+from trio_egress.values import frozen
 
 WORD_CHARS = 128
 SSH_USER = "git"
@@ -45,7 +44,7 @@ class Kind(enum.Enum):
     SSH = "ssh"
 
 
-@attrs.frozen
+@frozen
 class Slot:
     """`name`: of a field, in lower case, of a parameter, or of the user of SSH that is not `git`; nothing for the
     credentials of Basic."""

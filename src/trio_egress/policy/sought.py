@@ -19,6 +19,7 @@ from trio_egress.policy.includes import Include, check_name, read_named
 from trio_egress.policy.secret import From, read_file
 from trio_egress.policy.values import read_texts
 from trio_egress.texts.faults import Fault, Faults, show
+from trio_egress.values import frozen
 
 CANARIES_MAX = 20
 DETECTORS_BYTES = 1 << 20
@@ -27,7 +28,7 @@ DETECTORS_BYTES = 1 << 20
 _PATTERN = re.compile(r"[A-Za-z0-9_*?]+", re.ASCII)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Canary:
     """A field for each key. `env`, `file`: where the agent finds it. Without `from_` it is made for the run."""
 
@@ -43,7 +44,7 @@ class Canary:
         return ", ".join(f"{key} {value}" for key, value in said if value is not None)
 
 
-@attrs.frozen
+@frozen
 class PlacedCanary:
     """A canary, and its place, as a problem of which nothing is said yet."""
 
@@ -51,7 +52,7 @@ class PlacedCanary:
     place: Problem = attrs.field(eq=False, repr=False)
 
 
-@attrs.frozen
+@frozen
 class SoughtFile:
     """A file in which values of the run are, and where the policy says so."""
 
@@ -59,7 +60,7 @@ class SoughtFile:
     place: Problem = attrs.field(eq=False, repr=False)
 
 
-@attrs.frozen
+@frozen
 class DetectorFile:
     """Detectors of the operator's, in the form that gitleaks reads. `text` is empty where the file is not at hand."""
 
@@ -68,7 +69,7 @@ class DetectorFile:
     text: str = attrs.field(default="", eq=False, repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Sought:
     """`env`: patterns over names of variables. `guess`: values of variables that look secret are looked for, too."""
 

@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address
 from types import MappingProxyType
 
-import attrs
-
 from trio_egress.model import Attempt, Host, Name, Protocol, Transport
 from trio_egress.policy.destination import split_port
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.paths import find_query_names
 from trio_egress.policy.services import FETCH, PUSH, find_service
+from trio_egress.values import frozen
 
 _SPELLING = re.compile(r"(?:(?P<method>[A-Z]+)[ ]+)?(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<rest>\S+)")
 _PORTS: Mapping[str, int] = MappingProxyType(
@@ -29,7 +28,7 @@ _SERVICE = re.compile(r"service=([a-z-]+)")
 _FORMS = "write a URL, perhaps after a method (`POST https://api.example.com/v1`), or `host:port`"
 
 
-@attrs.frozen
+@frozen
 class Spelt:
     """One attempt. `connection`: the TLS connection that comes before it, where it is a request inside TLS."""
 

@@ -16,6 +16,7 @@ import attrs
 from trio_egress.errors import Problem
 from trio_egress.model import Suppression
 from trio_egress.texts.faults import show
+from trio_egress.values import frozen
 
 SUPPRESSIONS_MAX = 1000
 DAY_US = 86_400_000_000
@@ -25,7 +26,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _EPOCH = date(1970, 1, 1)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Suppress:
     """A field for each key. `expires`: the last day on which it holds (UTC)."""
 
@@ -35,7 +36,7 @@ class Suppress:
     expires: date
 
 
-@attrs.frozen
+@frozen
 class PlacedSuppression:
     """A suppression, and where it stands, as a problem of which nothing is said yet."""
 

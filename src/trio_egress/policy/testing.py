@@ -10,9 +10,10 @@ from trio_egress.policy.explain import Explanation, explain
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.spelling import parse_spelling
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Outcome:
     """What came of a case; `fault` is empty where all is as expected."""
 

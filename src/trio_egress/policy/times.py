@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import attrs
+from trio_egress.values import frozen
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EXAMPLE = '"Mon-Fri 08:00-18:00 UTC"'
@@ -26,7 +26,7 @@ _EPOCH_DAY = 3
 """1970-01-01 was a Thursday."""
 
 
-@attrs.frozen
+@frozen
 class Window:
     """Days by their place in the week, and minutes of the day; each `last` day is in it, `end` is not."""
 

@@ -21,6 +21,7 @@ from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.secret import From
 from trio_egress.policy.values import read_texts
 from trio_egress.texts.faults import Fault, Faults, show
+from trio_egress.values import frozen
 
 USERNAME_CHARS = 255
 
@@ -28,7 +29,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(/?)")
 _EXAMPLE = '"http://proxy.corp.example:3128"'
 
 
-@attrs.frozen
+@frozen
 class Proxy:
     """Where it is."""
 
@@ -39,7 +40,7 @@ class Proxy:
         return f"http://{render_authority(self.host, self.port)}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class UpstreamProxy:
     """A field for each key."""
 
@@ -50,7 +51,7 @@ class UpstreamProxy:
     resolve: bool = False
 
 
-@attrs.frozen
+@frozen
 class PlacedProxy:
     """An upstream proxy, and the place of its password, as a problem of which nothing is said yet.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import attrs
+from trio_egress.values import frozen
 
 LINE_CHARS = 100
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RuleText:
     """What one `[[egress]]` table says. `comment` stands above it, line by line."""
 

@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import attrs
-
 from trio_egress.texts.faults import show
 from trio_egress.texts.positions import Path, Positions, Reading, Unreadable, count_place, find_line_starts
+from trio_egress.values import define
 
 DEPTH_MAX = 16
 """Levels of lists and mappings; a policy needs five."""
@@ -106,7 +105,7 @@ _EXAMPLE = re.compile(r"(\{ ?|write |as in |`)([a-z_0-9A-Z]+) = (?=[\[\"{tf0-9])
 """How a message says what to write: `write version = "1.0"`, `{ fetch = ["org/*"] }`."""
 
 
-@attrs.define
+@define
 class _Open:
     """A list or mapping that has begun and not ended; of a mapping, the key whose value comes."""
 

@@ -21,6 +21,7 @@ from trio_egress.policy.approval import ASK_SECONDS
 from trio_egress.policy.recall import ANSWER, ANSWERED_BY, APPROVED, ASKED_OF
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.judge import Judgement
+from trio_egress.values import frozen
 
 PENDING = 64
 """Questions at once: more than anybody answers in the time that there is, and a page of a terminal."""
@@ -43,7 +44,7 @@ class ApproverError(TrioEgressError):
     """Whoever was asked can't answer: it is gone, or what it says is no answer."""
 
 
-@attrs.frozen
+@frozen
 class Question:
     """`why`: what the rule says that it is there for. `marked`: the rule says `ask`; else a program sees everything."""
 
@@ -54,7 +55,7 @@ class Question:
     marked: bool
 
 
-@attrs.frozen
+@frozen
 class Said:
     """`by`: who says it, in the approver's own words. `reason`: for a denial, what the agent is told."""
 
@@ -76,7 +77,7 @@ class Approver(Protocol):
         """Raises ApproverError. It is cancelled when the time is up."""
 
 
-@attrs.frozen
+@frozen
 class Reply:
     """What came of one question: `word` is APPROVED or why it is none, `text` what the agent is told then.
 

@@ -18,6 +18,7 @@ from trio_egress.errors import PeerError
 from trio_egress.proxy.ends import AgentEnd
 from trio_egress.proxy.mcp import Servers
 from trio_egress.proxy.peer import UNCOUNTED
+from trio_egress.values import frozen
 from trio_egress.wire.calls import BODY_BYTES, Asked, read_asked
 from trio_egress.wire.coding import Decoder, parse_codings
 from trio_egress.wire.message import BadMessage, RequestHead, ResponseHead, Trailers, drop_fields
@@ -29,7 +30,7 @@ CONTINUE = ResponseHead(100, b"Continue", (), 0, persists=True)
 _EXPECT = b"expect"
 
 
-@attrs.frozen
+@frozen
 class ReadBody:
     """What a request asks for. `said_continue`: its body was asked for by the proxy itself."""
 

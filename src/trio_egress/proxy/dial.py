@@ -27,6 +27,7 @@ from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.through import open_through
 from trio_egress.recorder import Flow
+from trio_egress.values import frozen
 from trio_egress.wire.message import BadMessage
 
 BY_PROXY = "upstream_proxy"
@@ -36,7 +37,7 @@ LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 """Where `host.internal` is. Not `localhost`, which a file or a resolver could lead elsewhere."""
 
 
-@attrs.frozen
+@frozen
 class Dialled:
     """A connection to a checked address, or to the company's proxy, with a tunnel through it.
 
@@ -55,7 +56,7 @@ class Dialled:
         return peer
 
 
-@attrs.frozen
+@frozen
 class Undialled:
     """Why there is none. `blocked`: the boundary refused every address, by `layer`. `late`: it took too long.
 

@@ -33,6 +33,7 @@ from trio_egress.proxy.listen import keep_listener
 from trio_egress.proxy.peer import OUR_FAULTS, Peer
 from trio_egress.proxy.tally import Sum, open_tally
 from trio_egress.recorder import Recorder
+from trio_egress.values import frozen
 from trio_egress.wire import dns
 
 TTL_SECONDS: Final = 300
@@ -46,7 +47,7 @@ UDP_GRO: Final = 104
 """linux/udp.h: what was sent as one packet to be cut into many (UDP_SEGMENT) is received as one, as it was counted."""
 
 
-@attrs.frozen
+@frozen
 class _Asked:
     """What one receipt tells of: queries with the same question and the same decision."""
 
@@ -59,7 +60,7 @@ class _Asked:
 Count = Callable[[_Asked, _Asked], None]
 
 
-@attrs.frozen
+@frozen
 class _Stub:
     """Judges, counts and answers one message at a time. `own`: the address that it listens on."""
 

@@ -17,6 +17,7 @@ from trio_egress.proxy.dns import keep_dns_tcp, keep_dns_udp
 from trio_egress.proxy.drops import Drops
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.listen import keep_explicit, keep_transparent
+from trio_egress.values import define
 
 FAMILIES = ("v4", "v6")
 
@@ -24,7 +25,7 @@ SETTLE_SECONDS = 1.0
 """How long a packet may be under way inside one machine that is busy: the kernel's own thread has to get its turn."""
 
 
-@attrs.define
+@define
 class Doors:
     """The open doors of one run."""
 

@@ -11,7 +11,6 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-import attrs
 import trio
 
 from trio_egress.errors import PeerError
@@ -20,6 +19,7 @@ from trio_egress.kernel.nft import REFUSED
 from trio_egress.model import Address, render_authority
 from trio_egress.proxy.tally import Sum, open_tally
 from trio_egress.recorder import Recorder
+from trio_egress.values import frozen
 
 BATCH = 256
 """Messages read before other tasks get their turn."""
@@ -27,7 +27,7 @@ BATCH = 256
 QUIC_PORT = 443
 
 
-@attrs.frozen
+@frozen
 class _Kind:
     """What one receipt tells of: packets of one protocol to one place, or to many places in a flood."""
 

@@ -21,6 +21,7 @@ from trio_egress.proxy.books import Books, Entries
 from trio_egress.proxy.in_force import InForce, put_in_force
 from trio_egress.proxy.ledger import Account, Ledger
 from trio_egress.proxy.vault import Vault
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     from trio_egress.policy.rule import Policy
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from trio_egress.recorder import Flow, Recorder
 
 
-@attrs.frozen
+@frozen
 class Limits:
     """Bounds of one run, in seconds, bytes and counts."""
 
@@ -93,7 +94,7 @@ class Limits:
     """Until the client's buffer takes a DNS answer of a few hundred bytes."""
 
 
-@attrs.frozen
+@frozen
 class Gate:
     """What a connection needs to be judged, recorded and dialled. `recorder`: the connection's own, once it has one."""
 

@@ -16,6 +16,7 @@ import trio
 
 from trio_egress.errors import PeerError
 from trio_egress.proxy.peer import Count, Peer
+from trio_egress.values import frozen
 
 RELAYS_MOST = 16
 """A process each, of some 15 MB of its own."""
@@ -23,7 +24,7 @@ RELAYS_MOST = 16
 CONNECTION = b"connection"
 
 
-@attrs.frozen
+@frozen
 class HeldKey:
     """A private key that the agent never has. `user`: whom it logs in as. `commitment` stands for it in receipts."""
 
@@ -54,7 +55,7 @@ class LinePeer(Peer):
             return
 
 
-@attrs.frozen
+@frozen
 class Line:
     """Our ends of one connection's three: the agent's SSH, the server's, and what is said about them."""
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
 from trio_egress.model import Decision
 from trio_egress.policy.recall import CHANGED
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     from trio_egress.policy.moment import Moment
@@ -34,7 +34,7 @@ def put_in_force(policy: Policy | InForce) -> InForce:
     return policy if isinstance(policy, InForce) else InForce(policy)
 
 
-@attrs.frozen
+@frozen
 class Changed:
     """What a change did: connections and requests that went on, and that were ended."""
 
@@ -42,7 +42,7 @@ class Changed:
     ended: int
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class _Open:
     judged: Judgement
     flow: Flow

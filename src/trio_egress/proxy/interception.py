@@ -15,7 +15,6 @@ import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
 from trio_egress.errors import UpstreamError
@@ -24,6 +23,7 @@ from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.peer import Peer
 from trio_egress.proxy.secure_peer import HTTP_1, HTTP_2, OtherProtocol, SecurePeer, TooOld
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     from trio_egress.proxy.authority import Authority
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REHEARSAL = Name("rehearsal.invalid")
 
 
-@attrs.frozen
+@frozen
 class Secured:
     """A connection to an upstream that is who it must be."""
 
@@ -39,7 +39,7 @@ class Secured:
     endpoint: Endpoint
 
 
-@attrs.frozen
+@frozen
 class Interception:
     """Of one run. `authority`: None where no TLS of the agent ends here, and only upstreams are spoken to by it.
 

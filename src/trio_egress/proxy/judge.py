@@ -26,6 +26,7 @@ from trio_egress.policy.recall import NAMES_CHARS, NAMES_LEFT_OUT, UNTOLD
 from trio_egress.policy.recall_calls import tell_calls
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import find_service
+from trio_egress.values import frozen
 from trio_egress.wire.git_command import GitCommand
 from trio_egress.wire.message import BadMessage, RequestHead, split_authority
 from trio_egress.wire.tls_hello import ClientHello
@@ -45,7 +46,7 @@ DROPPED_UPGRADES = ("h2c", "tls/")
 _HOST_FIELD = frozenset({"host"})
 
 
-@attrs.frozen
+@frozen
 class Door:
     """How a connection came in and where to; for the forward proxy, its own address.
 
@@ -63,7 +64,7 @@ class Door:
         return self.asks_for_tls or self.transport is Transport.INTERCEPT
 
 
-@attrs.frozen
+@frozen
 class Judgement:
     """An attempt, the answer, and what else the receipt should say."""
 

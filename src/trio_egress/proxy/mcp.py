@@ -25,6 +25,7 @@ from trio_egress.policy.scan import TOOL_CHANGED, TOOL_NEW, resolve_action
 from trio_egress.policy.services import Mcp, is_one
 from trio_egress.proxy.scan import EVENTS, Blocked
 from trio_egress.proxy.tool_pins import LIST_TOOLS, TOOLS, hash_tool
+from trio_egress.values import define
 from trio_egress.wire.calls import BODY_BYTES
 from trio_egress.wire.jsonrpc import Kind as MessageKind
 from trio_egress.wire.jsonrpc import Message, parse_message, render_error
@@ -54,7 +55,7 @@ class Refused(Blocked):
     layer = Layer.OPERATION
 
 
-@attrs.define
+@define
 class Questions:
     """What waits for an answer, by id: sessions of one server may have the same. The oldest are forgotten first."""
 
@@ -77,7 +78,7 @@ class Questions:
         return method
 
 
-@attrs.define
+@define
 class Pins:
     """The tools of one server. `complete`: its list has been told to the end; `announced`: it said that it changes."""
 
@@ -118,7 +119,7 @@ class Saying:
             await self._said.park()
 
 
-@attrs.define
+@define
 class Server:
     """One server of one run, by host and port; its pins by the path at which it answers."""
 

@@ -28,6 +28,7 @@ from trio_egress.proxy.mcp_scan import look_at_question, look_at_reply, look_at_
 from trio_egress.proxy.scan import Blocked
 from trio_egress.proxy.tool_pins import LIST_TOOLS, ToolPins
 from trio_egress.recorder import Flow, Recorder
+from trio_egress.values import define
 from trio_egress.wire.jsonrpc import (
     PARSE_ERROR,
     SAFE_INTEGER,
@@ -67,7 +68,7 @@ class Ended(PeerError):
     """The server said what is no message: nothing more of it is read."""
 
 
-@attrs.define
+@define
 class _Party:
     """One side: how it is written to, what it has asked, and the flow of each question that waits for its answer."""
 

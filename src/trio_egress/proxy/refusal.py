@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-import attrs
 import trio
 
 from trio_egress.errors import PeerError
@@ -20,6 +19,7 @@ from trio_egress.proxy.dial import BY_PROXY
 from trio_egress.proxy.gate import Gate, Limits
 from trio_egress.proxy.judge import Judgement
 from trio_egress.proxy.peer import Peer
+from trio_egress.values import frozen
 from trio_egress.wire.message import ResponseHead
 from trio_egress.wire.tls_hello import ACCESS_DENIED, UNRECOGNIZED_NAME, render_alert
 
@@ -45,7 +45,7 @@ _PHRASES = {
 }
 
 
-@attrs.frozen
+@frozen
 class Answer:
     """An answer of our own, whole."""
 

@@ -22,6 +22,7 @@ from trio_egress.errors import PeerError, TrioEgressError
 from trio_egress.evidence.scan_facts import in_body
 from trio_egress.model import Layer
 from trio_egress.proxy.peer import UNCOUNTED
+from trio_egress.values import frozen
 from trio_egress.wire.message import BadMessage, RequestHead, ResponseHead, Trailers, drop_fields
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Blocked(TrioEgressError):
         self.ends = ends
 
 
-@attrs.frozen
+@frozen
 class Scanned:
     """Both directions of one exchange; None where nothing is looked through."""
 

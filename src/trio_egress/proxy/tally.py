@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Final, Generic, TypeVar
 
-import attrs
 import trio
+
+from trio_egress.values import define, frozen
 
 WINDOW_SECONDS: Final = 1.0
 """Linux sums up its own log lines by 5 s (`printk_ratelimit`); receipts are to be seen while they matter."""
@@ -27,7 +28,7 @@ Settle = Callable[[], None]
 Key = TypeVar("Key", bound=Hashable)
 
 
-@attrs.frozen
+@frozen
 class Sum(Generic[Key]):
     """`count` events of `key` that no other sum tells of."""
 
@@ -35,7 +36,7 @@ class Sum(Generic[Key]):
     count: int
 
 
-@attrs.define
+@define
 class _Held:
     """A key's current window: when it ends, and the events in it that were not told yet."""
 

@@ -26,6 +26,7 @@ from trio_egress.policy.slots import Kind, Slot
 from trio_egress.proxy.git_relay import HeldKey
 from trio_egress.proxy.judge import Judgement, deny
 from trio_egress.proxy.masking import Mask
+from trio_egress.values import frozen
 from trio_egress.wire.message import FRAMING, Fields, RequestHead, ResponseHead, drop_fields
 
 FILLED_BYTES = 64 * 1024
@@ -37,7 +38,7 @@ _PARTS = frozenset({b"accept-encoding", b"grpc-accept-encoding", b"range", b"if-
 """What would make an answer unreadable, or a piece of one in which half a value stands."""
 
 
-@attrs.frozen
+@frozen
 class Held:
     """One secret. `commitment` stands for it in receipts."""
 
@@ -52,7 +53,7 @@ class Held:
         return any(each.holds(judged.attempt.host, judged.attempt.port) for each in self.to)
 
 
-@attrs.frozen
+@frozen
 class Filled:
     """A request as it is to go on, and the secrets that are in it."""
 

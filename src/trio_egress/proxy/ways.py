@@ -26,6 +26,7 @@ from trio_egress.proxy.ends import ForwardingProxy, Http1Upstream, UpstreamEnd
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door
 from trio_egress.proxy.peer import Peer
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     from trio_egress.proxy.exchange import Exchange
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from trio_egress.proxy.multiplex import Multiplex
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Way:
     """An upstream's end for one exchange. `again`: its connection had served another before."""
 
@@ -57,7 +58,7 @@ class Way:
             self._drop(exchange.fault is not None)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class _Idle:
     """A connection of HTTP/1.1 that waits for the next exchange. `forwards`: to a proxy that passes requests on."""
 
@@ -68,7 +69,7 @@ class _Idle:
     forwards: bool = False
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class _Shared:
     """A connection of HTTP/2."""
 

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-import attrs
 import trio
 
 from trio_egress.errors import PeerError, UpstreamError
@@ -29,6 +28,7 @@ from trio_egress.proxy.peer import Count
 from trio_egress.proxy.relay import Meter, Patience
 from trio_egress.proxy.scan import Blocked
 from trio_egress.recorder import Flow
+from trio_egress.values import frozen
 from trio_egress.wire.inflation import Inflater
 from trio_egress.wire.websocket import (
     KEY_BYTES,
@@ -55,7 +55,7 @@ CLOSING_SECONDS = 10.0
 """Silence of a connection on which a side has said that it is done (the closing time-out of Python's `websockets`)."""
 
 
-@attrs.frozen
+@frozen
 class Ended:
     """How it ended. `fault`: None for a clean end. `said`: the agent has seen an end, and needs no reset."""
 
@@ -63,7 +63,7 @@ class Ended:
     said: bool = True
 
 
-@attrs.frozen
+@frozen
 class _Last:
     """What ends it early. `to_agent`, `to_upstream`: the codes that they are told; None: reset, as the other was."""
 

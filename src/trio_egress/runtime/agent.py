@@ -25,6 +25,7 @@ from trio_egress.runtime.sandbox import END_SECONDS, Sandbox
 from trio_egress.runtime.signals import describe_early_end
 from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End
 from trio_egress.runtime.terminal import Terminal, open_terminal
+from trio_egress.values import define, frozen
 
 if TYPE_CHECKING:
     from trio_egress.runtime.program_approver import ProgramApprover
@@ -38,7 +39,7 @@ TWICE_SECONDS = 2.0
 """Within these a second SIGINT is impatience. One now and then may be how somebody speaks to the agent."""
 
 
-@attrs.frozen
+@frozen
 class AgentEnd:
     """How it ended: `code` is the exit code, negative for a signal; None where it never started.
 
@@ -116,7 +117,7 @@ async def _follow(sandbox: Sandbox, terminal: Terminal | None, tell: Tell) -> Ag
     return await _wait_end(sandbox, terminal, tell)
 
 
-@attrs.define
+@define
 class _Deadline:
     """What was asked of the agent from outside, and until when it may take."""
 

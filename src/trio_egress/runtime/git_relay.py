@@ -16,7 +16,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import attrs
 import trio
 
 from trio_egress.errors import SandboxError
@@ -27,6 +26,7 @@ from trio_egress.policy.rule import Policy
 from trio_egress.policy.ssh_secrets import find_git_rules
 from trio_egress.proxy.git_relay import GitRelay
 from trio_egress.proxy.vault import Vault
+from trio_egress.values import frozen
 
 READY_SECONDS = 120.0
 END_SECONDS = 5.0
@@ -40,7 +40,7 @@ PROGRAM = (
 """Not `-m`, which looks into the working directory first."""
 
 
-@attrs.frozen
+@frozen
 class StartedRelay:
     """`host_key`: its line, for known_hosts."""
 

@@ -18,11 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import attrs
-
 from trio_egress.policy.presets import PRESET, PRESETS, read_preset
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.policy_file import find_files, read_policy_of
+from trio_egress.values import frozen
 
 _REPLACED = (
     "it is not the file that the run began with, and it is where the agent can write: write into that one, as `cp` "
@@ -30,7 +29,7 @@ _REPLACED = (
 )
 
 
-@attrs.frozen
+@frozen
 class HeldPolicy:
     """`path`, `directory`: the policy and where its includes are named from, without links. `places`: the agent's."""
 

@@ -15,7 +15,6 @@ import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
-import attrs
 import trio
 
 from trio_egress.errors import SandboxError
@@ -26,6 +25,7 @@ from trio_egress.kernel.plan import Plan
 from trio_egress.kernel.posture import UNSUPPORTED_PATHS, find_wrong
 from trio_egress.runtime.agent import ask
 from trio_egress.runtime.sandbox import Sandbox
+from trio_egress.values import frozen
 
 PROBE_SECONDS = 60.0
 """The probes take some 15 ms; none of them may wait for anything."""
@@ -48,7 +48,7 @@ class BoundaryError(SandboxError):
         self.answers = answers
 
 
-@attrs.frozen
+@frozen
 class Canaries:
     """Listeners on the host that nothing inside may reach."""
 

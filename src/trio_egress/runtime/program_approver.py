@@ -17,13 +17,14 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.proxy.approval import ApproverError, Question, Said
 from trio_egress.runtime.terminal import Terminal
+from trio_egress.values import define
 from trio_egress.wire.approval import Answer, Asker
 
 GONE = "the program that decides is gone"
 CHUNK_BYTES = 65536
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Waiting:
     event: trio.Event = attrs.field(factory=trio.Event)
     answer: Answer | None = None

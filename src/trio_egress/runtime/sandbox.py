@@ -19,6 +19,7 @@ from trio_egress.kernel.identity import Identities, give_up_root
 from trio_egress.kernel.limits import keep_supervisor
 from trio_egress.kernel.plan import Plan
 from trio_egress.kernel.streams import STREAMS, check_streams, open_pipes
+from trio_egress.values import frozen
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
@@ -29,7 +30,7 @@ KILLED_SECONDS = 30.0
 """What was killed goes at once, but where it waits for a device, or a machine is out of breath."""
 
 
-@attrs.frozen
+@frozen
 class Sandbox:
     """A sandbox that stands: the control channel to PID 1, and the sockets that were created inside."""
 

@@ -43,6 +43,7 @@ from trio_egress.policy.websockets import scans_every_websocket
 from trio_egress.runtime.agent import AgentEnd
 from trio_egress.runtime.spec import End, RunResult, RunSpec
 from trio_egress.runtime.syncing import sync_together
+from trio_egress.values import define, frozen
 
 _WHY_UNTOLD = {
     "EBUSY": "what started trio-egress has a seccomp listener of its own, and there can be only one",
@@ -50,7 +51,7 @@ _WHY_UNTOLD = {
 }
 
 
-@attrs.frozen
+@frozen
 class Evidence:
     """The open directory, its journal, and when it was opened."""
 
@@ -59,7 +60,7 @@ class Evidence:
     started_ns: int
 
 
-@attrs.define
+@define
 class Record:
     """What a run leaves for its packet, filled in as it goes."""
 

@@ -35,6 +35,7 @@ from trio_egress.runtime.orders import Orders
 from trio_egress.runtime.sandbox import Sandbox
 from trio_egress.runtime.session_book import Book
 from trio_egress.runtime.spec import TERM_GRACE_SECONDS, End, RunSpec
+from trio_egress.values import define
 from trio_egress.wire import session as wire
 from trio_egress.wire.session import Close, File, Kill, Request, Signal, Spawn, read_request
 
@@ -47,7 +48,7 @@ _WORDS = ("transport", "method", "target", "layer", "phase", "verdict")
 _TOLD = ("host", "proto", "reason", "rule")
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Live:
     """A command between its request and its end."""
 
@@ -58,7 +59,7 @@ class _Live:
     timer: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
 
-@attrs.define(slots=False, eq=False)
+@define(slots=False, eq=False)
 class Host:
     """The program at the other end of `sock`. One session long."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Book:
     """`refused`: calls, as PID 1 tells of them. `command`: the facts of one that has ended. `settle`: what is counted
     of repeats so far is told now, so that a command's denials are told before its end."""

@@ -26,6 +26,7 @@ from trio_egress.policy.rule import Policy
 from trio_egress.policy.secret import From
 from trio_egress.runtime.detectors import has_scans
 from trio_egress.runtime.secrets import LEAST_BYTES, read_source
+from trio_egress.values import frozen
 
 GUESSED_BYTES = 12
 """What is shorter and only looks secret is as likely a word."""
@@ -73,7 +74,7 @@ _SETTING = re.compile(
 _PEM = b"-----BEGIN "
 
 
-@attrs.frozen
+@frozen
 class Value:
     """One value; `name` is what its findings are called."""
 

@@ -20,6 +20,7 @@ from trio_egress.proxy.vault import Vault
 from trio_egress.recorder import Durable
 from trio_egress.runtime.live_line import LiveLine
 from trio_egress.runtime.secrets import make_commitment_key
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     from trio_egress.runtime.program_approver import ProgramApprover
@@ -38,7 +39,7 @@ FLUSH_GRACE_SECONDS = 0.5
 HEARTBEAT_SECONDS = 30
 
 
-@attrs.frozen
+@frozen
 class RunSpec:
     """One run.
 
@@ -128,7 +129,7 @@ class End(enum.Enum):
     INCOMPLETE = "evidence_incomplete"
 
 
-@attrs.frozen
+@frozen
 class RunResult:
     """What came of a run. `agent_code` is its exit code, negative for a signal, None when it never ran or was lost.
 

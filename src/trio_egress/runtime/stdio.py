@@ -27,6 +27,7 @@ from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.mcp_stdio import Conversation, Ended
 from trio_egress.recorder import Recorder
 from trio_egress.runtime.orders import Orders
+from trio_egress.values import define
 from trio_egress.wire.lines import Lines
 
 CHUNK_BYTES = 65536
@@ -99,7 +100,7 @@ def take_client() -> Client:
     return client
 
 
-@attrs.define
+@define
 class _Ends:
     """Of the pipes: the sandbox's (its 0, 1 and 2), and ours."""
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import attrs
 import trio
 
 from trio_egress.errors import UsageError
@@ -24,6 +23,7 @@ from trio_egress.policy.load import load_policy
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.gate import Gate
 from trio_egress.recorder import Recorder
+from trio_egress.values import frozen
 
 LOOK_SECONDS = 0.2
 """Between two looks for the file: less than a person needs to wonder."""
@@ -46,7 +46,7 @@ def make_nothing() -> Policy:
     return load_policy(_NOTHING, "stopped.toml")
 
 
-@attrs.frozen
+@frozen
 class StopFile:
     """A path to look for, from a directory that is held open: no other takes its place."""
 

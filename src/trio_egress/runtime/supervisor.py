@@ -72,6 +72,7 @@ from trio_egress.runtime.seal import Record, open_evidence, seal
 from trio_egress.runtime.session_book import Book
 from trio_egress.runtime.spec import FLUSH_GRACE_SECONDS, HEARTBEAT_SECONDS, End, RunResult, RunSpec
 from trio_egress.runtime.stop import hold_stop_file, keep_stop
+from trio_egress.values import frozen
 
 if TYPE_CHECKING:
     from trio_egress.proxy.bodies import Bodies
@@ -274,7 +275,7 @@ async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[
     return counters
 
 
-@attrs.frozen
+@frozen
 class Sight:
     """What the proxy sees with: inside TLS, what is looked for, what bodies ask for, inside SSH; None where no rule
     wants it."""

@@ -20,6 +20,7 @@ from trio_egress.model import Host, RuleRef
 from trio_egress.proxy.approval import ApproverError, Question, Said
 from trio_egress.runtime.question import Key, read_key, render_answer, render_question
 from trio_egress.runtime.terminal import STREAMS, Terminal, open_own_terminal
+from trio_egress.values import define
 
 SETTLE_SECONDS = 0.5
 """Nobody reads a question in less, so what is typed by then was meant for something else (browsers wait as long with
@@ -52,7 +53,7 @@ def _name_terminal() -> str:
     return "/dev/tty"
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class TerminalApprover:
     """Of one run. `person`: who is asked (`find_person`)."""
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 
-import attrs
-
 from trio_egress.content.detector import Finding
 from trio_egress.model import Kind
 from trio_egress.static.excerpt import MASK, escape
+from trio_egress.values import frozen
 
 REASON_CHARS = 200
 
@@ -23,7 +22,7 @@ _ENDS = re.compile(rb"[ \t]*(?:-->|\*/|--%>|#\}|%\}|\*\)|\]\]|\"\"\"|''')?[ \t]*
 """Of comments."""
 
 
-@attrs.frozen
+@frozen
 class Permission:
     """By which comment, and why."""
 

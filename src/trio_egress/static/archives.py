@@ -20,9 +20,8 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any, Protocol
 
-import attrs
-
 from trio_egress.static.source import PIECE_BYTES, Source, Unread
+from trio_egress.values import define
 
 INSIDE = "!"
 """Between an archive's path and a member's name."""
@@ -63,7 +62,7 @@ class Bomb(OSError):
     """A bound is passed."""
 
 
-@attrs.define
+@define
 class _Budget:
     """What one file may still give. What is unpacked and then taken out counts twice."""
 

@@ -19,12 +19,13 @@ import attrs
 
 from trio_egress.errors import UsageError
 from trio_egress.static.look import Hit
+from trio_egress.values import define, frozen
 
 VERSION = 1
 _KEYS = ("path", "detector", "fingerprint")
 
 
-@attrs.frozen
+@frozen
 class Entry:
     """By these three a hit is known."""
 
@@ -37,7 +38,7 @@ class Entry:
         return cls(hit.path, hit.detector.name, hit.fingerprint)
 
 
-@attrs.define
+@define
 class Baseline:
     """The entries with their reasons, and those that were met."""
 

@@ -16,11 +16,10 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-import attrs
-
 from trio_egress.static.git import Objects, Repository, split_names
 from trio_egress.static.source import Source, Unread, read_file, say_reason
 from trio_egress.static.walk import Walk
+from trio_egress.values import frozen
 
 _FILES = ("100644", "100755")
 """Modes; links and submodules are others."""
@@ -30,7 +29,7 @@ LINE_BYTES = 1 << 20
 """What of a line is held at a time."""
 
 
-@attrs.frozen
+@frozen
 class _Change:
     """`before`: the object that it was, if there was one; `after`: the object in the index; None: not in the index."""
 

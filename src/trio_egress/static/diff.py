@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from trio_egress.errors import UsageError
+from trio_egress.values import define, frozen
 
 HUNK_BYTES = 64 << 20
 
@@ -32,7 +33,7 @@ class DiffError(UsageError):
     """It is no unified diff, or a broken one."""
 
 
-@attrs.frozen
+@frozen
 class Hunk:
     """`text` stands in the file after the change from `first_line` on; `added` are the numbers of its added lines."""
 
@@ -42,7 +43,7 @@ class Hunk:
     added: frozenset[int]
 
 
-@attrs.define
+@define
 class _Reader:
     """Where the reading has got to: which file, and how many lines the hunk still has."""
 

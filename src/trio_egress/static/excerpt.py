@@ -14,6 +14,7 @@ import attrs
 
 from trio_egress.content.detector import Finding
 from trio_egress.model import Kind
+from trio_egress.values import frozen
 
 BEFORE_BYTES = 60
 BEHIND_BYTES = 60
@@ -29,7 +30,7 @@ _COMMAND = re.compile(r"##(?=\[)|::")
 _SHORT_BYTES = 4
 
 
-@attrs.frozen
+@frozen
 class Excerpt:
     """`text`, of which `mark` characters from `at` on are the finding; `value` is that alone."""
 
@@ -39,7 +40,7 @@ class Excerpt:
     value: str
 
 
-@attrs.frozen
+@frozen
 class Span:
     """Bytes of a message that are shown as `shown` alone."""
 

@@ -20,13 +20,14 @@ from trio_egress.static.allow import Permission, find_permission
 from trio_egress.static.excerpt import Excerpt, Span, make_excerpt, mask, mask_all
 from trio_egress.static.position import Place, Text
 from trio_egress.static.source import Source, Unread, say_reason
+from trio_egress.values import frozen
 
 WHOLE_BYTES = 4 << 20
 AROUND_BYTES = 4096
 """Of a finding's line, on either side: where a comment that allows it is looked for."""
 
 
-@attrs.frozen
+@frozen
 class Hit:
     """One finding in one file. `permission`: a comment that allows it. `archive`: what `path` is a member of."""
 

@@ -12,6 +12,7 @@ from trio_egress.model import Action
 from trio_egress.static.baseline import Baseline, Entry
 from trio_egress.static.look import Hit
 from trio_egress.static.source import Unread
+from trio_egress.values import define, frozen
 
 Decide = Callable[[Hit], Action]
 
@@ -24,7 +25,7 @@ class State(enum.Enum):
     ALLOWED = "comment"
 
 
-@attrs.frozen
+@frozen
 class Told:
     """A hit, and what becomes of it."""
 
@@ -39,7 +40,7 @@ class Told:
         return self.action in (Action.BLOCK, Action.STRIP)
 
 
-@attrs.define
+@define
 class Outcome:
     """Filled as the sources are looked through."""
 

@@ -6,12 +6,12 @@ Rule 2: columns are code points of UTF-8, from 1, as editors and SARIF have them
 
 from __future__ import annotations
 
-import attrs
+from trio_egress.values import frozen
 
 _CONTINUING = bytes(range(0x80, 0xC0))
 
 
-@attrs.frozen
+@frozen
 class Place:
     """Lines and columns from 1; the end is behind the last character."""
 

@@ -15,9 +15,10 @@ from trio_egress.static.baseline import Baseline
 from trio_egress.static.look import look, look_at_name
 from trio_egress.static.outcome import Decide, Outcome, Told, judge
 from trio_egress.static.source import Source, Unread, open_regular, say_reason
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Scan:
     """How sources are looked through."""
 

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Container, Iterable, Iterator
 from typing import BinaryIO
 
-import attrs
+from trio_egress.values import frozen
 
 PIECE_BYTES = 1 << 20
 
@@ -18,7 +18,7 @@ _FLAGS = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONB
 """A FIFO that took a file's place must not be waited for, nor a link that did be followed."""
 
 
-@attrs.frozen
+@frozen
 class Source:
     """`path` as it is told. `added`: the lines that count; None: all. `whole`: nothing of the file is left out.
 
@@ -35,7 +35,7 @@ class Source:
     archive: str | None = None
 
 
-@attrs.frozen
+@frozen
 class Unread:
     """Something that should have been looked through, and why it was not."""
 

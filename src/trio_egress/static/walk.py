@@ -17,13 +17,14 @@ import attrs
 
 from trio_egress.static.git import GitError, Repository, find_git, find_top
 from trio_egress.static.source import Source, Unread, read_file, say_reason
+from trio_egress.values import define
 
 Note = Callable[[str], None]
 
 NO_GIT = "git is not installed, so nothing is left out for .gitignore"
 
 
-@attrs.define
+@define
 class Walk:
     """`base`: the real directory that paths are told from. `exclude`: globs of told paths; `*` matches `/` as well."""
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-import attrs
-
 from trio_egress.errors import Problem
 from trio_egress.texts.positions import Path, Reading, Unreadable
+from trio_egress.values import frozen
 
 PROBLEMS_MAX = 50
 LINE_CHARS = 200
@@ -22,7 +21,7 @@ NEAR = 0.7
 """As difflib measures: a swapped pair of letters in a word of four is near (0.75), half a word is not."""
 
 
-@attrs.frozen
+@frozen
 class Fault:
     """One thing wrong with the value at `path`, or, with `on_key`, with the last key of the path.
 

@@ -15,8 +15,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
 import tomli
+
+from trio_egress.values import define, frozen
 
 Path = tuple[str | int, ...]
 
@@ -30,7 +31,7 @@ _INSIDE = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^']*")}
 _SCALAR = re.compile(r"[^,\]}\s#]+(?: [0-9][0-9]:[^,\]}\s#]*)?")
 
 
-@attrs.frozen
+@frozen
 class Positions:
     """Made by `locate`. Lines and columns count from 1; a column is a character."""
 
@@ -54,7 +55,7 @@ class Positions:
         return line, offset - self._line_starts[line - 1] + 1
 
 
-@attrs.frozen
+@frozen
 class Reading:
     """What a text says, and where. `reword` puts a message into the words of what the text is written in."""
 
@@ -89,7 +90,7 @@ def locate(text: str) -> Positions:
     return Positions(scanner.values, scanner.keys, find_line_starts(text))
 
 
-@attrs.define
+@define
 class _Open:
     """An array or inline table that has begun and not ended. `count` is None for a table."""
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import attrs
-
 from trio_egress.evidence.attempts import Attempt
 from trio_egress.evidence.report import Verdict
 from trio_egress.model import Layer
 from trio_egress.texts.workflow import ANNOTATIONS_SHOWN, render_command
+from trio_egress.values import frozen
 from trio_egress.views.census import cut, list_unsuppressed
 from trio_egress.views.layers import explain_layer
 from trio_egress.views.picture import Picture
@@ -25,7 +24,7 @@ KEPT = 1000
 """Different denials and finds that are told apart; a run may have a million."""
 
 
-@attrs.frozen
+@frozen
 class _Note:
     """`place` is None where no file of the repository has the line."""
 

@@ -11,8 +11,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
-
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.attempts import Told, tell
 from trio_egress.evidence.canonical import LINE_BYTES
@@ -20,6 +18,7 @@ from trio_egress.evidence.container import Folder, Packet, find_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.session import INTERCEPTED
+from trio_egress.values import frozen
 from trio_egress.views.source import read_claim, read_claims
 
 CHARS = 128
@@ -32,7 +31,7 @@ _INTERCEPTED = f'"tls":"{INTERCEPTED}"'.encode()
 """A text in a line can't hold these: its quotes would be escaped."""
 
 
-@attrs.frozen
+@frozen
 class Entry:
     """One packet. `says`: the verdict that its packet.json claims, or how far the run got where there is none."""
 

@@ -14,6 +14,7 @@ import attrs
 from trio_egress.evidence.attempts import Attempt
 from trio_egress.evidence.scan_form import SUPPRESSED
 from trio_egress.evidence.scan_read import ReadFinding
+from trio_egress.values import define
 
 PLACES = 10_000
 REASONS = 20
@@ -24,7 +25,7 @@ ELSEWHERE = "all other places"
 """The row of what goes beyond PLACES."""
 
 
-@attrs.define
+@define
 class Visits:
     """All attempts at one place. `reasons`: of denials and of what was only observed, with how often. `found`: what was
     found in what passed and what was done about it, with how often; without what is suppressed."""

@@ -12,14 +12,13 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import attrs
-
 from trio_egress.evidence.attempts import Told, join_attempts, read_receipts
 from trio_egress.evidence.canonical import is_nested
 from trio_egress.evidence.container import Folder, Packet, find_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.packet import POSTURE_NAME
 from trio_egress.evidence.run_file import RUN_NAME
+from trio_egress.values import frozen
 from trio_egress.views.census import Visits, cut, take_census
 from trio_egress.views.source import read_claim, read_claims, read_object
 
@@ -42,7 +41,7 @@ class Subject(enum.Enum):
     BYTES = "bytes"
 
 
-@attrs.frozen
+@frozen
 class Run:
     """What is compared of one packet. `end`: how its agent and its chain ended. `command`: what was run, on what."""
 
@@ -56,7 +55,7 @@ class Run:
     places: Mapping[str, Visits]
 
 
-@attrs.frozen
+@frozen
 class Change:
     """One difference: `old` is None for what is new, `new` is None for what is gone."""
 

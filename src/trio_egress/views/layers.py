@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
-
 from trio_egress.model import Layer
+from trio_egress.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Meaning:
     """`short` is a phrase; `help` says in a sentence or two what was denied, and what to do if it should not be."""
 

@@ -15,8 +15,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 
-import attrs
-
 from trio_egress import __version__
 from trio_egress.evidence.attempts import Attempt, Told
 from trio_egress.evidence.findings import CODES
@@ -24,6 +22,7 @@ from trio_egress.evidence.report import Verdict
 from trio_egress.evidence.scan_form import BLOCK, STRIP, SUPPRESSED, WARN
 from trio_egress.evidence.scan_read import ReadFinding
 from trio_egress.model import Layer
+from trio_egress.values import frozen
 from trio_egress.views.ocsf_parts import find_address, leave_out, read_milliseconds, render_milliseconds
 from trio_egress.views.picture import Picture
 
@@ -73,7 +72,7 @@ _UNMAPPED = (
 )
 
 
-@attrs.frozen
+@frozen
 class Origin:
     """What the events are of. `place`: the packet; `verdict`: what the verifier said of it."""
 

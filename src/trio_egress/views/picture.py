@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
-
 from trio_egress.evidence.attempts import Attempt, Told, join_attempts, read_receipts
 from trio_egress.evidence.container import Folder, find_packet
 from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.report import Report, Verdict
+from trio_egress.values import frozen
 from trio_egress.views.source import Place, Sources
 
 NOT_VERIFIED = {
@@ -25,7 +24,7 @@ NOT_VERIFIED = {
 """What goes before everything else, for every verdict but one."""
 
 
-@attrs.frozen
+@frozen
 class Picture:
     """`attempts` reads the evidence anew each time; it raises EvidenceError where it can't be read."""
 

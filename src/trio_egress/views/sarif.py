@@ -14,13 +14,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from trio_egress import __version__
 from trio_egress.evidence.attempts import Told
 from trio_egress.evidence.findings import CODES, Finding
 from trio_egress.evidence.report import Verdict
 from trio_egress.model import Layer
+from trio_egress.values import define
 from trio_egress.views.census import cut
 from trio_egress.views.layers import explain_layer, name_layer
 from trio_egress.views.picture import Picture
@@ -43,7 +42,7 @@ VERDICT_HELP = (
 )
 
 
-@attrs.define
+@define
 class _Denial:
     """Equal denials: what the last receipt of the first of them says, cut, and where its reason stands."""
 

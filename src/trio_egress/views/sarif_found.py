@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-import attrs
-
 from trio_egress.evidence.attempts import Attempt
 from trio_egress.evidence.scan_form import SUPPRESSED, WARN
 from trio_egress.evidence.scan_read import ReadFinding
+from trio_egress.values import define
 from trio_egress.views.census import cut
 from trio_egress.views.picture import Picture
 from trio_egress.views.sarif_result import Json, make_plain, render_result
@@ -29,7 +28,7 @@ _HELP = (
 )
 
 
-@attrs.define
+@define
 class _Detection:
     """Equal findings: the first of them, and of its attempt where it stands."""
 

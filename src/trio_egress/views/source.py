@@ -12,8 +12,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import attrs
-
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.attempts import Told
 from trio_egress.evidence.audit_packet import PACKET_NAME
@@ -27,6 +25,7 @@ from trio_egress.evidence.packet import (
     YAML_POLICY_NAME,
     change_names,
 )
+from trio_egress.values import frozen
 
 POLICY_BYTES = 16 << 20
 """Longest text of a policy that there is."""
@@ -38,7 +37,7 @@ _RULE = re.compile(r".*\((?:(?P<file>.+) )?line (?P<line>[0-9]{1,9})\)", re.DOTA
 _DEFAULT_DENY = re.compile(rb"""^[ \t]*["']?default_deny["']?[ \t]*[=:]""", re.MULTILINE)
 
 
-@attrs.frozen
+@frozen
 class Place:
     """A file and a line in it (from 1)."""
 
@@ -46,7 +45,7 @@ class Place:
     line: int
 
 
-@attrs.frozen
+@frozen
 class _Text:
     """One policy of the run: what its text and its included files are called here, and where nothing is allowed."""
 

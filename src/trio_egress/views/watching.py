@@ -22,6 +22,7 @@ from trio_egress.evidence.report import Report, conclude
 from trio_egress.evidence.roster import TrustedKey, check_roster
 from trio_egress.evidence.session import SessionState
 from trio_egress.evidence.sign import PublicKey
+from trio_egress.values import frozen
 from trio_egress.views.census import cut
 from trio_egress.views.lines import (
     TARGET_CHARS,
@@ -43,7 +44,7 @@ Trust = Mapping[PublicKey, "TrustedKey | None"]
 """As `evidence.trust` reads it."""
 
 
-@attrs.frozen
+@frozen
 class Said:
     """`line` is for people, empty where it is for programs alone; `members` are for programs."""
 

@@ -16,9 +16,8 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import attrs
-
 from trio_egress.errors import PeerError
+from trio_egress.values import frozen
 
 FRAME_BYTES: Final = 32 * 1024
 TEXT_CHARS: Final = 256
@@ -47,7 +46,7 @@ _OVER: Mapping[str, tuple[type, ...]] = {"over": (int,)}
 _ANSWER: Mapping[str, tuple[type, ...]] = {"id": (int,), "allow": (bool,), "by": (str,), "reason": (str,)}
 
 
-@attrs.frozen
+@frozen
 class Answer:
     allow: bool
     by: str

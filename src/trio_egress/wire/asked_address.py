@@ -12,8 +12,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import unquote_to_bytes
 
-import attrs
-
+from trio_egress.values import frozen
 from trio_egress.wire.message import BadMessage, split_authority
 
 PORTS = {"ws": 80, "wss": 443}
@@ -24,7 +23,7 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]*")
 """Of a URL (RFC 3986 2), without `#`: an address of a WebSocket has no fragment (RFC 6455 3)."""
 
 
-@attrs.frozen
+@frozen
 class Asked:
     """`authority` as it is spelt, `host` and `port` as they are told there; `path` with its query."""
 

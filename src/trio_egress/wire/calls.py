@@ -14,9 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-import attrs
-
 from trio_egress.model import Call, CallKind
+from trio_egress.values import frozen
 from trio_egress.wire.graphql import BATCH_ITEMS, MEMBERS, WORDS, read_request
 from trio_egress.wire.jsonrpc import Message, parse_messages, read_call
 from trio_egress.wire.message import BadMessage, Fields
@@ -30,7 +29,7 @@ _RPC_WORDS = frozenset({"jsonrpc", "method"})
 _SEPARATORS = re.compile(r"[&;]")
 
 
-@attrs.frozen
+@frozen
 class Asked:
     """What a request asks for. `messages`: of JSON-RPC, where it has those; `batch`: in a list, even of one."""
 

@@ -16,10 +16,9 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-import attrs
-
 from trio_egress.errors import PeerError
 from trio_egress.model import Address
+from trio_egress.values import frozen
 from trio_egress.wire.reader import Reader
 
 QUERY_BYTES: Final = 1232
@@ -71,7 +70,7 @@ class Rcode(enum.IntEnum):
     REFUSED = 5
 
 
-@attrs.frozen
+@frozen
 class Query:
     """One question. `name` is lower-case, without a last dot; the root is "." itself.
 

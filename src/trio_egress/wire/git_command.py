@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-import attrs
+from trio_egress.values import frozen
 
 SERVICES = ("git-upload-pack", "git-receive-pack")
 COMMAND_CHARS = 2048
@@ -23,7 +23,7 @@ _PATH = re.compile(r"[A-Za-z0-9._~+@=,/-]+", re.ASCII)
 _VERSION = re.compile(r"version=[0-2]", re.ASCII)
 
 
-@attrs.frozen
+@frozen
 class GitCommand:
     """`repository`: as it was asked for."""
 

@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 
 from trio_egress.errors import PeerError
+from trio_egress.values import frozen
 
 FRAME_BYTES: Final = 256 * 1024
 """A key of 64 KiB, as JSON."""
@@ -77,7 +78,7 @@ _HEAD = struct.Struct(">cI")
 _KINDS = {kind.value: kind for kind in Kind}
 
 
-@attrs.frozen
+@frozen
 class Message:
     kind: Kind
     fields: Mapping[str, Value] = attrs.field(repr=False)

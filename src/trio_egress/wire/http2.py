@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-import attrs
 import h2.config
 import h2.connection
 import h2.events
@@ -22,6 +21,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 
+from trio_egress.values import frozen
 from trio_egress.wire.http2_heads import (
     Raw,
     read_answer,
@@ -67,7 +67,7 @@ ENHANCE_YOUR_CALM = ErrorCodes.ENHANCE_YOUR_CALM.value
 PROTOCOL_ERROR = ErrorCodes.PROTOCOL_ERROR.value
 
 
-@attrs.frozen
+@frozen
 class Asked:
     """A request on a new stream."""
 
@@ -75,7 +75,7 @@ class Asked:
     head: RequestHead
 
 
-@attrs.frozen
+@frozen
 class Answered:
     """An answer's head, interim ones included."""
 
@@ -83,7 +83,7 @@ class Answered:
     head: ResponseHead
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """Some of a body. `weight`: what it takes of the windows, in bytes, until it is acknowledged."""
 
@@ -92,7 +92,7 @@ class Piece:
     weight: int
 
 
-@attrs.frozen
+@frozen
 class Ended:
     """The end of a message."""
 
@@ -100,7 +100,7 @@ class Ended:
     trailers: Trailers
 
 
-@attrs.frozen
+@frozen
 class Malformed:
     """A message that can't be taken."""
 
@@ -108,7 +108,7 @@ class Malformed:
     fault: BadMessage
 
 
-@attrs.frozen
+@frozen
 class Aborted:
     """A stream that its peer gave up; `code` is its reason (RFC 9113 7)."""
 
@@ -120,7 +120,7 @@ class Aborted:
         return name_code(self.code)
 
 
-@attrs.frozen
+@frozen
 class Leaving:
     """The peer takes no further streams, and none above `last` was looked at."""
 
@@ -128,7 +128,7 @@ class Leaving:
     code: int
 
 
-@attrs.frozen
+@frozen
 class Roomier:
     """More may be sent than before, on one stream or (0) on all."""
 

@@ -18,6 +18,7 @@ from typing import Final
 import attrs
 
 from trio_egress.model import Call, CallKind
+from trio_egress.values import frozen
 from trio_egress.wire.message import BadMessage
 from trio_egress.wire.strict_json import TEXT_BYTES, parse_json
 
@@ -88,7 +89,7 @@ class BadCall(BadMessage):
         self.why = why
 
 
-@attrs.frozen
+@frozen
 class Message:
     """One message. `method` and `params` are those of a request or notification, `value` the result or the error."""
 

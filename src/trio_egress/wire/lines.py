@@ -10,13 +10,13 @@ Rule 3: what is cut does not matter: the same bytes give the same lines, in what
 
 from __future__ import annotations
 
-import attrs
+from trio_egress.values import frozen
 
 LINE_BYTES = 4 << 20
 """One message (the official SDK in TypeScript reads 4 MiB)."""
 
 
-@attrs.frozen
+@frozen
 class Line:
     """One line, without its end; or, with `fault`, why it is none. `size`: its bytes, with its end, as far as read."""
 

@@ -10,9 +10,8 @@ import enum
 import re
 from collections.abc import Collection, Iterable
 
-import attrs
-
 from trio_egress.errors import PeerError
+from trio_egress.values import frozen
 
 HEAD_BYTES = 64 * 1024
 """One head (Node allows 16 KiB, Apache 100 lines of 8 KiB)."""
@@ -56,14 +55,14 @@ Body = int | Framing
 """Its exact length, or how it ends."""
 
 
-@attrs.frozen
+@frozen
 class Trailers:
     """The end of a chunked body, with the fields that came after it."""
 
     fields: Fields = ()
 
 
-@attrs.frozen
+@frozen
 class RequestHead:
     """A request as it is to be judged and sent on.
 
@@ -89,7 +88,7 @@ class RequestHead:
     version: int = 1
 
 
-@attrs.frozen
+@frozen
 class ResponseHead:
     """An answer, final or (`status` < 200) not, as it is to be sent on. `upgrades`, `switches`: as of a request."""
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 
-import attrs
-
 from trio_egress.errors import PeerError
+from trio_egress.values import frozen
 from trio_egress.wire.message import BadMessage
 from trio_egress.wire.strict_json import parse_json
 
@@ -24,7 +23,7 @@ SECONDS_MAX = 1e9
 STREAMS = 3
 
 
-@attrs.frozen
+@frozen
 class Spawn:
     """A command, with its streams beside it. `directory`: from the working directory. `environment`: beside the
     session's own. `timeout`: in seconds."""
@@ -36,20 +35,20 @@ class Spawn:
     timeout: float | None
 
 
-@attrs.frozen
+@frozen
 class Signal:
     number: int
     signal: int
 
 
-@attrs.frozen
+@frozen
 class Kill:
     """All that a command has started."""
 
     number: int
 
 
-@attrs.frozen
+@frozen
 class File:
     """To be read, or to be written with what the descriptor beside it has."""
 
@@ -58,7 +57,7 @@ class File:
     writes: bool
 
 
-@attrs.frozen
+@frozen
 class Close:
     """The session is over."""
 

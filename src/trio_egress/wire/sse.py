@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from trio_egress.values import frozen
 from trio_egress.wire.message import BadMessage
 
 EVENT_BYTES: Final = 4 << 20
@@ -22,7 +23,7 @@ _MARK: Final = b"\xef\xbb\xbf"
 _END = re.compile(rb"\r\n|\r|\n")
 
 
-@attrs.frozen
+@frozen
 class Event:
     """`data` is empty where an event has none: clients see nothing of it."""
 

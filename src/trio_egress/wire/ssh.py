@@ -14,9 +14,8 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
-import attrs
-
 from trio_egress.errors import PeerError
+from trio_egress.values import define
 from trio_egress.wire.ssh_messages import (
     DEBUG,
     DISCONNECT,
@@ -87,7 +86,7 @@ TABLE: Mapping[tuple[Side, Stage, Event], Stage] = {
 both have made their offers and the method is one with a group."""
 
 
-@attrs.define
+@define
 class _Voice:
     """One side, as far as it has been heard. `passed`: bytes that went on. `notes`, `parts`: how many."""
 

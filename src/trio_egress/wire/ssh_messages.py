@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from trio_egress.errors import PeerError
+from trio_egress.values import frozen
 from trio_egress.wire.reader import Reader
 
 LINE_BYTES: Final = 255
@@ -86,7 +87,7 @@ class Unfit(PeerError):
     """What both sides agreed on would hide the host key, or protect nothing."""
 
 
-@attrs.frozen
+@frozen
 class Proposal:
     """One side's SSH_MSG_KEXINIT: its lists as in RFC 4253 7.1, without the languages."""
 
@@ -98,7 +99,7 @@ class Proposal:
         return any(name.startswith("kex-strict-") for name in self.lists[0])
 
 
-@attrs.frozen
+@frozen
 class Agreed:
     """What both sides use."""
 
@@ -107,7 +108,7 @@ class Agreed:
     strict: bool
 
 
-@attrs.frozen
+@frozen
 class HostKey:
     """A server's key as it showed it; of a certificate, the key in it."""
 

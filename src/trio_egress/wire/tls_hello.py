@@ -13,9 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import attrs
-
 from trio_egress.errors import PeerError
+from trio_egress.values import frozen
 from trio_egress.wire.reader import Reader
 
 HELLO_BYTES: Final = 16384
@@ -37,7 +36,7 @@ _HOST_NAME = 0
 _HOST_NAME_BYTES = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
 
-@attrs.frozen
+@frozen
 class ClientHello:
     """What a client says in clear about where it wants to go.
 

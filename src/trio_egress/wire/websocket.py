@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 
 from trio_egress.errors import PeerError
+from trio_egress.values import frozen
 from trio_egress.wire.inflation import PIECE_BYTES, Inflater, NotDeflated
 
 CONTROL_BYTES: Final = 125
@@ -102,7 +103,7 @@ class TooBig(BadFrame):
         super().__init__(f"a message has more than {most} bytes", Code.TOO_BIG)
 
 
-@attrs.frozen
+@frozen
 class Frame:
     """The head of a frame. `length`: of its payload; `compressed`: the first reserved bit, where it was agreed on."""
 
@@ -116,7 +117,7 @@ class Frame:
         return self.opcode >= Opcode.CLOSE
 
 
-@attrs.frozen
+@frozen
 class Part:
     """A piece of a frame's payload as it is to be passed on. A control frame has one."""
 
@@ -126,7 +127,7 @@ class Part:
     ends: bool
 
 
-@attrs.frozen
+@frozen
 class Content:
     """A piece of a message, beneath its compression. `kind`: of the message."""
 
@@ -134,7 +135,7 @@ class Content:
     data: bytes
 
 
-@attrs.frozen
+@frozen
 class Closing:
     """What a close frame says, before the part that carries it. `code`: None where it says none."""
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import attrs
 
+from trio_egress.values import frozen
 from trio_egress.wire.message import BadMessage, Fields, RequestHead, ResponseHead, drop_fields
 
 WEBSOCKET: Final = "websocket"
@@ -43,7 +44,7 @@ OFFERS_MOST: Final = 16
 Parameters = dict[bytes, bytes | None]
 
 
-@attrs.frozen
+@frozen
 class Deflate:
     """Compression that was agreed on: whether each side's messages build on those before (context takeover)."""
 
@@ -51,7 +52,7 @@ class Deflate:
     server_takes_over: bool
 
 
-@attrs.frozen
+@frozen
 class Opening:
     """What a client asks for. `protocols`: in its order."""
 
@@ -70,7 +71,7 @@ class Opening:
         return attrs.evolve(head, fields=fields, opens_websocket=True)
 
 
-@attrs.frozen
+@frozen
 class Opened:
     """What a server has agreed to."""
 

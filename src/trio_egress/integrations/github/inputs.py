@@ -18,6 +18,7 @@ import attrs
 from trio_egress.cli.run_parser import NEVER, read_fail_on, read_name
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.sign import parse_private_key, parse_public_key
+from trio_egress.values import frozen
 
 PREFIX = "INPUT_"
 RUN_BYTES = 120_000
@@ -33,7 +34,7 @@ AGENT = "github-actions-agent"
 Value = TypeVar("Value")
 
 
-@attrs.frozen
+@frozen
 class Inputs:
     """`command` is run in `directory`; paths are real and absolute. `key_text`: the private key, else `key_file`."""
 
@@ -107,7 +108,7 @@ def strip_inputs(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-@attrs.frozen
+@frozen
 class _Given:
     """Inputs by their names in action.yml."""
 

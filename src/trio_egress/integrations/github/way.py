@@ -9,16 +9,15 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
-import attrs
-
 from trio_egress.errors import SandboxError
 from trio_egress.kernel.probe import Probe, probe_all
+from trio_egress.values import frozen
 
 KEPT = ("PATH", "LD_LIBRARY_PATH")
 """Variables that sudo sets anew or takes away, whatever it is asked for."""
 
 
-@attrs.frozen
+@frozen
 class Way:
     """`prefix`: what goes before the command. `words`: for people."""
 

@@ -24,6 +24,7 @@ from trio_egress.integrations.testing.runs import tell_run
 from trio_egress.integrations.testing.terms import Settings, Terms
 from trio_egress.library.result import Run
 from trio_egress.library.running import run
+from trio_egress.values import define
 
 OUTPUT_BYTES = 256 << 20
 SHOWN_LINES = 40
@@ -33,7 +34,7 @@ PROGRAM = (
 """As xdist starts its workers: the import path is the outer one's."""
 
 
-@attrs.define
+@define
 class Course:
     """What is told of one test."""
 
@@ -41,7 +42,7 @@ class Course:
     whole: bool = False
 
 
-@attrs.define
+@define
 class Told:
     """What the pytest inside has told, and what else stood on its standard error."""
 

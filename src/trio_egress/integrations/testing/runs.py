@@ -13,6 +13,7 @@ from trio_egress.integrations.testing.plugin import INSIDE
 from trio_egress.integrations.testing.terms import Settings, Terms, read_terms
 from trio_egress.library.result import Denied, DeniedError, Run
 from trio_egress.library.running import run
+from trio_egress.values import define
 
 NO_POLICY = (
     "egress: there is no policy for this test: mark it with @pytest.mark.egress(policy=…, allow=[…]), or start pytest "
@@ -22,7 +23,7 @@ TOLD = 20
 """Different denials of a run that a report has in words; the packet has them all."""
 
 
-@attrs.define
+@define
 class Egress:
     """Runs of one test, in order."""
 

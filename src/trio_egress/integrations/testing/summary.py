@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import attrs
 import pytest
 
+from trio_egress.values import define
 
-@attrs.define
+
+@define
 class Line:
     """What one test's properties say."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
 import pytest
 
 from trio_egress.errors import TrioEgressError
 from trio_egress.library.judging import Policy
+from trio_egress.values import frozen
 
 NOTHING = Path(__file__).with_name("nothing.toml")
 """The policy of a test that names destinations alone."""
@@ -17,7 +17,7 @@ EVIDENCE = "trio-egress-audit"
 WORDS = {"policy", "allow", "isolate", "fail_on", "timeout"}
 
 
-@attrs.frozen
+@frozen
 class Terms:
     """`policy`: None where nobody names one. `whole`: the test runs inside; else what it starts by the fixture does.
     `marked`: by a marker, and not by the command line alone."""
@@ -31,7 +31,7 @@ class Terms:
     starts: bool = False
 
 
-@attrs.frozen
+@frozen
 class Settings:
     """The same for all tests."""
 

@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
-
 from trio_egress.errors import PolicyError, Problem
 from trio_egress.policy.conflicts import find_conflicts
 from trio_egress.policy.foreign import awf, pipelock, sandbox_runtime, squid, workflow
@@ -19,6 +17,7 @@ from trio_egress.policy.foreign.draft import Draft, Unreadable
 from trio_egress.policy.part import read_part
 from trio_egress.policy.rule import Source
 from trio_egress.policy.writing import render_policy
+from trio_egress.values import frozen
 
 _OF_DOCUMENT: Mapping[str, Callable[[Mapping[str, Any]], Draft]] = {
     "pipelock": pipelock.read,
@@ -33,7 +32,7 @@ _KEY = re.compile(r"^\s*(?:\{|[A-Za-z$]+:(?:\s|$))", re.MULTILINE)
 """What a document has and a plain list of domains has not."""
 
 
-@attrs.frozen
+@frozen
 class Converted:
     """A policy as TOML, how many rules it has, and what it does not say as the other tool did."""
 

@@ -13,6 +13,7 @@ import attrs
 
 from trio_egress.policy.destination import parse_destination
 from trio_egress.policy.writing import RuleText
+from trio_egress.values import define
 
 NOTES_MAX = 200
 
@@ -21,7 +22,7 @@ class Unreadable(ValueError):
     """The file is not what the tool would read; the text says why."""
 
 
-@attrs.define
+@define
 class Draft:
     """A policy in the making. `write`, `hide`, `protect`: the lists of `[files]`."""
 

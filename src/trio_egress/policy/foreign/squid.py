@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import attrs
 
 from trio_egress.policy.foreign.draft import Draft
+from trio_egress.values import define
 
 PORTS_MAX = 16
 """A range of more ports is no rule that anybody would review."""
@@ -25,7 +26,7 @@ _USUAL = ("Safe_ports", "SSL_ports", "CONNECT")
 _WEB = (80, 443)
 
 
-@attrs.define
+@define
 class _Acl:
     """All `acl` lines of one name."""
 
@@ -33,7 +34,7 @@ class _Acl:
     values: list[str] = attrs.field(factory=list)
 
 
-@attrs.define
+@define
 class _Reader:
     draft: Draft = attrs.field(factory=Draft)
     acls: dict[str, _Acl] = attrs.field(factory=dict)
