@@ -70,7 +70,9 @@ def list_told(place: Place) -> dict[str, tuple[str, object]]:
     asked = [r for r in receipts if r.phase != "outcome" and r.facts.get("proto") == "http"]
     by = f" in process {os.getpid()}"
     assert all(
-        r.facts["answered_by"].endswith(by) for r in asked if r.facts["answer"] not in ("timed_out", "failed")
+        r.facts["answered_by"].endswith(by)
+        for r in asked
+        if r.facts["answer"] not in ("timed_out", "failed", "withdrawn")
     )
     assert verify(place.path / "evidence", place.key.public_hex) == 0
     return {str(r.target).rpartition("/")[2]: (r.verdict, r.facts["answer"]) for r in asked}
@@ -136,7 +138,7 @@ def test_trio_answers_side_by_side_and_may_use_the_sandbox_meanwhile(place: Plac
 
 def test_asyncio_answers_in_its_loop_and_no_call_outlives_the_sandbox(place: Place, port: int) -> None:
     ended: list[str] = []
-    stays = asyncio.Event()
+    stays, cancelled, closing = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def careful(question: te.Question) -> bool:
         asyncio.get_running_loop()
@@ -144,8 +146,11 @@ def test_asyncio_answers_in_its_loop_and_no_call_outlives_the_sandbox(place: Pla
             stays.set()
             try:
                 await asyncio.sleep(1000)
-            finally:
+            except asyncio.CancelledError:
+                cancelled.set()
+                await closing.wait()
                 ended.append("stays")
+                raise
         return True
 
     async def main() -> None:
@@ -153,12 +158,14 @@ def test_asyncio_answers_in_its_loop_and_no_call_outlives_the_sandbox(place: Pla
             assert b"200" in (await sandbox.arun(command("plain.example/one"))).stdout
             async with sandbox.aspawn(command("plain.example/stays")):
                 await stays.wait()
+            await cancelled.wait()  # the command was killed, so its question is withdrawn
+            asyncio.get_running_loop().call_soon(closing.set)
         assert ended == ["stays"]
 
     asyncio.run(main())
     told = list_told(place)
     assert told["one"] == ("allow", "allow")
-    assert told["stays"][0] == "block"
+    assert told["stays"] == ("block", "withdrawn")
 
 
 def test_plain_program_answers_in_threads_of_their_own_and_may_end_it_all(place: Place, port: int) -> None:

@@ -79,8 +79,9 @@ async def test_late_answer_is_no_answer_to_another_question() -> None:
         nursery.start_soon(ask)
         decider = Decider()
         asked: list[dict[str, Any]] = []
-        while len(asked) < 2:
+        while len(asked) < 3:
             asked += decider.feed(await program.receive_some())
+        assert [each for each in asked if "over" in each] == [{"over": 1}]
         await program.send_all(decider.answer(1, True, "late") + decider.answer(2, False, "anna"))
     assert said == [Said(False, "anna")]
 

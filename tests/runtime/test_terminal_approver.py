@@ -19,7 +19,7 @@ import trio.testing
 from trio_egress.model import Attempt, Name, Protocol, RuleRef, Transport
 from trio_egress.proxy.approval import ApproverError, Question, Said
 from trio_egress.runtime.terminal import Terminal
-from trio_egress.runtime.terminal_approver import ENDED, SETTLE_SECONDS, TerminalApprover
+from trio_egress.runtime.terminal_approver import ENDED, SETTLE_SECONDS, WITHDRAWN, TerminalApprover
 
 RULE = RuleRef(0, "api.example", 5)
 
@@ -102,6 +102,26 @@ async def test_one_key_is_the_answer(
         desk.type(keys)
         await desk.expect(b"-> " + word)
     assert answers == [Said(allowed, "anna at /dev/pts/9")]
+
+
+async def test_question_that_is_withdrawn_says_so_and_the_next_one_is_put(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    answers: list[Said] = []
+    async with open_desk(mock_clock) as desk, trio.open_nursery() as nursery:
+        with trio.CancelScope() as gone:
+            async with trio.open_nursery() as first:
+                first.start_soon(ask, desk, answers, question("/one"))
+                await desk.expect(b"/one")
+                nursery.start_soon(ask, desk, answers, question("/two"))
+                await trio.testing.wait_all_tasks_blocked()
+                gone.cancel()
+        await desk.expect(b"-> " + WITHDRAWN.encode())
+        await desk.expect(b"/two")
+        await desk.settle()
+        desk.type(b"y")
+        await desk.expect(b"-> allowed")
+    assert answers == [Said(True, "anna at /dev/pts/9")]
 
 
 async def test_what_was_typed_before_is_no_answer(mock_clock: trio.testing.MockClock) -> None:

@@ -6,10 +6,12 @@ Rule 1: an answer only narrows. What the policy denies is not asked about, and w
         because asking has taken time.
 Rule 2: only a clear yes, in time, lets anything go on; silence, a hang-up and a fault are denials.
 Rule 3: no wait is without an end, and no more than PENDING questions stand at once.
+Rule 4: an agent that hangs up withdraws its question: nobody has to answer it any more, and no answer to it counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import attrs
@@ -29,15 +31,19 @@ PENDING = 64
 NAME_CHARS = 128
 REASON_CHARS = 200
 
-DENIED, TIMED_OUT, FAILED, NOBODY, TOO_MANY, CHANGED = (
+DENIED, TIMED_OUT, FAILED, NOBODY, TOO_MANY, CHANGED, WITHDRAWN = (
     "deny",
     "timed_out",
     "failed",
     "nobody",
     "too_many",
     "changed",
+    "withdrawn",
 )
 """What is told as the answer where it was not APPROVED."""
+
+Gone = Callable[[], Awaitable[None]]
+"""Returns when whoever has asked is not there any more."""
 
 
 class ApproverError(TrioEgressError):
@@ -122,7 +128,7 @@ class Approvals:
         self._approver = approver
         self._pending = 0
 
-    async def ask(self, judged: Judgement, policy: Policy) -> Reply | None:
+    async def ask(self, judged: Judgement, policy: Policy, gone: Gone) -> Reply | None:
         """None where nobody has to be asked; else what is to be applied to the attempt, judged anew."""
         approver, decision = self._approver, judged.decision
         sees = approver is not None and approver.everything and not judged.moment.observing
@@ -143,12 +149,12 @@ class Approvals:
         )
         self._pending += 1
         try:
-            return await _put(question, approver, decision)
+            return await _put(question, approver, decision, gone)
         finally:
             self._pending -= 1
 
 
-async def _put(question: Question, approver: Approver, about: Decision) -> Reply:
+async def _put(question: Question, approver: Approver, about: Decision, gone: Gone) -> Reply:
     began = trio.current_time()
 
     def reply(word: str, text: str, by: str = "") -> Reply:
@@ -157,15 +163,43 @@ async def _put(question: Question, approver: Approver, about: Decision) -> Reply
 
     with trio.move_on_after(question.seconds):
         try:
-            said = await approver.ask(question)
+            said = await _ask_while_there(question, approver, gone)
         except ApproverError as error:
             return reply(FAILED, str(error))
+        if said is None:
+            return reply(WITHDRAWN, "the agent has hung up before there was an answer")
         if said.allowed and said.by:
             return reply(APPROVED, "", said.by)
         return reply(
             DENIED, said.reason[:REASON_CHARS] or f"{said.by or 'whoever was asked'} said no", said.by
         )
     return reply(TIMED_OUT, f"there was no answer within {question.seconds:g} s")
+
+
+async def _ask_while_there(question: Question, approver: Approver, gone: Gone) -> Said | None:
+    """None where the question was withdrawn. Raises ApproverError."""
+    said: Said | None = None
+    failed: ApproverError | None = None
+    withdrawn = False
+
+    async def watch(scope: trio.CancelScope) -> None:
+        nonlocal withdrawn
+        await gone()
+        withdrawn = True
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, nursery.cancel_scope)
+        try:
+            said = await approver.ask(question)
+        except ApproverError as error:
+            failed = error
+        nursery.cancel_scope.cancel()
+    if withdrawn:
+        return None
+    if failed is not None:
+        raise failed
+    return said
 
 
 def refuse_unasked(judged: Judgement, why: str) -> Judgement:

@@ -83,6 +83,9 @@ class AgentEnd(End, Protocol):
     async def wait_word(self) -> None:
         """Return when it has said more than its request; raise when it gives up."""
 
+    async def wait_gone(self) -> None:
+        """Return when the agent has given its request up."""
+
     async def answer(self, answer: Answer, *, keep: bool = False) -> None:
         """An answer of our own. Unless `keep`, a connection that is the request's alone ends."""
 
@@ -187,6 +190,9 @@ class Http1Agent(Http1End):
 
     async def wait_word(self) -> None:
         await self.peer.wait_word()
+
+    async def wait_gone(self) -> None:
+        await self.peer.wait_gone()
 
     async def answer(self, answer: Answer, *, keep: bool = False) -> None:
         if keep:

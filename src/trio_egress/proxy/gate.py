@@ -16,7 +16,7 @@ import trio
 from trio_egress.errors import PeerError
 from trio_egress.model import INTERCEPTED
 from trio_egress.policy.recall import ANSWER, APPROVED, CHANGED
-from trio_egress.proxy.approval import Approvals
+from trio_egress.proxy.approval import Approvals, Gone
 from trio_egress.proxy.books import Books, Entries
 from trio_egress.proxy.in_force import InForce, put_in_force
 from trio_egress.proxy.ledger import Account, Ledger
@@ -122,9 +122,12 @@ class Gate:
         """The one that is in force now."""
         return self.in_force.policy
 
-    async def ask(self, judged: Judgement, again: Callable[[], Judgement]) -> Judgement:
-        """What becomes of it where somebody is asked; `again` judges it anew, when that has taken its time."""
-        reply = await self.approvals.ask(judged, self.policy)
+    async def ask(self, judged: Judgement, again: Callable[[], Judgement], gone: Gone) -> Judgement:
+        """What becomes of it where somebody is asked; `again` judges it anew, when that has taken its time.
+
+        `gone`: returns when the agent has hung up.
+        """
+        reply = await self.approvals.ask(judged, self.policy, gone)
         return judged if reply is None else reply.apply(again())
 
     @asynccontextmanager

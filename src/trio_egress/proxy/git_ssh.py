@@ -95,7 +95,9 @@ class _Call:
                     case Kind.ASK:
                         self._patience.deadline = math.inf
                         judged, key = self._judge(message)
-                        reply = await self._gate.approvals.ask(judged, self._gate.policy)
+                        reply = await self._gate.approvals.ask(
+                            judged, self._gate.policy, self._agent.wait_gone
+                        )
                         if reply is not None:
                             judged, key = self._judge(message)
                             judged = reply.apply(judged)

@@ -6,6 +6,7 @@ Rule 2: a stream that was left leaves no trace: what still comes of it is acknow
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -141,6 +142,10 @@ class Stream:
         while True:
             self.check()
             await self._arrived.park()
+
+    async def wait_gone(self) -> None:
+        with contextlib.suppress(PeerError, UpstreamError):
+            await self.wait_word()
 
     # what goes
 

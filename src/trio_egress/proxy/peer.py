@@ -144,6 +144,20 @@ class Peer:
         except OSError as error:
             raise self.blame_for(error) from None
 
+    async def wait_gone(self) -> None:
+        """Return when this side has closed, its sending half at least, or reset, whatever waits to be read."""
+        await self._wait_for(select.EPOLLRDHUP)
+
+    async def wait_reset(self) -> None:
+        """Return when neither side can send any more."""
+        await self._wait_for(0)
+
+    async def _wait_for(self, events: int) -> None:
+        """One of them, or the end of both directions."""
+        with select.epoll() as poll:
+            poll.register(self.sock.fileno(), events)
+            await trio.lowlevel.wait_readable(poll.fileno())
+
     def quiet(self) -> bool:
         """Whether it has sent nothing that isn't read, and is still there."""
         poll = select.poll()

@@ -128,7 +128,7 @@ def _judge(agent: AgentEnd, door: Door, gate: Gate, read: ReadBody | None = None
 
 async def _ask(agent: AgentEnd, door: Door, gate: Gate, filled: Filled, read: ReadBody | None) -> Filled:
     """Of all that is known of it, before anything goes on."""
-    reply = await gate.approvals.ask(filled.judged, gate.policy)
+    reply = await gate.approvals.ask(filled.judged, gate.policy, agent.wait_gone)
     if reply is None:
         return filled
     again = _judge(agent, door, gate, read)

@@ -49,7 +49,7 @@ async def handle_ssh(agent: Peer, door: Door, gate: Gate) -> None:
     def judge() -> Judgement:
         return judge_tcp(gate.policy, door, gate.ledger.moment(), Protocol.SSH)
 
-    judged = await gate.ask(judge(), judge)
+    judged = await gate.ask(judge(), judge, agent.wait_gone)
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await _disconnect(agent, f"{DENIED}: {judged.decision.reason}", gate.limits)

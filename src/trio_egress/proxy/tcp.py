@@ -15,7 +15,9 @@ from trio_egress.recorder import Flow
 async def handle_tcp(agent: Peer, door: Door, gate: Gate) -> None:
     """A connection that speaks neither TLS nor HTTP nor SSH. Its refusal is a reset."""
     judged = judge_tcp(gate.policy, door, gate.ledger.moment())
-    judged = await gate.ask(judged, lambda: judge_tcp(gate.policy, door, gate.ledger.moment()))
+    judged = await gate.ask(
+        judged, lambda: judge_tcp(gate.policy, door, gate.ledger.moment()), agent.wait_reset
+    )  # one that only says all that it has to say, and then listens, is still there
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         agent.reset()

@@ -28,7 +28,9 @@ async def handle_tls(agent: Peer, door: Door, gate: Gate) -> None:
         return
     judged = judge_tls(gate.policy, door, hello, gate.ledger.moment())
     if Need.TLS not in judged.decision.needs:  # else each request inside is asked about
-        judged = await gate.ask(judged, lambda: judge_tls(gate.policy, door, hello, gate.ledger.moment()))
+        judged = await gate.ask(
+            judged, lambda: judge_tls(gate.policy, door, hello, gate.ledger.moment()), agent.wait_gone
+        )
     if not judged.decision.allowed:
         await gate.recorder.refuse(judged.attempt, judged.decision, judged.facts)
         await refuse_tls(agent, judged.decision, gate.limits)

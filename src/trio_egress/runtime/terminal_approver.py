@@ -28,6 +28,7 @@ their dialogues, and for this reason)."""
 
 KEYS_BYTES = 4096
 ENDED = "the agent has ended"
+WITHDRAWN = "the agent doesn't ask any more: denied"
 
 
 def find_person() -> str | None:
@@ -100,9 +101,10 @@ class TerminalApprover:
         raise ApproverError(ENDED)
 
     async def _put(self, question: Question, terminal: Terminal, descriptor: int) -> Key:
-        said = "no answer: denied"
+        said = WITHDRAWN
         waiting = self._turn.statistics().tasks_waiting
-        left = trio.current_effective_deadline() - trio.current_time()
+        deadline = trio.current_effective_deadline()
+        left = deadline - trio.current_time()
         try:
             columns = os.get_terminal_size(descriptor).columns
             await terminal.show(render_question(question, columns, min(left, question.seconds), waiting))
@@ -116,6 +118,8 @@ class TerminalApprover:
         except (OSError, termios.error):
             raise ApproverError("the terminal is gone") from None
         finally:
+            if said is WITHDRAWN and trio.current_time() >= deadline:
+                said = "no answer: denied"
             terminal.note(render_answer(said))
 
 
