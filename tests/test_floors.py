@@ -462,9 +462,10 @@ def test_launcher_runs_as_a_program_and_says_what_failed() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     plan = os.memfd_create("empty-plan")
     with ours, theirs:
+        socket.send_fds(ours, [b'{"step": "plan", "group": []}'], [plan])
         ran = subprocess.run(
-            [sys.executable, "-I", "-S", str(PACKAGE / LAUNCHER[0]), str(theirs.fileno()), str(plan)],
-            pass_fds=(theirs.fileno(), plan),
+            [sys.executable, "-I", "-S", str(PACKAGE / LAUNCHER[0]), str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
             capture_output=True,
             check=False,
         )

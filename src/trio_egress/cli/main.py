@@ -107,10 +107,18 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
         inbox = Inbox()
         inbox.open()
         given.append(inbox)
-    module = import_module(f"trio_egress.cli.{options.command}")
-    if len(given) == 1:  # a run has more to load
-        start_collecting()
-    status: int = module.main(*given)
+    if options.command == "run" and arguments is None:
+        from trio_egress.kernel.waiting import start_early
+
+        options.waiting = start_early()
+    try:
+        module = import_module(f"trio_egress.cli.{options.command}")
+        if len(given) == 1:  # a run has more to load
+            start_collecting()
+        status: int = module.main(*given)
+    finally:
+        if (waiting := getattr(options, "waiting", None)) is not None:
+            waiting.dismiss()
     return status
 
 

@@ -113,7 +113,7 @@ def _main(
     try:
         status_fd = _open_status(options.status_file, inbox)
         with inbox.interrupting():
-            spec = attrs.evolve(_prepare(options, say, written), line=line)
+            spec = attrs.evolve(_prepare(options, say, written), line=line, waiting=options.waiting)
             spec = spec if client is None else client.join(spec)
             spec = attrs.evolve(spec, approver=find_approver(options, spec, say))
         status = attrs.evolve(status, run_id=spec.run_id)

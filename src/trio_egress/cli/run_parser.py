@@ -65,7 +65,7 @@ def add_run(commands: Any) -> None:
         add_help=False,
     )
     add_help(run, RUN_EXAMPLES)
-    run.set_defaults(observing=False, policy_path=None)
+    run.set_defaults(observing=False, policy_path=None, waiting=None)
     run.add_argument(
         "--fail-on",
         metavar="WHAT",
@@ -110,7 +110,9 @@ def add_learn(commands: Any) -> None:
         add_help=False,
     )
     add_help(learn, LEARN_EXAMPLES)
-    learn.set_defaults(observing=True, policy_path=None, fail_on=(), mode="observe", ask=False, ask_fd=None)
+    learn.set_defaults(
+        observing=True, policy_path=None, waiting=None, fail_on=(), mode="observe", ask=False, ask_fd=None
+    )
     learn.add_argument(
         "--output",
         "-o",
@@ -138,7 +140,14 @@ def add_mcp(commands: Any) -> None:
     )
     add_help(mcp, MCP_EXAMPLES)
     mcp.set_defaults(
-        observing=False, policy_path=None, json=False, fail_on=(), mode="enforce", ask=False, ask_fd=None
+        waiting=None,
+        observing=False,
+        policy_path=None,
+        json=False,
+        fail_on=(),
+        mode="enforce",
+        ask=False,
+        ask_fd=None,
     )
     add_run_options(mcp)
 

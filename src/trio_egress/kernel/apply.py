@@ -1,23 +1,19 @@
-"""The supervisor's half of building a sandbox: start the launcher, map ids, configure the network inside.
+"""The supervisor's half of building a sandbox: give the launcher its plan, map ids, configure the network inside.
 
 Blocking; the steps are those of `launcher.main` seen from the other side. When it returns the sandbox stands and waits,
 and nothing of the agent has run.
-
-Rule 1: `start_launcher` is called on the thread that lives as long as the run: the launcher dies with that *thread*
-(PR_SET_PDEATHSIG, `man 2 prctl`), and Trio's worker threads come and go.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -27,6 +23,7 @@ from trio_egress.kernel.identity import Identities
 from trio_egress.kernel.plan import Plan, open_plan
 from trio_egress.kernel.streams import STREAMS
 from trio_egress.kernel.subordinate import map_subordinate
+from trio_egress.kernel.waiting import Waiting, start_waiting
 from trio_egress.values import frozen
 
 HANDSHAKE_SECONDS = 60.0
@@ -56,34 +53,24 @@ class Launched:
     init: list[int] = attrs.field(factory=list)
 
 
-def start_launcher(plan: Plan, streams: Sequence[int] = STREAMS) -> Launched:
-    """Start the launcher; see rule 1. `streams`: what are 0, 1 and 2 there, and of the agent."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def start_launcher(plan: Plan, streams: Sequence[int] = STREAMS, waiting: Waiting | None = None) -> Launched:
+    """Give the plan to the launcher that waits for one, or to one that is started now, on the thread of which
+    kernel/waiting.py tells. `streams`: what are 0, 1 and 2 there, and of the agent; one that waits has ours."""
+    if waiting is None:
+        given = [None if number == stream else stream for number, stream in enumerate(streams)]
+        try:
+            waiting = start_waiting(given)
+        except OSError as error:
+            raise SandboxError(f"cannot start {sys.executable}: {error.strerror}") from None
+    waiting.control.settimeout(HANDSHAKE_SECONDS)
     plan_fd = open_plan(plan)
-    program = str(Path(__file__).with_name("launcher.py"))
-    # An interpreter built elsewhere may need its library path to start at all; nothing else is passed on.
-    environment = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
-    # A Ctrl-C goes to all of a terminal's job: until the launcher ignores it, it must not be hurt by it.
-    heeded = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    given = [None if number == stream else stream for number, stream in enumerate(streams)]
+    told = json.dumps({"step": "plan", "group": list(plan.group)}).encode("ascii")
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", program, str(theirs.fileno()), str(plan_fd)],
-            stdin=given[0],
-            stdout=given[1],
-            stderr=given[2],
-            pass_fds=(theirs.fileno(), plan_fd, *plan.group.values()),
-            env=environment,
-        )
-    except OSError as error:
-        ours.close()
-        raise SandboxError(f"cannot start {sys.executable}: {error.strerror}") from None
+        with suppress(OSError):  # it is gone: whoever hears from it next is told
+            socket.send_fds(waiting.control, [told], [plan_fd, *plan.group.values()])
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heeded)
-        theirs.close()
         os.close(plan_fd)
-    ours.settimeout(HANDSHAKE_SECONDS)
-    return Launched(process, ours, sockets={})
+    return Launched(waiting.process, waiting.control, sockets={})
 
 
 def build_sandbox(launched: Launched, identities: Identities) -> None:

@@ -1,7 +1,7 @@
 """The launcher: builds the sandbox around itself, hands its sockets out, and becomes PID 1 of the agent's namespace.
 
-A program of its own (`python -I -S launcher.py CONTROL PLAN`), standard library only, started before anything untrusted
-runs. It speaks JSON messages over CONTROL with the supervisor, in the order of `main`.
+A program of its own (`python -I -S launcher.py CONTROL`), standard library only, started before anything untrusted runs
+(`kernel/waiting.py`). It speaks JSON messages over CONTROL with the supervisor, in the order of `main`.
 
 Rule 1: whatever fails is told to the supervisor as {"step": "failed"}; nothing is skipped and nothing runs weaker.
 Rule 2: when CONTROL closes, or its parent dies, it dies, and the kernel kills all else in the PID namespace.
@@ -37,6 +37,9 @@ BOUNDARY = (
 )
 LISTEN_BACKLOG = 4096
 MESSAGE_BYTES = 65536
+DESCRIPTORS = 8
+"""More than come with the plan."""
+
 CONNTRACK = "/proc/sys/net/netfilter/nf_conntrack"
 NETLINK_NETFILTER = 12
 
@@ -75,20 +78,19 @@ class Control:
             raise RuntimeError(f"expected {step!r} from the supervisor")
 
 
-def main(control_fd: int, plan_fd: int) -> NoReturn:
+def main(control_fd: int) -> NoReturn:
     control = Control(socket.socket(fileno=control_fd))
-    stage = "reading the plan"
+    stage = "tying its life to the supervisor's"
     try:
-        with os.fdopen(plan_fd, "rb") as file:
-            plan: dict[str, Any] = json.load(file)
+        tie_to_parent()
+        stage = "reading the plan"
+        plan = receive_plan(control)
         if not plan["command"]:  # a session's come one by one
             from trio_egress.kernel import commands  # noqa: F401  its file will be out of sight
-        stage = "tying its life to the supervisor's"
-        tie_to_parent()
         limits.set_memory_score(limits.SANDBOX_SCORE)
         for number in init.PASSED_ON:  # meant for the agent: the supervisor passes them on
             signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # blocked so far: `apply.start_launcher`
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # blocked so far: `waiting.start_waiting`
         stage = "becoming the supervisor's user"
         if plan["identities"]["root"]:
             # Before the user namespace, so that nobody inside it can ever take a mount off.
@@ -131,6 +133,20 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
     with contextlib.suppress(OSError), agents_rights(plan["identities"]):
         report.sendall(json.dumps(guard.compare(before, watch.take_snapshot())).encode("ascii"))
     os._exit(0)
+
+
+def receive_plan(control: Control) -> dict[str, Any]:
+    """The supervisor's first word, which may be a while to come; its descriptors: the plan, and those of the cgroup."""
+    raw, descriptors, _, _ = socket.recv_fds(
+        control.sock, MESSAGE_BYTES, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+    )
+    if not raw:
+        os._exit(1)
+    file, *group = descriptors
+    with os.fdopen(file, "rb") as opened:
+        plan: dict[str, Any] = json.load(opened)
+    plan["group"] = dict(zip(json.loads(raw)["group"], group, strict=True))
+    return plan
 
 
 def tie_to_parent() -> None:
@@ -239,4 +255,4 @@ def become_init(plan: dict[str, Any], control: Control) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]))

@@ -19,6 +19,7 @@ from trio_egress.kernel.identity import Identities, give_up_root
 from trio_egress.kernel.limits import keep_supervisor
 from trio_egress.kernel.plan import Plan
 from trio_egress.kernel.streams import STREAMS, check_streams, open_pipes
+from trio_egress.kernel.waiting import Waiting
 from trio_egress.values import frozen
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
@@ -69,25 +70,28 @@ def raise_descriptors() -> None:
 
 @asynccontextmanager
 async def open_sandbox(
-    plan: Plan, identities: Identities, streams: Sequence[int] = STREAMS
+    plan: Plan, identities: Identities, streams: Sequence[int] = STREAMS, waiting: Waiting | None = None
 ) -> AsyncIterator[Sandbox]:
     """A sandbox in which nothing of the agent runs yet; this process has given up root when the body starts.
 
-    `streams`: what the agent has as 0, 1 and 2. Raises SandboxError when it cannot be built exactly as planned.
+    `streams`: what the agent has as 0, 1 and 2. `waiting`: a launcher that was started early; it has ours.
+    Raises SandboxError when it cannot be built exactly as planned.
     """
     with open_group(find_own_parent(), plan.resources) as group:
         if group is not None:
             plan = attrs.evolve(plan, group=group.descriptors)
-        async with _open_sandbox(plan, identities, streams) as sandbox:
+        async with _open_sandbox(plan, identities, streams, waiting) as sandbox:
             yield sandbox
 
 
 @asynccontextmanager
-async def _open_sandbox(plan: Plan, identities: Identities, streams: Sequence[int]) -> AsyncIterator[Sandbox]:
+async def _open_sandbox(
+    plan: Plan, identities: Identities, streams: Sequence[int], waiting: Waiting | None
+) -> AsyncIterator[Sandbox]:
     if streams == STREAMS:  # the caller's, not pipes of our own
         check_streams()
     open_pipes(identities.agent.uid, streams)
-    launched = start_launcher(plan, streams)
+    launched = start_launcher(plan, streams, waiting)
     raise_descriptors()
     sandbox: Sandbox | None = None
     try:

@@ -23,6 +23,7 @@ from trio_egress.runtime.secrets import make_commitment_key
 from trio_egress.values import frozen
 
 if TYPE_CHECKING:
+    from trio_egress.kernel.waiting import Waiting
     from trio_egress.runtime.program_approver import ProgramApprover
     from trio_egress.runtime.serving import Host
     from trio_egress.runtime.sought import Value
@@ -109,6 +110,9 @@ class RunSpec:
 
     host: Host | None = attrs.field(default=None, eq=False, repr=False)
     """Whose session it is; `command` is then what the session is called, and the host asks for commands."""
+
+    waiting: Waiting | None = attrs.field(default=None, eq=False, repr=False)
+    """A launcher that was started early; it has the caller's standard streams."""
 
     @property
     def agent_name(self) -> str:

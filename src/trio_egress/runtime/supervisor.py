@@ -202,7 +202,7 @@ async def _open_sandbox(spec: RunSpec, plan: Plan) -> AsyncIterator[Sandbox]:
     """The agent has the caller's standard streams; a client's server has pipes, a session's commands their own."""
     own = nullcontext(STREAMS) if spec.client is None else spec.client.open_pipes()
     with own if spec.host is None else spec.host.open_streams() as streams:
-        async with open_sandbox(plan, spec.identities, streams) as sandbox:
+        async with open_sandbox(plan, spec.identities, streams, spec.waiting) as sandbox:
             yield sandbox
 
 

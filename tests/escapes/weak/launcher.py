@@ -6,7 +6,6 @@ Which, says the variable ESCAPES_OFF of the agent's environment, which is in the
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -97,14 +96,18 @@ def raise_everything() -> None:
 
 
 def main() -> None:
-    plan_fd, source = int(sys.argv[2]), sys.argv[3]
-    sys.path.append(source)
-    size = os.fstat(plan_fd).st_size
-    plan = json.loads(os.pread(plan_fd, size, 0))
-    take_off(plan["environment"]["ESCAPES_OFF"].split(","))
+    sys.path.append(sys.argv[2])
     from trio_egress.kernel import launcher
 
-    launcher.main(int(sys.argv[1]), plan_fd)
+    receive = launcher.receive_plan
+
+    def receive_plan(control: launcher.Control) -> dict[str, Any]:
+        plan = receive(control)
+        take_off(plan["environment"]["ESCAPES_OFF"].split(","))
+        return plan
+
+    launcher.receive_plan = receive_plan
+    launcher.main(int(sys.argv[1]))
 
 
 main()

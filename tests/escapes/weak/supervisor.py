@@ -20,7 +20,7 @@ import trio_egress
 from trio_egress.cli import run_keys
 from trio_egress.cli.main import main
 from trio_egress.evidence.sign import SigningKey, parse_private_key
-from trio_egress.kernel import apply, netlink, nft
+from trio_egress.kernel import apply, netlink, nft, waiting
 from trio_egress.kernel.plan import Plan
 from trio_egress.kernel.seccomp import Filters
 from trio_egress.model import Attempt, Decision, Layer, Protocol, Upstream
@@ -66,7 +66,7 @@ def start_weak_launcher(arguments: list[str], **options: Any) -> subprocess.Pope
 
 
 class Subprocess:
-    """What `kernel/apply.py` uses of the module."""
+    """What `kernel/waiting.py` uses of the module."""
 
     Popen = staticmethod(start_weak_launcher)
 
@@ -113,7 +113,7 @@ def take_off() -> None:
     for name in ("measure", "measure_again"):
         setattr(supervisor, name, measure_nothing)
     setattr(run_keys, "check_owner", lambda *_: None)  # noqa: B010  the key is the agent's, for the attacks that read it
-    setattr(apply, "subprocess", Subprocess)  # noqa: B010
+    setattr(waiting, "subprocess", Subprocess)  # noqa: B010
     setattr(supervisor, "plan_sandbox", lambda *given, **named: weaken_plan(plan_sandbox(*given, **named)))  # noqa: B010
 
 
