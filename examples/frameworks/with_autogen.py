@@ -10,6 +10,7 @@ from autogen_agentchat.agents import CodeExecutorAgent
 from autogen_agentchat.messages import TextMessage
 from autogen_core import CancellationToken
 
+import trio_egress as te
 from trio_egress.integrations.autogen import EgressCodeExecutor
 
 POLICY = Path(__file__).with_name("agent.toml")
@@ -28,13 +29,15 @@ def answer(read: str) -> str:
 
 
 async def main(directory: str) -> None:
-    runner = CodeExecutorAgent("runner", EgressCodeExecutor(policy=POLICY, directory=directory))
-    read = ""
-    for _ in range(2):
-        message = TextMessage(content=answer(read), source="model")
-        said = await runner.on_messages([message], CancellationToken())
-        read = said.chat_message.to_text()
-        print(read)
+    async with te.Sandbox(POLICY, workspace=directory) as sandbox:
+        runner = CodeExecutorAgent("runner", EgressCodeExecutor(sandbox))
+        read = ""
+        for _ in range(2):
+            message = TextMessage(content=answer(read), source="model")
+            said = await runner.on_messages([message], CancellationToken())
+            read = said.chat_message.to_text()
+            print(read)
+    print(f"packet: {sandbox.packet.path}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+import trio_egress as te
 from trio_egress.integrations.deepagents import EgressBackend
 
 POLICY = Path(__file__).with_name("agent.toml")
@@ -43,11 +44,13 @@ class Script(BaseChatModel):
 
 
 def main(directory: str) -> None:
-    backend = EgressBackend(policy=POLICY, directory=directory)
-    agent = create_deep_agent(model=Script(), backend=backend)
-    done = agent.invoke({"messages": [{"role": "user", "content": "Read the page."}]})
-    print(done["messages"][-1].text)
-    print(backend.download_files([f"{directory}/notes.txt"])[0].content)
+    with te.Sandbox(POLICY, workspace=directory) as sandbox:
+        backend = EgressBackend(sandbox)
+        agent = create_deep_agent(model=Script(), backend=backend)
+        done = agent.invoke({"messages": [{"role": "user", "content": "Read the page."}]})
+        print(done["messages"][-1].text)
+        print(backend.download_files([f"{directory}/notes.txt"])[0].content)
+    print(f"packet: {sandbox.packet.path}")
 
 
 if __name__ == "__main__":

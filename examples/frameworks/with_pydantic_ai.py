@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
+import trio_egress as te
 from trio_egress.integrations.pydantic_ai import EgressToolset
 
 POLICY = Path(__file__).with_name("agent.toml")
@@ -27,11 +29,12 @@ def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     return ModelResponse(parts=[TextPart(f"The page: {read}")])
 
 
-def main(directory: str) -> None:
-    tools = EgressToolset(policy=POLICY, directory=directory)
-    agent = Agent(FunctionModel(answer), toolsets=[tools])
-    print(agent.run_sync("Read the page.").output)
+async def main(directory: str) -> None:
+    async with te.Sandbox(POLICY, workspace=directory) as sandbox:
+        agent = Agent(FunctionModel(answer), toolsets=[EgressToolset(sandbox)])
+        print((await agent.run("Read the page.")).output)
+    print(f"packet: {sandbox.packet.path}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    asyncio.run(main(sys.argv[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -54,6 +55,14 @@ def test_a_key_that_did_not_sign_and_a_denial_fail_a_run_where_asked(
     options = ["--fail-on", fail_on, "--public-key", stranger]
     ended = place.run(NOTHING, "bash", "-c", script, options=options)
     assert (ended.code, ended.status["failed_on"], ended.status["verdict"]) == (code, failed_on, "invalid")
+
+
+@pytest.mark.root
+def test_a_working_directory_that_is_closed_to_the_supervisor_is_no_hindrance(place: Place) -> None:
+    os.chown(place.work, 0, 0)
+    place.work.chmod(0o700)
+    ended = place.run(NOTHING, "true", options=["--verify"])
+    assert (ended.code, ended.status["verdict"]) == (0, "valid")
 
 
 def test_a_link_that_an_earlier_agent_left_is_not_written_through(place: Place) -> None:

@@ -51,16 +51,17 @@ _RENDER: Mapping[str, Callable[[Picture], Iterator[str]]] = {
 
 @frozen
 class Handover:
-    """`keys`: as `review` takes them, from wherever it is called. `root`: the repository that paths are given from."""
+    """`keys`: as `review` takes them, from wherever it is called. `root`: the repository that paths are given from.
+    `here`: the working directory, which a run that root started may not be able to open by its end."""
 
     keys: tuple[str, ...]
     files: Mapping[str, int]
     packet: int
+    here: int
     root: Path
 
     def conclude(self, evidence: Path) -> Handed:
         """Verify the packet and write what was asked for. Raises UsageError for what could not be."""
-        before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fchdir(self.packet)
             return self._conclude(evidence)
@@ -68,8 +69,7 @@ class Handover:
             raise UsageError(f"the packet could not be looked at: {error}") from None
         finally:
             with suppress(OSError):  # where a run that root started may not go any more
-                os.fchdir(before)
-            os.close(before)
+                os.fchdir(self.here)
 
     def _conclude(self, evidence: Path) -> Handed:
         report = review(HERE, self.keys)
@@ -94,17 +94,18 @@ def open_handover(options: argparse.Namespace, evidence: Path, pinned: str | Non
     """`pinned`: the public half of the operator's key, which counts where no other is named. Raises UsageError."""
     descriptors: dict[str, int] = {}
     made = not evidence.exists()
-    packet = -1
+    packet = here = -1
     try:
         keys = _hold_keys(options.public_key or ([pinned] if pinned else []))
         for name in HANDED_FILES:
             if place := getattr(options, name):
                 descriptors[name] = _open(f"--{name}", place, append=name == "summary")
         packet = _open_directory(evidence)
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         root = find_root(None, os.environ).resolve()
-        yield Handover(keys, descriptors, packet, root)
+        yield Handover(keys, descriptors, packet, here, root)
     finally:
-        for descriptor in filter(lambda number: number >= 0, (*descriptors.values(), packet)):
+        for descriptor in filter(lambda number: number >= 0, (*descriptors.values(), packet, here)):
             os.close(descriptor)
         if made:
             with suppress(OSError):  # nothing is in it: the run never was

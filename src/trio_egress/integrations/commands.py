@@ -1,84 +1,36 @@
-"""Commands of an agent's, each in a sandbox of its own with one policy and one directory, and what the agent is told.
+"""What adapters share: commands of a sandbox that is open, and what the agent is told of them.
 
 Rule 1: what was denied is told in words behind a command's output, so that an agent can do without, or ask a person.
-Rule 2: what stays from one command to the next is what lies in the directory, and nothing else.
-Rule 3: files are written and read by commands inside: nothing is reached but what the agent could reach.
 """
 
 from __future__ import annotations
 
-import os
+import errno
+import shlex
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 import trio_egress
-from trio_egress.library.result import Denied, Run
-from trio_egress.library.running import FilePath, run
-from trio_egress.values import frozen
+from trio_egress.library.commands import Done
+from trio_egress.library.result import Denied
 
 TOLD = 20
 """Different denials of a run that an agent is told; the packet has them all."""
 
-FILE_BYTES = 64 << 20
-NOT_THERE, A_DIRECTORY, NOT_PERMITTED = 66, 67, 68
-"""How the programs below end where a file can't be had."""
-
-READ = """[ -e "$1" ] || exit 66; [ ! -d "$1" ] || exit 67; [ -f "$1" ] && [ -r "$1" ] || exit 68; exec cat -- "$1" """
-WRITE = """[ ! -d "$2" ] || exit 67
-place=$(dirname -- "$2") && mkdir -p -- "$place" && place=$(cd -P -- "$place" && pwd) || exit 68
-case $place/ in "$(pwd -P)"/*) ;; *) exit 68 ;; esac  # elsewhere it would be gone with this command
-cat -- "$1" >"$2" || exit 68"""
+TIMEOUT_SECONDS = 120.0
+OUTPUT_BYTES = 1 << 20
+LONG_BYTES = 16 << 10
 
 
-@frozen(kw_only=True)
-class Commands:
-    """How they run: as `trio_egress.run` takes it. `timeout`: of each, in seconds, where a call names none."""
-
-    policy: FilePath
-    directory: FilePath
-    allow: Sequence[str] = ()
-    environment: Mapping[str, str] | None = None
-    timeout: float = 120
-    max_output: int = 1 << 20
-    evidence_in: FilePath | None = None
-    key: FilePath | None = None
-    user: str | None = None
-
-    def run(
-        self, command: Sequence[str], *, timeout: float | None = None, max_output: int | None = None
-    ) -> Run:
-        """Blocks. Raises what `trio_egress.run` raises."""
-        return run(
-            command,
-            policy=self.policy,
-            allow=self.allow,
-            directory=self.directory,
-            environment=self.environment,
-            timeout=timeout or self.timeout,
-            max_output=self.max_output if max_output is None else max_output,
-            evidence_in=self.evidence_in,
-            key=self.key,
-            user=self.user,
-        )
-
-    def read(self, path: str) -> Run:
-        """`stdout` is the file, where `returncode` is 0; else that is one of the three above."""
-        return self.run(["sh", "-c", READ, "sh", path], max_output=FILE_BYTES)
-
-    def write(self, path: str, raw: bytes) -> Run:
-        """With the directories above it; over what is there. `returncode` as of `read`."""
-        descriptor, staged = tempfile.mkstemp(prefix=".trio-egress-", dir=self.directory)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                os.fchmod(stream.fileno(), 0o644)
-                stream.write(raw)
-            return self.run(["sh", "-c", WRITE, "sh", Path(staged).name, path])
-        finally:
-            os.unlink(staged)
+def fit(command: Sequence[str], given: bytes = b"") -> tuple[list[str], bytes]:
+    """A command with more words than one of a sandbox may have, by a shell that reads it before its standard input."""
+    script = f"exec {shlex.join(command)}".encode()
+    if len(script) < LONG_BYTES:
+        return list(command), given
+    return ["sh", "-c", f'script=$(head -c {len(script)}) && eval "$script"'], script + given
 
 
 def find_program() -> list[str]:
@@ -92,21 +44,29 @@ def find_program() -> list[str]:
     return [sys.executable, "-I", "-c", program]
 
 
-def find_code(done: Run) -> int:
-    """As a shell tells it: 128+N for a signal, 124 for a time-out, 125 where the command never ran."""
+def find_code(done: Done) -> int:
+    """As a shell tells it: 128+N for a signal, 124 for a time-out, 127 and 126 where it isn't there or can't be run."""
     if done.timed_out:
         return 124
-    code = 125 if done.returncode is None else done.returncode
+    if (code := done.returncode) is None:
+        return 127 if done.errno == errno.ENOENT else 126
     return 128 - code if code < 0 else code
 
 
-def tell_end(done: Run) -> str:
+def tell_errors(done: Done) -> str:
+    """What it has written of errors, or why it could not be started, then what was denied."""
+    err = done.stderr.decode(errors="replace") or done.message
+    denied = tell_denied(done.denied)
+    return f"{err.rstrip()}\n{denied}\n".lstrip() if denied else err
+
+
+def tell_end(done: Done) -> str:
     """Output, then errors, then how it ended, where that is not in the code, then what was denied."""
     parts = [stream.decode(errors="replace") for stream in (done.stdout, done.stderr)]
     if done.truncated:
         parts.append("[the output was longer: the rest of it is not here]")
     if done.timed_out or done.returncode is None:
-        parts.append(f"[{done.message or 'timed out'}]")
+        parts.append(f"[{'timed out' if done.timed_out else done.message}]")
     parts.append(tell_denied(done.denied))
     return "\n".join(part.rstrip("\n") for part in parts if part)
 

@@ -1,9 +1,8 @@
-"""Pydantic AI's agents: a workspace that is a sandbox, and a tool whose commands run in a sandbox each."""
+"""Pydantic AI's agents: a workspace that is a sandbox, and a tool whose commands run in one."""
 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,34 +19,41 @@ from pydantic_ai.workspaces import (
 from pydantic_ai.workspaces.protocol import validate_timeout
 
 from trio_egress.errors import SandboxError
-from trio_egress.integrations.commands import Commands, find_code, tell_denied, tell_end
+from trio_egress.integrations.commands import OUTPUT_BYTES as TOLD_BYTES
+from trio_egress.integrations.commands import (
+    TIMEOUT_SECONDS,
+    find_code,
+    fit,
+    tell_end,
+    tell_errors,
+)
 from trio_egress.library.commands import OUTPUT_BYTES
 from trio_egress.library.running import FilePath
 from trio_egress.library.sandbox import Sandbox
 
-NOT_FOUND = 127
-LONG_BYTES = 16 << 10
-READS = 'script=$(cat) && exec </dev/null && eval "$script"'
-"""For a command with more words than one of a sandbox may have; its own standard input is as empty as ever."""
-
 
 class EgressToolset(FunctionToolset[Any]):
-    """`Agent(model, toolsets=[EgressToolset(policy="egress.toml", directory="/srv/work")])`: the tool `run_command`.
+    """`Agent(model, toolsets=[EgressToolset(sandbox)])`, of a sandbox that is open: the tool `run_command`.
 
-    Takes what `Commands` takes. What a command writes in `directory` is there for the next; it works there.
+    `timeout`: of each command, in seconds. `max_output`: so many bytes of its output, and of its errors, are told.
     """
 
-    def __init__(self, **terms: Any) -> None:
-        self.commands = Commands(**terms)
+    def __init__(
+        self, sandbox: Sandbox, *, timeout: float = TIMEOUT_SECONDS, max_output: int = TOLD_BYTES
+    ) -> None:
+        self._sandbox, self._timeout, self._max_output = sandbox, timeout, max_output
         super().__init__([self.run_command])
 
-    def run_command(self, command: str) -> str:
+    async def run_command(self, command: str) -> str:
         """Run a command in a shell, in a sandbox with a policy of its own for the network.
 
         Args:
             command: What `sh -c` takes.
         """
-        done = self.commands.run(["sh", "-c", command])
+        words, script = fit(["sh", "-c", command])
+        done = await self._sandbox.arun(
+            words, input=script, timeout=self._timeout, max_output=self._max_output
+        )
         code = find_code(done)
         return tell_end(done) + (f"\n[exit code {code}]" if code else "")
 
@@ -79,20 +85,14 @@ class EgressWorkspace:
         if isinstance(command, str) is not shell:
             raise TypeError("a text is for shell=True, a list of words for shell=False")
         words = ["sh", "-c", command] if isinstance(command, str) else list(map(os.fspath, command))
-        script = f"exec {shlex.join(words)}".encode()
-        words, given = (words, b"") if len(script) < LONG_BYTES else (["sh", "-c", READS], script)
+        words, script = fit(words)
         try:
-            done = await self._sandbox.arun(words, environment=env, timeout=timeout, input=given)
+            done = await self._sandbox.arun(words, environment=env, timeout=timeout, input=script)
         except SandboxError as error:
             raise WorkspaceUnavailableError(str(error)) from None
-        out, err = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
-        if denied := tell_denied(done.denied):
-            err = f"{err.rstrip()}\n{denied}\n".lstrip()
+        out, err = done.stdout.decode(errors="replace"), tell_errors(done)
         if done.timed_out:
             raise WorkspaceTimeoutError(f"no end in {timeout} s", stdout=out, stderr=err)
         if done.truncated:
             raise WorkspaceOutputLimitError("more output", limit=OUTPUT_BYTES, stdout=out, stderr=err)
-        code = NOT_FOUND if done.returncode is None else done.returncode
-        return CommandResult(
-            exit_code=128 - code if code < 0 else code, stdout=out, stderr=err or done.message
-        )
+        return CommandResult(exit_code=find_code(done), stdout=out, stderr=err)

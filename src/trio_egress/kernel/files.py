@@ -44,9 +44,13 @@ def read(root: int, parts: list[str]) -> int:
 
 
 def check(descriptor: int) -> int:
-    mode = os.fstat(descriptor).st_mode
+    check_mode(os.fstat(descriptor).st_mode)
+    return descriptor
+
+
+def check_mode(mode: int) -> None:
     if stat.S_ISREG(mode):
-        return descriptor
+        return
     found = "a directory" if stat.S_ISDIR(mode) else "no regular file"
     raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EPERM, f"it is {found}")
 
@@ -62,8 +66,7 @@ def write(root: int, parts: list[str]) -> None:
         there = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISLNK(there.st_mode):
             raise OSError(errno.ELOOP, "it is a link")
-        if not stat.S_ISREG(there.st_mode):
-            raise OSError(errno.EPERM, "it is no regular file")
+        check_mode(there.st_mode)
         mode = stat.S_IMODE(there.st_mode) & 0o777
     passing = f".{os.urandom(8).hex()}.trio-egress"
     descriptor = os.open(

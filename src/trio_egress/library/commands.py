@@ -41,9 +41,9 @@ Stream = int | IO[bytes] | None
 class Done:
     """A command of a sandbox that has ended, with all that it had started.
 
-    `returncode`: negative for the signal that ended it; None where it never started, and `message` says why. `denied`:
-    what was denied to anybody in the sandbox while it lived: exactly its own where no other lived. `limit`: the name of
-    the limit in [limits] that it came to.
+    `returncode`: negative for the signal that ended it; None where it never started, and `message` and `errno` say why.
+    `denied`: what was denied to anybody in the sandbox while it lived: exactly its own where no other lived. `limit`:
+    the name of the limit in [limits] that it came to.
     """
 
     returncode: int | None
@@ -55,6 +55,7 @@ class Done:
     denied_count: int = 0
     limit: str = ""
     message: str = ""
+    errno: int = 0
 
 
 class CommandDeniedError(TrioEgressError):
@@ -170,6 +171,7 @@ def make_done(command: Command, ended: Ended, out: Kept, err: Kept) -> Done:
         denied_count=command.watched.count,
         limit=ended.limit,
         message=ended.message,
+        errno=ended.errno,
     )
 
 
