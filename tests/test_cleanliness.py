@@ -22,6 +22,7 @@ FORBIDDEN = {
         r"|[s]ecurity\.ubuntu|[c]rates\.io|[p]roxy\.golang"
     ),
     "a leftover": r"\bX[X]X\b|\bF[I]XME\b|\bT[O]DO\b",
+    "a merge that was not finished": r"(?m:^)(?:<{7}|>{7}) ",
     "a test that is always skipped": r"pytest\.mark\.[s]kip\b|(?m:^)pytest\.[s]kip\(|unittest\.[s]kip\b|@[s]kip\b",
 }
 
@@ -76,6 +77,7 @@ def test_tracked_files_are_clean() -> None:
         "http://de" + "b.debian.org",
         "# TO" + "DO later",
         "# FIX" + "ME",
+        "<" * 7 + " HEAD",
         "@pytest.mark.sk" + "ip(reason='x')",
         "import pytest\npytest.sk" + "ip('x', allow_module_level=True)",
     ],
