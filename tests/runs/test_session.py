@@ -31,6 +31,14 @@ pytestmark = pytest.mark.sandbox
 
 ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')\nexcept OSError: pass"
 
+PACKETS = """
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(7):
+    try: sock.sendto(b"x", ("203.0.113.9", 9))
+    except PermissionError: pass
+"""
+
 DAEMON = """
 import os, pathlib, signal, sys, time
 if os.fork(): os._exit(0)
@@ -94,6 +102,8 @@ def test_what_comes_of_a_command_is_a_value(place: Place) -> None:
         done = sandbox.run(["python3", "-c", ASKS])
         assert (done.returncode, {each.host for each in done.denied}) == (0, {"denied.example.com"})
         assert sandbox.run(["true"]).denied == ()
+        done = sandbox.run(["python3", "-c", PACKETS])
+        assert (done.denied_count, {each.port for each in done.denied}) == (7, {9}), "its repeats, too"
         with pytest.raises(te.CommandDeniedError, match="no rule allows denied"):
             sandbox.run(["python3", "-c", ASKS], check_denied=True)
         with pytest.raises(te.SandboxError, match="before the sandbox is closed"):
@@ -101,8 +111,8 @@ def test_what_comes_of_a_command_is_a_value(place: Place) -> None:
     assert sandbox.verdict is te.Verdict.VALID
     assert is_whole(place)
     told = list_commands(place)
-    assert [each["command_number"] for each in told] == list(range(1, 10))
-    assert [each["program"] for each in told[-3:]] == ["python3", "true", "python3"]
+    assert [each["command_number"] for each in told] == list(range(1, 11))
+    assert [each["program"] for each in told[-4:]] == ["python3", "true", "python3", "python3"]
     assert [each.get("agent_exit_code") for each in told[:5]] == [3, 0, 0, -9, None]
     assert told[5]["timed_out"] is True
     with pytest.raises(te.SandboxError, match="closed"):

@@ -73,7 +73,7 @@ async def open_doors(sockets: Mapping[str, socket.socket], gate: Gate, drops: Dr
                     connections.start_soon(keep, _listener(sockets[f"{name}_{family}"]), gate, scope)
                 others.start_soon(keep_dns_tcp, _listener(sockets[f"dns_tcp_{family}"]), gate)
                 others.start_soon(keep_dns_udp, _trio_socket(sockets[f"dns_udp_{family}"]), gate)
-            others.start_soon(drops.keep)
+            others.start_soon(drops.keep, gate.in_force.settlers)
             yield doors
         others.cancel_scope.cancel()
 

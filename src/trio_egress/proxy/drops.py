@@ -2,6 +2,8 @@
 
 Rule 1: the log can lose messages when its buffer is full, the kernel's counters can't: `settle` makes up the
 difference, so that the counts in the receipts add up to the packets, exactly, and says that the log had lost them.
+Rule 2: whoever settles what was decided so far (InForce.settle) has what is in the log by then, too: a packet's message
+is there when the call that sent it returns.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ from trio_egress.errors import PeerError
 from trio_egress.kernel.nflog import DATAGRAM_BYTES, parse_packets
 from trio_egress.kernel.nft import REFUSED
 from trio_egress.model import Address, render_authority
-from trio_egress.proxy.tally import Sum, open_tally
+from trio_egress.proxy.tally import Settle, Sum, open_tally
 from trio_egress.recorder import Recorder
 from trio_egress.values import frozen
 
 BATCH = 256
 """Messages read before other tasks get their turn."""
+
+WAITING = 16_384
+"""Messages that may wait in the log by a moment, about as many as its buffer holds: those that come while they are read
+are of another moment, else a flood could hold everything up."""
 
 QUIC_PORT = 443
 
@@ -50,14 +56,28 @@ class Drops:
         self._recorder = recorder
         self._seen: Counter[str] = Counter()
 
-    async def keep(self) -> None:
-        """Turn log messages into receipts for ever; what is waiting when this is cancelled is still read."""
-        async with open_tally(self._tell) as count:
+    async def keep(self, settlers: set[Settle]) -> None:
+        """Turn log messages into receipts for ever; what is waiting when this is cancelled is still read.
+
+        As long as it runs, what tells all that is in the log so far is in `settlers`.
+        """
+        flushes: set[Settle] = set()
+        async with open_tally(self._tell, settlers=flushes) as count:
+
+            def settle() -> None:
+                for _ in range(WAITING // BATCH):
+                    if not self._read(count, BATCH):
+                        break
+                for flush in flushes:
+                    flush()
+
+            settlers.add(settle)
             try:
                 while True:
                     await trio.lowlevel.wait_readable(self._sock)
                     self._read(count, BATCH)
             finally:
+                settlers.discard(settle)
                 while self._read(count, BATCH):
                     pass
 

@@ -331,8 +331,8 @@ class Host:
             "duration_us": int((trio.current_time() - live.begun) * 1_000_000),
             "timed_out": live.timed_out or None,
         }
+        self._book.settle()  # so that what was denied while it lived is told before its end
         self._book.command({**told, **facts})
-        self._book.settle()
 
 
 def _count(draft: Draft) -> int:
