@@ -68,17 +68,23 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the process's exit status. Without `arguments` the process is ours alone."""
+    """Run one command; the return value is the process's exit status.
+
+    Without `arguments` the process is ours alone, and ends here.
+    """
     open_closed()
-    if arguments is None:
-        hold_collecting()
+    if arguments is not None:
+        return _run(arguments)
+    hold_collecting()
+    return leave_all(_run(None))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         try:
             return _dispatch(arguments)
         finally:
             sys.stdout.flush()
-            if arguments is None:
-                leave_all()
     except OSError as error:  # whoever read standard output has enough (`… | head`), or its disk is full
         if (code := explain_failure(error)) is None:
             raise

@@ -19,7 +19,7 @@ def main() -> int:
     tie(int(sys.argv.pop(1)))
     from trio_egress.cli.main import main as run
 
-    return run(sys.argv[1:])
+    return run()
 
 
 def forget_signals() -> None:
