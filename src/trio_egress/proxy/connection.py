@@ -127,7 +127,7 @@ def _host_of(asked: Endpoint, gate: Gate) -> Host:
 async def _handle_stream(agent: Peer, door: Door, gate: Gate) -> None:
     """Whatever is spoken to one host and port."""
     try:
-        protocol = await read_protocol(agent, gate.limits, patient=_is_patient(door, gate))
+        protocol = await read_protocol(agent, gate.limits, lambda: _is_patient(door, gate))
     except PeerError as fault:
         attempt = Attempt(door.transport, Protocol.TCP, door.host, door.port)
         await gate.recorder.refuse(attempt, deny(Layer.MALFORMED, str(fault)))

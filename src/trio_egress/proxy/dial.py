@@ -12,6 +12,7 @@ Rule 4: whatever the network does is a value, `Undialled`; nothing is raised but
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Sequence
@@ -222,6 +223,12 @@ def _normal(text: str) -> Address:
 
 async def _race(endpoints: Sequence[Endpoint], stagger: float, faults: list[str]) -> Dialled | None:
     """The first endpoint to answer; the next one starts when the last failed or was silent for `stagger` seconds."""
+    if len(endpoints) == 1:  # nobody to race with
+        only = await _connect(endpoints[0])
+        if isinstance(only, Dialled):
+            return only
+        faults.append(only)
+        return None
     winners: list[Dialled] = []
 
     async def attempt(endpoint: Endpoint, failed: trio.Event) -> None:
@@ -248,19 +255,30 @@ async def _connect(endpoint: Endpoint) -> Dialled | str:
     """One connection, or the reason why not. Cancellation closes the socket."""
     family = socket.AF_INET if isinstance(endpoint.address, IPv4Address) else socket.AF_INET6
     try:
-        sock = trio.socket.socket(family, socket.SOCK_STREAM)
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:  # EMFILE, EAFNOSUPPORT: this connection can't be made, nothing else is harmed
         return f"{endpoint}: {_describe(error)}"
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await sock.connect((str(endpoint.address), endpoint.port))
+        await _wait_connected(sock, (str(endpoint.address), endpoint.port))
     except OSError as error:
         sock.close()
         return f"{endpoint}: {_describe(error)}"
     except BaseException:
         sock.close()
         raise
-    return Dialled(sock, endpoint)
+    return Dialled(trio.socket.from_stdlib_socket(sock), endpoint)
+
+
+async def _wait_connected(sock: socket.socket, address: tuple[str, int]) -> None:
+    """Raises OSError. As `connect` of Trio's does it, which looks even an address up that is one."""
+    await trio.lowlevel.checkpoint_if_cancelled()
+    code = sock.connect_ex(address)
+    if code == errno.EINPROGRESS:
+        await trio.lowlevel.wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 def _describe(error: OSError) -> str:

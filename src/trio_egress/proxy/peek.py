@@ -6,6 +6,8 @@ Rule 2: a peer that ends, resets or is too slow is a PeerError.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from trio_egress.model import Protocol
@@ -15,28 +17,34 @@ from trio_egress.wire.sniff import sniff
 from trio_egress.wire.tls_hello import ClientHello, parse_client_hello
 
 
-async def read_protocol(agent: Peer, limits: Limits, *, patient: bool) -> Protocol | None:
+async def read_protocol(agent: Peer, limits: Limits, is_patient: Callable[[], bool]) -> Protocol | None:
     """What the agent speaks; None when it ended without a byte.
 
-    A client that is silent for `silent_seconds` waits for the server to speak first: that is TCP, unless `patient`.
+    A client that is silent for `silent_seconds` waits for the server to speak first: that is TCP, unless `is_patient`,
+    which is asked only then.
     """
     deadline = trio.current_time() + limits.peek_seconds
-    pause = limits.peek_seconds if patient else limits.silent_seconds
+    patient = False
     while True:
         spoken = sniff(agent.ahead) if agent.ahead else None
         if spoken is not None:
             return spoken
+        pause = limits.peek_seconds if patient else limits.silent_seconds
         with trio.move_on_at(min(deadline, trio.current_time() + pause)):
             if await agent.fill():
                 continue
             return Protocol.TCP if agent.ahead else None
-        if not patient:
+        if not patient and not is_patient():
             return Protocol.TCP
-        raise agent.blame(f"said nothing that can be judged within {limits.peek_seconds:g} s")
+        patient = True
+        if trio.current_time() >= deadline:
+            raise agent.blame(f"said nothing that can be judged within {limits.peek_seconds:g} s")
 
 
 async def read_hello(agent: Peer, limits: Limits) -> ClientHello:
     """The whole ClientHello."""
+    if (hello := parse_client_hello(agent.ahead)) is not None:
+        return hello
     with trio.move_on_after(limits.peek_seconds):
         while (hello := parse_client_hello(agent.ahead)) is None:
             if not await agent.fill():

@@ -47,11 +47,12 @@ Begin = Callable[[Peer, Peer, Count], Awaitable[None]]
 
 
 class Patience:
-    """A cancel scope that ends when nothing has moved for `seconds`."""
+    """A cancel scope, `scope` or one of its own, that ends when nothing has moved for `seconds`."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, scope: trio.CancelScope | None = None) -> None:
         self._seconds = seconds
-        self.scope = trio.CancelScope(deadline=trio.current_time() + seconds)
+        self.scope = scope or trio.CancelScope()
+        self.scope.deadline = trio.current_time() + seconds
 
     @property
     def seconds(self) -> float:
@@ -131,8 +132,6 @@ async def relay(
 
     After an early end both sockets are still open: the caller resets them, so that neither takes it for a clean one.
     """
-    patience = Patience(idle_seconds)
-    meter = Meter(flow, patience, account)
     ending: list[str] = []
 
     async def carry(first: Begin, source: Peer, sink: Peer, count: Count) -> None:
@@ -148,10 +147,11 @@ async def relay(
             ending.append(str(cut))
             nursery.cancel_scope.cancel()
 
-    with patience.scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(carry, begin[0], agent, upstream, meter.up)
-            nursery.start_soon(carry, begin[1], upstream, agent, meter.down)
+    async with trio.open_nursery() as nursery:
+        patience = Patience(idle_seconds, nursery.cancel_scope)
+        meter = Meter(flow, patience, account)
+        nursery.start_soon(carry, begin[1], upstream, agent, meter.down)
+        await carry(begin[0], agent, upstream, meter.up)
     if ending:
         return ending[0]
     return f"both sides were silent for {idle_seconds:g} s" if patience.ran_out else None
