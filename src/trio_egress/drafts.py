@@ -65,25 +65,27 @@ def draft_attempt(
         return _draft_message(attempt, decision, facts, phase)
     reads = attempt.protocol is Protocol.DNS or attempt.method in ("GET", "HEAD", "OPTIONS")
     known = reads or attempt.method is not None
+    told: dict[str, object] = {
+        "host": str(attempt.host),
+        "port": attempt.port,
+        "proto": attempt.protocol.value,
+        "reason": decision.reason,
+    }
+    if decision.rule is not None:
+        told["rule"] = str(decision.rule)
+    told.update(facts)
     return Draft(
-        action_id=make_action_id(),
-        target=render_target(attempt),
-        verdict="allow" if decision.allowed else "block",
-        transport=attempt.transport.value,
-        phase=phase,
-        action_type="read" if reads else "write" if known else "unclassified",
-        side_effect_class=_side_effect(attempt, decision, reads),
-        reversibility="full" if reads else "unknown",
-        method=attempt.method or "",
-        layer=decision.layer.value,
-        facts={
-            "host": str(attempt.host),
-            "port": attempt.port,
-            "proto": attempt.protocol.value,
-            "reason": decision.reason,
-            **({"rule": str(decision.rule)} if decision.rule is not None else {}),
-            **facts,
-        },
+        make_action_id(),
+        render_target(attempt),
+        "allow" if decision.allowed else "block",
+        attempt.transport.value,
+        phase,
+        "read" if reads else "write" if known else "unclassified",
+        _side_effect(attempt, decision, reads),
+        "full" if reads else "unknown",
+        attempt.method or "",
+        decision.layer.value,
+        facts=told,
     )
 
 
@@ -139,14 +141,25 @@ def draft_outcome(
     `gravest`: detector and severity of what ended it, where a finding did.
     """
     pattern, severity = gravest if layer == SCAN else ("", "")
-    return attrs.evolve(
-        intent,
-        phase="outcome",
-        verdict=verdict,
-        layer=layer,
-        pattern=pattern,
-        severity=severity,
-        facts={name: value for name, value in facts.items() if name != FINDINGS},
+    if FINDINGS in facts:
+        facts = {name: value for name, value in facts.items() if name != FINDINGS}
+    # Not attrs.evolve, which takes three times as long: there is one of these for every request.
+    return Draft(
+        intent.action_id,
+        intent.target,
+        verdict,
+        intent.transport,
+        "outcome",
+        intent.action_type,
+        intent.side_effect_class,
+        intent.reversibility,
+        intent.method,
+        layer,
+        pattern,
+        severity,
+        facts,
+        parent_id=intent.parent_id,
+        replaced=intent.replaced,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 
 import attrs
@@ -37,7 +37,22 @@ TARGET_CHARS = 4096
 WORD_CHARS = 256
 """Longest method, layer, pattern and severity kept."""
 
-_in = attrs.validators.in_
+_WORDS: Mapping[str, Collection[str]] = {
+    "verdict": VERDICTS,
+    "transport": TRANSPORTS,
+    "phase": {"", *PHASES},
+    "action_type": ACTION_TYPES,
+    "side_effect_class": SIDE_EFFECTS,
+    "reversibility": REVERSIBILITIES,
+}
+
+
+@functools.lru_cache(maxsize=256)
+def _check_words(*words: str) -> None:
+    """Raises ValueError. A run has some thirty sets of them, and each receipt has one."""
+    for (member, known), word in zip(_WORDS.items(), words, strict=True):
+        if word not in known:
+            raise ValueError(f"{member} must be one of {sorted(known)}, got {word!r}")
 
 
 @frozen
@@ -47,14 +62,14 @@ class Draft:
     `parent_id`: the attempt that it tells more of. `replaced`: how often which class of secret was replaced already.
     """
 
-    action_id: str = attrs.field(validator=attrs.validators.matches_re(ACTION_ID))
+    action_id: str
     target: str
-    verdict: str = attrs.field(validator=_in(VERDICTS))
-    transport: str = attrs.field(validator=_in(TRANSPORTS))
-    phase: str = attrs.field(default="", validator=_in({"", *PHASES}))
-    action_type: str = attrs.field(default="unclassified", validator=_in(ACTION_TYPES))
-    side_effect_class: str = attrs.field(default="none", validator=_in(SIDE_EFFECTS))
-    reversibility: str = attrs.field(default="unknown", validator=_in(REVERSIBILITIES))
+    verdict: str
+    transport: str
+    phase: str = ""
+    action_type: str = "unclassified"
+    side_effect_class: str = "none"
+    reversibility: str = "unknown"
     method: str = ""
     layer: str = ""
     pattern: str = ""
@@ -62,6 +77,18 @@ class Draft:
     facts: Mapping[str, object] = attrs.field(factory=dict)
     parent_id: str = attrs.field(default="", kw_only=True)
     replaced: Mapping[str, int] = attrs.field(factory=dict, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if ACTION_ID.fullmatch(self.action_id) is None:
+            raise ValueError(f"action_id must be a UUID of version 7 in lower case, got {self.action_id!r}")
+        _check_words(
+            self.verdict,
+            self.transport,
+            self.phase,
+            self.action_type,
+            self.side_effect_class,
+            self.reversibility,
+        )
 
 
 def render_record(draft: Draft, fixed: Mapping[str, object], stored_ext: bytes) -> dict[str, object]:
