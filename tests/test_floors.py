@@ -36,6 +36,7 @@ FLOORS = {
     "pages": 2,
     "review": 2,
     "drafts": 2,
+    "groups": 2,
     "checkers": 2,
     "views": 2,
     "signer": 2,
@@ -90,6 +91,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "smolagents": ["integrations/smolagents.py"],
     "tomli": ["texts/toml_text.py", "texts/positions.py", "evidence/roster.py"],
     "trio": [
+        "groups.py",
         "recorder.py",
         "proxy/*",
         "runtime/*",

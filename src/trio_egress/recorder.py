@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
 
-import attrs
 import trio
 
 from trio_egress.drafts import (
@@ -38,8 +37,8 @@ from trio_egress.evidence.scan_attempt import Finds
 from trio_egress.evidence.scan_facts import ToldFinding
 from trio_egress.evidence.scan_form import BLOCK, FINDINGS
 from trio_egress.evidence.sign import Signer
+from trio_egress.groups import Group, Groups
 from trio_egress.model import Attempt, Decision, Endpoint, Layer, StdioMessage, Transport
-from trio_egress.values import define
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -55,17 +54,6 @@ Tell = Callable[[Anchor], None]
 Durable = Callable[[Sequence[bytes], float], None]
 """Told, in a thread, the lines of each group when they are on disk, and how many seconds that took; it never waits and
 never raises."""
-
-
-@define
-class _Group:
-    """Receipts that one fdatasync makes durable together, each the call that makes its line, timed when asked for."""
-
-    receipts: list[Callable[[], bytes]] = attrs.field(factory=list)
-    marked: bool = False
-    """The log's state after it is told outside, too."""
-
-    durable: trio.Event = attrs.field(factory=trio.Event)
 
 
 class Recorder:
@@ -84,10 +72,8 @@ class Recorder:
         self._chain = chain
         self._journal = journal
         self._watch = watch
-        self._group = _Group()
-        self._work = trio.Event()
+        self._groups = Groups(self._write)
         self._closing = False
-        self._failure: RecorderError | None = None
         self._flows = 0
         self._close_reason = "error"
         self._close_facts: Facts = {}
@@ -101,7 +87,7 @@ class Recorder:
     ) -> None:
         """Record a denied attempt; the receipt is on disk when this returns."""
         self.refuse_nowait(attempt, decision, facts)
-        await self._wait_durable()
+        await self._groups.wait_settled()
 
     def refuse_nowait(
         self, attempt: Attempt | StdioMessage, decision: Decision, facts: Facts | None = None
@@ -127,7 +113,7 @@ class Recorder:
         flow = Flow(self, draft, Finds(facts.get(FINDINGS)))
         self._append(draft)
         try:
-            await self._wait_durable()
+            await self._groups.wait_settled()
         except BaseException:
             # The intent may already be on disk: an intent never stays without its outcome.
             flow.fail("ended before anything left")
@@ -159,34 +145,35 @@ class Recorder:
         """Record that another policy comes into force; what follows is recorded under it."""
         why = f"egress was stopped {facts['stopped']}" if facts.get("stopped") else "the policy was changed"
         draft = draft_policy_change("allow", why, {**facts, "policy_to": policy_hash})
-        if self._failure is None:
-            self._put(partial(self._chain.change_policy, draft, policy_hash, time.time_ns()))
+        if self._groups.failure is None:
+            self._groups.put(partial(self._chain.change_policy, draft, policy_hash, time.time_ns()))
             if self._watch is not None:
                 self._watch(draft)
 
     def refuse_policy(self, reason: str) -> None:
         """Record that another policy was asked for and not taken: the old one stays in force."""
         draft = draft_policy_change("block", reason, {})
-        if self._failure is None:
-            self._put(partial(self._chain.append, draft, time.time_ns()))  # not the agent's: not refused
+        if self._groups.failure is None:  # not the agent's: not refused
+            self._groups.put(partial(self._chain.append, draft, time.time_ns()))
             if self._watch is not None:
                 self._watch(draft)
 
     def change_key(self, key: Signer) -> None:
         """Record that another key signs from here on, endorsed by the one so far."""
         draft = draft_key_change("allow", "the key was changed")
-        if self._failure is None:
-            self._put(partial(self._chain.rotate, key, draft, time.time_ns()), marked=True)
+        if self._groups.failure is None:
+            self._groups.put(partial(self._chain.rotate, key, draft, time.time_ns()), marked=True)
 
     def refuse_key(self, reason: str) -> None:
         """Record that another key was asked for, and that there is none."""
-        if self._failure is None:
-            self._put(partial(self._chain.append, draft_key_change("block", reason), time.time_ns()))
+        if self._groups.failure is None:
+            self._groups.put(partial(self._chain.append, draft_key_change("block", reason), time.time_ns()))
 
     def tell_command(self, facts: Facts) -> None:
         """Record how a command of a session has ended."""
-        if self._failure is None:
-            self._put(partial(self._chain.append, self._chain.tell(draft_command(facts)), time.time_ns()))
+        draft = self._chain.tell(draft_command(facts))
+        if self._groups.failure is None:
+            self._groups.put(partial(self._chain.append, draft, time.time_ns()))
 
     def conclude(self, reason: str, facts: Facts | None = None) -> None:
         """What the close receipt will say; without this call it says `error`."""
@@ -205,66 +192,40 @@ class Recorder:
         return self._flows
 
     def _append(self, draft: Draft) -> None:
-        if self._failure is not None:
+        if self._groups.failure is not None:
             return
         draft = self._chain.tell(draft)
-        self._put(partial(self._chain.append, draft, time.time_ns()))
+        self._groups.put(partial(self._chain.append, draft, time.time_ns()))
         if draft.verdict == "block" and not draft.parent_id:  # whose attempt's outcome counts
             count = draft.facts.get("count", 1)
             self.refused += count if isinstance(count, int) else 1
         if self._watch is not None:
             self._watch(draft)
 
-    def _put(self, receipt: Callable[[], bytes], *, marked: bool = False) -> None:
-        self._group.receipts.append(receipt)
-        self._group.marked = self._group.marked or marked
-        self._work.set()
-
-    async def _wait_durable(self) -> None:
-        await self._group.durable.wait()
-        if self._failure is not None:
-            raise RecorderError(str(self._failure))
-
     async def _keep(self, task_status: trio.TaskStatus[None]) -> None:
         """Write group after group until closed, with a heartbeat where nothing else was due."""
+        groups, chain = self._groups, self._chain
+        groups.open()
         try:
-            self._put(partial(self._chain.open, time.time_ns()), marked=True)
-            await self._write_group()
+            groups.put(partial(chain.open, time.time_ns()), marked=True)
+            await groups.write()
             task_status.started()
-            beat = trio.current_time() + self._chain.heartbeat_seconds
+            beat = trio.current_time() + chain.heartbeat_seconds
             while not self._closing:
-                with trio.move_on_at(beat):
-                    await self._work.wait()
+                await groups.wait_for_work(beat)
                 if trio.current_time() >= beat:
-                    self._put(partial(self._chain.heartbeat, time.time_ns()), marked=True)
-                    beat = trio.current_time() + self._chain.heartbeat_seconds
-                await self._write_group()
-            close = partial(self._chain.close, self._close_reason, time.time_ns(), self._close_facts)
-            self._put(close, marked=True)
-            await self._write_group()
-            if self._group.receipts:
+                    groups.put(partial(chain.heartbeat, time.time_ns()), marked=True)
+                    beat = trio.current_time() + chain.heartbeat_seconds
+                await groups.write()
+            close = partial(chain.close, self._close_reason, time.time_ns(), self._close_facts)
+            groups.put(close, marked=True)
+            await groups.write()
+            if groups.is_filling:
                 raise RecorderError("a receipt was asked for when the chain was closed already")
         finally:
-            if self._failure is None:
-                self._failure = RecorderError("the recorder has ended")
-            self._group.durable.set()
+            groups.close()
 
-    async def _write_group(self) -> None:
-        group, self._group = self._group, _Group()
-        self._work = trio.Event()
-        if not group.receipts:
-            return
-        try:
-            await trio.to_thread.run_sync(self._write, group, abandon_on_cancel=True)
-        except BaseException as error:
-            self._failure = (
-                error if isinstance(error, RecorderError) else RecorderError("a write was cut short")
-            )
-            raise
-        finally:
-            group.durable.set()
-
-    def _write(self, group: _Group) -> None:
+    def _write(self, group: Group) -> None:
         lines = [sign() for sign in group.receipts]
         started = time.monotonic()
         self._journal.write(lines)
@@ -305,7 +266,7 @@ async def open_recorder(
             yield recorder
         finally:
             recorder._closing = True
-            recorder._work.set()
+            recorder._groups.hurry()
             drain.deadline = trio.current_time() + DRAIN_SECONDS
 
 
@@ -346,7 +307,7 @@ class Flow:
         After a finding that blocks, the outcome says that the attempt was ended for it, whatever follows.
         """
         if self.find_nowait(findings):
-            await self._recorder._wait_durable()
+            await self._recorder._groups.wait_settled()
 
     def find_nowait(self, findings: Iterable[ToldFinding]) -> bool:
         """Record it with the next group. False where nothing of it is new, so that it is only counted."""
