@@ -46,7 +46,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def integrations(session: nox.Session) -> None:
     """Every adapter against the newest package of its framework; arguments after -- go to pytest."""
-    extras = "autogen,claude,deepagents,inspect,mcp,pydantic-ai,smolagents"
+    extras = "autogen,claude,deepagents,inspect,mcp,openai-agents,pydantic-ai,smolagents"
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, "integrations"))
     session.env["WITH_FRAMEWORKS"] = "true"
     session.run(

@@ -57,6 +57,7 @@ FLOORS = {
 }
 
 LIBRARIES = {  # library: the files that may import it, as paths below src/trio_egress
+    "agents": ["integrations/openai_agents.py"],
     "asyncssh": ["git_relay/carry.py"],
     "attrs": ["*"],
     "autogen_core": ["integrations/autogen.py"],
