@@ -268,6 +268,7 @@ async def test_tcp_inside_connect_needs_a_rule_with_the_port(
     rule = RULE + f'[[egress]]\ndestination = "{HOST}:5432"\n'
     async with open_world(rule, {f"{HOST}:5432": port}) as world:
         assert await ask_inside(world, f"{HOST}:5432", b"\0abc") == b"ok"
+        await world.wait_idle()
         client = await world.client()
         await client.send_all(connect(f"{HOST}:443") + b"\0abc")
         assert await receive_exactly(client, len(ESTABLISHED)) == ESTABLISHED

@@ -168,6 +168,11 @@ class Http1End:
         self.give_back()
         return self.peer
 
+    def holds(self, size: int) -> bool:
+        """Whether so much of a body that goes by unparsed is here already."""
+        self.give_back()
+        return len(self.peer.ahead) >= size
+
     def give_back(self) -> None:
         """What was fed and isn't this message's head or body is the connection's again."""
         self.peer.ahead = self._side.leftover()

@@ -10,14 +10,16 @@ Rule 2: faults are values in `fault`; nothing but bugs and cancellation leaves `
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 
 import trio
 
 from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.model import Layer
 from trio_egress.policy.budget import Limit
-from trio_egress.proxy.ends import AgentEnd, End, Http1End, UpstreamEnd
+from trio_egress.proxy.ends import AgentEnd, End, Http1Agent, Http1End, Http1Upstream, UpstreamEnd
 from trio_egress.proxy.gate import Limits
 from trio_egress.proxy.ledger import Account, UsedUp
 from trio_egress.proxy.masking import Mask
@@ -27,6 +29,9 @@ from trio_egress.proxy.scan import Blocked, Scanned, ScannedRequest, Watch
 from trio_egress.proxy.vault import mask_fields, mask_head
 from trio_egress.recorder import Flow
 from trio_egress.wire.message import SWITCHING, BadMessage, Body, RequestHead, ResponseHead, Trailers
+
+SMALL_BYTES = 16 * 1024
+"""A request's body that goes out in one write: what a connection's buffer takes at first (tcp_wmem, man 7 tcp)."""
 
 
 class Exchange:
@@ -72,21 +77,75 @@ class Exchange:
         self.answerable = True
         self.switched: ResponseHead | None = None
         self._opens = self._uploaded = False
+        self._answer: ResponseHead | None = None
+        self._scope: trio.CancelScope | None = None
         self.agent_stays = False
         self.upstream_stays = False
 
     async def run(self, request: RequestHead, host: str) -> None:
         """Carry it out; `request` is the head that the upstream is told, and `host` the authority."""
         self._opens = request.opens_websocket
-        with self._patience.scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._upload, request, host, nursery.cancel_scope)
-                nursery.start_soon(self._download, nursery.cancel_scope)
-        if self._patience.ran_out:
+        try:
+            self._agent.check()
+            with suppress(UpstreamError):  # as in `_upload`
+                self._upstream.put_request(request, host)
+            if not await self._run_at_once(request):
+                await self._run_both(request)
+        except PeerError as fault:
+            self._fail(str(fault), agents=True)
+        except UsedUp as cut:
+            self._cut(cut, Layer.LIMIT)
+        except trio.TooSlowError:
             self.late = True
+        self.late = self.late or self._patience.ran_out
+        if self.late:
             self.fault = f"nothing moved for {self._idle_seconds:g} s"
         if self.fault is not None or not self._uploaded or self._opens:
             self.agent_stays = self.upstream_stays = False
+
+    async def _run_at_once(self, request: RequestHead) -> bool:
+        """The usual exchange, without a task of its own: the request is there as a whole, and so is the answer as soon
+        as it comes. False where there is more to it; what was done until then stays done.
+
+        While the answer is waited for, the agent is watched. Raises TooSlowError, and the agent's fault.
+        """
+        agent, upstream = self._agent, self._upstream
+        if not isinstance(agent, Http1Agent) or not isinstance(upstream, Http1Upstream):
+            return False
+        if self._up is not None or not isinstance(request.body, int) or request.body > SMALL_BYTES:
+            return False
+        if not (request.body == 0 or agent.untouched) or not agent.holds(request.body):
+            return False
+        body = await agent.peer.recv(request.body) if request.body else b""
+        agent.peer.deadline = upstream.peer.deadline = trio.current_time() + self._idle_seconds
+        upstream.peer.watched = agent.peer
+        try:
+            try:
+                await upstream.peer.send(upstream.take() + body, self._meter.up)
+                self._uploaded = True
+            except UpstreamError:
+                pass  # as in `_upload`
+            await self._guard(self._begin_answer)
+            answer = self._answer
+            if answer is None or self.fault is not None:
+                return True
+            if self._mask is not None or self._down is not None:
+                return False
+            if not isinstance(answer.body, int) or not upstream.holds(answer.body):
+                return False
+            await self._guard(self._end_answer)
+        finally:
+            agent.peer.deadline = upstream.peer.deadline = inf
+            upstream.peer.watched = None
+        return True
+
+    async def _run_both(self, request: RequestHead) -> None:
+        """Whatever of it is left, in both directions at once."""
+        with self._patience.open_scope():
+            async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
+                nursery.start_soon(self._upload, request)
+                nursery.start_soon(self._guard, self._download)
 
     async def tell_switch(self) -> None:
         """Tell the agent the answer that ends HTTP. Raises its fault, and UsedUp."""
@@ -101,64 +160,81 @@ class Exchange:
         self.fault, self.said_cut = fault, said
         self.answerable = self.answerable and answerable
 
-    async def _upload(self, request: RequestHead, host: str, scope: trio.CancelScope) -> None:
-        agent = self._agent
+    async def _upload(self, request: RequestHead) -> None:
         try:
-            agent.check()
-            self._upstream.put_request(request, host)
-            limit = _BodyLimit(self._account)
-            await _pass_body(
-                agent,
-                self._upstream,
-                request.body,
-                self._meter.up,
-                limit=limit,
-                trailers=self._trailers,
-                scan=self._up,
-            )
-            self._uploaded = True
-            await agent.wait_word()
+            if not self._uploaded:
+                limit = _BodyLimit(self._account)
+                await _pass_body(
+                    self._agent,
+                    self._upstream,
+                    request.body,
+                    self._meter.up,
+                    limit=limit,
+                    trailers=self._trailers,
+                    scan=self._up,
+                )
+                self._uploaded = True
+            await self._agent.wait_word()
         except UpstreamError:
             pass  # it reads no more; its answer may be on its way all the same
         except UsedUp as cut:
-            self._cut(cut, Layer.LIMIT, scope)
+            self._cut(cut, Layer.LIMIT)
         except Blocked as cut:
-            self._cut(cut, Layer.SCAN, scope)
+            self._cut(cut, Layer.SCAN)
         except PeerError as fault:
-            self._fail(str(fault), scope, agents=True)
+            self._fail(str(fault), agents=True)
 
-    async def _download(self, scope: trio.CancelScope) -> None:
-        agent, upstream = self._agent, self._upstream
+    async def _download(self) -> None:
+        if self._answer is None:
+            await self._begin_answer()
+        if self._answer is not None:
+            await self._end_answer()
+
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
+        """What ends the exchange is a value."""
         try:
-            answer = await self._read_answer()
+            await work()
+        except UsedUp as cut:
+            self._cut(cut, Layer.LIMIT)
+        except Blocked as cut:
+            await self._say_cut(cut)
+            self._cut(cut, cut.layer)
+        except BadMessage as fault:
+            self._fail(f"the upstream's answer: {fault}")
+        except UpstreamError as fault:
+            self._fail(str(fault))
+        except PeerError as fault:
+            self._fail(str(fault), agents=True)
+
+    async def _begin_answer(self) -> None:
+        """Its head, put for the agent. None where HTTP ends with it."""
+        agent = self._agent
+        answer = await self._read_answer()
+        if self._scope is not None:
             # A fast answer may be read in the same turn of the loop in which the upload learns that all was taken: it
             # must not be mistaken for one that came before the request's end, which would cost the connection.
             await trio.lowlevel.checkpoint()
-            self._flow.note(status=answer.status)
-            if answer.status < 200:
-                self.switched = answer
-                scope.cancel()
-                return
-            self.agent_stays = agent.request.persists and self._uploaded
-            self.upstream_stays = answer.persists
-            if self._down is not None:
-                await self._down.begin(answer, upstream)
-            self.answerable = False
-            agent.put_answer(answer, close=not self.agent_stays)
-            await _pass_body(upstream, agent, answer.body, self._meter.down, mask=self._mask, scan=self._down)
-            self.upstream_stays = self.upstream_stays and upstream.clean
-            scope.cancel()
-        except UsedUp as cut:
-            self._cut(cut, Layer.LIMIT, scope)
-        except Blocked as cut:
-            await self._say_cut(cut)
-            self._cut(cut, cut.layer, scope)
-        except BadMessage as fault:
-            self._fail(f"the upstream's answer: {fault}", scope)
-        except UpstreamError as fault:
-            self._fail(str(fault), scope)
-        except PeerError as fault:
-            self._fail(str(fault), scope, agents=True)
+        self._flow.note(status=answer.status)
+        if answer.status < 200:
+            self.switched = answer
+            self._end_both()
+            return
+        self.agent_stays = agent.request.persists and self._uploaded
+        self.upstream_stays = answer.persists
+        if self._down is not None:
+            await self._down.begin(answer, self._upstream)
+        self.answerable = False
+        agent.put_answer(answer, close=not self.agent_stays)
+        self._answer = answer
+
+    async def _end_answer(self) -> None:
+        """The rest of it."""
+        if self._answer is None:
+            raise ValueError("there is no answer yet")
+        upstream, body = self._upstream, self._answer.body
+        await _pass_body(upstream, self._agent, body, self._meter.down, mask=self._mask, scan=self._down)
+        self.upstream_stays = self.upstream_stays and upstream.clean
+        self._end_both()
 
     async def _read_answer(self) -> ResponseHead:
         """The final answer's head; interim ones are sent on as they come (RFC 9110 15.2)."""
@@ -191,16 +267,20 @@ class Exchange:
             self.said_cut = True
             self.ended_whole = cut.ends and self.agent_stays
 
-    def _cut(self, cut: UsedUp | Blocked, layer: Layer, scope: trio.CancelScope) -> None:
+    def _cut(self, cut: UsedUp | Blocked, layer: Layer) -> None:
         if self.fault is None:
             self.cut = layer
-        self._fail(str(cut), scope)
+        self._fail(str(cut))
 
-    def _fail(self, fault: str, scope: trio.CancelScope, *, agents: bool = False) -> None:
+    def _fail(self, fault: str, *, agents: bool = False) -> None:
         if self.fault is None:
             self.fault = fault
             self.answerable = self.answerable and not agents
-        scope.cancel()
+        self._end_both()
+
+    def _end_both(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 class _BodyLimit:

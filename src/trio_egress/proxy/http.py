@@ -5,6 +5,8 @@ Rule 1: the connection goes on only where both the request and its answer came t
 
 from __future__ import annotations
 
+from math import inf
+
 import trio
 
 from trio_egress.errors import PeerError
@@ -54,18 +56,20 @@ async def _wait_request(agent: Peer, seconds: float) -> bool:
     """Whether another request begins. Between two requests a client may end in any way that it likes."""
     if agent.ahead:
         return True
-    with trio.move_on_after(seconds):
-        try:
-            return await agent.fill()
-        except PeerError:
-            return False
-    return False
+    agent.deadline = trio.current_time() + seconds
+    try:
+        return await agent.fill()
+    except (PeerError, trio.TooSlowError):
+        return False
 
 
 async def _read_head(agent: Peer, side: AgentSide, seconds: float) -> RequestHead:
-    with trio.move_on_after(seconds):
-        side.feed(agent.take())
+    agent.deadline = trio.current_time() + seconds
+    side.feed(agent.take())
+    try:
         while (head := side.head()) is None:
             side.feed(await agent.recv())
-        return head
-    raise BadMessage(f"the request head wasn't complete within {seconds:g} s", 408)
+    except trio.TooSlowError:
+        raise BadMessage(f"the request head wasn't complete within {seconds:g} s", 408) from None
+    agent.deadline = inf
+    return head

@@ -26,6 +26,7 @@ from trio_egress.proxy.connection import (
     leave_transparent,
 )
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.readiness import find_desk
 
 Handle = Callable[[trio.socket.SocketType, Gate], Awaitable[None]]
 Leave = Callable[[socket.socket], None]
@@ -88,6 +89,7 @@ async def keep_listener(
     open connections too. The listener is the caller's to close.
     """
     room = trio.Semaphore(gate.limits.connections)
+    find_desk()  # as long as there are descriptors
 
     async def serve(sock: trio.socket.SocketType) -> None:
         try:

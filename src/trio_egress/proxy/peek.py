@@ -7,6 +7,7 @@ Rule 2: a peer that ends, resets or is too slow is a PeerError.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import trio
 
@@ -30,24 +31,32 @@ async def read_protocol(agent: Peer, limits: Limits, is_patient: Callable[[], bo
         if spoken is not None:
             return spoken
         pause = limits.peek_seconds if patient else limits.silent_seconds
-        with trio.move_on_at(min(deadline, trio.current_time() + pause)):
-            if await agent.fill():
-                continue
-            return Protocol.TCP if agent.ahead else None
-        if not patient and not is_patient():
-            return Protocol.TCP
-        patient = True
-        if trio.current_time() >= deadline:
-            raise agent.blame(f"said nothing that can be judged within {limits.peek_seconds:g} s")
+        agent.deadline = min(deadline, trio.current_time() + pause)
+        try:
+            if not await agent.fill():
+                return Protocol.TCP if agent.ahead else None
+        except trio.TooSlowError:
+            if not patient and not is_patient():
+                return Protocol.TCP
+            patient = True
+            if trio.current_time() >= deadline:
+                reason = f"said nothing that can be judged within {limits.peek_seconds:g} s"
+                raise agent.blame(reason) from None
+        finally:
+            agent.deadline = inf
 
 
 async def read_hello(agent: Peer, limits: Limits) -> ClientHello:
     """The whole ClientHello."""
     if (hello := parse_client_hello(agent.ahead)) is not None:
         return hello
-    with trio.move_on_after(limits.peek_seconds):
+    agent.deadline = trio.current_time() + limits.peek_seconds
+    try:
         while (hello := parse_client_hello(agent.ahead)) is None:
             if not await agent.fill():
                 raise agent.blame("closed the connection inside its ClientHello")
-        return hello
-    raise agent.blame(f"didn't finish its ClientHello within {limits.peek_seconds:g} s")
+    except trio.TooSlowError:
+        raise agent.blame(f"didn't finish its ClientHello within {limits.peek_seconds:g} s") from None
+    finally:
+        agent.deadline = inf
+    return hello

@@ -47,16 +47,22 @@ Begin = Callable[[Peer, Peer, Count], Awaitable[None]]
 
 
 class Patience:
-    """A cancel scope, `scope` or one of its own, that ends when nothing has moved for `seconds`."""
+    """Ends `scope`, or the one that it opens, when nothing has moved for `seconds`."""
 
     def __init__(self, seconds: float, scope: trio.CancelScope | None = None) -> None:
         self._seconds = seconds
-        self.scope = scope or trio.CancelScope()
-        self.scope.deadline = trio.current_time() + seconds
+        self._scope = scope
+        self.touch()
 
     @property
     def seconds(self) -> float:
         return self._seconds
+
+    @contextlib.contextmanager
+    def open_scope(self) -> Iterator[None]:
+        with trio.CancelScope() as self._scope:
+            self.touch()
+            yield
 
     def hurry(self, seconds: float) -> None:
         """From now on it is at most so long."""
@@ -65,11 +71,12 @@ class Patience:
 
     def touch(self) -> None:
         """Something moved."""
-        self.scope.deadline = trio.current_time() + self._seconds
+        if self._scope is not None:
+            self._scope.deadline = trio.current_time() + self._seconds
 
     @property
     def ran_out(self) -> bool:
-        return self.scope.cancelled_caught
+        return self._scope is not None and self._scope.cancelled_caught
 
 
 class Meter:
@@ -208,7 +215,7 @@ async def _splice_in(source: Peer, into: int, room: int) -> int | None:
             async with turn:
                 return os.splice(source.sock.fileno(), into, room, flags=_FLAGS)
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(source.sock)
+            await source.wait_readable()
         except OSError as error:
             if error.errno in _REFUSED:
                 return None
@@ -228,7 +235,7 @@ async def _splice_out(out: int, sink: Peer, held: int, count: Count) -> None:
                 finally:
                     count.took(claimed, sent)
         except BlockingIOError:
-            await trio.lowlevel.wait_writable(sink.sock)
+            await sink.wait_writable()
             continue
         except OSError as error:
             if error.errno not in _REFUSED:

@@ -184,14 +184,10 @@ class SecurePeer(Peer):
         return b"".join(pieces)
 
     async def _receive(self) -> None:
-        try:
-            raw = await self.sock.recv(READ_BYTES)
-        except OSError as error:
-            raise self.blame_for(error) from None
+        raw = await self._pull(READ_BYTES)
         if raw:
             self._incoming.write(raw)
         else:
-            self.check_end()
             self._incoming.write_eof()
 
     async def _flush(self) -> None:
@@ -205,10 +201,7 @@ class SecurePeer(Peer):
         """Everything that is encrypted. Cancellation loses nothing: what it leaves is sent by the next."""
         self._unsent += self._outgoing.read()
         while self._unsent:
-            try:
-                sent = await self.sock.send(bytes(self._unsent))
-            except OSError as error:
-                raise self.blame_for(error) from None
+            sent = await self._push(bytes(self._unsent))
             del self._unsent[:sent]
 
     def _write_now(self) -> None:

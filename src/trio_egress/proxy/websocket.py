@@ -235,7 +235,7 @@ class Relay:
 
     async def _carry(self) -> None:
         with trio.move_on_after(self._terms.seconds or float("inf")) as time:
-            with self._patience.scope:
+            with self._patience.open_scope():
                 async with trio.open_nursery() as both:
                     both.start_soon(self._carry_one, self._up, both.cancel_scope)
                     both.start_soon(self._carry_one, self._down, both.cancel_scope)
