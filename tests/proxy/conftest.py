@@ -366,6 +366,16 @@ async def receive_until(stream: trio.abc.ReceiveStream, marker: bytes) -> bytes:
     return raw
 
 
+async def receive_head(stream: trio.abc.ReceiveStream) -> bytes:
+    """Up to the empty line, and nothing of what follows it."""
+    raw = b""
+    while not raw.endswith(b"\r\n\r\n"):
+        piece = await stream.receive_some(1)
+        assert piece, raw
+        raw += piece
+    return raw
+
+
 async def receive_exactly(stream: trio.abc.ReceiveStream, size: int) -> bytes:
     """`size` bytes; an error if more came with them."""
     raw = b""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from tests.proxy.conftest import receive_all, receive_until, reset
+from tests.proxy.conftest import receive_all, receive_head, receive_until, reset
 
 from trio_egress.wire.inflation import Inflater
 from trio_egress.wire.websocket import Code, Frame, Opcode, Part, Reader, Side, Writer
@@ -64,10 +64,7 @@ async def echo(stream: trio.SocketStream) -> None:
 async def open_client(world: World) -> trio.SocketStream:
     agent = await world.agent(HOST, 80)
     await agent.send_all(opening())
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += await agent.receive_some(1)  # a frame may follow at once
-    assert head.startswith(b"HTTP/1.1 101 ")
+    assert (await receive_head(agent)).startswith(b"HTTP/1.1 101 ")
     return agent
 
 
