@@ -204,6 +204,12 @@ def test_a_signed_exit_code_cannot_be_contradicted() -> None:
         assert _check(render(replay(lines), run=run), lines) == found
 
 
+def test_a_session_of_commands_has_no_exit_code() -> None:
+    lines = Scribe().open().close("exited", {"commands": 0}).lines
+    assert _check(render(replay(lines), run=attrs.evolve(RUN, agent_exit_code=None)), lines) == []
+    assert _check(render(replay(lines), run=RUN), lines) == [("packet.claim", "run.agent_exit_code")]
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"[]", b"{}", b"\xff", b"[" * 9999, b'{"a":1.5}', b"null", json.dumps({**PACKET, "x": 1}).encode()],

@@ -87,6 +87,16 @@ def test_sums_are_compared_where_they_are_stated() -> None:
     ]
 
 
+def test_commands_are_compared_where_their_number_is_stated() -> None:
+    findings = Findings()
+    pairing = Pairing(findings, "e")
+    pairing.check_sums({}, 9, commands=2)
+    pairing.check_sums({"commands": 2}, 9, commands=2)
+    assert findings.kept == []
+    pairing.check_sums({"commands": 3}, 9, commands=2)
+    assert [(f.code, f.found, f.expected) for f in findings.kept] == [("sum.commands", "3", "2")]
+
+
 @pytest.mark.parametrize("fact", ["host", "port", "proto", "flow"])
 def test_an_outcome_is_about_the_host_that_its_intent_names(fact: str) -> None:
     findings = Findings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from tests.runs.launch import (
     PATIENCE_SECONDS,
     Place,
     find_processes,
+    read_lines,
     read_receipts,
     verify,
     wait_until,
@@ -115,6 +117,12 @@ def test_what_comes_of_a_command_is_a_value(place: Place) -> None:
     assert [each["program"] for each in told[-4:]] == ["python3", "true", "python3", "python3"]
     assert [each.get("agent_exit_code") for each in told[:5]] == [3, 0, 0, -9, None]
     assert told[5]["timed_out"] is True
+    closed = read_lines(place.path / "evidence")[-1]["ext"]["trio_egress"]
+    assert (closed["commands"], closed.get("agent_exit_code")) == (10, None)
+    packet = json.loads((place.path / "evidence" / "packet.json").read_text())
+    assert "agent_exit_code" not in packet["run"], "it had no one agent"
+    assert "10 commands in one sandbox" in (place.path / "evidence" / "summary.md").read_text()
+    assert te.verify(place.path / "evidence", keys=[place.key.public_hex]).commands == 10
     with pytest.raises(te.SandboxError, match="closed"):
         sandbox.run(["true"])
 

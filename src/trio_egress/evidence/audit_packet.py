@@ -195,7 +195,7 @@ def _check_run(run: Mapping[str, object], replay: Replay, findings: Findings) ->
             "packet.claim", PACKET_NAME, 0, describe(identity), describe(replay.actor), "run.agent_identity"
         )
     signed = replay.close_facts.get("agent_exit_code")
-    if signed is not None and exit_code != signed:
+    if (signed is not None or "commands" in replay.close_facts) and exit_code != signed:
         findings.add(
             "packet.claim", PACKET_NAME, 0, describe(exit_code), describe(signed), "run.agent_exit_code"
         )

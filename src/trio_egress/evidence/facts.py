@@ -108,6 +108,7 @@ FACTS: Mapping[str, Shape] = {
     "tool": TEXT,
     "error": Shape("an integer", lambda value: type(value) is int),
     "events_dropped": UINT64,
+    "commands": UINT64,
     "command_number": UINT64,
     "program": TEXT,
     "arguments": UINT64,

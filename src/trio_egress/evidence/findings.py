@@ -58,6 +58,7 @@ CODES: Mapping[str, str] = {
     "ext.text": "a text in ext is not printable ASCII",
     "ext.hash": "the ext of a receipt is not the one that was signed",
     "sum.bytes": "the close receipt states other sums than the outcomes add up to",
+    "sum.commands": "the close receipt states another number of commands than have receipts",
     "balance.missing": "the close receipt lacks what the kernel counted",
     "balance.redirected": "connections to the outside and their receipts do not balance",
     "balance.proxy": "connections to the HTTP proxy and their receipts do not balance",

@@ -61,12 +61,16 @@ class Pairing:
     def lines_without_outcome(self) -> Iterator[int]:
         return (value >> _SUBJECT_BITS for value in self._open.values())
 
-    def check_sums(self, facts: Members, line: int) -> None:
-        """Compare the sums that a close receipt states, if it does."""
+    def check_sums(self, facts: Members, line: int, commands: int = 0) -> None:
+        """Compare the sums that a close receipt states, if it does. `commands`: how many have receipts."""
         for name, total in (("bytes_up", self.bytes_up), ("bytes_down", self.bytes_down)):
             stated = facts.get(name)
             if stated is not None and stated != total:
                 self._findings.add("sum.bytes", self._file, line, f"{stated}", f"{total}", name)
+        if facts.get("commands", commands) != commands:
+            self._findings.add(
+                "sum.commands", self._file, line, f"{facts['commands']}", f"{commands}", "commands"
+            )
 
     def _start(self, record: Members, facts: Members, line: int) -> None:
         if record["verdict"] == "block":

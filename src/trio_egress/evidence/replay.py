@@ -360,7 +360,7 @@ class Replay:
         self.close_facts = _facts(line)
         if self.skipped:
             return
-        self.pairing.check_sums(self.close_facts, self.lines)
+        self.pairing.check_sums(self.close_facts, self.lines, self.tally.commands)
         for at in self.pairing.lines_without_outcome():
             self.findings.add("pair.no_outcome", self._file, at, "no outcome", "one before the close receipt")
         if closing["close_reason"] not in NEVER_STOOD or not self.books.is_empty:

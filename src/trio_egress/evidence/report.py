@@ -98,6 +98,9 @@ class Report:
     started_at: str = ""
     ended_at: str = ""
     close_reason: str = ""
+    commands: int = 0
+    """Of a session, those that have receipts."""
+
     totals: dict[str, int] = attrs.field(factory=dict)
     balance: Balance | None = None
     not_proven: tuple[str, ...] = ()
@@ -156,6 +159,7 @@ def conclude(
         started_at=replay.started_at,
         ended_at=replay.ended_at,
         close_reason=_show(replay.closing.get("close_reason")),
+        commands=0 if replay.skipped else replay.tally.commands,
         balance=replay.balance,
         totals={name: 0 if replay.skipped else replay.tally.totals[name] for name in (*VERDICTS, "other")},
         not_proven=tuple(unproven),
@@ -205,6 +209,7 @@ def render_text(report: Report) -> str:
         ("receipts", _render_counts(report)),
         ("head", report.head),
         ("time", f"{report.started_at} to {report.ended_at}" if report.started_at else ""),
+        ("commands", f"{report.commands:,}" if report.commands else ""),
         ("ended by", report.close_reason),
         ("recovered", f"{report.recovered_at} by {report.recovered_by}" if report.recovered_by else ""),
         ("books", _render_books(report)),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from trio_egress.evidence.dials import Dials
 from trio_egress.evidence.receipt_form import VERDICTS
 from trio_egress.evidence.scan_form import FINDINGS, FOUND, count_actions
+from trio_egress.evidence.session import COMMAND_TRANSPORT
 
 HOSTS = 10_000
 """Distinct hosts, layers or policies kept. More names than this are a flood, and the list is given up."""
@@ -116,6 +117,11 @@ class Tally:
     def transports(self) -> Counter[str]:
         self._settle()
         return self._transports
+
+    @property
+    def commands(self) -> int:
+        """Receipts of commands of a session."""
+        return self.transports[COMMAND_TRANSPORT]
 
     @property
     def layers(self) -> dict[str, int] | None:

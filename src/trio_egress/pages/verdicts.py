@@ -108,6 +108,8 @@ def _tell_attempts(dossier: Dossier) -> str:
 
 def tell_end(dossier: Dossier) -> str:
     """How the agent ended."""
+    if "commands" in dossier.story.close_facts:
+        return f"{count_of(dossier.story.commands, 'command')} in one sandbox"
     code = dossier.part("run").get("agent_exit_code")
     if type(code) is not int or abs(code) > 1 << 32:
         if dossier.cut_off:

@@ -173,7 +173,7 @@ def _packet_facts(spec: RunSpec, evidence: Evidence, record: Record) -> PacketFa
             agent_identity=spec.agent_name,
             started_ns=evidence.started_ns,
             completed_ns=now,
-            agent_exit_code=record.ended.code,
+            agent_exit_code=record.ended.code if spec.host is None else None,  # else each command has its own
         ),
         posture=_posture(spec, record.answers),
         posture_measured=record.posture,

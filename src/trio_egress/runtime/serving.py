@@ -72,6 +72,9 @@ class Host:
     _told: deque[tuple[dict[str, object], list[int]]] = attrs.field(factory=deque, init=False)
     _something: trio.Event = attrs.field(factory=trio.Event, init=False)
     _waiting: int = attrs.field(default=0, init=False)
+    commands: int = attrs.field(default=0, init=False)
+    """Those that have a receipt."""
+
     _dropped: tuple[int, int] = attrs.field(default=(0, 0), init=False)
     """Events, and how many of them were denials."""
 
@@ -333,6 +336,7 @@ class Host:
         }
         self._book.settle()  # so that what was denied while it lived is told before its end
         self._book.command({**told, **facts})
+        self.commands += 1
 
 
 def _count(draft: Draft) -> int:

@@ -186,8 +186,9 @@ async def _run_recorded(
         await end_inside(sandbox, calls.record)
         doors.close(FLUSH_GRACE_SECONDS)
     counters = {**await _settle(sandbox, doors, again), REFUSED_CALLS: (calls.total, 0)}
+    code = {"agent_exit_code": ended.code} if spec.host is None else {"commands": spec.host.commands}
     facts: dict[str, object] = {
-        "agent_exit_code": ended.code,
+        **code,
         "counters": {name: list(pair) for name, pair in counters.items()},
     }
     if ended.limit:
