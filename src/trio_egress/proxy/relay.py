@@ -52,7 +52,8 @@ class Patience:
     def __init__(self, seconds: float, scope: trio.CancelScope | None = None) -> None:
         self._seconds = seconds
         self._scope = scope
-        self.touch()
+        if scope is not None:
+            self.touch()
 
     @property
     def seconds(self) -> float:
