@@ -55,7 +55,7 @@ def test_dies(tmp_path):
 
 def test_starts_what_is_inside(egress):
     done = egress.run(["python3", "-c", ASKS])
-    assert os.getpid() == int(os.environ["OUTER"])
+    assert int(os.environ["OUTER"]) in (os.getpid(), os.getppid())
     assert (done.stdout, done.returncode) == (b"403\\n", 0)
     assert [denied.host for denied in egress.denied] == ["203.0.113.7"]
 
@@ -113,6 +113,24 @@ def test_tests_run_inside_and_are_told_as_ever(place: Place) -> None:
     assert all(f"packet: {told[name]['egress_packet']}\n" in summary for name in ("test_alone",))
     assert f"3 packets in {place.path}/packets" in summary
     assert "8 tests in a sandbox, 2 of them with denials" in summary
+
+
+def test_what_workers_of_xdist_have_met_is_told_in_one(place: Place) -> None:
+    names = ("test_alone", "test_fails", "test_starts_what_is_inside")
+    out, suite = run_pytest(place, "-n2", "-k", " or ".join(names))
+    assert "created: 2/2 workers" in out
+    assert (suite.attrib["tests"], suite.attrib["failures"], suite.attrib["errors"]) == ("3", "1", "0")
+    told = {case.attrib["name"]: read_properties(case) for case in suite.iter("testcase")}
+    assert {name: one["egress_denied_count"] for name, one in told.items()} == dict(
+        zip(names, "101", strict=True)
+    )
+    packets = {Path(one["egress_packet"]) for one in told.values()}
+    assert len(packets) == 3
+    assert all(verify(packet, place.key.public_hex) == 0 for packet in packets)
+    summary = out[out.index("= egress =") :]
+    assert all(f"packet: {told[name]['egress_packet']}\n" in summary for name in (names[0], names[2]))
+    assert f"3 packets in {place.path}/packets" in summary
+    assert "3 tests in a sandbox, 2 of them with denials" in summary
 
 
 def test_a_test_that_takes_its_pytest_with_it_has_failed(
