@@ -13,11 +13,15 @@ from itertools import chain
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from trio_egress.content.pattern import compile_pattern
 from trio_egress.content.piece import Budget, Piece
-from trio_egress.content.signatures import PERCENT_RUN
+from trio_egress.content.signatures import WORD
 
-_PERCENTS: Final = compile_pattern(PERCENT_RUN, __name__)
+_PERCENTS: Final = re.compile(rb"%[2-7][0-9A-Fa-f]")
+_WORD: Final = re.compile(WORD.encode() + rb"*")
+_KINDS: Final = bytes(ord("a") if _WORD.fullmatch(bytes([byte])) else ord(".") for byte in range(256))
+_NEAR: Final = 64
+"""So far back a word's beginning is looked for at first."""
+
 _PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ENTITY: Final = re.compile(
     rb"&(?:amp;){0,2}(?:#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6})|[A-Za-z][A-Za-z0-9]{1,30});?"
@@ -26,6 +30,12 @@ _BACKSLASH: Final = re.compile(
     rb"\\{1,4}(?:u([dD][89abAB][0-9A-Fa-f]{2})\\{1,4}u([dD][c-fC-F][0-9A-Fa-f]{2})"
     rb"|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([nrtbf])|([/\"'\\]))"
 )
+_UNIT: Final = re.compile(
+    rb"\\(?:u([dD][89abAB][0-9A-Fa-f]{2})\\{1,4}u([dD][c-fC-F][0-9A-Fa-f]{2})"
+    rb"|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([nrtbf])|([/\"'\\]))"
+)
+"""As `_BACKSLASH` where no backslash stands before another: it is found by its first character, ten times as fast."""
+
 _SHORT: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
 _RUN: Final = b"\\" * 5
@@ -39,13 +49,23 @@ _Spell = Callable[["re.Match[bytes]"], bytes]
 def decode_percent(data: bytes, budget: Budget) -> Iterator[Piece]:
     """Each word with percents in it. A plus is a space where it can be nothing else than a form's."""
     form = b"+" in data and b" " not in data
-    for found in _PERCENTS.finditer(data):
-        start, end = found.span()
-        raw = found[0]
+    at = 0
+    while (found := _PERCENTS.search(data, at)) is not None:
+        start, end = _find_word(data, at, found.start())
+        at, raw = end, data[start:end]
         if not budget.take(end - start):
             return
         decoded = unquote_to_bytes(raw.replace(b"+", b" ") if form else raw)
         yield Piece(decoded, start, end, _make_places(raw, start, _PERCENT, lambda _: b"x"))
+
+
+def _find_word(data: bytes, first: int, at: int) -> tuple[int, int]:
+    """What stands around a place up to what is no part of a word; it begins no earlier than `first`."""
+    size = _NEAR
+    while (edge := data[max(first, at - size) : at].translate(_KINDS).rfind(b".")) < 0 and at - size > first:
+        size *= 2
+    word = _WORD.match(data, at)
+    return max(first, at - size) + edge + 1, at if word is None else word.end()
 
 
 def decode_backslash(data: bytes, budget: Budget) -> Iterator[Piece]:
@@ -71,7 +91,21 @@ def _replace_backslashes(data: bytes) -> bytes:
         data = data.replace(b"\\\\", b"\\")
     for escape, char in _ESCAPES:
         data = data.replace(escape, char)
-    return _BACKSLASH.sub(_spell_backslash, data) if b"\\u" in data or b"\\x" in data else data
+    if b"\\u" not in data and b"\\x" not in data:
+        return data
+    if b"\\\\" in data:
+        return _BACKSLASH.sub(_spell_backslash, data)
+    spelt = _Spelt()
+    return _UNIT.sub(lambda found: spelt[found[0]], data)
+
+
+class _Spelt(dict[bytes, bytes]):
+    """What each escape of a text stands for: few are many times in it."""
+
+    def __missing__(self, raw: bytes) -> bytes:
+        found = _BACKSLASH.fullmatch(raw)
+        self[raw] = spelt = raw if found is None else _spell_backslash(found)
+        return spelt
 
 
 def _make_places(

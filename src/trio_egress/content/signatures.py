@@ -112,7 +112,9 @@ HEX: Final = f"(?:{_BYTE16}{_BETWEEN16}){{14}}|(?:{_BYTE16}00){{8}}|{_GZIP16}|50
 HEX_RUN: Final = rf"(?:[0-9A-Fa-f]{{2}}(?:\r?\n|{_BETWEEN16}))+"
 DECIMAL: Final = f"(?:{_BYTE10}(?:, ?| )){{11}}|31, ?139, ?8, ?"
 DECIMAL_RUN: Final = "(?:[0-9]{1,3}(?:, ?| ))+[0-9]{1,3}"
-PERCENT_RUN: Final = "[!#-;=?-~]*%[2-7][0-9A-Fa-f][!#-;=?-~]*"
+WORD: Final = "[!#-;=?-~]"
+"""Of addresses and forms: what a word with percents in it is made of."""
+
 UTF16_RUN: Final = r"(?:[\t\n\r\x20-\x7e]\x00){11,}[\t\n\r\x20-\x7e]?"
 
 _RUNS: Final = "|".join((BASE64, BASE64_ZLIB, BASE32, HEX))
