@@ -64,6 +64,14 @@ REQUEST = Attempt(
 )
 
 
+NETWORK = """
+[[egress]]
+destination = "{}.{}.0.0/16"
+deny = true
+"""
+"""No name may lead there: each decision about a name says so."""
+
+
 def render_policy(rules: int) -> str:
     tables = [f"[[egress]]\n{SHAPES[place % len(SHAPES)].format(place)}\n" for place in range(rules)]
     return 'version = "1.0"\ndefault_deny = true\n' + "".join(tables)
@@ -91,6 +99,10 @@ def main() -> None:
         policy = load_policy(text + RULE, "bench.toml")
         moment = Moment(now_us=0, able=frozenset(Need))
         print(f"  {'every key of a rule':20} {measure_microseconds(policy, REQUEST, moment):6.2f} µs")
+        denied = "".join(NETWORK.format(20 + place // 256, place % 256) for place in range(rules))
+        policy = load_policy(render_policy(1) + denied, "bench.toml")
+        attempt = Attempt(Transport.TRANSPARENT, Protocol.TLS, parse_host("h0.example.com"), 443)
+        print(f"  {f'{rules} denied networks':20} {measure_microseconds(policy, attempt):6.2f} µs")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from tests.policy.specimens import OTHER, graphql, jsonrpc, make_attempt, make_request, make_rule
 
 from trio_egress.model import Attempt, Need, Protocol
-from trio_egress.policy.denial import NEEDED, Denial, denies_name, denies_requests, find_denial, is_final
+from trio_egress.policy.denial import NEEDED, Denial, denies_requests, find_denial, is_final
 from trio_egress.policy.services import FETCH, PUSH
 
 NO, UNREAD, UNSEEN, YES = Denial.NO, Denial.UNREAD, Denial.UNSEEN, Denial.YES
@@ -168,14 +168,14 @@ def test_what_is_not_sure_is_final_only_for_who_cannot_look() -> None:
 
 
 def test_a_name_is_denied_only_where_nothing_is_left_of_the_host() -> None:
-    assert denies_name(make_rule(deny=True))
+    assert make_rule(deny=True).is_about_all
     for keys in (
         {"destination": "a.example:22"},
         {"methods": ["GET"]},
         {"protocol": "ssh"},
         {"times": ["Mon 00:00-24:00 UTC"]},
     ):
-        assert not denies_name(make_rule(deny=True, **keys))
+        assert not make_rule(deny=True, **keys).is_about_all
 
 
 def test_all_requests_are_denied_only_by_a_rule_that_asks_nothing_of_them() -> None:

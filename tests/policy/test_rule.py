@@ -98,12 +98,17 @@ def test_networks_that_rules_deny_are_kept_in_an_order_of_their_own() -> None:
         {"destination": "192.0.2.1", "deny": True, "ports": [22]},
         {"destination": "10.0.0.0/8", "deny": True, "ports": [1]},
         {"destination": "192.0.2.1", "deny": True},
+        {"destination": "10.0.0.0/8", "deny": True, "methods": ["GET"]},
+        {"destination": "11.0.0.0/8", "deny": True},
     ]
-    avoided = make_policy(*rules).avoided
-    assert [(str(network), rule.ref.index) for network, rule in avoided] == [
-        ("10.0.0.0/8", 3),
-        ("192.0.2.1/32", 2),
+    policy = make_policy(*rules)
+    assert [(str(each.network), each.rule.index) for each in policy.always_avoided] == [
+        ("11.0.0.0/8", 6),
         ("192.0.2.1/32", 4),
+    ]
+    assert [(str(network), rule.ref.index) for network, rule in policy.avoided] == [
+        ("10.0.0.0/8", 3),
+        ("10.0.0.0/8", 5),
     ]
 
 

@@ -69,12 +69,6 @@ def is_final(denial: Denial, able: frozenset[Need]) -> bool:
     return denial is Denial.YES or not NEEDED[denial] <= able
 
 
-def denies_name(rule: Rule) -> bool:
-    """Whether nothing at all is left of a host that the rule denies."""
-    terms = rule.terms
-    return rule.plain and terms.destination.port is None and terms.methods is None
-
-
 def denies_requests(rule: Rule, attempt: Attempt, now_us: int | None) -> bool:
     """Whether every HTTP request is denied where this one leads."""
     return all(getattr(rule.terms, key) is None for key in OF_REQUESTS) and (

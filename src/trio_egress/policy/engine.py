@@ -28,10 +28,10 @@ from trio_egress.model import (
     Upstream,
     render_authority,
 )
-from trio_egress.policy.denial import NEEDED, Denial, denies_name, denies_requests, find_denial, is_final
+from trio_egress.policy.denial import NEEDED, Denial, denies_requests, find_denial, is_final
 from trio_egress.policy.destination import Network
 from trio_egress.policy.moment import NO_MOMENT, Moment
-from trio_egress.policy.obstacle import LAYERS, find_needs, find_obstacle, is_of_request
+from trio_egress.policy.obstacle import LAYERS, Obstacle, find_needs, find_obstacle, is_of_request
 from trio_egress.policy.reasons import explain_denial, explain_obstacle
 from trio_egress.policy.rule import Policy, Rule, Tls, carries_git
 
@@ -48,17 +48,19 @@ def decide(policy: Policy, attempt: Attempt, moment: Moment = NO_MOMENT) -> Deci
     rules = policy.index.find(attempt.host)
     pin = policy.resolve.find(attempt.host, attempt.port)
     chosen: Rule | None = None
+    misses: list[tuple[Obstacle, Rule]] = []
     for rule in rules:
-        if (
-            find_obstacle(rule, attempt, pinned=pin is not None, moment=moment) is None
-            and (chosen is None or _is_before(rule, chosen, attempt))
-            and (forced is None or not _passes_unseen(rule, attempt))
+        obstacle = find_obstacle(rule, attempt, pinned=pin is not None, moment=moment)
+        if obstacle is not None:
+            misses.append((obstacle, rule))
+        elif (chosen is None or _is_before(rule, chosen, attempt)) and (
+            forced is None or not _passes_unseen(rule, attempt)
         ):
             chosen = rule
     if chosen is None:
-        return _deny(policy, attempt, rules, forced, pinned=pin is not None, moment=moment)
+        return _deny(policy, attempt, misses, forced, moment, known=bool(rules))
     loopback = attempt.host == HOST_INTERNAL
-    avoided = _find_avoided(policy, attempt, moment) if policy.avoided else ()
+    avoided = _find_avoided(policy, attempt, moment)
     via = policy.find_via(attempt)
     keys = None
     if chosen.terms.host_keys is not None:
@@ -125,13 +127,17 @@ def _find_denial(rules: Iterable[Rule], attempt: Attempt, moment: Moment) -> tup
 
 def _find_avoided(policy: Policy, attempt: Attempt, moment: Moment) -> tuple[Avoided, ...]:
     """Where the attempt may not lead, whatever its host resolves to. What could be denied there is."""
+    if not policy.avoided and not policy.always_avoided:
+        return ()
     if isinstance(attempt.host, (IPv4Address, IPv6Address)) and not policy.resolve.pins:
         return ()  # it leads to itself, and that was judged
+    if not policy.avoided:
+        return policy.always_avoided
     found: dict[Network, Avoided] = {}
     for network, rule in policy.avoided:
         if network not in found and find_denial(rule, attempt, moment.now_us) is not Denial.NO:
             found[network] = Avoided(network, rule.ref)
-    return tuple(found.values())
+    return (*policy.always_avoided, *found.values())
 
 
 def _gather_host_keys(
@@ -174,7 +180,11 @@ def _decide_name(policy: Policy, attempt: Attempt) -> Decision:
     """A name may be asked for if some rule could ever allow it, on whatever port and by whatever protocol."""
     if isinstance(attempt.host, (IPv4Address, IPv6Address)):
         return Decision(False, Layer.DEFAULT_DENY, f"{attempt.host} is an address, not a name to look up")
-    denying = [] if policy.denials is None else list(filter(denies_name, policy.denials.find(attempt.host)))
+    denying = (
+        []
+        if policy.denials is None
+        else [rule for rule in policy.denials.find(attempt.host) if rule.is_about_all]
+    )
     if denying:
         return _deny_by(Denial.YES, _first(denying), attempt)
     rules = policy.index.find(attempt.host)
@@ -187,22 +197,19 @@ def _decide_name(policy: Policy, attempt: Attempt) -> Decision:
 def _deny(
     policy: Policy,
     attempt: Attempt,
-    rules: Iterable[Rule],
+    misses: Iterable[tuple[Obstacle, Rule]],
     forced: tuple[Denial, Rule] | None,
-    *,
-    pinned: bool,
     moment: Moment,
+    *,
+    known: bool,
 ) -> Decision:
-    misses = [
-        (obstacle, rule.rank, rule)
-        for rule in rules
-        if (obstacle := find_obstacle(rule, attempt, pinned=pinned, moment=moment)) is not None
-    ]
-    if misses:
-        obstacle, _, rule = min(misses, key=lambda miss: miss[:2])
+    """`misses`: what stands between the attempt and each rule that is about its host; `known`: there are such rules."""
+    nearest = min(misses, key=lambda miss: (miss[0], miss[1].rank), default=None)
+    if nearest is not None:
+        obstacle, rule = nearest
         reason = explain_obstacle(obstacle, rule, attempt, moment)
         return Decision(False, LAYERS[obstacle], reason, rule.ref, needs=find_needs(rule, attempt))
-    if forced is not None and rules:
+    if forced is not None and known:
         return _deny_by(*forced, attempt)
     return _deny_unknown(policy, attempt, f"no rule allows {render_authority(attempt.host, attempt.port)}")
 

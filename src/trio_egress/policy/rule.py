@@ -17,6 +17,7 @@ from trio_egress.errors import Problem
 from trio_egress.model import (
     Address,
     Attempt,
+    Avoided,
     Endpoint,
     Host,
     RuleLimits,
@@ -118,6 +119,11 @@ class Rule:
     def _find_plain(self) -> bool:
         terms = self.terms
         return not self.bears and not any(getattr(terms, key) not in (None, False) for key in _SPECIAL_KEYS)
+
+    @property
+    def is_about_all(self) -> bool:
+        """Whether it is about everything at its destination; with `deny` nothing at all is left there."""
+        return self.plain and self.terms.destination.port is None and self.terms.methods is None
 
     @property
     def frame_scan(self) -> Scan | None:
@@ -256,8 +262,11 @@ class Policy:
     endpoints: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
     """Where the explicit proxy is asked for WebSockets, each a path and a parameter: `/ws?url=`."""
 
+    always_avoided: tuple[Avoided, ...] = attrs.field(init=False, eq=False, repr=False)
+    """Networks and addresses of which rules leave nothing; in an order that is not the file's."""
+
     avoided: tuple[tuple[Network, Rule], ...] = attrs.field(init=False, eq=False, repr=False)
-    """Networks and addresses that rules deny, with those rules; in an order that is not the file's."""
+    """Others that rules deny for some attempts, with those rules; in such an order, too."""
 
     def find_via(self, attempt: Attempt) -> Via | None:
         """The company's proxy, by which an attempt goes out; None where it is dialled directly."""
@@ -306,13 +315,25 @@ class Policy:
         spoken = (rule.terms.websocket for rule in self.rules if rule.terms.websocket is not None)
         return tuple(sorted({each.proxy_path for each in spoken if each.proxy_path is not None}))
 
+    @always_avoided.default
+    def _find_always_avoided(self) -> tuple[Avoided, ...]:
+        found: dict[Network, Avoided] = {}
+        for network, rule in self._list_denied_networks():
+            if rule.is_about_all and network not in found:
+                found[network] = Avoided(network, rule.ref)
+        return tuple(found.values())
+
     @avoided.default
     def _find_avoided(self) -> tuple[tuple[Network, Rule], ...]:
+        always = {avoided.network for avoided in self.always_avoided}
+        return tuple(pair for pair in self._list_denied_networks() if pair[0] not in always)
+
+    def _list_denied_networks(self) -> list[tuple[Network, Rule]]:
         networks = (
             (find_network(rule.terms.destination.pattern), rule) for rule in self.rules if rule.terms.deny
         )
         found = [(network, rule) for network, rule in networks if network is not None]
-        return tuple(sorted(found, key=lambda pair: (str(pair[0]), pair[1].rank)))
+        return sorted(found, key=lambda pair: (str(pair[0]), pair[1].rank))
 
     @looks_at.default
     def _find_looks(self) -> frozenset[str]:
