@@ -59,6 +59,7 @@ tests/programs/test_git_over_ssh.py runs the same with a server of its own."""
 READ = {
     "docs/architecture.md": "its blocks are drawings",
     "docs/comparison.md": "its command needs root, and programs that only it needs; it prints the page's table",
+    "docs/serve.md": "it is about a service of root's; tests/runs/test_serve.py starts the same elsewhere",
     "CONTRIBUTING.md": "it says how the tests are run",
     "docs/integrations.md": "its frameworks come with `nox -s integrations`; tests/frameworks runs an example of each",
 }

@@ -101,4 +101,4 @@ def test_the_reason_names_the_system_and_what_it_lacks(platform: str, word: str)
 
 def test_linux_has_it_all() -> None:
     assert explain_absence("linux") == ""
-    assert SANDBOXED == ("run", "learn", "mcp", "demo", "signer", "recover")
+    assert SANDBOXED == ("run", "learn", "mcp", "demo", "signer", "recover", "serve")

@@ -17,7 +17,9 @@ PolicyError Problem Process Protocol Question Report Run Sandbox SandboxError Tr
 TrioSandbox UsageError Verdict __version__ open_sandbox parse_host run verify
 """
 
-OPENING = "policy workspace environment allow timeout evidence evidence_in key signer user on_event decide"
+OPENING = (
+    "policy workspace environment allow timeout evidence evidence_in key signer user on_event decide backend"
+)
 RUNNING = "self command directory environment timeout input max_output check_denied"
 SPAWNING = "self command stdin stdout stderr directory environment timeout"
 

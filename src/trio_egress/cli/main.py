@@ -289,6 +289,12 @@ def _add_scan(commands: argparse._SubParsersAction[_Parser]) -> None:
     add_scan(commands)
 
 
+def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from trio_egress.cli.serve_parser import add_serve
+
+    add_serve(commands)
+
+
 def _add_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
     from trio_egress.cli.policy.parser import add_policy
 
@@ -320,6 +326,7 @@ _COMMANDS: Mapping[str, Callable[[argparse._SubParsersAction[_Parser]], None]] =
     "verify": _add_verify,
     "watch": _add_watch,
     "stop": _add_stop,
+    "serve": _add_serve,
     "scan": _add_scan,
     "policy": _add_policy,
     "detectors": _add_detectors,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SANDBOXED = ("run", "learn", "mcp", "demo", "signer", "recover")
+SANDBOXED = ("run", "learn", "mcp", "demo", "signer", "recover", "serve")
 """The commands that need a sandbox (`learn` unless it learns from packets), serve one, or clear up after one.
 
 All others work everywhere.

@@ -26,6 +26,7 @@ from trio_egress.cli.opening import announce
 from trio_egress.cli.outside import open_outside
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.cli.paint import choose_paint
+from trio_egress.cli.run_environment import find_environment
 from trio_egress.cli.run_keys import find_key, find_next_keys
 from trio_egress.cli.run_parser import HANDED_FILES, asks_for_handover
 from trio_egress.cli.status import Handed, Status, print_status, write_status
@@ -39,11 +40,7 @@ from trio_egress.kernel.identity import Identities, find_identities
 from trio_egress.kernel.syscalls import set_no_new_privs
 from trio_egress.policy.rule import Policy
 from trio_egress.runtime.detectors import has_scans, load_detectors
-from trio_egress.runtime.environment import (
-    agent_environment,
-    find_ci,
-    find_provenance,
-)
+from trio_egress.runtime.environment import find_ci, find_provenance
 from trio_egress.runtime.placeholders import (
     check_command,
     find_secret_files,
@@ -59,7 +56,7 @@ from trio_egress.runtime.secrets import (
     sign_in,
 )
 from trio_egress.runtime.signals import Inbox, Interrupted
-from trio_egress.runtime.spec import End, RunResult, RunSpec
+from trio_egress.runtime.spec import Caller, End, RunResult, RunSpec
 from trio_egress.runtime.step_files import find_step_files
 from trio_egress.runtime.stop import hold_stop_file
 from trio_egress.signer.remote import RemoteKey
@@ -85,15 +82,17 @@ def main(
     finish: Finish | None = None,
     written: Sequence[str] = (),
     client: Client | Host | None = None,
+    caller: Caller | None = None,
 ) -> int:
     """Exit codes as in `trio_egress.cli.exits`. `finish` is for a command that makes something of the run, `written`
-    are the files that it then writes, and `client` is that of an MCP server, or a session's host."""
+    are the files that it then writes, `client` is that of an MCP server, or a session's host, and `caller` is whose
+    run it is, where it is somebody else's."""
     if os.geteuid() == 0:
         # Before there is a second thread: nothing that comes of this process gains rights by sudo or a setuid file.
         set_no_new_privs()
     line = make_line(os.environ, quiet=options.quiet)
     with open_voice(line) as say:
-        code = _main(options, inbox, say, finish, written, client, line)
+        code = _main(options, inbox, say, finish, written, client, caller, line)
     inbox.close()
     return code
 
@@ -105,6 +104,7 @@ def _main(
     finish: Finish | None,
     written: Sequence[str],
     client: Client | Host | None,
+    caller: Caller | None,
     line: LiveLine | None,
 ) -> int:
     status_fd = None
@@ -113,7 +113,7 @@ def _main(
     try:
         status_fd = _open_status(options.status_file, inbox)
         with inbox.interrupting():
-            spec = attrs.evolve(_prepare(options, say, written), line=line, waiting=options.waiting)
+            spec = attrs.evolve(_prepare(options, say, written, caller), line=line, waiting=options.waiting)
             spec = spec if client is None else client.join(spec)
             spec = attrs.evolve(spec, approver=find_approver(options, spec, say))
         status = attrs.evolve(status, run_id=spec.run_id)
@@ -191,26 +191,27 @@ def _mode(path: str) -> int:
         return 0
 
 
-def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> RunSpec:
+def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str], caller: Caller | None) -> RunSpec:
     """Everything that can be wrong with a run before anything is created."""
+    environ = os.environ if caller is None else caller.environment
     command = _find_command(options)
     observing = options.observing or options.mode == "observe"
     path = options.policy_path or _find_policy(options, observing=observing)
     _, policy = read_policy(path, options.allow)
-    identities = find_identities(options.user, os.environ, options.proxy_user)
+    identities = _find_identities(options, caller)
     key = find_key(options, identities)
     pinned = bool(options.key or options.signer)
     run_id = uuid7(time.time_ns(), os.urandom(10))
     commitment_key = make_commitment_key()
     directory = _find_directory()
-    redactor = open_redactor(policy, os.environ, directory, commitment_key)
+    redactor = open_redactor(policy, environ, directory, commitment_key)
     policy = sign_in(policy, redactor)
     vault = open_vault(policy, redactor)
     check_command(command, vault, redactor)
     environment = put_placeholders(
-        _find_environment(options, policy, identities, run_id), policy, vault, redactor
+        find_environment(options, policy, identities, run_id, environ), policy, vault, redactor
     )
-    sought, environment = _look_for(policy, environment, directory, redactor)
+    sought, environment = _look_for(policy, environment, directory, redactor, environ)
     evidence = _find_evidence(options, run_id)
     spec = RunSpec(
         command=tuple(command),
@@ -224,12 +225,9 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         identities=identities,
         run_id=run_id,
         pinned=pinned,
-        provenance=find_provenance(os.environ),
-        hidden=(
-            *_hidden(options, evidence, key, find_password_file(policy, os.environ, directory)),
-            *find_secret_files(policy, os.environ, directory),
-        ),
-        ci=find_ci(os.environ),
+        provenance=find_provenance(environ),
+        hidden=(*_hidden(options, evidence, key), *_find_hidden(policy, environ, directory)),
+        ci=find_ci(environ),
         protected=tuple(Path(name).absolute() for name in _list_written(options, written)),
         stop_file=_find_stop_file(options.stop_file),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
@@ -242,6 +240,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
         vault=vault,
         sought=sought,
         tell=Anchors(None if options.quiet else say, options.anchor_file).tell,
+        caller=caller,
     )
     if options.commitment_key:  # last: a run that is none leaves no key in the way of the next
         keep_commitment_key(commitment_key, Path(options.commitment_key), evidence)
@@ -250,6 +249,11 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str]) -> R
     if not options.quiet:
         announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
     return spec
+
+
+def _find_identities(options: argparse.Namespace, caller: Caller | None) -> Identities:
+    identities = find_identities(options.user, os.environ, options.proxy_user)
+    return identities if caller is None else attrs.evolve(identities, agent=caller.agent)
 
 
 def _find_command(options: argparse.Namespace) -> Sequence[str]:
@@ -278,7 +282,11 @@ def _list_written(options: argparse.Namespace, written: Sequence[str]) -> list[s
 
 
 def _look_for(
-    policy: Policy, environment: dict[str, str], directory: Path, redactor: Redactor
+    policy: Policy,
+    environment: dict[str, str],
+    directory: Path,
+    redactor: Redactor,
+    environ: Mapping[str, str],
 ) -> tuple[tuple[Value, ...], dict[str, str]]:
     """What is looked for besides secrets, and the agent's environment with canaries in it."""
     if not has_scans(policy):
@@ -286,7 +294,7 @@ def _look_for(
     from trio_egress.runtime.sought import find_values, plant
 
     load_detectors(policy)
-    sought = find_values(policy, os.environ, directory, redactor)
+    sought = find_values(policy, environ, directory, redactor)
     return sought, plant(environment, policy, sought)
 
 
@@ -307,21 +315,6 @@ def _find_directory() -> Path:
         ) from None
 
 
-def _find_environment(
-    options: argparse.Namespace, policy: Policy, identities: Identities, run_id: str
-) -> dict[str, str]:
-    return agent_environment(
-        _withhold_password(os.environ, policy),
-        identities,
-        run_id,
-        options.proxy_port,
-        proxy_variables=options.proxy_variables,
-        endpoints=policy.endpoints,
-        passed=policy.env.pass_,
-        added=dict(policy.env.set),
-    )
-
-
 def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
     """The shorter one: neither the command line nor the policy makes room that the other does not."""
     return min((seconds for seconds in (given, of_policy) if seconds is not None), default=None)
@@ -334,25 +327,21 @@ def _find_stop_file(given: str | None) -> Path | None:
         return path
 
 
-def _withhold_password(environ: Mapping[str, str], policy: Policy) -> Mapping[str, str]:
-    """The caller's variables without the one that has the password of [upstream]."""
-    source = None if policy.upstream is None else policy.upstream.table.password
-    return {name: value for name, value in environ.items() if source is None or name != source.env}
-
-
-def _hidden(
-    options: argparse.Namespace, evidence: Path, key: Signer, password: Path | None
-) -> tuple[Path, ...]:
-    """What the agent must not see besides this run's evidence: keys and password, and the evidence of earlier runs."""
+def _hidden(options: argparse.Namespace, evidence: Path, key: Signer) -> tuple[Path, ...]:
+    """What the agent must not see besides this run's evidence: keys, and the evidence of earlier runs."""
     kept = [Path(path).absolute() for path in (options.key, *options.rotate_key_to) if path]
     if isinstance(key, RemoteKey):
         named = (*key.hide, os.path.abspath(options.signer))  # its socket; a command is no path
         kept = [Path(path) for path in dict.fromkeys(named) if os.path.exists(path)]
     kept += [Path(path).absolute() for path in (options.commitment_key, options.anchor_file) if path]
-    if password is not None:
-        kept.append(password)
     kept += find_step_files(os.environ)
     return tuple(kept) if options.evidence else (evidence.parent, *kept)
+
+
+def _find_hidden(policy: Policy, environ: Mapping[str, str], directory: Path) -> tuple[Path, ...]:
+    """Files with what the policy calls secret."""
+    password = find_password_file(policy, environ, directory)
+    return (*(() if password is None else (password,)), *find_secret_files(policy, environ, directory))
 
 
 def _run(spec: RunSpec, inbox: Inbox, options: argparse.Namespace, say: Say) -> RunResult:

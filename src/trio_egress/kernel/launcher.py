@@ -97,6 +97,7 @@ def main(control_fd: int) -> NoReturn:
             syscalls.unshare(syscalls.CLONE_NEWNS)
             os.setgroups([])
             bare = view.apply_mounts(plan["mounts"])
+            check_directory(plan)
             watch = guard.Watch(plan["guard"])
             become(plan["identities"]["supervisor"])
             tie_to_parent()
@@ -107,6 +108,7 @@ def main(control_fd: int) -> NoReturn:
         stage = "preparing the file system view"
         if not plan["identities"]["root"]:
             bare = view.apply_mounts(plan["mounts"])
+            check_directory(plan)
             watch = guard.Watch(plan["guard"])
         stage = "opening the sockets inside"
         sockets = open_sockets(plan["proxy_port"])
@@ -155,6 +157,14 @@ def tie_to_parent() -> None:
     syscalls.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def check_directory(plan: dict[str, Any]) -> None:
+    """Whoever handed the working directory over may have put something else, or a link, at its path meanwhile."""
+    if plan["directory_is"] is not None:
+        found = os.stat(plan["directory"])
+        if [found.st_dev, found.st_ino] != plan["directory_is"]:
+            raise RuntimeError(f"{plan['directory']} is not the directory any more that was handed over")
 
 
 def become(ids: dict[str, Any]) -> None:

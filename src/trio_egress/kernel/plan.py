@@ -41,7 +41,10 @@ class Landlock:
 
 @frozen
 class Plan:
-    """Everything that the launcher needs to know. `must_write`: where the agent, too, has to be able to write."""
+    """Everything that the launcher needs to know. `must_write`: where the agent, too, has to be able to write.
+
+    `directory_is`: device and inode of the directory, where its path may have been made to lead elsewhere.
+    """
 
     command: tuple[str, ...]
     directory: str
@@ -55,6 +58,7 @@ class Plan:
     guard: Guard
     must_write: tuple[str, ...] = ()
     lent: str = ""
+    directory_is: tuple[int, int] | None = None
     group: Mapping[str, int] = attrs.field(factory=dict)
 
 

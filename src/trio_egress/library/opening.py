@@ -15,8 +15,9 @@ from pathlib import Path
 import attrs
 
 from trio_egress.cli.platforms import explain_absence
-from trio_egress.errors import SandboxError
+from trio_egress.errors import SandboxError, UsageError
 from trio_egress.library.answering import Answering, Loop
+from trio_egress.library.backends import HELPER, choose, find_socket
 from trio_egress.library.deciding import Decide
 from trio_egress.library.event import Event
 from trio_egress.library.judging import Policy
@@ -32,7 +33,7 @@ OnEvent = Callable[[Event], object]
 class Asked:
     """What a sandbox is to be."""
 
-    policy: FilePath
+    policy: FilePath | None
     workspace: FilePath | None
     environment: Mapping[str, str] | None
     allow: Sequence[str]
@@ -44,13 +45,23 @@ class Asked:
     user: str | None
     on_event: OnEvent | None
     decide: Decide | None
+    backend: str
 
     def start(self, loop: Loop | None = None) -> Session:
         """`loop`: where async functions can be called. Raises PolicyError and UsageError before anything is created."""
         if reason := explain_absence(sys.platform):
             raise SandboxError(reason)
         check_bounds(self.timeout, None)
-        Policy.load(self.policy, allow=self.allow)  # told as an error of its own kind, with every problem
+        chosen = choose(self.backend, os.environ, os.geteuid())
+        if self.policy is not None:
+            Policy.load(self.policy, allow=self.allow)  # told as an error of its own kind, with every problem
+        session = self._start_remote(loop) if chosen == HELPER else self._start_own(loop)
+        session.backend = chosen
+        return session
+
+    def _start_own(self, loop: Loop | None) -> Session:
+        if self.policy is None:
+            raise UsageError("policy: there is none; with the back-end `helper` None is the operator's own")
         options = list_options(
             self.policy,
             self.allow,
@@ -64,6 +75,32 @@ class Asked:
         directory = None if self.workspace is None else Path(os.path.abspath(self.workspace))
         answering = None if self.decide is None else Answering(self.decide, loop)
         return start_session(options, directory, self.environment, answering)
+
+    def _start_remote(self, loop: Loop | None) -> Session:
+        from trio_egress.cli.packet.places import AUDIT_DIRECTORY
+        from trio_egress.library.copying import open_place
+        from trio_egress.library.remote import start_remote
+
+        for name in ("key", "signer", "user"):
+            if getattr(self, name) is not None:
+                raise UsageError(f"{name}: with the back-end `helper` that is for serve's operator to say")
+        directory = Path(os.path.abspath(self.workspace or "."))
+        several = Path(os.path.abspath(self.evidence_in or directory / AUDIT_DIRECTORY))
+        place = open_place(None if self.evidence is None else Path(os.path.abspath(self.evidence)), several)
+        try:
+            return start_remote(
+                find_socket(os.environ),
+                None if self.policy is None else Path(self.policy),
+                self.allow,
+                self.timeout,
+                directory,
+                self.environment,
+                place,
+                None if self.decide is None else Answering(self.decide, loop),
+            )
+        except BaseException:
+            place.close()
+            raise
 
 
 class Feed:

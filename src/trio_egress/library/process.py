@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -55,6 +55,16 @@ class Kept:
         self.raw += raw[: self.room]
         self.truncated = self.truncated or len(raw) > self.room
         self.room -= min(self.room, len(raw))
+
+
+class Supervisor(Protocol):
+    """A process, as far as a session has to do with it."""
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
 
 
 @frozen

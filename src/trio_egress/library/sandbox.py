@@ -49,7 +49,7 @@ class Sandbox:
 
     def __init__(
         self,
-        policy: FilePath,
+        policy: FilePath | None,
         *,
         workspace: FilePath | None = None,
         environment: Mapping[str, str] | None = None,
@@ -62,6 +62,7 @@ class Sandbox:
         user: str | None = None,
         on_event: OnEvent | None = None,
         decide: Decide | None = None,
+        backend: str = "auto",
     ) -> None:
         self._asked = Asked(
             policy=policy,
@@ -76,9 +77,15 @@ class Sandbox:
             user=user,
             on_event=on_event,
             decide=decide,
+            backend=backend,
         )
         self._loop: AsyncioLoop | None = None
         self._session: Session | None = None
+
+    @property
+    def backend(self) -> str:
+        """Which it is: `userns`, `root` or `helper`."""
+        return self._living.backend
 
     @property
     def packet(self) -> Packet:

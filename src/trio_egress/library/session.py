@@ -25,7 +25,7 @@ from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.report import Verdict
 from trio_egress.library.answering import Answering
 from trio_egress.library.event import Event, Watched
-from trio_egress.library.process import make_command
+from trio_egress.library.process import Supervisor, make_command
 from trio_egress.library.result import Packet
 from trio_egress.values import frozen
 
@@ -67,7 +67,7 @@ class Session:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: Supervisor,
         sock: socket.socket,
         folder: str,
         answering: Answering | None = None,
@@ -76,6 +76,7 @@ class Session:
         self.packet: Packet | None = None
         self.verdict: Verdict | None = None
         self.end = ""
+        self.backend = ""
         self._process = process
         self._sock = sock
         self._folder = folder
@@ -314,14 +315,18 @@ class Session:
             with suppress(Exception):
                 listener(None)
 
-    def _read_status(self) -> Exception | None:
+    def _load_status(self) -> Members:
         path = Path(self._folder, "status.json")
         try:
-            status = json.loads(path.read_bytes())
+            status: Members = json.loads(path.read_bytes())
         finally:
             with suppress(OSError):
                 path.unlink()
                 os.rmdir(self._folder)
+        return status
+
+    def _read_status(self) -> Exception | None:
+        status = self._load_status()
         self.end, message = str(status["end"]), str(status["message"])
         if self.end == "refused":
             return SandboxError(message)

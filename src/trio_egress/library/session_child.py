@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from trio_egress.library.child import forget_signals
+from trio_egress.runtime.tie import forget_signals
 
 
 def main() -> int:

@@ -83,6 +83,11 @@ class TrioSandbox:
         self._session = session
 
     @property
+    def backend(self) -> str:
+        """Which it is: `userns`, `root` or `helper`."""
+        return self._session.backend
+
+    @property
     def packet(self) -> Packet:
         """The Audit Packet, when the sandbox is closed."""
         if self._session.packet is None:
@@ -157,7 +162,7 @@ class TrioSandbox:
 
 @asynccontextmanager
 async def open_sandbox(
-    policy: FilePath,
+    policy: FilePath | None,
     *,
     workspace: FilePath | None = None,
     environment: Mapping[str, str] | None = None,
@@ -170,6 +175,7 @@ async def open_sandbox(
     user: str | None = None,
     on_event: OnEvent | None = None,
     decide: Decide | None = None,
+    backend: str = "auto",
 ) -> AsyncIterator[TrioSandbox]:
     """One sandbox with one policy, one network and one chain of receipts, for as long as the body lasts.
 
@@ -190,6 +196,7 @@ async def open_sandbox(
         user=user,
         on_event=on_event,
         decide=decide,
+        backend=backend,
     )
     loop = TrioLoop()
     session = asked.start(loop)

@@ -12,6 +12,7 @@ Rule 3: SIGINT is for the program, not for its commands, although a terminal sen
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -40,6 +41,7 @@ from trio_egress.wire import session as wire
 from trio_egress.wire.session import Close, File, Kill, Request, Signal, Spawn, read_request
 
 EVENTS_WAITING = 1000
+ANSWERS_WAITING = 1024
 COMMANDS_AT_ONCE = 256
 FILES_AT_ONCE = 64
 KILLED_SECONDS = 5.0
@@ -64,6 +66,9 @@ class Host:
     """The program at the other end of `sock`. One session long."""
 
     sock: socket.socket
+    idle_seconds: float = attrs.field(default=math.inf, kw_only=True)
+    """How long it may say nothing while no command lives."""
+
     _live: dict[int, _Live] = attrs.field(factory=dict, init=False)
     _files: set[int] = attrs.field(factory=set, init=False)
     _end: AgentEnd | None = attrs.field(default=None, init=False)
@@ -174,15 +179,24 @@ class Host:
         gone = AgentEnd(End.TERMINATED, -signal.SIGTERM, "the program that had opened the session is gone")
         while True:
             try:
-                raw, ancillary, _, _ = await self._host.recvmsg(
-                    wire.MESSAGE_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC
-                )
+                with trio.move_on_after(self.idle_seconds) as patience:
+                    raw, ancillary, flags, _ = await self._host.recvmsg(
+                        wire.MESSAGE_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC
+                    )
             except OSError:
                 return self._finish(gone)
+            if patience.cancelled_caught:
+                if self._live:
+                    continue
+                return self._finish(
+                    attrs.evolve(gone, message=f"nothing was asked for {self.idle_seconds:g} s")
+                )
             descriptors = [number for _, _, data in ancillary for number in array("i", data)]
             try:
                 if not raw:
                     return self._finish(gone)
+                if flags & socket.MSG_CTRUNC:
+                    raise PeerError("more descriptors beside a request than any takes")
                 request = read_request(raw, len(descriptors))
                 if isinstance(request, Close):
                     return self._finish(AgentEnd(End.EXITED, 0))
@@ -249,6 +263,12 @@ class Host:
             await self._say(step="signal", command=number, signal=int(signal.SIGCONT))
 
     def _tell(self, step: str, descriptors: Sequence[int] = (), **members: object) -> None:
+        if len(self._told) - self._waiting >= ANSWERS_WAITING:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            text = f"the program leaves {ANSWERS_WAITING} answers unread"
+            self._finish(AgentEnd(End.TERMINATED, -signal.SIGTERM, text))
+            return
         self._told.append(({"step": step, **members}, list(descriptors)))
         self._something.set()
 

@@ -14,7 +14,7 @@ from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.redact import Redactor
 from trio_egress.evidence.sign import Signer
-from trio_egress.kernel.identity import Identities
+from trio_egress.kernel.identity import Identities, Ids
 from trio_egress.policy.rule import Policy
 from trio_egress.proxy.vault import Vault
 from trio_egress.recorder import Durable
@@ -38,6 +38,19 @@ FLUSH_GRACE_SECONDS = 0.5
 """How long open connections may finish passing on what an agent that has ended had sent."""
 
 HEARTBEAT_SECONDS = 30
+
+
+@frozen
+class Caller:
+    """For whom a run is, where that is not who started this process (`trio-egress serve`): the agent is this user.
+
+    `environment`: theirs. `directory`: device and inode of the working directory that they have handed over; what has
+    its path later must be that one. None where its path can't be made to lead elsewhere.
+    """
+
+    agent: Ids
+    environment: Mapping[str, str] = attrs.field(repr=False)
+    directory: tuple[int, int] | None
 
 
 @frozen
@@ -113,6 +126,9 @@ class RunSpec:
 
     waiting: Waiting | None = attrs.field(default=None, eq=False, repr=False)
     """A launcher that was started early; it has the caller's standard streams."""
+
+    caller: Caller | None = attrs.field(default=None, repr=False)
+    """Nothing is lent to them, as root's rights would have it."""
 
     @property
     def agent_name(self) -> str:

@@ -297,6 +297,8 @@ def _plan(spec: RunSpec, host_key: str) -> tuple[View, Plan, Sight]:
         environment = find_variables(environment, dict(spec.policy.env.set), trust)
     command = () if spec.host is not None else spec.command
     plan = plan_sandbox(command, environment, spec.identities, view, spec.proxy_port, limits)
+    if spec.caller is not None:
+        plan = attrs.evolve(plan, directory_is=spec.caller.directory)
     return view, plan, Sight(interception, inspection, open_bodies(spec.policy))
 
 
@@ -331,7 +333,9 @@ def _view(spec: RunSpec, trust: Trust | None, host_key: str) -> View:
         ),
         account=describe_account(spec.identities, home),
         path=spec.environment.get("PATH", os.defpath),
-        lent=find_lent(str(spec.directory), spec.identities.root, agent.uid, agent.gid),
+        lent=find_lent(
+            str(spec.directory), spec.identities.root and spec.caller is None, agent.uid, agent.gid
+        ),
         trust=trust,
         planted=_find_planted(spec),
         ssh=SshFiles(render_known_hosts(spec.policy, host_key), render_ssh_config(spec.policy)),

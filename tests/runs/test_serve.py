@@ -1,0 +1,332 @@
+"""`trio-egress serve`: sandboxes for other users' programs, and what hostile ones can do to it: nothing.
+
+As root the client is another user, which this process is for the kernel (SO_PEERCRED) while it connects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runs.launch import (
+    AGENT,
+    AS_ROOT,
+    ENVIRONMENT,
+    PATIENCE_SECONDS,
+    Place,
+    find_processes,
+    read_receipts,
+    verify,
+    wait_until,
+    write_policy,
+)
+
+import trio_egress as te
+from trio_egress.library.backends import SOCKET_VARIABLE
+
+pytestmark = pytest.mark.sandbox
+
+STRANGER = 54_321
+COMMAND = [sys.executable, "-I", "-m", "trio_egress", "serve"]
+ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')\nexcept OSError: pass"
+CONNECTS = """
+import socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+    sock.connect(sys.argv[1])
+    print("connected")
+"""
+
+
+@contextmanager
+def being(uid: int = AGENT.pw_uid, gid: int = AGENT.pw_gid) -> Iterator[None]:
+    """For the kernel, this process is somebody else's as long as the body lasts, if it is root's."""
+    if not AS_ROOT:
+        yield
+        return
+    before = os.geteuid(), os.getegid()
+    _become(uid, gid)
+    try:
+        yield
+    finally:
+        _become(*before)
+
+
+def _become(uid: int, gid: int) -> None:
+    os.seteuid(0)
+    os.setegid(gid)
+    os.seteuid(uid)
+
+
+class Serve:
+    """One, and what it has said."""
+
+    def __init__(self, place: Place, *options: str) -> None:
+        self.place = place
+        self.socket = str(place.path / "socket")
+        floor = place.write("floor.toml", write_policy("*.example.com"))
+        self.evidence = place.path / "packets"
+        self.log = place.path / "log"
+        allowed = [f"--allow-user={AGENT.pw_uid}"] if AS_ROOT else []
+        words = ["--socket", self.socket, "--policy-floor", str(floor), "--key", str(place.key_file)]
+        words += ["--evidence-in", str(self.evidence), *allowed, *options]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([*COMMAND, *words], stderr=log, env=ENVIRONMENT, cwd=place.path)
+        wait_until(lambda: b"waiting" in self.log.read_bytes() or self.process.poll() is not None, "it waits")
+        assert self.process.poll() is None, self.log.read_text()
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.settimeout(PATIENCE_SECONDS)
+        sock.connect(self.socket)
+        return sock
+
+    def ask(self, *streams: int, **members: object) -> tuple[socket.socket, dict[str, Any]]:
+        """A client that speaks for itself, and the first answer."""
+        opening: dict[str, object] = {
+            "step": "open",
+            "policy": None,
+            "file": "p.toml",
+            "allow": [],
+            "environment": {"PATH": os.defpath},
+        }
+        with being():
+            sock = self.connect()
+            folder = os.open(self.place.work, os.O_PATH | os.O_DIRECTORY)
+        raw = json.dumps({**opening, "timeout": None, "decides": False, **members}).encode()
+        socket.send_fds(sock, [raw], streams or [folder])
+        os.close(folder)
+        return sock, hear(sock)
+
+    def find_packets(self) -> list[Path]:
+        return sorted((self.evidence / str(AGENT.pw_uid)).iterdir())
+
+    def count_descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def find_supervisors(self) -> list[str]:
+        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+
+
+def hear(sock: socket.socket) -> dict[str, Any]:
+    """The next word; nothing where it has hung up."""
+    raw = sock.recv(1 << 18)
+    return json.loads(raw) if raw else {}
+
+
+def hear_until(sock: socket.socket, step: str) -> dict[str, Any]:
+    while (word := hear(sock)) and word["step"] != step:
+        pass
+    return word
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Serve]:
+    place = Place()
+    serve = Serve(place, "--patience=2")
+    yield serve
+    code = serve.end()
+    place.close()
+    assert code == 0
+
+
+@pytest.fixture
+def client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    monkeypatch.setenv(SOCKET_VARIABLE, serve.socket)
+    with being():
+        yield serve
+
+
+def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) -> None:
+    narrower = client.place.work / "mine.toml"
+    narrower.write_text(write_policy("api.example.com"))
+    with te.Sandbox(
+        narrower,
+        workspace=client.place.work,
+        evidence=client.place.work / "copy",
+        environment={"WORD": "said", "PATH": os.defpath},
+    ) as sandbox:
+        assert sandbox.backend == "helper", "which `auto` takes where a socket is named"
+        done = sandbox.run(["sh", "-c", "id -u; id -g; id -G; pwd; echo $WORD; echo made >made"])
+        ids = [str(AGENT.pw_uid), str(AGENT.pw_gid), str(AGENT.pw_gid)]
+        if AS_ROOT:
+            assert done.stdout.decode().split() == [*ids, str(client.place.work), "said"]
+        assert sandbox.run(["python3", "-c", ASKS]).denied[0].host == "denied.example.com"
+        seen = sandbox.run(["sh", "-c", f"cat {client.place.key_file} {client.evidence}/*/*"])
+        assert seen.stdout == b""
+        reached = sandbox.run(["python3", "-c", CONNECTS, client.socket])
+        assert (reached.returncode, reached.stdout) == (1, b""), "no agent asks for a sandbox of its own"
+    outside = subprocess.run(
+        [sys.executable, "-c", CONNECTS, client.socket], capture_output=True, check=False
+    )
+    assert outside.stdout == b"connected\n", "the control: its client does"
+    made = (client.place.work / "made").stat()
+    assert made.st_uid == AGENT.pw_uid
+    assert sandbox.verdict is te.Verdict.VALID
+    with being(0, 0):
+        packet = client.evidence / str(AGENT.pw_uid) / sandbox.packet.run_id
+        assert verify(packet, client.place.key.public_hex) == 0
+        assert verify(sandbox.packet.path, client.place.key.public_hex) == 0
+        assert [p.name for p in sorted(packet.iterdir())] == sorted(os.listdir(sandbox.packet.path))
+    assert sandbox.packet.path == client.place.work / "copy"
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="an ordinary user lends nothing")
+def test_nothing_is_lent_to_a_client(client: Serve) -> None:
+    with being(0, 0):
+        folder = client.place.path / "roots"
+        folder.mkdir(mode=0o755)
+    evidence = client.place.work / "of-roots"
+    with te.Sandbox(None, workspace=folder, evidence=evidence) as sandbox:
+        assert sandbox.run(["touch", "a"]).returncode == 1
+    with being(0, 0):
+        assert list(folder.iterdir()) == []
+        own = client.place.write("own.toml", write_policy("api.example.com"))
+        with te.Sandbox(
+            own, workspace=folder, user=AGENT.pw_name, backend="root", evidence=folder / "e"
+        ) as sandbox:
+            assert sandbox.backend == "root"
+            assert sandbox.run(["touch", "a"]).returncode == 0, "the control: root lends to its own agents"
+
+
+def test_a_policy_that_is_wider_than_the_floor_is_refused_with_its_place(client: Serve) -> None:
+    wider = client.place.work / "wider.toml"
+    wider.write_text(write_policy("api.example.com", "elsewhere.org"))
+    with (
+        pytest.raises(
+            te.SandboxError, match=r"egress\[1\] 'elsewhere.org' \(line .*no rule of the floor leads there"
+        ),
+        te.Sandbox(wider, workspace=client.place.work),
+    ):
+        pass
+    with (
+        pytest.raises(te.SandboxError, match="no rule of the floor leads there"),
+        te.Sandbox(client.place.work / "mine.toml", allow=["elsewhere.org"], workspace=client.place.work),
+    ):
+        pass
+    narrow = client.place.work / "mine.toml"
+    with (
+        pytest.raises(te.UsageError, match="operator"),
+        te.Sandbox(narrow, key="key", workspace=client.place.work),
+    ):
+        pass
+
+
+def test_what_no_opening_is_ends_that_connection_and_no_other(serve: Serve) -> None:
+    before = serve.count_descriptors()
+    fifo = serve.place.work / "fifo"
+    os.mkfifo(fifo)
+    pipe = os.open(fifo, os.O_RDWR)
+    folder = os.open(serve.place.work, os.O_PATH | os.O_DIRECTORY)
+    heard = [
+        serve.ask(more=1),
+        serve.ask(timeout=-1),
+        serve.ask(policy="[[egress]]\ndestination ="),
+        serve.ask(policy='version = "1.0"\ndefault_deny = true\ninclude = ["/etc/passwd"]'),
+        serve.ask(file="../x.toml"),
+        serve.ask(pipe),
+        serve.ask(folder, folder),
+        serve.ask(*[folder] * 200),
+        serve.ask(environment={"A=B": "c"}),
+        serve.ask(decides=True),
+    ]
+    with being():
+        dead, silent = serve.connect(), serve.connect()
+        dead.send(b"\xff" * 100)
+        heard += [(dead, hear(dead)), (silent, hear(silent))]
+        gone = serve.connect()
+        gone.close()
+    for sock, word in heard:
+        assert word["step"] == "refused", word
+        assert hear(sock) == {}, "and it hangs up"
+        sock.close()
+    os.close(pipe)
+    os.close(folder)
+    wait_until(lambda: not serve.find_supervisors(), "their supervisors are gone")
+    wait_until(lambda: serve.count_descriptors() <= before, "no descriptor is left")
+
+
+def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve: Serve) -> None:
+    packets = serve.find_packets() if serve.evidence.joinpath(str(AGENT.pw_uid)).exists() else []
+    asks = [serve.ask(), serve.ask()]
+    assert [word["step"] for _, word in asks] == ["ready", "ready"]
+    (killed, _), (floods, _) = asks
+    spawn = {"step": "spawn", "number": 1, "directory": "", "environment": {}, "timeout": None}
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for sock, seconds in ((killed, "4711.5"), (floods, "4712.5")):
+        raw = json.dumps({**spawn, "argv": ["sleep", seconds]}).encode()
+        socket.send_fds(sock, [raw], [nowhere] * 3)
+        assert hear_until(sock, "started")["number"] == 1, "the control: three are what a command takes"
+        wait_until(partial(find_processes, seconds), "it lives")
+    supervisors = serve.find_supervisors()
+    assert len(supervisors) == 2
+    raw = json.dumps({**spawn, "number": 2, "argv": ["true"]}).encode()
+    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [nowhere] * 200))]
+    floods.sendmsg([raw], beside)
+    assert "more descriptors" in hear_until(floods, "closed")["status"]["message"]
+    assert find_processes("4712.5") == []
+    assert len(find_processes("4711.5")) == 1, "the other client's lives on"
+    killed.close()
+    floods.close()
+    os.close(nowhere)
+    wait_until(lambda: not find_processes("4711.5"), "its agent is dead")
+    wait_until(lambda: not serve.find_supervisors(), "its supervisor is gone")
+    left = [packet for packet in serve.find_packets() if packet not in packets]
+    assert len(left) == 2
+    for packet in left:
+        assert verify(packet, serve.place.key.public_hex) == 0, "closed, signed and sealed"
+        assert [r for r in read_receipts(packet) if r.transport == "command"]
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="root alone can be somebody else")
+def test_a_user_who_is_not_allowed_has_no_sandbox(serve: Serve) -> None:
+    for uid, gid, why in ((STRANGER, STRANGER, "is not served here"), (0, 0, "no agent runs as root")):
+        with being(uid, gid), serve.connect() as sock:
+            word = hear(sock)
+        assert word["step"] == "refused"
+        assert why in word["message"]
+    sock, word = serve.ask(more=1)
+    sock.close()
+    assert word["message"].startswith("an opening is"), "the control: who is allowed is heard"
+
+
+def test_sigterm_closes_what_lives_and_then_it_goes(place: Place) -> None:
+    serve = Serve(place, "--most-per-user=1")
+    sock, word = serve.ask()
+    assert word["step"] == "ready"
+    with being(), serve.connect() as second:
+        assert "you have 1 sandboxes already" in hear(second)["message"]
+    assert serve.end() == 0
+    assert hear_until(sock, "closed")["status"]["end"] == "terminated"
+    (packet,) = serve.find_packets()
+    sock.close()
+    assert verify(packet, place.key.public_hex) == 0
+    assert not os.path.lexists(serve.socket)
+
+
+def test_a_second_serve_does_not_take_the_path(serve: Serve) -> None:
+    words = ["--socket", serve.socket, "--policy-floor", str(serve.place.path / "floor.toml")]
+    words += [
+        "--key",
+        str(serve.place.key_file),
+        "--evidence-in",
+        str(serve.evidence),
+        f"--allow-user={AGENT.pw_uid}",
+    ]
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 1
+    assert "somebody listens there already" in done.stderr
