@@ -2,6 +2,8 @@
 
 Rule 1: what the other end can cause (a bad record, an alert, an end without one) is its fault, as in peer.py.
 Rule 2: a stream that ends without saying so (RFC 8446 6.1) was cut off, and is no clean end.
+Rule 3: bytes are copied no more often than OpenSSL's own memory asks for, and it is asked for none that it can't have:
+each call gives the interpreter's lock up.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import os
 import re
 import select
 import ssl
+from collections.abc import Callable
+from typing import cast
 
 import trio
 
@@ -24,6 +28,9 @@ _OTHER_PROTOCOL = "tlsv1 alert no application protocol"
 _TOO_OLD = ("tlsv1 alert protocol version", "unsupported protocol")
 _UNREADABLE = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
+_room = memoryview(bytearray(READ_BYTES))
+"""Where each read puts what it decrypts, in a turn of the loop; nothing stays there."""
+
 
 class OtherProtocol(UpstreamError):
     """An upstream speaks none of the protocols that it was offered (RFC 7301 3.2)."""
@@ -36,7 +43,17 @@ class TooOld(UpstreamError):
 class SecurePeer(Peer):
     """Made over another peer, whose socket and bytes read ahead it takes over; `handshake` comes first."""
 
-    __slots__ = ("_incoming", "_is_upstream", "_late", "_outgoing", "_sending", "_tls", "_unsent")
+    __slots__ = (
+        "_fed",
+        "_incoming",
+        "_is_upstream",
+        "_late",
+        "_outgoing",
+        "_read_into",
+        "_sending",
+        "_tls",
+        "_unsent",
+    )
 
     splices = False
 
@@ -45,13 +62,16 @@ class SecurePeer(Peer):
         super().__init__(plain.sock, plain._fault)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._incoming.write(plain.take())
+        self._fed = True
         self._sending = trio.Lock()
-        self._unsent = bytearray()
+        self._unsent = memoryview(b"")
         self._late: ssl.SSLError | None = None
         self._is_upstream = server_name is not None
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
         )
+        # Any memory will do for it; typeshed knows of `bytearray` alone, and of no count.
+        self._read_into = cast("Callable[[int, memoryview], int]", self._tls.read)
 
     @property
     def version(self) -> str | None:
@@ -114,10 +134,13 @@ class SecurePeer(Peer):
             claimed = count.claim(min(len(rest), READ_BYTES)) if count else min(len(rest), READ_BYTES)
             gone = False
             try:
-                async with self._sending:
+                await self._enter()
+                try:
                     self._encrypt(rest[:claimed])
                     gone = True
                     await self._write()
+                finally:
+                    self._sending.release()
             finally:
                 if count:
                     count.took(claimed, claimed if gone else 0)
@@ -140,7 +163,7 @@ class SecurePeer(Peer):
                 raw = os.read(self.sock.fileno(), READ_BYTES)
                 if not raw or _is_readable(self.sock):
                     return False
-                self._incoming.write(raw)
+                self._feed(raw)
             return not self.ahead and self._decrypt(READ_BYTES) is None
         except (OSError, PeerError, UpstreamError):
             return False
@@ -153,9 +176,12 @@ class SecurePeer(Peer):
 
     def _decrypt(self, size: int) -> bytes | None:
         """Some of what is inside; empty at the end of the stream, None where more has to come first."""
+        if not self._fed:
+            return None
         try:
-            return self._read_records(size)
+            return self._read_records(min(size, READ_BYTES))
         except _UNREADABLE:
+            self._fed = False
             return None
         except ssl.SSLZeroReturnError:
             return b""
@@ -168,41 +194,51 @@ class SecurePeer(Peer):
         """What is there already of up to `size` bytes; OpenSSL gives one record at a time. Raises ssl.SSLError."""
         if self._late is not None:
             raise self._late
-        found = self._tls.read(size)
-        if len(found) == size or not found or not self._incoming.pending:
-            return found
-        pieces = [found]
-        left = size - len(found)
+        held = self._read_into(size, _room)
         try:
-            while left and (found := self._tls.read(left)):
-                pieces.append(found)
-                left -= len(found)
+            while 0 < held < size and (found := self._read_into(size - held, _room[held:])):
+                held += found
         except _UNREADABLE:
-            pass
+            self._fed = False
         except ssl.SSLError as error:  # of a later record: what came before it was good
             self._late = error
-        return b"".join(pieces)
+        return bytes(_room[:held])
 
     async def _receive(self) -> None:
-        raw = await self._pull(READ_BYTES)
+        self._feed(await self._pull(READ_BYTES))
+
+    def _feed(self, raw: bytes) -> None:
+        """What came, or the end."""
+        self._fed = True
         if raw:
             self._incoming.write(raw)
         else:
             self._incoming.write_eof()
 
+    async def _enter(self) -> None:
+        """Where nobody else is sending, at once."""
+        try:
+            self._sending.acquire_nowait()
+        except trio.WouldBlock:
+            await self._sending.acquire()
+
     async def _flush(self) -> None:
         """What TLS itself has to say. Who reads doesn't wait for who writes: the other end may read only once it has
         said all; what is to be said goes with the next write then."""
         if (self._outgoing.pending or self._unsent) and not self._sending.locked():
-            async with self._sending:
+            self._sending.acquire_nowait()
+            try:
                 await self._write()
+            finally:
+                self._sending.release()
 
     async def _write(self) -> None:
         """Everything that is encrypted. Cancellation loses nothing: what it leaves is sent by the next."""
-        self._unsent += self._outgoing.read()
-        while self._unsent:
-            sent = await self._push(bytes(self._unsent))
-            del self._unsent[:sent]
+        while self._unsent or self._outgoing.pending:
+            if not self._unsent:
+                self._unsent = memoryview(self._outgoing.read())
+            sent = await self._push(self._unsent)
+            self._unsent = self._unsent[sent:]
 
     def _write_now(self) -> None:
         """As much as goes: what is said last, to somebody who may not listen any more."""
