@@ -45,7 +45,7 @@ SIGNATURES = {
 
 FIELDS = {
     "Run": "returncode end verdict packet denied denied_count found touched message stdout stderr truncated",
-    "Done": "returncode stdout stderr timed_out truncated denied denied_count limit message",
+    "Done": "returncode stdout stderr timed_out truncated denied denied_count limit message errno",
     "Event": "verdict phase transport protocol method target host port layer reason rule count dropped",
     "Question": "attempt rule reason marked seconds",
     "Packet": "path run_id head manifest_sha256",
