@@ -85,7 +85,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "re2": ["content/pattern.py", "content/re2_matcher.py"],
     "ruamel": ["policy/format_yaml.py"],
     "pydantic": ["integrations/autogen.py", "integrations/inspect_ai.py"],
-    "pydantic_ai": ["integrations/pydantic_ai.py"],
+    "pydantic_ai": ["integrations/pydantic_ai.py", "integrations/pydantic_ai_workspace.py"],
     "pytest": ["integrations/testing/*"],
     "rfc3161_client": ["evidence/timestamp.py"],
     "sniffio": ["integrations/inspect_ai.py"],

@@ -1,21 +1,22 @@
-"""A sandbox is a workspace as Pydantic AI means it: its own suite of claims, whole but for what is said below.
+"""A sandbox is a workspace as Pydantic AI means it: its own suite of claims, whole but for the one that is said below.
 
-Left out is what the suite makes a choice: to attach to an environment from another program, which a sandbox doesn't
-outlive, and native paths. One claim it asks by process id, of a second command; here those see none of each other, so
-that it is asked from outside.
+Left out is that a process which a command has detached outlives it: here the end of a command is that of all it has
+started. One claim it asks by process id, of a second command; here those see none of each other, so that it is asked
+from outside.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import anyio
 import pytest
+from pydantic_ai.messages import WorkspaceRef
 from pydantic_ai.workspaces.conformance import WorkspaceBackendSuite
 from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, write_policy
 
-from trio_egress.integrations.pydantic_ai import EgressWorkspace
+from trio_egress.integrations.pydantic_ai_workspace import EgressWorkspace
 from trio_egress.library.sandbox import Sandbox
 
 pytestmark = pytest.mark.sandbox
@@ -31,17 +32,29 @@ def anyio_backend() -> str:
 
 
 class TestWorkspace(WorkspaceBackendSuite):
-    test_concurrent_first_use_shares_one_environment = None
-    test_native_realpath_keeps_the_working_dir_and_missing_names = None
-    test_a_backend_attached_by_ref_reaches_the_same_environment = None
     test_a_backend_attached_by_ref_reaches_a_detached_process = None
-    test_destroying_environment_during_command_raises_unavailable = None
-    test_attaching_to_a_destroyed_environment_raises_unavailable = None
 
     @pytest.fixture
     async def backend(self, place: Place, anyio_backend: str) -> AsyncIterator[EgressWorkspace]:
         async with open_one(place) as sandbox:
             yield EgressWorkspace(sandbox, place.work)
+
+    @pytest.fixture
+    def opened(self, place: Place) -> Iterator[Sandbox]:
+        with open_one(place) as sandbox:
+            yield sandbox
+
+    @pytest.fixture
+    def fresh_backend(self, opened: Sandbox, place: Place) -> Callable[[], EgressWorkspace]:
+        return lambda: EgressWorkspace(opened, place.work)
+
+    @pytest.fixture
+    def attach_backend(self) -> Callable[[WorkspaceRef], EgressWorkspace]:
+        return EgressWorkspace.attach
+
+    @pytest.fixture
+    def destroy_environment(self, opened: Sandbox) -> Callable[[EgressWorkspace], Awaitable[None]]:
+        return lambda _: opened.__aexit__(None, None, None)
 
     async def test_cancellation_stops_foreground_work(self, backend: EgressWorkspace, place: Place) -> None:
         async with anyio.create_task_group() as group:

@@ -27,7 +27,7 @@ class EgressSession(BaseSandboxSession):
         self._sandbox, self.state = sandbox, state
 
     async def running(self) -> bool:
-        return self._sandbox.verdict is None
+        return not self._sandbox.closed
 
     async def _exec_internal(self, *command: Any, timeout: float | None = None, **more: Any) -> ExecResult:
         words, script = fit(list(map(str, command)), more.pop("given", b""))

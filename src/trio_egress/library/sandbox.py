@@ -96,6 +96,11 @@ class Sandbox:
         return packet
 
     @property
+    def closed(self) -> bool:
+        """Whether it has come to its end, or is about to."""
+        return self._living.closed
+
+    @property
     def verdict(self) -> Verdict | None:
         """Of the packet; None before there is one."""
         return self._living.verdict

@@ -89,7 +89,7 @@ class Session:
         self._files: dict[int, Future[int]] = {}
         self._listeners: list[Callable[[Event | None], None]] = []
         self._error: BaseException | None = None
-        self._gone = False
+        self._gone = self._closing = False
         self._thread = threading.Thread(target=self._follow, name="trio-egress session", daemon=True)
 
     def begin(self, on_event: Callable[[Event], object] | None) -> None:
@@ -166,11 +166,17 @@ class Session:
         self._say(streams, step=step, number=number, path=path)
         return done
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has come to its end, or is about to."""
+        return self._gone or self._closing
+
     def close(self) -> None:
         """End what lives, and wait until the chain is closed and the packet written. Raises what the end was, where it
         was none in good order."""
         if os.getpid() != self._owner:
             return
+        self._closing = True
         self._end("close")
         try:
             self._thread.join()

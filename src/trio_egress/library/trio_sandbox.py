@@ -95,6 +95,11 @@ class TrioSandbox:
         return self._session.packet
 
     @property
+    def closed(self) -> bool:
+        """Whether it has come to its end, or is about to."""
+        return self._session.closed
+
+    @property
     def verdict(self) -> Verdict | None:
         """Of the packet; None before there is one."""
         return self._session.verdict
