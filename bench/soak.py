@@ -3,8 +3,8 @@
 One real run against nginx and a TCP server that echoes, both on loopback: keep-alive and new connections, TLS through
 tunnels and ended by the proxy, plain TCP, resets, slow peers, floods of what is denied, open connections that wait, and
 a policy that is read again every few seconds. It ends by itself. What it must show, or the exit code says that it
-didn't: every request made and no open connection lost, memory and descriptors the same at two moments of rest
-(after a tenth, and at the end), every receipt verified, books balanced, and no process or namespace left.
+didn't: every request made and no open connection lost, memory, descriptors, threads, tasks and namespaces the same at
+two moments of rest (after a tenth, and at the end), every receipt verified, books balanced, and nothing left of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+from bench.soak_supervisor import COUNT
 from tests.programs.servers import Web, open_web
 from tests.runs.launch import (
     PATIENCE_SECONDS,
@@ -31,12 +33,12 @@ from tests.runs.launch import (
     Ended,
     Place,
     Started,
-    find_processes,
     wait_until,
     write_policy,
 )
 
 AGENT = Path(__file__).with_name("soak_agent.py")
+SUPERVISOR = Path(__file__).with_name("soak_supervisor.py")
 ALLOWED, INSPECTED, ECHO = "api.example.com", "git.example.com", "echo.example.com"
 RULES = f"""
 [[egress]]
@@ -52,7 +54,15 @@ SETTLE_SECONDS = 5.0
 
 MORE_KIB = 16 * 1024
 MORE_DESCRIPTORS = 4
-"""What the second moment of rest may have more than the first: a heap in other pieces, a log that is rotated."""
+MORE_TASKS = 2
+"""What the second moment of rest may have more than the first: a heap in other pieces, a log that is rotated, a task
+that looks after something just then."""
+
+REQUEST_BYTES = 6_000
+"""On disk, for each: receipts of an intent and an outcome, and the server's own log."""
+
+KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+"""Of namespaces."""
 
 
 @attrs.frozen
@@ -62,25 +72,54 @@ class Rest:
     resident_kib: int
     descriptors: int
     threads: int
+    tasks: int
+    namespaces: frozenset[str]
+    """Those of the processes that it has started."""
 
     def __str__(self) -> str:
-        return f"{self.resident_kib / 1024:.1f} MiB, {self.descriptors} descriptors, {self.threads} threads"
+        return (
+            f"{self.resident_kib / 1024:.1f} MiB, {self.descriptors} descriptors, {self.threads} threads, "
+            f"{self.tasks} tasks, {len(self.namespaces)} namespaces"
+        )
 
 
-def observe(pid: int) -> Rest:
+class CountedPlace(Place):
+    """A place whose run tells how many tasks live in it."""
+
+    def program(self, command: str, number: int) -> list[str]:
+        given = super().program(command, number)
+        return [sys.executable, str(SUPERVISOR), str(self.path / "tasks"), *given[given.index(command) :]]
+
+
+def observe(started: Started) -> Rest:
+    pid = started.pid
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     status = dict(line.split(":", 1) for line in lines)
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-    return Rest(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]))
+    tasks, _ = COUNT.unpack((started.place.path / "tasks").read_bytes())
+    namespaces = read_namespaces()
+    own = namespaces.get(os.getpid(), frozenset())
+    made = frozenset().union(*(namespaces.get(child, frozenset()) for child in find_below(pid))) - own
+    return Rest(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]), tasks, made)
 
 
-def read_networks() -> dict[int, str]:
-    """By process of this machine: the network namespace that it is in."""
-    networks = {}
-    for path in Path("/proc").glob("[0-9]*/ns/net"):
-        with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
-            networks[int(path.parts[2])] = os.readlink(path)
-    return networks
+def find_below(pid: int) -> Iterator[int]:
+    """Every process that this one has started, and those that they have."""
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            for child in map(int, task.read_text().split()):
+                yield child
+                yield from find_below(child)
+
+
+def read_namespaces() -> dict[int, frozenset[str]]:
+    """By process of this machine: the namespaces that it is in."""
+    found: dict[int, set[str]] = {}
+    for path in Path("/proc").glob("[0-9]*/ns/*"):
+        if path.name in KINDS:
+            with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+                found.setdefault(int(path.parts[2]), set()).add(os.readlink(path))
+    return {pid: frozenset(names) for pid, names in found.items()}
 
 
 @contextlib.contextmanager
@@ -138,9 +177,9 @@ def await_rest(started: Started, number: int, policies: tuple[str, str], deadlin
             file.write_text(policies[reloads % 2])
             started.send(signal.SIGHUP)
             next_reload += RELOAD_SECONDS
-            print(f"  {observe(started.pid)}; {reloads} reloads", flush=True)
+            print(f"  {observe(started)}; {reloads} reloads", flush=True)
     time.sleep(SETTLE_SECONDS)
-    rest = observe(started.pid)
+    rest = observe(started)
     print(f"at rest: {rest}", flush=True)
     (started.place.work / f"go-{number}").touch()
     return rest
@@ -148,7 +187,7 @@ def await_rest(started: Started, number: int, policies: tuple[str, str], deadlin
 
 def soak(web: Web, echo: int, requests: int, idle: int, seconds: float) -> list[str]:
     """What did not hold, in sentences."""
-    place = Place()
+    place = CountedPlace()
     try:
         agent = place.write("soak_agent.py", AGENT.read_text())
         policies = write_policies(web, echo)
@@ -157,11 +196,17 @@ def soak(web: Web, echo: int, requests: int, idle: int, seconds: float) -> list[
         started = place.start(policies[0], *map(str, command))
         deadline = begun + seconds + 2 * PATIENCE_SECONDS
         first = await_rest(started, 1, policies, deadline)
-        inside = {network for pid, network in read_networks().items() if pid in find_processes(str(agent))}
         last = await_rest(started, 2, policies, deadline)
+        rested = time.monotonic()
         ended = started.wait(seconds)
-        print(f"the run took {time.monotonic() - begun:.0f} s; {ended.text}", flush=True)
-        return [*judge_rests(first, last), *judge_end(ended, requests), *judge_remains(inside)]
+        now, end = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME)
+        print(
+            f"the run took {now - begun:.0f} s, {now - rested:.1f} of them to its end; {ended.text}",
+            flush=True,
+        )
+        _, most = COUNT.unpack((place.path / "tasks").read_bytes())
+        print(f"the most memory it had, sealing included: {most / 1024:.1f} MiB", flush=True)
+        return [*judge_rests(first, last), *judge_end(ended, requests), *judge_remains(first.namespaces, end)]
     finally:
         place.close()
 
@@ -173,6 +218,12 @@ def judge_rests(first: Rest, last: Rest) -> Iterator[str]:
         yield f"descriptors grew from {first.descriptors} to {last.descriptors}"
     if last.threads > first.threads:
         yield f"threads grew from {first.threads} to {last.threads}"
+    if last.tasks > first.tasks + MORE_TASKS:
+        yield f"tasks grew from {first.tasks} to {last.tasks}"
+    if last.namespaces != first.namespaces:
+        yield f"there were other namespaces at the end: {set(last.namespaces ^ first.namespaces)}"
+    if not any(name.startswith("net:") for name in first.namespaces):
+        yield f"the agent was in no network of its own: {set(first.namespaces)}"
 
 
 def judge_end(ended: Ended, requests: int) -> Iterator[str]:
@@ -198,13 +249,19 @@ def judge_end(ended: Ended, requests: int) -> Iterator[str]:
         yield f"the packet is not valid: {verified.stdout}{verified.stderr}"
 
 
-def judge_remains(inside: set[str]) -> Iterator[str]:
-    own = os.readlink("/proc/self/ns/net")
-    if len(inside - {own}) != 1:
-        yield f"the agent was not in one network of its own: {inside}"
-    for pid, network in read_networks().items():
-        if network in inside - {own}:
-            yield f"process {pid} is still in the agent's network"
+def judge_remains(inside: frozenset[str], end: float) -> Iterator[str]:
+    """`end`: of the run, in seconds since the machine began. Whoever began later has a namespace of the same number."""
+    for pid, namespaces in read_namespaces().items():
+        for name in namespaces & inside:
+            with contextlib.suppress(OSError):  # ended meanwhile
+                if read_begin(pid) < end:
+                    yield f"process {pid} is still in the agent's {name}"
+
+
+def read_begin(pid: int) -> float:
+    """Seconds since the machine began (`man 5 proc`, starttime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -213,6 +270,10 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=1_000, help="connections that stay open")
     parser.add_argument("--minutes", type=float, default=60, help="at most")
     options = parser.parse_args()
+    if shutil.disk_usage(SEEN).free < (needed := options.requests * REQUEST_BYTES):
+        sys.exit(
+            f"{SEEN}: {options.requests} requests leave up to {needed / 1e9:.1f} GB there, and it has less room"
+        )
     with tempfile.TemporaryDirectory(dir=SEEN) as folder:
         path = Path(folder)
         path.chmod(0o755)

@@ -26,6 +26,7 @@ PATIENCE = 120.0
 WORKERS = 12
 FLOOD = 200
 KEPT_SECONDS = 20.0
+KEPT_AT_ONCE = 100
 
 Work = Callable[[random.Random], int]
 """Makes some requests, and says how many."""
@@ -38,6 +39,11 @@ def connect(host: str, port: int) -> socket.socket:
 def ask(sock: socket.socket, host: str = ALLOWED) -> None:
     """One request and its whole answer, on a connection that goes on."""
     sock.sendall(HELLO % host.encode())
+    hear(sock)
+
+
+def hear(sock: socket.socket) -> None:
+    """One whole answer."""
     raw = b""
     while b"\r\n\r\n" not in raw:
         more = sock.recv(65536)
@@ -197,11 +203,16 @@ class Load:
 
 
 def keep(held: list[socket.socket], done: threading.Event) -> None:
-    """Each is of use now and then, or the server closes it."""
-    while not done.wait(KEPT_SECONDS):
-        for sock in held:
-            with contextlib.suppress(OSError):  # found at the end
-                ask(sock)
+    """Each is of use now and then, or the proxy closes it (after 75 s). Many at once: one waits behind all others."""
+    while True:
+        for first in range(0, len(held), KEPT_AT_ONCE):
+            some = held[first : first + KEPT_AT_ONCE]
+            for act in (lambda sock: sock.sendall(HELLO % ALLOWED.encode()), hear):
+                for sock in some:
+                    with contextlib.suppress(OSError):  # found at the end
+                        act(sock)
+        if done.wait(KEPT_SECONDS):
+            return
 
 
 def stand_still(number: int) -> None:
