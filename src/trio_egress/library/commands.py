@@ -21,10 +21,11 @@ import attrs
 
 from trio_egress.errors import TrioEgressError, UsageError
 from trio_egress.kernel.streams import open_pipes
+from trio_egress.library.command import Command, Ended
 from trio_egress.library.process import CHUNK_BYTES, Kept
 from trio_egress.library.result import Denied
 from trio_egress.library.running import check_bounds, read_command
-from trio_egress.library.session import Command, Ended, Session
+from trio_egress.library.session import Session
 from trio_egress.values import frozen
 
 PIPE = subprocess.PIPE

@@ -21,13 +21,23 @@ from concurrent.futures import Future
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from trio_egress.errors import SandboxError, TrioEgressError, UsageError
+from trio_egress.errors import PeerError, SandboxError, TrioEgressError, UsageError
 from trio_egress.evidence.report import Verdict
 from trio_egress.library.answering import Answering
-from trio_egress.library.event import Event, Watched
+from trio_egress.library.command import Command, Ended
+from trio_egress.library.event import Event
 from trio_egress.library.process import Supervisor, make_command
 from trio_egress.library.result import Packet
-from trio_egress.values import frozen
+from trio_egress.wire.session_told import (
+    Attempted,
+    Exited,
+    FileDone,
+    NotStarted,
+    Ready,
+    Started,
+    Told,
+    read_told,
+)
 
 MESSAGE_BYTES = 65_536
 CALLED = "session"
@@ -36,30 +46,7 @@ FILES_AT_ONCE = 32
 
 INCOMPLETE = "evidence_incomplete"
 
-Members = Mapping[str, object]
-
-
-@frozen(kw_only=True)
-class Ended:
-    """How a command has ended; `returncode` is None where it never started, and `message` says why."""
-
-    returncode: int | None
-    timed_out: bool = False
-    limit: str = ""
-    message: str = ""
-    errno: int = 0
-
-
-class Command:
-    """A command that was asked for."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.started: Future[None] = Future()
-        """Also where it could not be: `ended` says so then."""
-
-        self.ended: Future[Ended] = Future()
-        self.watched = Watched()
+NO_DESCRIPTOR = -1
 
 
 class Session:
@@ -228,6 +215,8 @@ class Session:
         try:
             while (received := self._receive()) is not None:
                 self._take(*received)
+        except PeerError as error:
+            self._fail(SandboxError(f"the supervisor said what can't be understood: {error}"))
         except Exception as error:  # of a listener
             self._fail(error)
         self._process.wait()
@@ -239,7 +228,8 @@ class Session:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
-    def _receive(self) -> tuple[dict[str, object], list[int]] | None:
+    def _receive(self) -> tuple[Told, list[int]] | None:
+        """Raises PeerError."""
         try:
             raw, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, 1)
         except OSError:
@@ -248,52 +238,54 @@ class Session:
             return None
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
-        return json.loads(raw), descriptors
+        try:
+            return read_told(raw, len(descriptors)), descriptors
+        except PeerError:
+            _close_all(descriptors)
+            raise
 
-    def _take(self, members: dict[str, object], descriptors: list[int]) -> None:
-        step = members.pop("step")
-        number = members.pop("number", 0)
-        if step == "ready":
-            self.ready.set_result(None)
-        elif step == "event":
-            self._take_event(members)
-        elif step == "file" and isinstance(number, int):
-            self._take_file(self._files.pop(number, None), members, descriptors)
-        elif isinstance(number, int) and (command := self._commands.get(number)) is not None:
-            if step == "started":
-                command.started.set_result(None)
-                return
-            del self._commands[number]
-            if step == "exited":
-                code, timed_out = members["code"], members["timed_out"]
-                limit = str(members["limit"])
-                command.ended.set_result(
-                    Ended(returncode=_number(code), timed_out=bool(timed_out), limit=limit)
-                )
-            else:
-                command.ended.set_result(
-                    Ended(returncode=None, message=str(members["message"]), errno=_number(members["errno"]))
-                )
-                command.started.set_result(None)
+    def _take(self, told: Told, descriptors: list[int]) -> None:
+        match told:
+            case Ready():
+                if not self.ready.done():
+                    self.ready.set_result(None)
+            case Attempted():
+                self._take_event(told)
+            case FileDone():
+                self._take_file(self._files.pop(told.number, None), told, descriptors)
+            case Started(number):
+                if (command := self._commands.get(number)) is not None:
+                    command.start()
+            case Exited(number, code, limit, timed_out):
+                self._end_command(number, Ended(returncode=code, timed_out=timed_out, limit=limit))
+            case NotStarted(number, errno, message):
+                self._end_command(number, Ended(returncode=None, message=message, errno=errno))
 
-    def _take_event(self, members: dict[str, object]) -> None:
-        unseen = _number(members.pop("dropped_denied"))
-        event = Event(protocol=members.pop("proto"), **members)  # type: ignore[arg-type]
+    def _end_command(self, number: int, ended: Ended) -> None:
+        command = self._commands.pop(number, None)
+        if command is not None:
+            command.ended.set_result(ended)
+            command.start()
+
+    def _take_event(self, told: Attempted) -> None:
+        words = dict(told.words)
+        event = Event(
+            protocol=words.pop("proto"), port=told.port, count=told.count, dropped=told.dropped, **words
+        )
         for command in list(self._commands.values()):
-            command.watched.count += unseen
+            command.watched.count += told.dropped_denied
             if event.denied:
                 command.watched.take(event)
         for listener in list(self._listeners):
             listener(event)
 
-    def _take_file(self, done: Future[int] | None, members: Members, descriptors: list[int]) -> None:
+    def _take_file(self, done: Future[int] | None, told: FileDone, descriptors: list[int]) -> None:
         if done is None:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        elif "error" in members:
-            done.set_exception(OSError(_number(members["errno"]), str(members["error"])))
+            _close_all(descriptors)
+        elif told.error:
+            done.set_exception(OSError(told.errno, told.error))
         else:
-            done.set_result(descriptors[0] if descriptors else -1)
+            done.set_result(descriptors[0] if descriptors else NO_DESCRIPTOR)
 
     def _conclude(self) -> None:
         """The supervisor has ended: what it has left as its status, and nobody waits any more."""
@@ -394,5 +386,6 @@ def start_session(
     return Session(process, ours, folder, answering)
 
 
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

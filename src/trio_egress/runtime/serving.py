@@ -323,14 +323,16 @@ class Host:
                 self._tell("ready")
             case "file":
                 self._files.discard(number := message.pop("file"))
-                self._tell("file", descriptors, number=number, **message)
+                error = message.get("error") or ""
+                errno = message.get("errno") or 0
+                self._tell("file", () if error else descriptors, number=number, errno=errno, error=error)
             case "started":
                 self._tell("started", number=message["command"])
             case "not_started" if (live := self._live.pop(message["command"], None)) is not None:
                 self._record(live, {"reason": f"not started: {message['message']}"})
                 self._leave(live)
-                told = {"errno": message["errno"] or 0, "message": message["message"]}
-                self._tell("not_started", number=live.number, **told)
+                errno, why = message["errno"] or 0, message["message"] or ""
+                self._tell("not_started", number=live.number, errno=errno, message=why)
             case "exited" if (live := self._live.pop(message["command"], None)) is not None:
                 limit = message["limit"]["name"] if message["limit"] else ""
                 code = message["code"]
@@ -338,8 +340,8 @@ class Host:
                 facts = {"agent_exit_code": code, "limit": limit or None}
                 self._record(live, {"reason": f"{os.path.basename(live.argv[0])} {how}", **facts})
                 self._leave(live)
-                told = {"code": message["code"], "limit": limit, "timed_out": live.timed_out}
-                self._tell("exited", number=live.number, **told)
+                late = live.timed_out
+                self._tell("exited", number=live.number, code=code, limit=limit, timed_out=late)
 
     def _leave(self, live: _Live) -> None:
         live.timer.cancel()

@@ -70,13 +70,7 @@ DESCRIPTORS = {Spawn: STREAMS, File: 1}
 
 def read_request(raw: bytes, descriptors: int) -> Request:
     """Raises PeerError."""
-    try:
-        members = parse_json(raw, MESSAGE_BYTES)
-    except BadMessage as error:
-        raise PeerError(f"a session's request: {error}") from None
-    if not isinstance(members, dict):
-        raise PeerError("a session's request is an object")
-    taken = _Members(members)
+    taken = read_members(raw)
     request = _read(taken)
     taken.finish()
     wanted = int(request.writes) if isinstance(request, File) else DESCRIPTORS.get(type(request), 0)
@@ -85,7 +79,7 @@ def read_request(raw: bytes, descriptors: int) -> Request:
     return request
 
 
-def _read(taken: _Members) -> Request:
+def _read(taken: Members) -> Request:
     match taken.text("step"):
         case "spawn":
             return Spawn(
@@ -109,7 +103,18 @@ def _read(taken: _Members) -> Request:
             raise PeerError("a session's request of no known kind")
 
 
-class _Members:
+def read_members(raw: bytes) -> Members:
+    """Raises PeerError."""
+    try:
+        members = parse_json(raw, MESSAGE_BYTES)
+    except BadMessage as error:
+        raise PeerError(f"a session's packet: {error}") from None
+    if not isinstance(members, dict):
+        raise PeerError("a session's packet is an object")
+    return Members(members)
+
+
+class Members:
     """Of an object, each taken once."""
 
     def __init__(self, members: dict[str, object]) -> None:
@@ -117,7 +122,7 @@ class _Members:
 
     def finish(self) -> None:
         if self._members:
-            raise PeerError("a session's request has members that are not known")
+            raise PeerError("a session's packet has members that are not known")
 
     def text(self, name: str) -> str:
         value = self._take(name)
@@ -129,6 +134,18 @@ class _Members:
         value = self._take(name)
         if type(value) is not int or not 0 < value <= NUMBER_MAX:
             raise PeerError(f"{name} must be a positive number")
+        return value
+
+    def integer(self, name: str, least: int = -NUMBER_MAX) -> int:
+        value = self._take(name)
+        if type(value) is not int or not least <= value <= NUMBER_MAX:
+            raise PeerError(f"{name} must be a whole number from {least} on")
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self._take(name)
+        if type(value) is not bool:
+            raise PeerError(f"{name} must be true or false")
         return value
 
     def words(self, name: str) -> tuple[str, ...]:
@@ -157,7 +174,7 @@ class _Members:
 
     def _take(self, name: str) -> object:
         if name not in self._members:
-            raise PeerError(f"a session's request without {name}")
+            raise PeerError(f"a session's packet without {name}")
         return self._members.pop(name)
 
 
