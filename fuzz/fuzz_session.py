@@ -22,10 +22,12 @@ with instrumented():
     )
     from trio_egress.wire.session_told import (
         Attempted,
+        Closed,
         Exited,
         FileDone,
         NotStarted,
         Ready,
+        Refused,
         Started,
         Told,
         read_told,
@@ -62,6 +64,10 @@ def write_told(told: Told) -> Mapping[str, object]:
             return {"step": "exited", "number": number, **how}
         case FileDone(number, errno, error):
             return {"step": "file", "number": number, "errno": errno, "error": error}
+        case Refused(kind, message):
+            return {"step": "refused", "kind": kind, "message": message}
+        case Closed(status):
+            return {"step": "closed", "status": status}
         case Attempted(words, port, count, dropped, denied):
             counts = {"port": port, "count": count, "dropped": dropped, "dropped_denied": denied}
             return {"step": "event", **words, **counts}

@@ -14,8 +14,7 @@ import pytest
 from trio_egress.errors import SandboxError
 from trio_egress.library.session import Session
 
-Supervisor = socket.socket
-Opened = tuple[Session, Supervisor]
+Opened = tuple[Session, socket.socket, subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def opened() -> Iterator[Opened]:
     try:
         theirs.send(b'{"step": "ready"}')
         session.begin(None)
-        yield session, theirs
+        yield session, theirs, process
     finally:
         process.stdin.close()
         process.wait()
@@ -37,7 +36,7 @@ def opened() -> Iterator[Opened]:
             session.close()
 
 
-def say(supervisor: Supervisor, **members: object) -> None:
+def say(supervisor: socket.socket, **members: object) -> None:
     supervisor.send(json.dumps(members).encode())
 
 
@@ -45,7 +44,7 @@ EXITED = {"step": "exited", "code": 0, "limit": "", "timed_out": False}
 
 
 def test_end_that_comes_before_the_start_is_both(opened: Opened) -> None:
-    session, supervisor = opened
+    session, supervisor, _ = opened
     command = session.spawn(["true"], [], "", {}, None)
     say(supervisor, number=command.number, **EXITED)
     command.started.result()
@@ -53,7 +52,7 @@ def test_end_that_comes_before_the_start_is_both(opened: Opened) -> None:
 
 
 def test_what_is_said_twice_or_of_nobody_changes_nothing(opened: Opened) -> None:
-    session, supervisor = opened
+    session, supervisor, _ = opened
     command = session.spawn(["true"], [], "", {}, None)
     for number in (command.number, command.number, 99):
         say(supervisor, step="started", number=number)
@@ -67,7 +66,7 @@ def test_what_is_said_twice_or_of_nobody_changes_nothing(opened: Opened) -> None
 
 
 def test_descriptor_that_nobody_has_asked_for_is_closed(opened: Opened) -> None:
-    _, supervisor = opened
+    _, supervisor, _ = opened
     reads, writes = os.pipe()
     packet = json.dumps({"step": "file", "number": 97, "errno": 0, "error": ""}).encode()
     socket.send_fds(supervisor, [packet], [writes])
@@ -80,13 +79,12 @@ def test_descriptor_that_nobody_has_asked_for_is_closed(opened: Opened) -> None:
     "raw", [b"{", b"[]", b'{"step": "exited", "number": 1}', b'{"step": "ready", "more": 1}', b"\xff" * 9]
 )
 def test_what_can_not_be_understood_ends_the_session_for_all_that_wait(opened: Opened, raw: bytes) -> None:
-    session, supervisor = opened
+    session, supervisor, process = opened
     command, read = session.spawn(["true"], [], "", {}, None), session.open_file("read", "a")
     supervisor.send(raw)
     assert supervisor.recv(1 << 16), "what was asked for comes first"
     while supervisor.recv(1 << 16):
         pass
-    process = session._process
     assert process.stdin is not None
     process.stdin.close()  # as a supervisor that ends when its program has hung up
     for waits in (command.started, command.ended, read):

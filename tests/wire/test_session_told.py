@@ -7,7 +7,17 @@ import json
 import pytest
 
 from trio_egress.errors import PeerError
-from trio_egress.wire.session_told import WORDS, Attempted, Exited, FileDone, NotStarted, Ready, read_told
+from trio_egress.wire.session_told import (
+    WORDS,
+    Attempted,
+    Closed,
+    Exited,
+    FileDone,
+    NotStarted,
+    Ready,
+    Refused,
+    read_told,
+)
 
 EXITED: dict[str, object] = {"step": "exited", "number": 1, "code": -9, "limit": "memory", "timed_out": True}
 EVENT: dict[str, object] = {
@@ -29,6 +39,9 @@ def render(members: object) -> bytes:
         ({"step": "not_started", "number": 1, "errno": 2, "message": "m"}, 0, NotStarted(1, 2, "m")),
         ({"step": "file", "number": 1, "errno": 0, "error": ""}, 1, FileDone(1, 0, "")),
         ({"step": "file", "number": 1, "errno": 0, "error": ""}, 0, FileDone(1, 0, "")),
+        ({"step": "refused", "kind": "UsageError", "message": "m"}, 0, Refused("UsageError", "m")),
+        ({"step": "closed", "status": {"end": "x"}}, 1, Closed({"end": "x"})),
+        ({"step": "closed", "status": None}, 0, Closed(None)),
         (EVENT, 0, Attempted(dict.fromkeys(WORDS, "x"), 1, 1, 1, 1)),
     ],
 )
@@ -50,6 +63,7 @@ def test_each_is_what_it_says(members: object, descriptors: int, told: object) -
         ({**EVENT, "port": -1}, 0),
         ({name: value for name, value in EVENT.items() if name != "rule"}, 0),
         ({"step": "closed"}, 0),
+        ({"step": "closed", "status": 1}, 0),
         ([], 0),
     ],
 )

@@ -18,9 +18,10 @@ from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.kernel.peers import read_peer
 from trio_egress.library.answering import Answering
 from trio_egress.library.copying import Place
-from trio_egress.library.session import Members, Session
+from trio_egress.library.session import Members, Session, close_all
 from trio_egress.values import frozen
 from trio_egress.wire.opening import OPENING_BYTES
+from trio_egress.wire.session_told import Closed, Refused, Told
 
 
 @frozen
@@ -48,21 +49,22 @@ class RemoteSession(Session):
         self._place = place
         self._closed: dict[str, object] | None = None
 
-    def _receive(self) -> tuple[dict[str, object], list[int]] | None:
+    def _receive(self) -> tuple[Told, list[int]] | None:
         """A word of refusal stands behind the error that tells that ours were not read."""
         return super()._receive() or super()._receive()
 
-    def _take(self, members: dict[str, object], descriptors: list[int]) -> None:
-        match members["step"]:
-            case "refused":
-                self._closed = {"end": "refused", "message": members["message"]}
-            case "closed":
-                status = members["status"]
-                self._closed = dict(status) if isinstance(status, dict) else None
+    def _take(self, told: Told, descriptors: list[int]) -> None:
+        match told:
+            case Refused(_, message):
+                self._closed = {"end": "refused", "message": message}
+            case Closed(status):
+                self._closed = status
                 if self._closed is not None and descriptors:
                     self._closed["evidence"] = self._copy(str(self._closed["run_id"]), descriptors[0])
+                else:
+                    close_all(descriptors)
             case _:
-                super()._take(members, descriptors)
+                super()._take(told, descriptors)
 
     def _copy(self, run_id: str, packet: int) -> str:
         try:

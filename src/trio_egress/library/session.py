@@ -47,6 +47,7 @@ FILES_AT_ONCE = 32
 INCOMPLETE = "evidence_incomplete"
 
 NO_DESCRIPTOR = -1
+Members = Mapping[str, object]
 
 
 class Session:
@@ -241,7 +242,7 @@ class Session:
         try:
             return read_told(raw, len(descriptors)), descriptors
         except PeerError:
-            _close_all(descriptors)
+            close_all(descriptors)
             raise
 
     def _take(self, told: Told, descriptors: list[int]) -> None:
@@ -281,7 +282,7 @@ class Session:
 
     def _take_file(self, done: Future[int] | None, told: FileDone, descriptors: list[int]) -> None:
         if done is None:
-            _close_all(descriptors)
+            close_all(descriptors)
         elif told.error:
             done.set_exception(OSError(told.errno, told.error))
         else:
@@ -386,6 +387,6 @@ def start_session(
     return Session(process, ours, folder, answering)
 
 
-def _close_all(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)

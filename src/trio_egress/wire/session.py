@@ -148,6 +148,13 @@ class Members:
             raise PeerError(f"{name} must be true or false")
         return value
 
+    def members(self, name: str) -> dict[str, object] | None:
+        """Whatever is in it, or null."""
+        value = self._take(name)
+        if value is not None and not isinstance(value, dict):
+            raise PeerError(f"{name} must be an object or null")
+        return value
+
     def words(self, name: str) -> tuple[str, ...]:
         value = self._take(name)
         if not isinstance(value, list) or not value or not all(map(_is_text, value)) or not value[0]:

@@ -1,7 +1,8 @@
 """What the supervisor of a session says to the program: the other direction of `wire/session.py`, by the same rules.
 
 Rule 1: no member is missing, of another type, or one that is not known: a packet is wholly understood, or PeerError.
-Rule 2: a descriptor comes with a file that is open, and with nothing else.
+Rule 2: a descriptor comes with a file that is open, or with the packet of a session that is closed, and with nothing
+else.
 """
 
 from __future__ import annotations
@@ -58,7 +59,22 @@ class Attempted:
     dropped_denied: int
 
 
-Told = Ready | Started | NotStarted | Exited | FileDone | Attempted
+@frozen
+class Refused:
+    """There will be no sandbox. `kind`: of error."""
+
+    kind: str
+    message: str
+
+
+@frozen
+class Closed:
+    """The session is over: its status, as `run --status-file` writes it; None where there is none."""
+
+    status: dict[str, object] | None
+
+
+Told = Ready | Started | NotStarted | Exited | FileDone | Attempted | Refused | Closed
 
 WORDS = ("transport", "method", "target", "layer", "phase", "verdict", "host", "proto", "reason", "rule")
 """Of an attempt."""
@@ -72,7 +88,7 @@ def read_told(raw: bytes, descriptors: int) -> Told:
     members = read_members(raw)
     told = _read(members)
     members.finish()
-    most = 1 if isinstance(told, FileDone) and not told.error else 0
+    most = int(isinstance(told, Closed) or (isinstance(told, FileDone) and not told.error))
     if descriptors > most:
         raise PeerError(f"{descriptors} descriptors beside a packet that has {most} at most")
     return told
@@ -95,6 +111,10 @@ def _read(members: Members) -> Told:
             )
         case "file":
             return FileDone(members.number("number"), members.integer("errno", 0), members.text("error"))
+        case "refused":
+            return Refused(members.text("kind"), members.text("message"))
+        case "closed":
+            return Closed(members.members("status"))
         case "event":
             return Attempted(
                 {name: members.text(name) for name in WORDS},
