@@ -33,11 +33,15 @@ from tests.runs.launch import (
 )
 
 import trio_egress as te
+from trio_egress.kernel.identity import find_identities
 from trio_egress.library.backends import SOCKET_VARIABLE
 
 pytestmark = pytest.mark.sandbox
 
 STRANGER = 54_321
+SUPERVISOR = find_identities(None, {}).supervisor
+"""What a supervisor of root's becomes."""
+
 COMMAND = [sys.executable, "-I", "-m", "trio_egress", "serve"]
 ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')\nexcept OSError: pass"
 CONNECTS = """
@@ -77,7 +81,7 @@ class Serve:
         floor = place.write("floor.toml", write_policy("*.example.com"))
         self.evidence = place.path / "packets"
         self.log = place.path / "log"
-        allowed = [f"--allow-user={AGENT.pw_uid}"] if AS_ROOT else []
+        allowed = [f"--allow-user={uid}" for uid in (AGENT.pw_uid, SUPERVISOR.uid)] if AS_ROOT else []
         words = ["--socket", self.socket, "--policy-floor", str(floor), "--key", str(place.key_file)]
         words += ["--evidence-in", str(self.evidence), *allowed, *options]
         with self.log.open("wb") as log:
@@ -95,7 +99,9 @@ class Serve:
         sock.connect(self.socket)
         return sock
 
-    def ask(self, *streams: int, **members: object) -> tuple[socket.socket, dict[str, Any]]:
+    def ask(
+        self, *streams: int, who: tuple[int, int] = (AGENT.pw_uid, AGENT.pw_gid), **members: object
+    ) -> tuple[socket.socket, dict[str, Any]]:
         """A client that speaks for itself, and the first answer."""
         opening: dict[str, object] = {
             "step": "open",
@@ -104,7 +110,7 @@ class Serve:
             "allow": [],
             "environment": {"PATH": os.defpath},
         }
-        with being():
+        with being(*who):
             sock = self.connect()
             folder = os.open(self.place.work, os.O_PATH | os.O_DIRECTORY)
         raw = json.dumps({**opening, "timeout": None, "decides": False, **members}).encode()
@@ -153,12 +159,19 @@ def client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) -> None:
     narrower = client.place.work / "mine.toml"
-    narrower.write_text(write_policy("api.example.com"))
+    narrower.write_text(write_policy("api.example.com", more='methods = ["GET"]\n'))
+    os.mkfifo(client.place.work / "roots")  # who opened it would wait for ever
+    questions: list[te.Question] = []
     with te.Sandbox(
         narrower,
         workspace=client.place.work,
         evidence=client.place.work / "copy",
-        environment={"WORD": "said", "PATH": os.defpath},
+        environment={
+            "WORD": "said",
+            "PATH": os.defpath,
+            "SSL_CERT_FILE": str(client.place.work / "roots"),
+        },
+        decide=lambda question: bool(questions.append(question)),  # type: ignore[func-returns-value]
     ) as sandbox:
         assert sandbox.backend == "helper", "which `auto` takes where a socket is named"
         done = sandbox.run(["sh", "-c", "id -u; id -g; id -G; pwd; echo $WORD; echo made >made"])
@@ -166,6 +179,9 @@ def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) ->
         if AS_ROOT:
             assert done.stdout.decode().split() == [*ids, str(client.place.work), "said"]
         assert sandbox.run(["python3", "-c", ASKS]).denied[0].host == "denied.example.com"
+        asked = sandbox.run(["python3", "-c", ASKS.replace("denied", "api")])
+        assert [(each.host, each.layer) for each in asked.denied] == [("api.example.com", "approval")]
+        assert [str(question.attempt.host) for question in questions] == ["api.example.com"]
         seen = sandbox.run(["sh", "-c", f"cat {client.place.key_file} {client.evidence}/*/*"])
         assert seen.stdout == b""
         reached = sandbox.run(["python3", "-c", CONNECTS, client.socket])
@@ -216,6 +232,13 @@ def test_a_policy_that_is_wider_than_the_floor_is_refused_with_its_place(client:
     with (
         pytest.raises(te.SandboxError, match="no rule of the floor leads there"),
         te.Sandbox(client.place.work / "mine.toml", allow=["elsewhere.org"], workspace=client.place.work),
+    ):
+        pass
+    hiding = client.place.work / "hiding.toml"
+    hiding.write_text(write_policy("api.example.com", more='[files]\nhide = ["/root/there"]\n'))
+    with (
+        pytest.raises(te.SandboxError, match="hide: the floor says"),
+        te.Sandbox(hiding, workspace=client.place.work),
     ):
         pass
     narrow = client.place.work / "mine.toml"
@@ -294,11 +317,16 @@ def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve
 
 @pytest.mark.skipif(not AS_ROOT, reason="root alone can be somebody else")
 def test_a_user_who_is_not_allowed_has_no_sandbox(serve: Serve) -> None:
-    for uid, gid, why in ((STRANGER, STRANGER, "is not served here"), (0, 0, "no agent runs as root")):
+    refused = ((STRANGER, STRANGER, "is not served here"), (0, 0, "no agent runs as root"))
+    for uid, gid, why in refused:
         with being(uid, gid), serve.connect() as sock:
             word = hear(sock)
         assert word["step"] == "refused"
         assert why in word["message"]
+    sock, word = serve.ask(who=(SUPERVISOR.uid, SUPERVISOR.gid))
+    sock.close()
+    assert (word["step"], word["status"]["end"]) == ("closed", "refused")
+    assert "are the supervisor's, and nobody else's" in word["status"]["message"]
     sock, word = serve.ask(more=1)
     sock.close()
     assert word["message"].startswith("an opening is"), "the control: who is allowed is heard"

@@ -253,7 +253,12 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str], call
 
 def _find_identities(options: argparse.Namespace, caller: Caller | None) -> Identities:
     identities = find_identities(options.user, os.environ, options.proxy_user)
-    return identities if caller is None else attrs.evolve(identities, agent=caller.agent)
+    if caller is None:
+        return identities
+    agent, supervisor = caller.agent, identities.supervisor
+    if identities.root and (agent.uid == supervisor.uid or agent.gid == supervisor.gid):
+        raise SandboxError(f"uid {supervisor.uid} and its group are the supervisor's, and nobody else's")
+    return attrs.evolve(identities, agent=agent)
 
 
 def _find_command(options: argparse.Namespace) -> Sequence[str]:

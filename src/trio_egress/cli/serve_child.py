@@ -129,6 +129,10 @@ def _find_options(opening: Opening, told: dict[str, Any], line: list[int]) -> li
         raise UsageError("allow: without a policy of its own a sandbox has the operator's as it is")
     else:
         policy = floor
+    if more := set(policy.files.hide) - set(floor.files.hide):
+        raise SandboxError(
+            f"[files] hide: the floor says what is looked for by serve's rights; take out {min(more)}"
+        )
     if wider := find_wider(floor, policy):
         raise SandboxError(
             "the policy is wider than the floor that serve's operator has set:\n  "

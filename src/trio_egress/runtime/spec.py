@@ -131,6 +131,12 @@ class RunSpec:
     """Nothing is lent to them, as root's rights would have it."""
 
     @property
+    def looked_at(self) -> Mapping[str, str]:
+        """The variables that say where something of the host is; a caller's say nothing, since it is not their rights
+        with which that would be read."""
+        return self.environment if self.caller is None else {}
+
+    @property
     def agent_name(self) -> str:
         return self.name or os.path.basename(self.command[0])
 

@@ -290,7 +290,7 @@ class Sight:
 def _plan(spec: RunSpec, host_key: str) -> tuple[View, Plan, Sight]:
     interception = open_interception(spec.policy, spec.run_id)
     inspection = open_inspection(spec.policy, spec.redactor, os.environ, spec.sought)
-    trust = find_trust(spec.policy, interception, spec.environment)
+    trust = find_trust(spec.policy, interception, spec.looked_at)
     view, limits = _view(spec, trust, host_key), find_limits(spec.policy.limits)
     environment = spec.environment
     if trust is not None:
@@ -332,7 +332,7 @@ def _view(spec: RunSpec, trust: Trust | None, host_key: str) -> View:
             *protect_cache(os.environ, (str(spec.directory), *files.write)),
         ),
         account=describe_account(spec.identities, home),
-        path=spec.environment.get("PATH", os.defpath),
+        path=spec.looked_at.get("PATH", os.defpath),
         lent=find_lent(
             str(spec.directory), spec.identities.root and spec.caller is None, agent.uid, agent.gid
         ),
