@@ -103,7 +103,10 @@ async def keep_listener(
         async with trio.open_nursery() as nursery:
             with accepting or trio.CancelScope():
                 while True:
-                    await room.acquire()
+                    try:
+                        room.acquire_nowait()  # which spares a turn of the loop
+                    except trio.WouldBlock:
+                        await room.acquire()
                     nursery.start_soon(serve, await _accept(listener))
     finally:
         if leave is not None:

@@ -11,6 +11,7 @@ Rule 3: a repeated extension, a second name or a byte left over is refused: two 
 from __future__ import annotations
 
 import re
+import struct
 from typing import Final
 
 from trio_egress.errors import PeerError
@@ -32,6 +33,7 @@ UNRECOGNIZED_NAME: Final = 112
 _ALERT, _HANDSHAKE, _CLIENT_HELLO = 21, 22, 1
 _SERVER_NAME, _ALPN = 0, 16
 _ECH = frozenset({0xFE0D, 0xFFCE})  # RFC 9849 and the older encrypted_server_name draft
+_EXTENSION_HEAD = struct.Struct(">HH")
 _HOST_NAME = 0
 _HOST_NAME_BYTES = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
@@ -131,9 +133,17 @@ def _parse_message(message: bytes) -> ClientHello:
 
 
 def _parse_extensions(raw: bytes) -> dict[int, bytes]:
-    reader = Reader(raw, "TLS extensions")
     extensions: dict[int, bytes] = {}
-    while reader.more():
+    at = 0
+    while at + 4 <= len(raw):
+        kind, size = _EXTENSION_HEAD.unpack_from(raw, at)
+        end = at + 4 + size
+        if end > len(raw) or kind in extensions:
+            break
+        extensions[kind] = raw[at + 4 : end]
+        at = end
+    reader = Reader(raw, "TLS extensions", start=at)
+    while reader.more():  # what is left is not as it should be
         kind = reader.integer(2)
         if kind in extensions:
             raise PeerError(f"TLS extension {kind} twice")
