@@ -12,7 +12,7 @@ from tests.evidence.specimens import KEY, SESSION, Scribe, codes, replay
 
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.receipt_form import COMMITMENT
-from trio_egress.evidence.redact import LABEL, Redactor, Withheld, commit
+from trio_egress.evidence.redact import CLEAN_CHARS, CLEAN_MAX, LABEL, Redactor, Withheld, commit
 from trio_egress.evidence.spellings import list_spellings
 
 RUN_KEY = b"\x07" * 32
@@ -68,6 +68,25 @@ def test_a_secret_is_in_no_text_of_a_signed_receipt(members: dict[str, object]) 
     record = json.loads(lines[1])["action_record"]
     assert record["redaction"] == {"total_redactions": 1, "by_class": {"token": 1}}
     assert codes(replay(lines)) == []
+
+
+@pytest.mark.parametrize("members", PLACES, ids=str)
+def test_a_secret_is_found_beside_texts_that_are_known_to_be_clean(members: dict[str, object]) -> None:
+    redactor = Redactor(RUN_KEY, {"token": TOKEN.encode()})
+    usual: dict[str, object] = {"target": "http://a.example/", "facts": {"reason": "usual", "list": ["x"]}}
+    lines = write(usual, members, usual, members, redactor=redactor)
+    assert [STANDS in line.decode() for line in lines[1:-1]] == [False, True, False, True]
+    assert not any(TOKEN in line.decode() for line in lines)
+
+
+def test_no_more_texts_are_known_to_be_clean_than_so_many() -> None:
+    redactor = Redactor(RUN_KEY, {"token": TOKEN.encode()})
+    many: list[dict[str, object]] = [{"target": f"http://{number}.example/"} for number in range(CLEAN_MAX)]
+    write(*many, {"facts": {"list": [str(number) for number in range(2 * CLEAN_MAX)]}}, redactor=redactor)
+    assert len(redactor._clean) <= CLEAN_MAX
+    write({"target": "t" * (CLEAN_CHARS + 1)}, {"target": "t" * CLEAN_CHARS}, redactor=redactor)
+    assert "t" * CLEAN_CHARS in redactor._clean
+    assert "t" * (CLEAN_CHARS + 1) not in redactor._clean
 
 
 @pytest.mark.parametrize("members", PLACES, ids=str)

@@ -32,6 +32,9 @@ QUERY, USERINFO = "query", "userinfo"
 CLASSES = (QUERY, USERINFO)
 """What is always treated, so that no secret of the operator's may have such a name."""
 
+CLEAN_MAX, CLEAN_CHARS = 1024, 512
+"""Texts in which there is nothing secret, as is known already, and the longest of them: most receipts share most."""
+
 VALUES_MAX = 32
 """Values of one fact that are told, each by a commitment; of more, only how many there are."""
 
@@ -51,6 +54,7 @@ class Redactor:
         self._key = key
         self._secrets = dict(secrets or {})
         self._finder = Finder(self._secrets) if self._secrets else None
+        self._clean: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Redactor({', '.join(self._secrets)})"
@@ -103,7 +107,7 @@ class Redactor:
     def redact_draft(self, draft: Draft) -> tuple[Draft, dict[str, int]]:
         """A receipt without anything secret, and how often which secret was in it."""
         facts = draft.facts
-        if any(type(value) is Withheld for value in facts.values()):
+        if Withheld in map(type, facts.values()):
             facts = {
                 name: self._commit_all(value) if type(value) is Withheld else value
                 for name, value in facts.items()
@@ -111,8 +115,8 @@ class Redactor:
             draft = attrs.evolve(draft, facts=facts)
         if self._finder is None:
             return draft, {}
-        texts = (draft.target, draft.method, draft.layer, draft.pattern, draft.severity, facts)
-        if not self._finder.may_hold("\0".join(walk(texts))):
+        texts = (draft.target, draft.method, draft.layer, draft.pattern, draft.severity)
+        if not self._may_hold(self._finder, texts, facts):
             return draft, {}
         found: Counter[str] = Counter()
         told = facts.get(FINDINGS)
@@ -122,6 +126,20 @@ class Redactor:
         if told is not None:  # of which a peer has chosen no more than a name in a place
             rest = {FINDINGS: redact_findings(told, lambda text: self._replace(text, found)), **rest}
         return attrs.evolve(draft, **clean, facts=rest), dict(sorted(found.items()))
+
+    def _may_hold(self, finder: Finder, texts: Iterable[str], facts: Mapping[str, object]) -> bool:
+        """Whether something secret could be in one of these. What was found to be clean is not looked at again."""
+        values = facts.values()
+        found = {*texts, *facts, *(value for value in values if type(value) is str)}
+        found.update(walk([value for value in values if type(value) not in (str, int)]))
+        unknown = found - self._clean
+        if unknown and finder.may_hold("\0".join(unknown)):
+            return True
+        if len(self._clean) + len(unknown) > CLEAN_MAX:
+            self._clean.clear()
+        if len(unknown) <= CLEAN_MAX:
+            self._clean.update(text for text in unknown if len(text) <= CLEAN_CHARS)
+        return False
 
     def _commit_all(self, withheld: Withheld) -> list[str]:
         told = [commit(self._key, withheld.kind, value) for value in withheld.values[:VALUES_MAX]]
