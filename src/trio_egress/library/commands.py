@@ -259,6 +259,8 @@ class Started:
         return self.wait()
 
     def wait(self) -> Done:
+        """Raises SandboxError in a forked child, where nobody tells it."""
+        self.session.check_owner()
         return make_done(self.command, self.command.ended.result(), Kept(0), Kept(0))
 
 

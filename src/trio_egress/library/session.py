@@ -46,7 +46,6 @@ FILES_AT_ONCE = 32
 
 INCOMPLETE = "evidence_incomplete"
 
-NO_DESCRIPTOR = -1
 Members = Mapping[str, object]
 
 
@@ -99,6 +98,7 @@ class Session:
 
     def listen(self, listener: Callable[[Event | None], object]) -> Callable[[], None]:
         """Have each event told, in the session's own thread, and None at the end. What is given back ends that."""
+        self.check_owner()
         told: Callable[[Event | None], None] = lambda event: (listener(event), None)[1]  # noqa: E731
         with self._lock:
             gone = self._gone
@@ -115,6 +115,7 @@ class Session:
         environment: Mapping[str, str],
         timeout: float | None,
     ) -> Command:
+        self.check_owner()
         command = Command(next(self._numbers))
         with self._lock:
             self._check()
@@ -136,6 +137,7 @@ class Session:
         return command
 
     def signal(self, command: Command, number: int) -> None:
+        self.check_owner()
         if not command.ended.done():
             self._say(step="signal", number=command.number, signal=int(number))
 
@@ -146,6 +148,7 @@ class Session:
 
     def open_file(self, step: str, path: str, streams: Sequence[int] = ()) -> Future[int]:
         """`read` gives a descriptor; `write`, with the content's, gives -1 when it is done."""
+        self.check_owner()
         done: Future[int] = Future()
         with self._lock:
             self._check()
@@ -185,11 +188,14 @@ class Session:
             self._thread.join()
         self._sock.close()
 
-    def _check(self) -> None:
+    def check_owner(self) -> None:
+        """Before a lock is taken: a forked child may have got one that nobody gives back."""
         if os.getpid() != self._owner:
             raise SandboxError(
                 "the sandbox belongs to the process that has opened it, not to one that it has forked"
             )
+
+    def _check(self) -> None:
         if self._gone:
             raise self._error or SandboxError("the sandbox is closed")
 
@@ -207,6 +213,8 @@ class Session:
 
     def _end(self, step: str, **members: object) -> None:
         """What has ended by itself needs no word, and says how when it is waited for."""
+        if os.getpid() != self._owner:
+            return
         with suppress(OSError):
             self._sock.send(json.dumps({"step": step, **members}).encode("ascii"))
 
@@ -286,7 +294,7 @@ class Session:
         elif told.error:
             done.set_exception(OSError(told.errno, told.error))
         else:
-            done.set_result(descriptors[0] if descriptors else NO_DESCRIPTOR)
+            done.set_result(next(iter(descriptors), -1))
 
     def _conclude(self) -> None:
         """The supervisor has ended: what it has left as its status, and nobody waits any more."""
