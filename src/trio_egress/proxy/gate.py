@@ -6,8 +6,8 @@ Rule 2: nothing here changes during a run but what the ledger says, and the poli
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import attrs
@@ -130,24 +130,55 @@ class Gate:
         reply = await self.approvals.ask(judged, self.policy, gone)
         return judged if reply is None else reply.apply(again())
 
-    @asynccontextmanager
-    async def open_flow(self, judged: Judgement) -> AsyncIterator[tuple[Flow, Account | None]]:
+    def open_flow(self, judged: Judgement) -> OpenFlow:
         """Charge an allowed attempt and record its intent; its outcome when the body is left.
 
         Raises PeerError where the policy was changed meanwhile and doesn't allow it any more.
         """
+        return OpenFlow(self, judged)
+
+
+class OpenFlow:
+    """`async with`: an allowed attempt from its intent to its outcome. Once."""
+
+    __slots__ = ("_account", "_flow", "_gate", "_judged", "_leave", "_scope")
+
+    def __init__(self, gate: Gate, judged: Judgement) -> None:
+        self._gate = gate
+        self._judged = judged
+
+    async def __aenter__(self) -> tuple[Flow, Account | None]:
+        gate, judged = self._gate, self._judged
         attempt, decision, facts = judged.attempt, judged.decision, judged.facts
         if decision.ask is not None and facts.get("tls") != INTERCEPTED and facts.get(ANSWER) != APPROVED:
             raise ValueError("nobody has approved what its rule asks about")
         via = decision.upstream.via if decision.upstream is not None else None
         if via is not None and facts.get("tls") != INTERCEPTED:  # which leads to no dial of its own
             facts = {**facts, "via": str(via)}
-        with (
-            self.ledger.charge(attempt, decision, judged.moment) as account,
-            await self.recorder.allow(attempt, decision, facts) as flow,
-            trio.CancelScope() as scope,
-            self.in_force.hold(judged, flow, scope, self.ledger),
-        ):
-            yield flow, account
-        if scope.cancelled_caught:
+        self._account = gate.ledger.charge(attempt, decision, judged.moment)
+        try:
+            self._flow = await gate.recorder.allow(attempt, decision, facts)
+        except BaseException:
+            self._release()
+            raise
+        self._scope = trio.CancelScope()
+        self._scope.__enter__()
+        self._leave = gate.in_force.hold(judged, self._flow, self._scope, gate.ledger)
+        return self._flow, self._account
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+        try:
+            if self._scope.__exit__(kind, error, trace):
+                kind = error = trace = None
+        finally:
+            self._flow.__exit__(kind, error, trace)
+            self._release()
+        if self._scope.cancelled_caught:
             raise PeerError(CHANGED)
+
+    def _release(self) -> None:
+        if self._account is not None:
+            self._account.release()

@@ -10,14 +10,15 @@ Rule 4: an attempt that was allowed while the policy changed is decided again be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_egress.model import Decision
 from trio_egress.policy.recall import CHANGED
+from trio_egress.proxy.judged_before import JudgedBefore
 from trio_egress.values import frozen
 
 if TYPE_CHECKING:
@@ -54,21 +55,27 @@ class InForce:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self._before: JudgedBefore | None = None
         self._changed = False
         self._open: set[_Open] = set()
         self.settlers: set[Settle] = set()
 
-    @contextmanager
-    def hold(self, judged: Judgement, flow: Flow, scope: trio.CancelScope, ledger: Ledger) -> Iterator[None]:
-        """Keep an allowed attempt open for as long as the body lasts and the policy allows it."""
+    def hold(
+        self, judged: Judgement, flow: Flow, scope: trio.CancelScope, ledger: Ledger
+    ) -> Callable[[], None]:
+        """Keep an allowed attempt open for as long as the policy allows it, and until what is returned is called."""
         one = _Open(judged, flow, scope)
         if self._changed:
             self._judge_again(one, ledger)
         self._open.add(one)
-        try:
-            yield
-        finally:
-            self._open.discard(one)
+        return partial(self._open.discard, one)
+
+    @property
+    def judged_before(self) -> JudgedBefore:
+        """What was judged under the policy that is in force."""
+        if self._before is None:
+            self._before = JudgedBefore(self.policy)
+        return self._before
 
     def settle(self) -> None:
         """Have everything told that was decided so far."""
@@ -85,6 +92,7 @@ class InForce:
         """Put another policy in force. Not a checkpoint: there is no moment between the two."""
         ledger.change(self.policy, policy)
         self.policy = policy
+        self._before = None
         self._changed = True
         for one in self._open:
             self._judge_again(one, ledger)

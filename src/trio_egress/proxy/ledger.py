@@ -10,8 +10,6 @@ Rule 2: bytes are claimed before they go out: the budget of a rule is never over
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import attrs
 
@@ -67,6 +65,10 @@ class Account:
         """Of the claimed bytes so many went."""
         self._spend(limit, sent - claimed)
 
+    def release(self) -> None:
+        """The attempt has ended, whatever has ended it."""
+        self._book.state = release(self._book.state, self._rule.index)
+
     def refuse(self, limit: Limit) -> UsedUp:
         return UsedUp(f"{self._rule} {explain_limit(self._limits, limit)}")
 
@@ -91,18 +93,13 @@ class Ledger:
         """From here on denials say why, and hold where nothing was enforced so far."""
         self._observing, self.stopped = False, why
 
-    @contextmanager
-    def charge(self, attempt: Attempt, decision: Decision, moment: Moment) -> Iterator[Account | None]:
-        """Charge an allowed attempt for as long as the body lasts. None where its rule has no limits."""
+    def charge(self, attempt: Attempt, decision: Decision, moment: Moment) -> Account | None:
+        """Charge an allowed attempt, and release the account when it has ended. None where its rule has no limits."""
         if decision.limits is None or decision.rule is None:
-            yield None
-            return
+            return None
         book = self._book
         book.state = charge(book.state, decision, attempt, moment.now_us or 0)
-        try:
-            yield Account(book, decision.rule, decision.limits)
-        finally:
-            book.state = release(book.state, decision.rule.index)
+        return Account(book, decision.rule, decision.limits)
 
     def change(self, old: Policy, new: Policy) -> None:
         """Another policy comes into force."""

@@ -118,7 +118,9 @@ async def _serve_seen(
 def _judge(agent: AgentEnd, door: Door, gate: Gate, read: ReadBody | None = None) -> Filled:
     request = agent.request
     if read is None:
-        return gate.vault.fill(request, judge_request(gate.policy, door, request, gate.ledger.moment()))
+        return gate.vault.fill(
+            request, gate.in_force.judged_before.judge(door, request, gate.ledger.moment())
+        )
     judged = judge_request(gate.policy, door, request, gate.ledger.moment(), read.asked.calls)
     filled = gate.vault.fill(
         request, attrs.evolve(judged, messages=read.asked.messages, batch=read.asked.batch)

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
 from trio_egress.errors import PeerError
@@ -26,7 +25,7 @@ from trio_egress.proxy.ends import ForwardingProxy, Http1Upstream, UpstreamEnd
 from trio_egress.proxy.gate import Gate
 from trio_egress.proxy.judge import Door
 from trio_egress.proxy.peer import Peer
-from trio_egress.values import frozen
+from trio_egress.values import define, frozen
 
 if TYPE_CHECKING:
     from trio_egress.proxy.exchange import Exchange
@@ -58,7 +57,7 @@ class Way:
             self._drop(exchange.fault is not None)
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Idle:
     """A connection of HTTP/1.1 that waits for the next exchange. `forwards`: to a proxy that passes requests on."""
 
@@ -191,7 +190,8 @@ class Ways:
         end = kind(peer, self._gate.limits, idle.upstream)
 
         def keep() -> None:
-            self._idle.append(attrs.evolve(idle, since=trio.current_time()))
+            idle.since = trio.current_time()
+            self._idle.append(idle)
 
         def drop(reset: bool) -> None:
             if reset:

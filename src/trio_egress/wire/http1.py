@@ -45,6 +45,8 @@ _SWITCH = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 """What is never passed on as it came (RFC 9110 7.8), and said anew where it was judged."""
 
 _LENGTHS = frozenset((b"content-length", b"transfer-encoding"))
+_NONE: frozenset[bytes] = frozenset()
+_HOST = frozenset((b"host",))
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Parsed = Sequence[tuple[bytes, bytes]]
@@ -151,7 +153,7 @@ class _Side:
         if len(fields) > self._header_count:
             raise BadMessage(f"a head has more than {self._header_count} fields", 431)
         # h11 bounds what is incomplete; a head that came whole in few reads can be longer.
-        if more + sum(len(name) + len(value) for name, value in fields) > self._head_bytes:
+        if more + sum([len(name) + len(value) for name, value in fields]) > self._head_bytes:
             raise BadMessage(f"a head has more than {self._head_bytes} bytes", 431)
 
 
@@ -281,7 +283,7 @@ def _request_head(
     hosts = [value for name, value in headers if name == b"host"]
     options = _options(headers)
     _check_controls(headers)
-    check_expectation(value for name, value in headers if name == b"expect")
+    check_expectation([value for name, value in headers if name == b"expect"])
     upgrades = _upgrades(headers)
     # What follows a request for a WebSocket is no HTTP, whatever its answer is: nothing there is read as the next one.
     persists = version == b"1.1" and b"close" not in options and "websocket" not in upgrades
@@ -291,7 +293,7 @@ def _request_head(
         authority=authority,
         path=path,
         host=_text(hosts[0]) if hosts else None,
-        fields=_only_end_to_end(raw, options, besides=b"host"),
+        fields=_only_end_to_end(raw, options, besides=_HOST),
         body=_request_body(headers),
         persists=persists,
         upgrades=upgrades,
@@ -334,7 +336,7 @@ def _request_body(headers: Parsed) -> Body:
 
 def _check_controls(fields: Parsed) -> None:
     """Characters that h11 lets through, and no value may have (RFC 9110 5.5)."""
-    if any(_CONTROLS.search(value) for _, value in fields):
+    if _CONTROLS.search(b"".join([value for _, value in fields])):
         raise BadMessage("a field's value has a control character")
 
 
@@ -357,14 +359,15 @@ def _response_head(
     )
 
 
-def _only_end_to_end(raw: Parsed, options: frozenset[bytes], besides: bytes = b"") -> Fields:
+def _only_end_to_end(raw: Parsed, options: frozenset[bytes], besides: frozenset[bytes] = _NONE) -> Fields:
     """`Content-Length` in its usual digits: to some a leading zero begins an octal number."""
-    dropped = HOP_BY_HOP | (options - FRAMING) | {besides}
-    return tuple(
-        (name, b"%d" % int(value) if name.lower() == b"content-length" else value)
-        for name, value in raw
-        if name.lower() not in dropped
-    )
+    kept = []
+    for name, value in raw:
+        lower = name.lower()
+        if lower in HOP_BY_HOP or lower in besides or (lower in options and lower not in FRAMING):
+            continue
+        kept.append((name, b"%d" % int(value) if lower == b"content-length" else value))
+    return tuple(kept)
 
 
 def _only_trailing(raw: list[tuple[bytes, bytes]]) -> Fields:
@@ -372,7 +375,7 @@ def _only_trailing(raw: list[tuple[bytes, bytes]]) -> Fields:
 
 
 def _upgrades(headers: Parsed) -> tuple[str, ...]:
-    return tuple(map(_text, _tokens(headers, b"upgrade")))
+    return tuple([_text(token) for token in _tokens(headers, b"upgrade")])
 
 
 def _options(headers: Parsed) -> frozenset[bytes]:
@@ -380,8 +383,10 @@ def _options(headers: Parsed) -> frozenset[bytes]:
 
 
 def _tokens(headers: Parsed, name: bytes) -> list[bytes]:
-    values = b",".join(value for field, value in headers if field == name)
-    return [token.strip().lower() for token in values.split(b",") if token.strip()]
+    values = [value for field, value in headers if field == name]
+    if not values:
+        return []
+    return [token.strip().lower() for token in b",".join(values).split(b",") if token.strip()]
 
 
 def _text(raw: bytes) -> str:

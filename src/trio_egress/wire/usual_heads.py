@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 _REQUEST = re.compile(rb"([A-Z]{1,16}) ([!-~]+) HTTP/1\.1")
 _RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)")
-_FIELD = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)")
+_NAME, _VALUE = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+", rb"(?:[!-~](?:[ -~]*[!-~])?)?"
+_FIELD = re.compile(rb"(%b): ?(%b)\r\n" % (_NAME, _VALUE))
+_FIELDS = re.compile(rb"(?:%b: ?%b\r\n)*" % (_NAME, _VALUE))
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
 
@@ -49,23 +51,18 @@ def _read(raw: bytes, form: re.Pattern[bytes]) -> UsualHead | None:
     end = raw.find(b"\r\n\r\n")
     if end < 0:
         return None
-    first, *lines = raw[:end].split(b"\r\n")
-    line = form.fullmatch(first)
-    if line is None:
+    begin = raw.find(b"\r\n")
+    line = form.fullmatch(raw, 0, begin)
+    if line is None or not _FIELDS.fullmatch(raw, begin + 2, end + 2):
         return None
-    told, fields, lengths = [], [], 0
-    for each in lines:
-        found = _FIELD.fullmatch(each)
-        if found is None:
+    told = _FIELD.findall(raw, begin + 2, end + 2)
+    fields = [(name.lower(), value) for name, value in told]
+    lengths = 0
+    for name, value in fields:
+        if name in _UNUSUAL:
             return None
-        name, value = found.groups()
-        lower = name.lower()
-        if lower in _UNUSUAL:
-            return None
-        if lower == b"content-length":
+        if name == b"content-length":
             lengths += 1
             if lengths > 1 or not _LENGTH.fullmatch(value):
                 return None
-        told.append((name, value))
-        fields.append((lower, value))
     return UsualHead((line[1], line[2]), told, fields, end + 4)
