@@ -65,7 +65,7 @@ def test_whatever_differs_is_judged_as_it_is() -> None:
         told, anew = before.judge(door, head, moment), judge_request(policy, door, head, moment)
         assert (told.attempt, told.decision) == (anew.attempt, anew.decision)
         assert told.facts == anew.facts
-        assert told.moment.observing == moment.observing
+        assert told.moment.observing == anew.moment.observing
 
 
 @pytest.mark.parametrize(
