@@ -34,7 +34,7 @@ from tests.runs.launch import (
 
 import trio_egress as te
 from trio_egress.kernel.identity import find_identities
-from trio_egress.library.backends import SOCKET_VARIABLE
+from trio_egress.runtime.backends import SOCKET_VARIABLE
 
 pytestmark = pytest.mark.sandbox
 

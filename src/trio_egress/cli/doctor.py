@@ -23,9 +23,10 @@ def main(options: argparse.Namespace) -> int:
         from trio_egress.cli import attack
 
         return attack.main(options)
+    from trio_egress.cli.backend import find_backend
     from trio_egress.kernel.probe import probe_all
 
-    probes = probe_all(options.user, options.proxy_user)
+    probes = [*probe_all(options.user, options.proxy_user), find_backend()]
     if options.json:
         print(json.dumps([attrs.asdict(probe) for probe in probes], indent=2))
     else:

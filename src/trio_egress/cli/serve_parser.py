@@ -27,7 +27,7 @@ example:
 def add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
-        help="open sandboxes for other programs, which have neither the key nor any rights",
+        help="open sandboxes for programs of other users, without the key",
         description="Wait at a socket for programs that want a sandbox, and supervise one for each of them. Their "
         "policy can only narrow the operator's; the key never leaves the supervisors.",
         epilog=SERVE_EPILOG,

@@ -17,12 +17,12 @@ import attrs
 from trio_egress.cli.platforms import explain_absence
 from trio_egress.errors import SandboxError, UsageError
 from trio_egress.library.answering import Answering, Loop
-from trio_egress.library.backends import HELPER, choose, find_socket
 from trio_egress.library.deciding import Decide
 from trio_egress.library.event import Event
 from trio_egress.library.judging import Policy
 from trio_egress.library.running import FilePath, check_bounds, list_options
 from trio_egress.library.session import Session, start_session
+from trio_egress.runtime.backends import HELPER, choose, find_socket
 from trio_egress.values import frozen
 
 EVENTS_KEPT = 1000
