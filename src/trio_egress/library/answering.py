@@ -57,7 +57,7 @@ class Answering:
         self._line, self.other = socket.socketpair()
         self._lock = threading.Lock()
         self._calls: dict[int, GiveUp] = {}
-        self._fail: Callable[[BaseException], object] = lambda error: None
+        self._fail: Callable[[BaseException], object] | None = None
 
     def begin(self, fail: Callable[[BaseException], object]) -> None:
         """`fail`: what is told of an exception that is none to go on after."""
@@ -68,6 +68,8 @@ class Answering:
         """From any thread, and more than once."""
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
+        if self._fail is None:  # else whoever follows it closes it
+            self._line.close()
         with self._lock:
             calls = list(self._calls.values())
         for give_up in calls:
@@ -107,7 +109,8 @@ class Answering:
             reply = read_failure(error)
         except BaseException as error:
             reply = False, "the program that decides is ending"
-            self._fail(error)
+            if self._fail is not None:
+                self._fail(error)
         with self._lock:
             self._calls.pop(number, None)
         self._send(number, reply)
