@@ -23,7 +23,8 @@ ROUNDS = 15
 POLICY = 'version = "1.0"\ndefault_deny = true\n[[egress]]\ndestination = "api.example.com:443"\n'
 SEEN = POLICY + '[[egress]]\ndestination = "seen.example.com"\nmethods = ["GET"]\n'
 PYTHON = (sys.executable,)
-OURS = (*PYTHON, "-m", "trio_egress")
+PROGRAM = Path(sys.executable).with_name("trio-egress")
+OURS = (str(PROGRAM),) if PROGRAM.exists() else (*PYTHON, "-m", "trio_egress")
 BARE = "import trio"
 NOTED = 'exec 3>"$0"; date +%s.%N >&3'
 """The agent's last act is to say when it is."""
