@@ -10,14 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 
 import pytest
 from tests.programs import test_mcp_http, test_websockets
 from tests.programs.servers import Web, answers, find_ports, start_server
 from tests.programs.sshd import HOST as FORGE
 from tests.programs.sshd import Forge, open_forge
-from tests.runs.launch import ENVIRONMENT, Place, read_receipts, verify, wait_until
+from tests.runs.launch import ENVIRONMENT, PATIENCE_SECONDS, Place, read_receipts, verify, wait_until
 
 import trio_egress as te
 
@@ -85,16 +85,20 @@ def serve_program(place: Place, name: str, source: str, *words: str) -> Iterator
 
 
 class Person:
-    """Says no to what has `no` in it, and remembers all that it was asked."""
+    """Says no to what has `no` in it, nothing about org/b until `over`, and remembers all that it was asked."""
 
     def __init__(self) -> None:
         self.questions: list[te.Question] = []
+        self.thinks, self.over = Event(), Event()
         self._lock = Lock()
 
     def __call__(self, question: te.Question) -> object:
         with self._lock:
             self.questions.append(question)
         attempt = question.attempt
+        if (attempt.path or "").endswith("org/b.git"):
+            self.thinks.set()
+            self.over.wait()
         refused = (
             "/no" in (attempt.path or "") or attempt.port == 7001 or attempt.service == "git-receive-pack"
         )
@@ -138,8 +142,8 @@ def test_each_is_asked_about_by_what_can_be_seen_of_it(place: Place, web: Web) -
             refused = sandbox.run([*python, socket_client, f"ws://{LIVE}/no", "it"])
             assert b"HTTP 403" in refused.stderr
 
-            told = sandbox.run([*python, mcp_client, "streamable-http", f"http://{MCP}/mcp", "more"])
-            said = json.loads(told.stdout.splitlines()[-1])
+            conversed = sandbox.run([*python, mcp_client, "streamable-http", f"http://{MCP}/mcp", "more"])
+            said = json.loads(conversed.stdout.splitlines()[-1])
             assert said["allowed"] == "found x below /src/a"
             assert "doesn't allow tools/call delete_all" in said["tool"]
 
@@ -152,6 +156,12 @@ def test_each_is_asked_about_by_what_can_be_seen_of_it(place: Place, web: Web) -
 
             talk = f"printf abc | nc -N {LINES} 7000; printf abc | nc -N {LINES} 7001"
             assert sandbox.run(["sh", "-c", talk]).stdout == b"heard abc"
+
+            told = sandbox.events()
+            with sandbox.spawn(["git", "ls-remote", forge.url("org/b")]):
+                assert person.thinks.wait(PATIENCE_SECONDS)
+            assert any("has hung up" in event.reason for event in told), "git is gone, and so is its question"
+            person.over.set()
     asked = defaultdict(list)
     for question in person.questions:
         assert question.marked
@@ -161,7 +171,7 @@ def test_each_is_asked_about_by_what_can_be_seen_of_it(place: Place, web: Web) -
     assert {each.path for each in asked[MCP]} == {"/mcp"}
     assert [each.port for each in asked[LINES]] == [7000, 7001]
     services = [q.attempt.service for q in person.questions if q.attempt.service]
-    assert services == ["git-upload-pack", "git-receive-pack"]
+    assert services == ["git-upload-pack", "git-receive-pack", "git-upload-pack"]
     receipts = read_receipts(place.path / "evidence")
     assert any(receipt.facts.get("proto") == "dns" for receipt in receipts)
     assert te.Protocol.DNS not in {question.attempt.protocol for question in person.questions}, (
@@ -170,6 +180,7 @@ def test_each_is_asked_about_by_what_can_be_seen_of_it(place: Place, web: Web) -
     answered = [r for r in receipts if "answer" in r.facts and r.phase != "outcome"]
     assert len(answered) == len(person.questions)
     assert {r.facts["asked_of"] for r in answered} == {"program"}
+    assert [r.facts["host"] for r in answered if r.facts["answer"] == "withdrawn"] == [FORGE]
     denied = [r.facts["host"] for r in answered if r.facts["answer"] == "deny"]
     assert sorted(denied) == sorted([API, LIVE, FORGE, LINES])
     assert verify(place.path / "evidence", place.key.public_hex) == 0

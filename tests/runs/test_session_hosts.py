@@ -152,6 +152,23 @@ async def test_cancelling_all_of_it_kills_all_and_closes_the_chain_in_no_group(p
     assert is_whole(place, "all")
 
 
+def test_cancelling_all_of_it_in_asyncio_does_so_too(place: Place) -> None:
+    async def use() -> None:
+        async with te.Sandbox(**find_options(place, "task")) as sandbox:
+            await sandbox.arun(["python3", "-c", STAYS.format("task")])
+
+    async def main() -> None:
+        task = asyncio.ensure_future(use())
+        await asyncio.to_thread(wait_until, (place.work / "task.begun").exists, "the command has begun")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert find_processes("task.begun") == []
+    assert is_whole(place, "task")
+
+
 async def test_time_out_of_the_sandbox_is_one_plain_error_and_closes_the_chain(place: Place) -> None:
     async def use() -> None:
         async with te.open_sandbox(**find_options(place, "late"), timeout=2) as sandbox:
