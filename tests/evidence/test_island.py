@@ -40,7 +40,7 @@ REFUSED = {
     ),
     *("pwd", "grp", "secrets", "random", "tempfile", "curses", "sqlite3", "pickle"),
 }
-OURS = {"trio_egress", "trio_egress.evidence", "trio_egress.errors"}
+OURS = {"trio_egress", "trio_egress.evidence", "trio_egress.errors", "trio_egress.values"}
 
 PROGRAM = """
 import sys

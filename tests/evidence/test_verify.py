@@ -477,6 +477,7 @@ def test_the_verifier_is_an_island() -> None:
     assert {name.split(".")[1] for name in loaded if name.startswith("trio_egress.")} == {
         "errors",
         "evidence",
+        "values",
     }
 
 
