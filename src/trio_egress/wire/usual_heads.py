@@ -9,6 +9,7 @@ ASCII, one Host, at most one Content-Length in plain digits, and no field that c
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _REQUEST = re.compile(rb"([A-Z]{1,16}) ([!-~]+) HTTP/1\.1")
@@ -18,6 +19,10 @@ _FIELD = re.compile(rb"(%b): ?(%b)\r\n" % (_NAME, _VALUE))
 _FIELDS = re.compile(rb"(?:%b: ?%b\r\n)*" % (_NAME, _VALUE))
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+
+REMEMBERED, REMEMBERED_BYTES = 256, 2048
+"""Blocks of fields that were read before, each so long at most: a program's next request has the same ones, mostly, and
+what is passed on is read again as it goes out."""
 
 
 class UsualHead(NamedTuple):
@@ -53,16 +58,21 @@ def _read(raw: bytes, form: re.Pattern[bytes]) -> UsualHead | None:
         return None
     begin = raw.find(b"\r\n")
     line = form.fullmatch(raw, 0, begin)
-    if line is None or not _FIELDS.fullmatch(raw, begin + 2, end + 2):
+    if line is None:
         return None
-    told = _FIELD.findall(raw, begin + 2, end + 2)
+    block = raw[begin + 2 : end + 2]
+    read = _read_fields(block) if len(block) <= REMEMBERED_BYTES else _read_fields.__wrapped__(block)
+    return None if read is None else UsualHead((line[1], line[2]), *read, end + 4)
+
+
+@lru_cache(REMEMBERED)
+def _read_fields(block: bytes) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]] | None:
+    """As they are written, and with their names in lower case; whoever has them changes nothing in them."""
+    if not _FIELDS.fullmatch(block):
+        return None
+    told = _FIELD.findall(block)
     fields = [(name.lower(), value) for name, value in told]
-    lengths = 0
-    for name, value in fields:
-        if name in _UNUSUAL:
-            return None
-        if name == b"content-length":
-            lengths += 1
-            if lengths > 1 or not _LENGTH.fullmatch(value):
-                return None
-    return UsualHead((line[1], line[2]), told, fields, end + 4)
+    lengths = [value for name, value in fields if name == b"content-length"]
+    if len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+        return None
+    return None if any(name in _UNUSUAL for name, _ in fields) else (told, fields)
