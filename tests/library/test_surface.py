@@ -118,3 +118,9 @@ def test_what_runs_and_judges_loads_no_network() -> None:
     loaded = loaded_by("import trio_egress as te\nte.run, te.Policy, te.verify, te.Attempt")
     assert "trio_egress.library.running" in loaded
     assert not {"trio", "asyncio", "socket", "ssl", "pyroute2", "ctypes", "cryptography"} & loaded
+
+
+def test_a_sandbox_of_plain_programs_and_of_asyncio_loads_no_event_loop() -> None:
+    loaded = loaded_by("import trio_egress as te\nte.Sandbox('egress.toml', decide=print)")
+    assert "trio_egress.library.sandbox" in loaded
+    assert not {"trio", "asyncio", "ssl", "pyroute2", "cryptography"} & loaded

@@ -37,6 +37,7 @@ class AsyncioLoop:
             task.cancel()
         while self._living:
             await asyncio.wait(list(self._living.values()))
+            await asyncio.sleep(0)  # until what is done is taken out
 
     def _soon(self, function: Callable[..., object], *words: object) -> None:
         with suppress(RuntimeError):  # the loop is closed
