@@ -1,4 +1,4 @@
-"""Inspect AI: python3 with_inspect.py DIRECTORY. The model is a script; nothing outside is needed."""
+"""Inspect AI: python3 with_inspect_ai.py DIRECTORY. The model is a script; nothing outside is needed."""
 
 from __future__ import annotations
 
