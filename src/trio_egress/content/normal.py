@@ -19,6 +19,7 @@ import unicodedata
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -26,17 +27,24 @@ import attrs
 from trio_egress.content.lookalikes import LATIN_FORMS, LOOKALIKES
 from trio_egress.values import define, frozen
 
-HTML_SIGNS: Final = (b"</", b"&#", b"&nbsp;", b"&shy;", b"<!--")
+_TAG_SIGNS: Final = (b"</", b"<!--")
+_REFERENCE_SIGNS: Final = (b"&#", b"&nbsp;", b"&shy;")
 """One of them is in every HTML of which something would change that is worth a look."""
 
 FEW: Final = 16
 """Kinds of characters that are replaced kind by kind, which is faster than one by one."""
+
+FEWEST: Final = 4
+"""Of these so many that a look at each is faster than one at all that is not ASCII."""
 
 SCATTERED: Final = 32
 """Characters that are replaced where they stand, which is faster than to look at all others, too."""
 
 STRAY_SHARE: Final = 8
 """One byte in so many may be no UTF-8: a page in Latin-1 has fewer, an image has a quarter and more."""
+
+REFERENCES: Final = 1024
+"""Of HTML, whose meaning is remembered: a page has few, many times."""
 
 TABLE_LIMIT: Final = 0x20000
 """Characters above are Han or have no other form, and are not remembered: the table stays below 20 MB."""
@@ -130,10 +138,12 @@ def normalise(data: bytes) -> Text | None:
 
 
 def _is_marked(data: bytes) -> bool:
-    """Single bytes first, which are looked for ten times as fast."""
-    return (b"<" in data and (b"</" in data or b"<!--" in data)) or (
-        b"&" in data and (b"&#" in data or b"&nbsp;" in data or b"&shy;" in data)
-    )
+    """Single bytes first, which are looked for ten times as fast; signs then from there on."""
+    at = data.find(b"<")
+    if at >= 0 and any(data.find(sign, at) >= 0 for sign in _TAG_SIGNS):
+        return True
+    at = data.find(b"&")
+    return at >= 0 and any(data.find(sign, at) >= 0 for sign in _REFERENCE_SIGNS)
 
 
 def _strip_markup(data: bytes) -> bytes:
@@ -147,7 +157,12 @@ def _strip_markup(data: bytes) -> bytes:
 
 
 def _replace_reference(found: re.Match[bytes]) -> bytes:
-    return _read_reference(found[0].decode()).encode()
+    return _read_raw_reference(found[0])
+
+
+@lru_cache(maxsize=REFERENCES)
+def _read_raw_reference(reference: bytes) -> bytes:
+    return _read_reference(reference.decode()).encode()
 
 
 def _fold(data: bytes) -> bytes | None:
@@ -160,9 +175,13 @@ def _fold(data: bytes) -> bytes | None:
         return _fold_one_by_one(data)
     foreign = _list_foreign(data)
     kinds = set(foreign)
-    if len(kinds) > FEW or len(foreign) <= SCATTERED:
+    if len(kinds) > FEW:
         return _fold_one_by_one(data)
     changes = {char: folded for char in kinds if (folded := char.translate(_FOLDS)) != char}
+    if not changes and kinds.isdisjoint(LOOKALIKES):
+        return data
+    if len(changes) > FEWEST and len(foreign) <= SCATTERED:
+        return _fold_one_by_one(data)
     after = kinds.difference(changes).union(*changes.values())
     if not after.isdisjoint(changes):
         return _fold_one_by_one(data)
@@ -170,6 +189,8 @@ def _fold(data: bytes) -> bytes | None:
         for char, folded in changes.items():
             data = data.replace(char.encode(), folded.encode())
         return data
+    if len(foreign) <= SCATTERED:
+        return _fold_one_by_one(data)
     for char, folded in changes.items():
         text = text.replace(char, folded)
     return _fold_lookalikes(text).encode()
