@@ -14,12 +14,13 @@ from trio_egress.content.nearby import REACH, RUN_BYTES, find_near, must_have_ru
 from trio_egress.content.pattern import compile_pattern, loosen
 
 KEY = r"\b[59KLc][1-9A-HJ-NP-Za-km-z]{50,51}\b"
+TASK = r"\b[12]/[0-9]{12,20}(?:/[0-9]{12,20})?:[a-f0-9]{32}\b"
 PAIR = r"\b[a-f0-9]{32}-us[0-9]{1,2}\b"
 
 
 @pytest.mark.parametrize(
     "pattern",
-    [KEY, PAIR, "[a-z]{24}", r"SK[a-f0-9]{22}", r"[A-HJ-N]{12}[A-Z0-9]{12}", r"[A-Z]\.[a-z0-9]{24}-[.]"],
+    [KEY, PAIR, TASK, "[a-z]{24}", r"SK[a-f0-9]{22}", r"[A-HJ-N]{12}[A-Z0-9]{12}", r"[A-Z]\.[a-z0-9]{24}-[.]"],
 )
 def test_a_pattern_with_a_run_in_every_match_must_have_one(pattern: str) -> None:
     assert must_have_run(pattern)
@@ -55,6 +56,7 @@ def test_a_pattern_with_a_run_in_every_match_must_have_one(pattern: str) -> None
             "[é-ü]{24}",
         ),
         *("a" * 30, "token[a-z]{24}"),
+        *("(?:[a-z]{24})?", "[a-z]{24}(?:x)?", f"(?:[ ]{{{REACH}}})?[a-z]{{24}}", "(?:a|b)?[a-z]{24}"),
     ],
 )
 def test_of_any_other_pattern_that_is_not_said(pattern: str) -> None:
@@ -69,6 +71,7 @@ def test_of_any_other_pattern_that_is_not_said(pattern: str) -> None:
         (r"[A-Z][a-z0-9]{24}[.][a-z]{3}", "[a-z0-9]{24}"),
         (r"[A-Z][a-z0-9]{24}\.[a-z]{3}x[a-z]{4}", r"[a-z0-9]{8}\.[a-z]{3}x[a-z]{4}"),
         (KEY, "[1-9A-HJ-NP-Za-km-z]{50}"),
+        (TASK, ":[a-f0-9]{20}"),
     ],
 )
 def test_a_part_is_from_word_to_word_or_the_run(pattern: str, part: str) -> None:

@@ -33,6 +33,7 @@ _ITEM: Final = re.compile(
     r"(?:\{(?P<least>\d+)(?:,(?P<most>\d+))?\})?(?![?*+{|])"
 )
 _CLASS: Final = re.compile(r"\[[^\]]*\](?:\{[0-9,]*\})?|\\b")
+_OPTIONAL: Final = re.compile(r"\(\?:([^()|\\]*)\)\?(?![?+*])")
 _WORD: Final = re.compile(r"(?:[^\s\\]|\\[^\w]){4}")
 _ALPHANUMERIC: Final = re.compile(r"(?:[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]|[A-Za-z0-9](?!-))+")
 
@@ -40,16 +41,29 @@ _ALPHANUMERIC: Final = re.compile(r"(?:[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]|[A-Za
 def must_have_run(pattern: str) -> bool:
     """Whether all that it matches has RUN in it, and is shorter than REACH; False where that is hard to say.
 
-    Only of sequences of characters and classes, each so many times: no groups, alternatives, or flags. False, too,
-    where there is a word by which it is found as fast.
+    Only of sequences of characters and classes, each so many times, and of such that may be missing: no other groups,
+    alternatives, or flags. False, too, where there is a word by which it is found as fast.
     """
-    if _WORD.search(_CLASS.sub(" ", pattern)) is not None:
+    whole = _OPTIONAL.sub(r"\1", pattern)
+    if _WORD.search(_CLASS.sub(" ", whole)) is not None:
         return False
+    size, _ = _measure(whole)
+    _, longest = _measure(_cut_optional(pattern))
+    return longest >= RUN_BYTES and size < REACH
+
+
+def _cut_optional(pattern: str) -> str:
+    """What stands behind the last part that may be missing."""
+    return pattern[max((found.end() for found in _OPTIONAL.finditer(pattern)), default=0) :]
+
+
+def _measure(pattern: str) -> tuple[int, int]:
+    """The most bytes of a match, and of its longest run the fewest; REACH and 0 of what is no such sequence."""
     at = size = run = longest = 0
     while at < len(pattern):
         item = _ITEM.match(pattern, at)
         if item is None:
-            return False
+            return REACH, 0
         at = item.end()
         if item[0] == r"\b":
             continue
@@ -58,7 +72,7 @@ def must_have_run(pattern: str) -> bool:
         among = item["members"] or item["plain"]
         run = run + least if _ALPHANUMERIC.fullmatch(among) else 0
         longest = max(longest, run)
-    return longest >= RUN_BYTES and size < REACH
+    return size, longest
 
 
 def shorten(pattern: str) -> str:
@@ -66,7 +80,7 @@ def shorten(pattern: str) -> str:
 
     From its first word to its last, with so much of what stands around as tells it from others; without words, its run.
     """
-    items = [item for item in _ITEM.finditer(pattern) if item[0] != r"\b"]
+    items = [item for item in _ITEM.finditer(_cut_optional(pattern)) if item[0] != r"\b"]
     words = [place for place, item in enumerate(items) if item["plain"]]
     if not words:
         longest = max(items, key=lambda item: int(item["least"] or 1))

@@ -49,7 +49,7 @@ VIEWS = Views(
     normalise=normalise,
 )
 
-_LAYOUT = "5"
+_LAYOUT = "6"
 """Of databases: another for each change in what is made of the same patterns."""
 
 
