@@ -20,7 +20,15 @@ PAIR = r"\b[a-f0-9]{32}-us[0-9]{1,2}\b"
 
 @pytest.mark.parametrize(
     "pattern",
-    [KEY, PAIR, TASK, "[a-z]{24}", r"SK[a-f0-9]{22}", r"[A-HJ-N]{12}[A-Z0-9]{12}", r"[A-Z]\.[a-z0-9]{24}-[.]"],
+    [
+        KEY,
+        PAIR,
+        TASK,
+        "[a-z]{24}",
+        r"SK[a-f0-9]{22}",
+        r"[A-HJ-N]{12}[A-Z0-9]{12}",
+        r"[A-Z]\.[a-z0-9]{24}-[.]",
+    ],
 )
 def test_a_pattern_with_a_run_in_every_match_must_have_one(pattern: str) -> None:
     assert must_have_run(pattern)
