@@ -29,6 +29,7 @@ from trio_egress.values import define, frozen
 
 _TAG_SIGNS: Final = (b"</", b"<!--")
 _REFERENCE_SIGNS: Final = (b"&#", b"&nbsp;", b"&shy;")
+HTML_SIGNS: Final = (*_TAG_SIGNS, *_REFERENCE_SIGNS)
 """One of them is in every HTML of which something would change that is worth a look."""
 
 FEW: Final = 16
