@@ -36,7 +36,7 @@ SIGNATURES = {
     ),
     **dict.fromkeys(("Sandbox.events", "Sandbox.aevents", "TrioSandbox.events"), "self"),
     "run": "command policy allow directory environment timeout max_output evidence evidence_in key signer user "
-    "check_denied decide",
+    "check_denied decide backend",
     "Policy.load": "path allow",
     "Policy.decide": "self attempt at",
     "verify": "path keys policy_hash expect_run expect_head anchors decide quick checker",
@@ -44,7 +44,8 @@ SIGNATURES = {
 }
 
 FIELDS = {
-    "Run": "returncode end verdict packet denied denied_count found touched message stdout stderr truncated",
+    "Run": "returncode end verdict packet denied denied_count found touched message stdout stderr truncated "
+    "backend",
     "Done": "returncode stdout stderr timed_out truncated denied denied_count limit message errno",
     "Event": "verdict phase transport protocol method target host port layer reason rule count dropped",
     "Question": "attempt rule reason marked seconds",

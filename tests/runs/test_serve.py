@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from tests.runs.launch import (
     wait_until,
     write_policy,
 )
+from tests.runs.remains import find_groups
 
 import trio_egress as te
 from trio_egress.kernel.identity import find_identities
@@ -43,6 +45,26 @@ SUPERVISOR = find_identities(None, {}).supervisor
 """What a supervisor of root's becomes."""
 
 COMMAND = [sys.executable, "-I", "-m", "trio_egress", "serve"]
+
+
+def find_top() -> str | None:
+    """A cgroup in which root may make others, whatever this machine gives it."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    tops = [line.split()[4] for line in lines if " - cgroup2 " in line]
+    return next((top for top in tops if AS_ROOT and os.access(top, os.W_OK)), None)
+
+
+TOP = find_top()
+GROUPED = f"""
+import sys
+from trio_egress.cli import serve
+from trio_egress.cli.main import main
+find = "from pathlib import Path; from trio_egress.runtime import sandbox; sandbox.find_own_parent = lambda: "
+serve.PROGRAM = find + "Path({TOP!r}); " + serve.PROGRAM
+sys.exit(main())
+"""
+"""The same, whose sandboxes have a cgroup each."""
+
 ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')\nexcept OSError: pass"
 CONNECTS = """
 import socket, sys
@@ -84,8 +106,9 @@ class Serve:
         allowed = [f"--allow-user={uid}" for uid in (AGENT.pw_uid, SUPERVISOR.uid)] if AS_ROOT else []
         words = ["--socket", self.socket, "--policy-floor", str(floor), "--key", str(place.key_file)]
         words += ["--evidence-in", str(self.evidence), *allowed, *options]
+        command = COMMAND if TOP is None else [sys.executable, "-I", "-c", GROUPED, "serve"]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*COMMAND, *words], stderr=log, env=ENVIRONMENT, cwd=place.path)
+            self.process = subprocess.Popen([*command, *words], stderr=log, env=ENVIRONMENT, cwd=place.path)
         wait_until(lambda: b"waiting" in self.log.read_bytes() or self.process.poll() is not None, "it waits")
         assert self.process.poll() is None, self.log.read_text()
 
@@ -201,6 +224,85 @@ def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) ->
     assert sandbox.packet.path == client.place.work / "copy"
 
 
+AGENT_SH = r"""
+exec 3<>/dev/tcp/denied.example.com/80
+exec 3<>/dev/tcp/api.example.com/80
+printf 'GET / HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n' >&3
+cat <&3 >/dev/null
+cat
+echo out
+echo err >&2
+exit 3
+"""
+
+
+def test_a_run_of_one_command_is_told_as_any_run(client: Serve) -> None:
+    narrower = client.place.work / "run.toml"
+    narrower.write_text(write_policy("api.example.com"))
+    asked: list[tuple[str, int]] = []
+
+    def careful(question: te.Question) -> str:
+        asked.append((str(question.attempt.host), threading.get_ident()))
+        return "not today"
+
+    more: dict[str, Any] = {"directory": client.place.work, "timeout": PATIENCE_SECONDS, "max_output": 3}
+    with pytest.raises(te.DeniedError) as caught:
+        te.run(["bash", "-c", AGENT_SH], policy=narrower, check_denied=True, decide=careful, **more)
+    done = caught.value.run
+    assert done.backend == "helper", "which `auto` takes where a socket is named"
+    assert (done.returncode, done.end, done.verdict) == (3, "agent_exited", te.Verdict.VALID)
+    assert (done.stdout, done.truncated) == (b"out", True)
+    assert {"denied.example.com", "api.example.com"} <= {denied.host for denied in done.denied}
+    (said,) = [denied.reason for denied in done.denied if denied.layer == "approval"]
+    assert said.endswith("not today")
+    assert asked == [("api.example.com", threading.get_ident())], "in the thread that waits"
+    assert done.packet.path == client.place.work / "trio-egress-audit" / done.packet.run_id
+    assert verify(done.packet.path, client.place.key.public_hex) == 0
+    with pytest.raises(te.UsageError, match=r"^signer: "):
+        te.run(["true"], policy=narrower, signer="x", **more)
+    with pytest.raises(te.SandboxError, match="whose sandboxes are"):
+        te.run(["true"], policy=narrower, backend="userns" if os.geteuid() == 0 else "root", **more)
+
+
+RUNS = """
+import sys
+import trio_egress as te
+command = ["sh", "-c", "cat; echo err >&2; touch begun; exec sleep 4715.5"]
+te.run(command, policy=None, directory=sys.argv[1], evidence="of-a-run", backend="helper")
+"""
+
+
+def test_a_run_has_the_programs_streams_and_an_interrupt_ends_it_in_good_order(client: Serve) -> None:
+    work = client.place.work
+    who: dict[str, Any] = {"user": AGENT.pw_uid, "group": AGENT.pw_gid, "extra_groups": []} if AS_ROOT else {}
+    with being(0, 0), (work / "said").open("wb+") as said:
+        said.write(b"said\n")
+        said.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUNS, str(work)],
+            stdin=said,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=work,
+            env={**ENVIRONMENT, SOCKET_VARIABLE: client.socket},
+            **who,
+        )
+    with process:
+        try:
+            begun = (work / "begun").exists
+            wait_until(lambda: begun() or process.poll() is not None, "its command has begun")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (-signal.SIGINT, b"said\n"), err
+    assert (err.splitlines()[0], err.splitlines()[-1]) == (b"err", b"KeyboardInterrupt")
+    assert find_processes("4715.5") == []
+    assert verify(work / "of-a-run", client.place.key.public_hex) == 0, (
+        "the packet was copied before it went on"
+    )
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="an ordinary user lends nothing")
 def test_nothing_is_lent_to_a_client(client: Serve) -> None:
     with being(0, 0):
@@ -285,6 +387,7 @@ def test_what_no_opening_is_ends_that_connection_and_no_other(serve: Serve) -> N
 
 def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve: Serve) -> None:
     packets = serve.find_packets() if serve.evidence.joinpath(str(AGENT.pw_uid)).exists() else []
+    groups = find_groups()
     asks = [serve.ask(), serve.ask()]
     assert [word["step"] for _, word in asks] == ["ready", "ready"]
     (killed, _), (floods, _) = asks
@@ -297,6 +400,7 @@ def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve
         wait_until(partial(find_processes, seconds), "it lives")
     supervisors = serve.find_supervisors()
     assert len(supervisors) == 2
+    assert len(find_groups() - groups) == (0 if TOP is None else 2)
     raw = json.dumps({**spawn, "number": 2, "argv": ["true"]}).encode()
     beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [nowhere] * 200))]
     floods.sendmsg([raw], beside)
@@ -308,6 +412,7 @@ def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve
     os.close(nowhere)
     wait_until(lambda: not find_processes("4711.5"), "its agent is dead")
     wait_until(lambda: not serve.find_supervisors(), "its supervisor is gone")
+    wait_until(lambda: find_groups() <= groups, "and so is the cgroup of either")
     left = [packet for packet in serve.find_packets() if packet not in packets]
     assert len(left) == 2
     for packet in left:
@@ -344,6 +449,54 @@ def test_sigterm_closes_what_lives_and_then_it_goes(place: Place) -> None:
     sock.close()
     assert verify(packet, place.key.public_hex) == 0
     assert not os.path.lexists(serve.socket)
+
+
+def test_silence_closes_a_sandbox_and_the_end_of_serve_those_that_are_left(place: Place) -> None:
+    groups = find_groups()
+    serve = Serve(place, "--idle=3")
+    sock, word = serve.ask()
+    assert word["step"] == "ready"
+    raw = {"step": "spawn", "number": 1, "directory": "", "environment": {}, "timeout": None}
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    socket.send_fds(sock, [json.dumps({**raw, "argv": ["sleep", "4713.5"]}).encode()], [nowhere] * 3)
+    os.close(nowhere)
+    assert hear_until(sock, "started")["number"] == 1
+    silent, word = serve.ask()
+    assert word["step"] == "ready"
+    assert hear_until(silent, "closed")["status"]["message"] == "nothing was asked for 3 s"
+    silent.close()
+    assert len(find_processes("4713.5")) == 1, (
+        "the control: the other has been as silent, and its command lives"
+    )
+    serve.process.kill()
+    serve.process.wait()
+    assert hear_until(sock, "closed")["status"]["end"] == "terminated", "its supervisor has noticed"
+    sock.close()
+    assert find_processes("4713.5") == []
+    wait_until(lambda: find_groups() <= groups, "their cgroups are gone")
+    packets = serve.find_packets()
+    assert [verify(packet, place.key.public_hex) for packet in packets] == [0, 0]
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="root alone can make a mount namespace and be somebody else")
+def test_a_directory_of_another_mount_namespace_is_refused(serve: Serve) -> None:
+    wider = write_policy("elsewhere.org")
+    own = os.readlink("/proc/self/ns/mnt")
+    with subprocess.Popen(["unshare", "--mount", "sleep", "4714.5"]) as apart:
+        try:
+            wait_until(lambda: os.readlink(f"/proc/{apart.pid}/ns/mnt") != own, "it is apart")
+            there = os.open(f"/proc/{apart.pid}/root{serve.place.work}", os.O_PATH | os.O_DIRECTORY)
+        finally:
+            apart.kill()
+    sock, word = serve.ask(there, policy=wider)
+    sock.close()
+    os.close(there)
+    assert (word["step"], "the workspace" in word["message"]) == ("refused", True), word
+    sock, word = serve.ask(policy=wider)
+    sock.close()
+    assert "no rule of the floor leads there" in word["message"], (
+        "the control: here the policy is what is wrong"
+    )
 
 
 def test_a_second_serve_does_not_take_the_path(serve: Serve) -> None:

@@ -83,6 +83,10 @@ def _hear(sock: socket.socket, seconds: float) -> tuple[Opening, list[int]]:
 
 def _enter(descriptor: int, opening: Opening, uid: int, gid: int) -> Any:
     """Go to the client's directory, and be sure that its path leads there. Raises UsageError."""
+    if not _is_of_ours(descriptor):
+        raise UsageError(
+            "the workspace is of another mount namespace: a container's files are not the host's"
+        )
     try:
         os.fchdir(descriptor)
         found, path = os.fstat(descriptor), os.getcwd()
@@ -99,6 +103,14 @@ def _enter(descriptor: int, opening: Opening, uid: int, gid: int) -> Any:
 
     known = None if path in _FIXED else (found.st_dev, found.st_ino)
     return Caller(_find_ids(uid, gid), opening.environment, known)
+
+
+def _is_of_ours(descriptor: int) -> bool:
+    """Whether it is of a mount that this process sees, too. In another's namespace the same directory may be as all
+    that its processes may see, or read-only, and the sandbox would be of this one."""
+    told = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").partition("mnt_id:")[2].split()
+    with open("/proc/self/mountinfo", "rb") as table:
+        return any(line.split(b" ", 1)[0].decode() in told[:1] for line in table)
 
 
 def _find_ids(uid: int, gid: int) -> Any:

@@ -22,6 +22,7 @@ import attrs
 from trio_egress.errors import TrioEgressError, UsageError
 from trio_egress.kernel.streams import open_pipes
 from trio_egress.library.command import Command, Ended
+from trio_egress.library.deciding import Deciding
 from trio_egress.library.process import CHUNK_BYTES, Kept
 from trio_egress.library.result import Denied
 from trio_egress.library.running import check_bounds, read_command
@@ -141,24 +142,31 @@ def run(
     with ExitStack() as stack:
         stdin = _take(stack, os.memfd_create("stdin", os.MFD_CLOEXEC))
         _fill(stdin, given)
-        pipes = {}
-        streams = [stdin]
-        for kept in (out, err):
-            reads, writes = os.pipe()
-            pipes[_take(stack, reads)] = kept
-            streams.append(writes)
-        try:
-            open_pipes(NOBODY, streams[1:])
-            command = session.spawn(asked.argv, streams, asked.directory, asked.environment, asked.timeout)
-        finally:
-            for writes in streams[1:]:
-                os.close(writes)
+        command, pipes = start_captured(session, asked, stdin, (out, err), stack)
         job.begin(command)
         ended = _follow(session, command, pipes)
     done = make_done(command, ended, out, err)
     if check_denied and done.denied_count:
         raise CommandDeniedError(done)
     return done
+
+
+def start_captured(
+    session: Session, asked: Asked, stdin: int, kept: tuple[Kept, Kept], stack: ExitStack
+) -> tuple[Command, dict[int, Kept]]:
+    """A command, and the pipes that it writes to, which are closed with `stack`."""
+    pipes, streams = {}, [stdin]
+    try:
+        for each in kept:
+            reads, writes = os.pipe()
+            pipes[_take(stack, reads)] = each
+            streams.append(writes)
+        open_pipes(NOBODY, streams[1:])
+        command = session.spawn(asked.argv, streams, asked.directory, asked.environment, asked.timeout)
+    finally:
+        for writes in streams[1:]:
+            os.close(writes)
+    return command, pipes
 
 
 def make_done(command: Command, ended: Ended, out: Kept, err: Kept) -> Done:
@@ -189,27 +197,37 @@ def _fill(descriptor: int, raw: bytes) -> None:
 
 
 def _follow(session: Session, command: Command, pipes: Mapping[int, Kept]) -> Ended:
-    """Until it has ended, and all is read that it has written."""
     try:
-        with selectors.DefaultSelector() as selector, _open_end(command) as end:
-            selector.register(end, selectors.EVENT_READ)
-            for pipe, kept in pipes.items():
-                os.set_blocking(pipe, False)
-                selector.register(pipe, selectors.EVENT_READ, kept)
-            while not command.ended.done():
-                for key, _ in selector.select():
-                    if key.data is not None and not _read(key.fd, key.data):
-                        selector.unregister(key.fd)
-        for pipe, kept in pipes.items():
-            while _read(pipe, kept):
-                pass
-        return command.ended.result()
+        return follow(command, pipes)
     except BaseException:
         if not command.ended.done():
             session.kill(command)
             with suppress(Exception):
                 command.ended.result()
         raise
+
+
+def follow(command: Command, pipes: Mapping[int, Kept], deciding: Deciding | None = None) -> Ended:
+    """Until it has ended, and all is read that it has written. `deciding`: what is asked meanwhile, in this thread."""
+    with selectors.DefaultSelector() as selector, _open_end(command) as end:
+        selector.register(end, selectors.EVENT_READ)
+        for pipe, kept in pipes.items():
+            os.set_blocking(pipe, False)
+            selector.register(pipe, selectors.EVENT_READ, kept)
+        if deciding is not None:
+            selector.register(deciding, selectors.EVENT_READ, deciding)
+        while not command.ended.done():
+            for key, _ in selector.select():
+                if key.data is deciding and deciding is not None:
+                    if not deciding.take():
+                        selector.unregister(deciding)
+                        deciding.close()
+                elif key.data is not None and not _read(key.fd, key.data):
+                    selector.unregister(key.fd)
+    for pipe, kept in pipes.items():
+        while _read(pipe, kept):
+            pass
+    return command.ended.result()
 
 
 def _read(pipe: int, kept: Kept) -> bool:

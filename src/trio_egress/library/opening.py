@@ -9,20 +9,19 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 
 from trio_egress.cli.platforms import explain_absence
-from trio_egress.errors import SandboxError, UsageError
+from trio_egress.errors import SandboxError
 from trio_egress.library.answering import Answering, Loop
 from trio_egress.library.deciding import Decide
 from trio_egress.library.event import Event
-from trio_egress.library.judging import Policy
-from trio_egress.library.running import FilePath, check_bounds, list_options
+from trio_egress.library.running import Terms
 from trio_egress.library.session import Session, start_session
-from trio_egress.runtime.backends import HELPER, choose, find_socket
+from trio_egress.runtime.backends import HELPER
 from trio_egress.values import frozen
 
 EVENTS_KEPT = 1000
@@ -30,19 +29,9 @@ OnEvent = Callable[[Event], object]
 
 
 @frozen(kw_only=True)
-class Asked:
-    """What a sandbox is to be."""
+class Asked(Terms):
+    """With whom it tells of what comes to pass, whom it asks, and whose it is."""
 
-    policy: FilePath | None
-    workspace: FilePath | None
-    environment: Mapping[str, str] | None
-    allow: Sequence[str]
-    timeout: float | None
-    evidence: FilePath | None
-    evidence_in: FilePath | None
-    key: FilePath | None
-    signer: str | None
-    user: str | None
     on_event: OnEvent | None
     decide: Decide | None
     backend: str
@@ -51,56 +40,17 @@ class Asked:
         """`loop`: where async functions can be called. Raises PolicyError and UsageError before anything is created."""
         if reason := explain_absence(sys.platform):
             raise SandboxError(reason)
-        check_bounds(self.timeout, None)
-        chosen = choose(self.backend, os.environ, os.geteuid())
-        if self.policy is not None:
-            Policy.load(self.policy, allow=self.allow)  # told as an error of its own kind, with every problem
-        session = self._start_remote(loop) if chosen == HELPER else self._start_own(loop)
+        chosen = self.choose(self.backend)
+        answering = None if self.decide is None else Answering(self.decide, loop)
+        if chosen == HELPER:
+            from trio_egress.library.remote import ask_serve
+
+            session: Session = ask_serve(self, answering, None if answering is None else answering.other)
+        else:
+            where = None if self.directory is None else Path(os.path.abspath(self.directory))
+            session = start_session(self.list_options(), where, self.environment, answering)
         session.backend = chosen
         return session
-
-    def _start_own(self, loop: Loop | None) -> Session:
-        if self.policy is None:
-            raise UsageError("policy: there is none; with the back-end `helper` None is the operator's own")
-        options = list_options(
-            self.policy,
-            self.allow,
-            self.timeout,
-            self.evidence,
-            self.evidence_in,
-            self.key,
-            self.signer,
-            self.user,
-        )
-        directory = None if self.workspace is None else Path(os.path.abspath(self.workspace))
-        answering = None if self.decide is None else Answering(self.decide, loop)
-        return start_session(options, directory, self.environment, answering)
-
-    def _start_remote(self, loop: Loop | None) -> Session:
-        from trio_egress.cli.packet.places import AUDIT_DIRECTORY
-        from trio_egress.library.copying import open_place
-        from trio_egress.library.remote import start_remote
-
-        for name in ("key", "signer", "user"):
-            if getattr(self, name) is not None:
-                raise UsageError(f"{name}: with the back-end `helper` that is for serve's operator to say")
-        directory = Path(os.path.abspath(self.workspace or "."))
-        several = Path(os.path.abspath(self.evidence_in or directory / AUDIT_DIRECTORY))
-        place = open_place(None if self.evidence is None else Path(os.path.abspath(self.evidence)), several)
-        try:
-            return start_remote(
-                find_socket(os.environ),
-                None if self.policy is None else Path(self.policy),
-                self.allow,
-                self.timeout,
-                directory,
-                self.environment,
-                place,
-                None if self.decide is None else Answering(self.decide, loop),
-            )
-        except BaseException:
-            place.close()
-            raise
 
 
 class Feed:

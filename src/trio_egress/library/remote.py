@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
 from trio_egress.kernel.peers import read_peer
 from trio_egress.library.answering import Answering
-from trio_egress.library.copying import Place
+from trio_egress.library.copying import Place, open_place
+from trio_egress.library.running import Terms
 from trio_egress.library.session import Members, Session, close_all
+from trio_egress.runtime.backends import find_socket
 from trio_egress.values import frozen
 from trio_egress.wire.opening import OPENING_BYTES
 from trio_egress.wire.session_told import Closed, Refused, Told
@@ -42,12 +45,40 @@ class Distant:
 
 
 class RemoteSession(Session):
-    """One, from `start_remote` to `close`."""
+    """One, from `start_remote` to `close`, or to `finish`."""
 
     def __init__(self, sock: socket.socket, place: Place, answering: Answering | None) -> None:
         super().__init__(Distant(sock), sock, "", answering)
         self._place = place
         self._closed: dict[str, object] | None = None
+        self._copied = True
+
+    def finish(self) -> Members:
+        """Close it, and have how it ended, whatever that was.
+
+        Raises TrioEgressError where nobody has said, or what they gave could not be copied.
+        """
+        try:
+            self.close()
+        except TrioEgressError:
+            if self._closed is None or not self._copied:
+                raise
+        if self._closed is None:
+            raise SandboxError("the sandbox belongs to another process")
+        return self._closed
+
+    def hang_up(self) -> None:
+        """End it as SIGTERM would, and wait until the packet is here. Whatever ends the waiting waits for nothing."""
+        self._closing = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+        try:
+            self._thread.join()
+        except BaseException:
+            self._process.kill()
+            raise
+        finally:
+            self._leave()
 
     def _receive(self) -> tuple[Told, list[int]] | None:
         """A word of refusal stands behind the error that tells that ours were not read."""
@@ -72,6 +103,7 @@ class RemoteSession(Session):
         except OSError as error:
             text = f"the operator has the packet of run {run_id}, and no copy could be made: {error}"
             self._error = self._error or TrioEgressError(text)
+            self._copied = False
             return str(self._place.path)
         finally:
             os.close(packet)
@@ -86,25 +118,39 @@ class RemoteSession(Session):
         return self._closed
 
 
+def ask_serve(terms: Terms, answering: Answering | None, line: socket.socket | None) -> RemoteSession:
+    """Raises SandboxError and UsageError. `line`: what questions come by, `answering`'s or another's."""
+    for name in ("key", "signer", "user"):
+        if getattr(terms, name) is not None:
+            raise UsageError(f"{name}: with the back-end `helper` that is for serve's operator to say")
+    directory = Path(os.path.abspath(terms.directory or "."))
+    several = Path(os.path.abspath(terms.evidence_in or directory / AUDIT_DIRECTORY))
+    place = open_place(None if terms.evidence is None else Path(os.path.abspath(terms.evidence)), several)
+    try:
+        return start_remote(find_socket(os.environ), terms, directory, place, answering, line)
+    except BaseException:
+        place.close()
+        raise
+
+
 def start_remote(
     path: str,
-    policy: Path | None,
-    allow: Sequence[str],
-    timeout: float | None,
+    terms: Terms,
     directory: Path,
-    environment: Mapping[str, str] | None,
     place: Place,
     answering: Answering | None = None,
-) -> Session:
+    line: socket.socket | None = None,
+) -> RemoteSession:
     """Ask serve at `path` for a sandbox; `begin` waits until it stands. Raises SandboxError and UsageError."""
+    policy = None if terms.policy is None else Path(terms.policy)
     members = {
         "step": "open",
         "policy": None if policy is None else policy.read_text(encoding="utf-8"),
         "file": "policy.toml" if policy is None else policy.name,
-        "allow": list(allow),
-        "environment": _find_variables(os.environ if environment is None else environment),
-        "timeout": timeout,
-        "decides": answering is not None,
+        "allow": list(terms.allow),
+        "environment": _find_variables(os.environ if terms.environment is None else terms.environment),
+        "timeout": terms.timeout,
+        "decides": line is not None,
     }
     raw = json.dumps(members).encode("ascii")
     if len(raw) > OPENING_BYTES:
@@ -113,7 +159,7 @@ def start_remote(
         )
     sock = _connect(path)
     try:
-        _send(sock, raw, directory, answering)
+        _send(sock, raw, directory, line)
     except BaseException:
         sock.close()
         raise
@@ -138,20 +184,20 @@ def _connect(path: str) -> socket.socket:
     return sock
 
 
-def _send(sock: socket.socket, raw: bytes, directory: Path, answering: Answering | None) -> None:
+def _send(sock: socket.socket, raw: bytes, directory: Path, line: socket.socket | None) -> None:
     try:
         descriptors = [os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
     except OSError as error:
         raise UsageError(f"the workspace {directory}: {error.strerror}") from None
     try:
-        if answering is not None:
-            descriptors.append(answering.other.fileno())
+        if line is not None:
+            descriptors.append(line.fileno())
         with suppress(BrokenPipeError, ConnectionResetError):  # refused already: it says so
             socket.send_fds(sock, [raw], descriptors)
     finally:
         os.close(descriptors[0])
-        if answering is not None:
-            answering.other.close()
+        if line is not None:
+            line.close()
 
 
 def _find_variables(environment: Mapping[str, str]) -> dict[str, str]:

@@ -60,6 +60,7 @@ class Run:
     recorded to its end. `end`: how it ended, the close receipt's reason (`agent_exited`, `timed_out`, `terminated`,
     `limit_exceeded`, …); `message`: the same in words. `verdict`: of the packet, verified with the run's key if it is
     yours. `touched`: protected files are not as they were. `stdout` and `stderr` are empty where they were inherited.
+    `backend`: which it was, `userns`, `root` or `helper`.
     """
 
     returncode: int | None
@@ -76,6 +77,7 @@ class Run:
     stdout: bytes = attrs.field(default=b"", repr=False)
     stderr: bytes = attrs.field(default=b"", repr=False)
     truncated: bool = False
+    backend: str = ""
 
     @property
     def timed_out(self) -> bool:

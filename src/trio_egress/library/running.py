@@ -6,6 +6,7 @@ never in that program either, any number of runs live side by side, and nothing 
 
 Rule 1: a denied connection is data; so are a time-out and a command that isn't there. What is raised means that nothing
 was run, or that what was run is not to be believed.
+Rule 2: whose supervisor it is, is said before anything starts, as of any sandbox (runtime/backends.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from trio_egress.library.deciding import Decide, Deciding
 from trio_egress.library.judging import Policy
 from trio_egress.library.process import Output, supervise
 from trio_egress.library.result import DeniedError, Packet, Run, read_denied
+from trio_egress.runtime.backends import HELPER, choose
+from trio_egress.values import frozen
 
 FilePath = str | PathLike[str]
 TIMEOUT_SECONDS = 1e9
@@ -32,11 +35,57 @@ TIMEOUT_SECONDS = 1e9
 
 INCOMPLETE = "evidence_incomplete"
 
+Status = Mapping[str, object]
+"""How a run has ended, as the supervisor says it (cli/status.py)."""
+
+
+@frozen(kw_only=True)
+class Terms:
+    """What a sandbox is to be, in the words of a program."""
+
+    policy: FilePath | None
+    directory: FilePath | None
+    environment: Mapping[str, str] | None
+    allow: Sequence[str]
+    timeout: float | None
+    evidence: FilePath | None
+    evidence_in: FilePath | None
+    key: FilePath | None
+    signer: str | None
+    user: str | None
+
+    def choose(self, backend: str, max_output: int | None = None) -> str:
+        """Which it is to be, and whether that can be meant: nothing is created yet.
+
+        Raises PolicyError, with every problem, UsageError and SandboxError.
+        """
+        check_bounds(self.timeout, max_output)
+        chosen = choose(backend, os.environ, os.geteuid())
+        if self.policy is not None:
+            Policy.load(self.policy, allow=self.allow)
+        return chosen
+
+    def list_options(self) -> list[str]:
+        """As the command line has them; paths are from this program's directory. Raises UsageError."""
+        if self.policy is None:
+            raise UsageError("policy: there is none; with the back-end `helper` None is the operator's own")
+        named = {
+            "policy": os.path.abspath(self.policy),
+            "evidence": self.evidence and os.path.abspath(self.evidence),
+            "evidence-in": self.evidence_in and os.path.abspath(self.evidence_in),
+            "key": self.key and os.path.abspath(self.key),
+            "signer": self.signer,
+            "user": self.user,
+            "timeout": self.timeout,
+        }
+        options = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        return options + [f"--allow={destination}" for destination in self.allow]
+
 
 def run(
     command: Sequence[str | PathLike[str]],
     *,
-    policy: FilePath,
+    policy: FilePath | None,
     allow: Sequence[str] = (),
     directory: FilePath | None = None,
     environment: Mapping[str, str] | None = None,
@@ -49,6 +98,7 @@ def run(
     user: str | None = None,
     check_denied: bool = False,
     decide: Decide | None = None,
+    backend: str = "auto",
 ) -> Run:
     """Run a command in a sandbox whose only way out is what the policy allows, and wait for its end.
 
@@ -59,7 +109,7 @@ def run(
     `allow`: as on the command line.
 
     `decide`: a function that sees each attempt which the policy would allow (`Question`), in this thread, and can only
-    narrow: what it doesn't say True to is denied.
+    narrow: what it doesn't say True to is denied. `backend`: as of a `Sandbox`.
 
     Raises PolicyError and UsageError before anything is created, SandboxError where no sandbox could be built as it
     must be, and with `check_denied` DeniedError where anything was denied. KeyboardInterrupt ends the run, with a
@@ -68,44 +118,45 @@ def run(
     if reason := explain_absence(sys.platform):
         raise SandboxError(reason)
     words = read_command(command)
-    check_bounds(timeout, max_output)
-    Policy.load(policy, allow=allow)  # told as an error of its own kind, with every problem
-    with tempfile.TemporaryDirectory(prefix="trio-egress-") as folder:
-        status_file = Path(folder, "status.json")
-        options = list_options(policy, allow, timeout, evidence, evidence_in, key, signer, user)
-        arguments = ["run", *options, f"--status-file={status_file}", "--quiet", "--verify", "--", *words]
-        deciding = None if decide is None else Deciding.of_plain(decide)
-        where = None if directory is None else Path(directory)
-        output = supervise(arguments, where, environment, max_output, deciding)
-        status = _read_status(status_file)
-    result = _conclude(status, output)
+    terms = Terms(
+        policy=policy,
+        directory=directory,
+        environment=environment,
+        allow=allow,
+        timeout=timeout,
+        evidence=evidence,
+        evidence_in=evidence_in,
+        key=key,
+        signer=signer,
+        user=user,
+    )
+    result = _run(terms, words, max_output, decide, backend)
     if check_denied and result.denied_count:
         raise DeniedError(result)
     return result
 
 
-def list_options(
-    policy: FilePath,
-    allow: Sequence[str],
-    timeout: float | None,
-    evidence: FilePath | None,
-    evidence_in: FilePath | None,
-    key: FilePath | None,
-    signer: str | None,
-    user: str | None,
-) -> list[str]:
-    """As the command line has them; paths are from this program's directory."""
-    named = {
-        "policy": os.path.abspath(policy),
-        "evidence": evidence and os.path.abspath(evidence),
-        "evidence-in": evidence_in and os.path.abspath(evidence_in),
-        "key": key and os.path.abspath(key),
-        "signer": signer,
-        "user": user,
-        "timeout": timeout,
-    }
-    options = [f"--{name}={value}" for name, value in named.items() if value is not None]
-    return options + [f"--allow={destination}" for destination in allow]
+def _run(
+    terms: Terms, words: Sequence[str], max_output: int | None, decide: Decide | None, backend: str
+) -> Run:
+    chosen = terms.choose(backend, max_output)
+    deciding = None if decide is None else Deciding.of_plain(decide)
+    if chosen != HELPER:
+        return _conclude(*_run_own(terms, words, max_output, deciding), chosen)
+    from trio_egress.library.remote_run import run_remote
+
+    return _conclude(*run_remote(terms, words, max_output, deciding), chosen)
+
+
+def _run_own(
+    terms: Terms, words: Sequence[str], max_output: int | None, deciding: Deciding | None
+) -> tuple[Status, Output]:
+    with tempfile.TemporaryDirectory(prefix="trio-egress-") as folder:
+        status_file = Path(folder, "status.json")
+        options = [*terms.list_options(), f"--status-file={status_file}", "--quiet", "--verify"]
+        where = None if terms.directory is None else Path(terms.directory)
+        output = supervise(["run", *options, "--", *words], where, terms.environment, max_output, deciding)
+        return _read_status(status_file), output
 
 
 def read_command(command: Sequence[str | PathLike[str]]) -> list[str]:
@@ -126,7 +177,7 @@ def check_bounds(timeout: float | None, max_output: int | None) -> None:
         raise UsageError(f"max_output must be a number of bytes, not {max_output!r}")
 
 
-def _read_status(path: Path) -> Mapping[str, object]:
+def _read_status(path: Path) -> Status:
     try:
         status = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -138,7 +189,7 @@ def _read_status(path: Path) -> Mapping[str, object]:
     return status
 
 
-def _conclude(status: Mapping[str, object], output: Output) -> Run:
+def _conclude(status: Status, output: Output, backend: str) -> Run:
     end, message = str(status["end"]), str(status["message"])
     if end == "refused":
         raise SandboxError(message)
@@ -163,10 +214,11 @@ def _conclude(status: Mapping[str, object], output: Output) -> Run:
         stdout=bytes(output.stdout.raw),
         stderr=bytes(output.stderr.raw),
         truncated=output.truncated,
+        backend=backend,
     )
 
 
-def _read_code(status: Mapping[str, object]) -> int | None:
+def _read_code(status: Status) -> int | None:
     """As subprocess tells it."""
     if status["agent_signal"] is not None:
         return -_number(status["agent_signal"])

@@ -66,7 +66,7 @@ class Sandbox:
     ) -> None:
         self._asked = Asked(
             policy=policy,
-            workspace=workspace,
+            directory=workspace,
             environment=environment,
             allow=allow,
             timeout=timeout,

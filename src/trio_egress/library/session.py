@@ -9,6 +9,7 @@ Rule 3: a forked child has the session's socket, and no use of it.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -45,6 +46,8 @@ FILES_AT_ONCE = 32
 """Fewer than the supervisor has on their way at once; others wait here."""
 
 INCOMPLETE = "evidence_incomplete"
+
+HUNG_UP = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
 Members = Mapping[str, object]
 
@@ -207,7 +210,9 @@ class Session:
             )
         try:
             socket.send_fds(self._sock, [raw], list(streams))
-        except OSError:
+        except OSError as error:
+            if error.errno not in HUNG_UP and self._sock.fileno() >= 0:
+                raise  # a descriptor of the program's that is none: the session goes on
             self._thread.join()  # how it ended is known then
             raise self._error or SandboxError("the sandbox is closed") from None
 
@@ -364,16 +369,8 @@ def start_session(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     line = None if answering is None else answering.other
     asks = [] if line is None else [f"--ask-fd={line.fileno()}"]
-    words = [
-        "run",
-        *asks,
-        *options,
-        f"--status-file={folder}/status.json",
-        "--quiet",
-        "--verify",
-        "--",
-        CALLED,
-    ]
+    told = [f"--status-file={folder}/status.json", "--quiet", "--verify"]
+    words = ["run", *asks, *options, *told, "--", CALLED]
     command = make_command("trio_egress.library.session_child", str(theirs.fileno()), *words)
     try:
         with theirs, line or nullcontext():

@@ -190,7 +190,7 @@ async def open_sandbox(
     """
     asked = Asked(
         policy=policy,
-        workspace=workspace,
+        directory=workspace,
         environment=environment,
         allow=allow,
         timeout=timeout,
