@@ -54,6 +54,13 @@ def test_patterns_find_what_they_say(tmp_path: Path, patterns: list[str], found:
     assert find(tmp_path, *patterns) == found
 
 
+def test_no_pattern_takes_longer_than_names_are_long(tmp_path: Path) -> None:
+    """One that a regular expression tried in all ways would not be over in this century."""
+    make(tmp_path, "a" * 250, "a" * 200 + "b")
+    assert find(tmp_path, "*a" * 40 + "*b") == {"a" * 200 + "b"}
+    assert find(tmp_path, "*a?" * 40 + "*[b]", "[a]*") == set()
+
+
 def test_links_are_found_and_not_followed(tmp_path: Path) -> None:
     make(tmp_path, "real/a")
     (tmp_path / "link").symlink_to("real")

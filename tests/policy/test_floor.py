@@ -132,3 +132,61 @@ def test_what_slips_between_examples_is_found_all_the_same() -> None:
     assert decide(policy, attempt).allowed
     assert [change for change in compare(floor, policy) if change.effect == OPENS] == []
     assert "`ports` is wider" in find_wider(floor, policy)[0]
+
+
+@pytest.mark.parametrize(
+    "own", ['requests = "5/minute"', "connections = 2", "bytes_up = 1000", "bytes_down = 1000"]
+)
+def test_a_budget_of_the_floor_is_had_once(own: str) -> None:
+    """Each rule has one of its own: two rules below one of the floor's would have two."""
+    limits = f"limits = {{ {own} }}"
+    whole, one, other = (
+        rule("*.example.com", limits),
+        rule("a.example.com", limits),
+        rule("b.example.com", limits),
+    )
+    floor = read(whole)
+    for narrower in (whole, one, rule("a.example.com", f"{GET}\n{limits}")):
+        assert find_wider(floor, read(narrower)) == ()
+    for wider in (one + other, whole + one, rule("*.example.com", f"{GET}\n{limits}") + one):
+        assert any("has `limits` of the floor's egress[0]" in text for text in find_wider(floor, read(wider)))
+    both = read(whole + one)
+    assert find_wider(both, both) == ()
+    assert find_wider(both, read(rule("a.example.com", f"{GET}\n{limits}") + one)) == ()
+    assert find_wider(both, read(whole + one + other)) != ()
+
+
+def test_what_meters_each_request_alone_may_be_said_of_several() -> None:
+    body = "limits = { body = 100 }"
+    floor = read(rule("*.example.com", body))
+    assert find_wider(floor, read(rule("a.example.com", body) + rule("b.example.com", body))) == ()
+    plain = read(rule("*.example.com"))
+    own = 'limits = { requests = "5/minute" }'
+    assert find_wider(plain, read(rule("a.example.com", own) + rule("b.example.com", own))) == ()
+
+
+def test_the_home_of_an_agent_is_the_floors_to_say() -> None:
+    """It is where `~` leads, and is mounted with rights that a client doesn't have."""
+    plain, own = read(""), '[env]\nset = { HOME = "/srv/agents" }\n'
+    assert find_wider(plain, read('[env]\nset = { LANG = "C" }\n')) == ()
+    assert any("[env] set HOME" in text for text in find_wider(plain, read(own)))
+    assert any("[env] set HOME" in text for text in find_wider(read(own), plain))
+    assert find_wider(read(own), read(own)) == ()
+
+
+KEYS = [f'host_keys = ["SHA256:{letter * 42}A"]' for letter in "AB"]
+DEPLOY = '[[secret]]\nname = "deploy"\nfrom = { file = "/etc/key" }\nto = ["git.example.com"]\nas = "ssh"\n'
+SSH = 'protocol = "ssh"'
+
+
+def test_no_rule_gets_at_the_key_of_another() -> None:
+    """Where SSH goes by as it is, `git` doesn't narrow: it has the key shown that the floor has for something else."""
+    fetches = rule("git.example.com", f'{SSH}\n{KEYS[0]}\ngit = {{ fetch = ["org/*"] }}')
+    passes = rule("*.example.com", SSH)
+    pushes = rule("git.example.com", f'{SSH}\n{KEYS[0]}\ngit = {{ push = ["org/*"] }}')
+    elsewhere = rule("git.example.com", f"{SSH}\n{KEYS[1]}")
+    floor = read(DEPLOY + fetches + passes)
+    assert find_wider(floor, floor) == ()
+    assert find_wider(floor, read(DEPLOY + fetches + rule("a.example.com", SSH))) == ()
+    assert any("`git` is wider" in text for text in find_wider(floor, read(DEPLOY + fetches + pushes)))
+    assert any("leads around" in text for text in find_wider(floor, read(DEPLOY + fetches + elsewhere)))

@@ -93,8 +93,9 @@ def test_a_budget_that_is_used_up_is_heard_of() -> None:
 
 def test_only_so_much_is_remembered() -> None:
     before = JudgedBefore(load(PLAIN))
-    long = attrs.evolve(ASKED, path="/a/" + "x" * KEY_CHARS)
-    assert before.judge(DOOR, long, MOMENT) is not before.judge(DOOR, long, MOMENT)
+    for part in ("path", "host", "authority", "method"):
+        long = attrs.evolve(ASKED, **{part: "/a/" + "x" * KEY_CHARS})
+        assert before.judge(DOOR, long, MOMENT) is not before.judge(DOOR, long, MOMENT), part
     first = before.judge(DOOR, ASKED, MOMENT)
     for number in range(JUDGED):
         before.judge(DOOR, attrs.evolve(ASKED, path=f"/a/{number}"), MOMENT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -106,3 +107,23 @@ async def test_frame_that_is_cut_in_its_middle_ends_the_line() -> None:
 
         with pytest.raises(ApproverError, match=GONE):
             await flood()
+
+
+async def test_who_has_kept_the_socket_makes_nobody_wait() -> None:
+    """Whether a read waits is said of what both have. Somebody comes to help where one does, and it fails."""
+    own, other = socket.socketpair()
+    with own.dup() as kept, other:
+        approver = ProgramApprover(own.detach())
+        helper = threading.Timer(60, other.shutdown, [socket.SHUT_RDWR])
+        async with approver.use(None), trio.open_nursery() as nursery:
+            await trio.testing.wait_all_tasks_blocked()
+            kept.setblocking(True)
+            helper.start()
+            other.send(b"\0")  # not yet a frame: more of it is read for
+            await trio.testing.wait_all_tasks_blocked()
+            for _ in range(200):  # more than the socket takes, which nobody reads
+                nursery.start_soon(approver.ask, question("/" + 30_000 * "x"))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert helper.is_alive()
+        helper.cancel()

@@ -14,12 +14,14 @@ import os
 import pwd
 import resource
 import socket
+import stat
 import sys
 from array import array
 from pathlib import Path
 from typing import Any
 
 from trio_egress.errors import PeerError, SandboxError, TrioEgressError, UsageError
+from trio_egress.kernel.guard import parents
 from trio_egress.runtime.parting import refuse
 from trio_egress.runtime.tie import forget_signals, tie
 from trio_egress.wire.opening import DESCRIPTORS, OPENING_BYTES, Opening, read_opening
@@ -120,7 +122,20 @@ def _find_ids(uid: int, gid: int) -> Any:
         entry = pwd.getpwuid(uid)
     except KeyError:
         return Ids(uid, gid, str(uid), "")
-    return Ids(uid, gid, entry.pw_name, entry.pw_dir if os.path.isdir(entry.pw_dir) else "")
+    return Ids(uid, gid, entry.pw_name, _find_home(entry.pw_dir))
+
+
+def _find_home(path: str) -> str:
+    """It is mounted with this process's rights, later: where anybody but root could put something else, or a link, at
+    its path meanwhile, there is none."""
+    home = os.path.realpath(path)
+    if not os.path.isdir(home):
+        return ""
+    for folder in ("/", *parents(home)) if os.geteuid() == 0 else ():
+        found = os.stat(folder)
+        if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return ""
+    return home
 
 
 def _find_options(opening: Opening, told: dict[str, Any], line: list[int]) -> list[str]:
@@ -135,7 +150,8 @@ def _find_options(opening: Opening, told: dict[str, Any], line: list[int]) -> li
     path, text = floor_path, opening.policy
     if text is not None:
         policy = load_policy(add_allowed(text, opening.file, opening.allow), opening.file)  # no files
-        path = Path(told["folder"], f"policy{Path(opening.file).suffix}")
+        # Read once more by its name, and in the same language: `.yaml` has no suffix.
+        path = Path(told["folder"], f"policy.{opening.file.rpartition('.')[2]}")
         path.write_text(text, encoding="utf-8")
     elif opening.allow:
         raise UsageError("allow: without a policy of its own a sandbox has the operator's as it is")

@@ -12,6 +12,7 @@ Rule 3: at most ENTRIES_MAX names are looked at; that there were more is told.
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import os
 import re
@@ -153,9 +154,10 @@ def enter(node: Node, part: str) -> Node:
         return node.below
     if "*" not in part and "?" not in part:
         return node.names.setdefault(part, Node())
-    spelt = re.escape(part).replace(r"\*", ".*").replace(r"\?", ".")
+    # Each `*` takes as little as it can and never more: whoever writes the pattern may choose the names, too.
+    spelt = fnmatch.translate(part.replace("[", "[[]"))
     following = Node()
-    node.wild.append((re.compile(spelt, re.DOTALL), following))
+    node.wild.append((re.compile(spelt), following))
     return following
 
 

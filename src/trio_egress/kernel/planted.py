@@ -1,7 +1,9 @@
 """Files with canaries in them, below HOME as the agent sees it. Plans only.
 
 Rule 1: the host keeps what it has: what is planted is in memory, or bound over what stands there.
-Rule 2: where it can't be planted the run does not begin: a canary that nobody finds tells nothing.
+Rule 2: a link may lead to another place in HOME, and out of it none does: who makes the file may write where the agent
+can't.
+Rule 3: where it can't be planted the run does not begin: a canary that nobody finds tells nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from trio_egress.errors import SandboxError
+from trio_egress.kernel.mountinfo import is_in
 from trio_egress.kernel.steps import STAGE, Mount
 
 
@@ -23,7 +26,7 @@ def plan_planted(
     uid, gid = owner
     covered: set[str] = set()
     for number, (name, text) in enumerate(sorted(files.items())):
-        path = f"{home}/{name}"
+        path = _find_place(home, name, own)
         cover = next((place for place in hidden if path == place or path.startswith(f"{place}/")), "")
         if cover and cover != path and os.path.isdir(cover):
             if cover not in covered:
@@ -39,3 +42,13 @@ def plan_planted(
         else:
             yield Mount("file", path, text, owner=uid, group=gid)
     yield from (Mount("read_only", place) for place in sorted(covered))
+
+
+def _find_place(home: str, name: str, own: Sequence[str]) -> str:
+    path = f"{home}/{name}"
+    if any(is_in(home, place) for place in own):
+        return path  # nothing of the host's is there
+    folder = os.path.realpath(os.path.dirname(path))
+    if not is_in(folder, home):
+        raise SandboxError(f"no canary can be planted in ~/{name}: a link leads from there to {folder}")
+    return f"{folder}/{os.path.basename(path)}"

@@ -21,6 +21,8 @@ INODE_BYTES = 8192
 
 FEWEST_INODES = 65536
 
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 COPIED_BYTES = 1 << 20
 """Of one file in a HOME that has to be made anew: what is larger there is data, not settings."""
 
@@ -62,23 +64,40 @@ def _directory(step: Step) -> None:
 
 
 def _file(step: Step) -> None:
-    made = _make_way(os.path.dirname(step["target"]))
-    with open(step["target"], "x", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(step["source"])
-    if step["owner"] not in (-1, os.geteuid()):
-        for path in (*made, step["target"]):
-            os.chown(path, step["owner"], step["group"])
+    """No link is followed: in a HOME it may be the agent's, and lead to where only this process may write."""
+    folder, name = os.path.split(step["target"])
+    ids = None if step["owner"] in (-1, os.geteuid()) else (step["owner"], step["group"])
+    parent = _make_way(folder, ids)
+    try:
+        made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)
+        with open(made, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(step["source"])
+            if ids is not None:
+                os.fchown(made, *ids)
+    finally:
+        os.close(parent)
 
 
-def _make_way(folder: str) -> list[str]:
-    """A directory and those above it, and which of them were not there."""
-    made: list[str] = []
-    while not os.path.lexists(folder):
-        made.append(folder)
-        folder = os.path.dirname(folder)
-    for path in reversed(made):
-        os.mkdir(path)
-    return made
+def _make_way(folder: str, ids: tuple[int, int] | None) -> int:
+    """A directory, opened; what was not there of it, and those above it, is made, and belongs to `ids`."""
+    at = os.open("/", _FOLDER)
+    for part in folder.split("/")[1:]:
+        above = at
+        try:
+            at = _enter(part, above, ids)
+        finally:
+            os.close(above)
+    return at
+
+
+def _enter(part: str, above: int, ids: tuple[int, int] | None) -> int:
+    try:
+        return os.open(part, _FOLDER, dir_fd=above)
+    except FileNotFoundError:
+        os.mkdir(part, dir_fd=above)
+    if ids is not None:
+        os.chown(part, *ids, dir_fd=above, follow_symlinks=False)
+    return os.open(part, _FOLDER, dir_fd=above)
 
 
 def _program(step: Step) -> None:

@@ -3,7 +3,8 @@
 Rule 1: what can't be shown to be narrower is wider. `compare` says so by what the engine decides for examples; that
 finds what people do by mistake, and whoever chooses the policy to slip between examples is found by Rule 2.
 Rule 2: each rule that allows lies whole within one of the floor's, key by key; each of the floor's that denies stands.
-Rule 3: where rules of the floor cross, and one of them scans, asks, meters or looks into TLS, none gets around it.
+Rule 3: where rules of the floor cross, and one of them scans, asks, meters or looks into TLS, none gets around it; and
+what a rule of the floor may be used for is had once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trio_egress.policy.compiled import render_compiled, render_terms
 from trio_egress.policy.destination import find_overlap
 from trio_egress.policy.diff import compare
 from trio_egress.policy.doors import Ports, Scheme
-from trio_egress.policy.rule import Policy, Rule, Terms, Tls
+from trio_egress.policy.rule import Policy, Rule, Terms, Tls, carries_git
 
 WORDS = {"destination", "name", "reason", "deny"}
 """Judged apart, or for people."""
@@ -28,11 +29,15 @@ SUBSETS = {"methods", "paths", "query"}
 NARROWING = {"host_keys", "headers", "git", "graphql", "jsonrpc", "mcp", "limits", "times", "scan", "ask"}
 """Where the floor says nothing, anything narrows; where it says something, only that will do."""
 
-WEIGHTS = ("scan", "ask", "limits", "tls", "websocket", "allow_private")
+WEIGHTS = ("scan", "ask", "limits", "tls", "websocket", "allow_private", "host_keys")
 """What becomes of an attempt hangs on them, and so on which of several rules allows it."""
 
+BUDGETS = ("requests", "connections", "bytes_up", "bytes_down")
+"""Limits of all that a rule allows together, and not of each request."""
+
 FREE = {"egress", "files", "limits", "env", "tls"}
-"""Tables that are judged by themselves, and [env]: what the agent's variables are is the client's affair."""
+"""Tables that are judged by themselves, and [env]: what the agent's variables are is the client's affair, but for HOME,
+which is where `~` in [files] leads, and is mounted with the rights of whoever opens the sandbox."""
 
 
 def find_wider(floor: Policy, policy: Policy) -> tuple[str, ...]:
@@ -40,8 +45,10 @@ def find_wider(floor: Policy, policy: Policy) -> tuple[str, ...]:
     before, after = json.loads(render_compiled(floor)), json.loads(render_compiled(policy))
     found = [
         *_find_wider_rules(floor, policy),
+        *_find_split_budgets(floor, policy),
         *_find_missing_denials(floor, policy),
         *_find_wider_limits(floor, policy),
+        *_find_other_home(floor, policy),
         *_find_other_roots(before, after),
         *_find_other_tables(before, after),
     ]
@@ -87,6 +94,8 @@ def _is_within(name: str, terms: Terms, under: Terms) -> bool:
     value, bound = getattr(terms, name), getattr(under, name)
     if value == bound:
         return True
+    if name == "git" and carries_git(terms):
+        return False  # without it SSH goes by as it is; with it, under the operator's key
     if name in SUBSETS:
         return bound is None or (value is not None and set(value) <= set(bound))
     if name in NARROWING:
@@ -137,6 +146,30 @@ def _is_lighter(rule: Rule, other: Rule) -> bool:
     return any(not _is_within(name, rule.terms, other.terms) for name in WEIGHTS)
 
 
+def _find_split_budgets(floor: Policy, policy: Policy) -> Iterator[str]:
+    """Each rule has a budget of its own: two under one of the floor's would have twice what that one has."""
+    given = _allowing(floor)
+    left = [render_terms(rule.terms) for rule in given if _has_budget(rule)]
+    metered = [rule for rule in _allowing(policy) if _has_budget(rule)]
+    for rule in sorted(metered, key=lambda rule: render_terms(rule.terms) not in left):
+        under = [
+            other for other in given if _leads_within(rule, other) and not find_gap(rule.terms, other.terms)
+        ]
+        if not all(map(_has_budget, under)):
+            continue  # it meters what the floor does not
+        meanings = sorted((render_terms(other.terms) for other in under), key=render_terms(rule.terms).__ne__)
+        own = next((meaning for meaning in meanings if meaning in left), None)
+        if own is not None:
+            left.remove(own)
+        elif under:
+            yield f"{rule.ref}: it has `limits` of the floor's {under[0].ref} once more; make one rule of them"
+
+
+def _has_budget(rule: Rule) -> bool:
+    limits = rule.terms.limits
+    return limits is not None and any(getattr(limits, name) is not None for name in BUDGETS)
+
+
 def _find_missing_denials(floor: Policy, policy: Policy) -> Iterator[str]:
     standing = {render_terms(rule.terms) for rule in policy.rules if rule.terms.deny}
     for rule in floor.rules:
@@ -149,6 +182,11 @@ def _find_wider_limits(floor: Policy, policy: Policy) -> Iterator[str]:
         bound, value = getattr(floor.limits, field.name), getattr(policy.limits, field.name)
         if bound is not None and (value is None or value > bound):
             yield f"[limits] {field.name}: {'no limit' if value is None else value} is more than the floor's {bound}"
+
+
+def _find_other_home(floor: Policy, policy: Policy) -> Iterator[str]:
+    if dict(policy.env.set).get("HOME") != dict(floor.env.set).get("HOME"):
+        yield "[env] set HOME: the agent's is its account's, or what the floor says; leave it as it is there"
 
 
 def _find_other_roots(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

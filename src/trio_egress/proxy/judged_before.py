@@ -21,7 +21,7 @@ JUDGED = 1024
 """Then all are forgotten: a program that asks for so many different things asks for few of them twice."""
 
 KEY_CHARS = 2048
-"""Of path and names of fields: with JUDGED it makes 2 MiB at most."""
+"""Of method, path, authorities and names of fields: with JUDGED it makes 2 MiB at most."""
 
 
 class JudgedBefore:
@@ -37,7 +37,8 @@ class JudgedBefore:
     def judge(self, door: Door, head: RequestHead, moment: Moment) -> Judgement:
         """As `judge_request`, whose body nobody has read."""
         names = tuple([name for name, _ in head.fields])
-        if not self._lasts or head.upgrades or len(head.path) + sum(map(len, names)) > KEY_CHARS:
+        words = head.method, head.path, head.authority or "", head.host or "", *names
+        if not self._lasts or head.upgrades or sum(map(len, words)) > KEY_CHARS:
             return judge_request(self._policy, door, head, moment)
         asked = head.method, head.scheme, head.authority, head.path, head.host, head.body, head.version
         key = door, asked, names, moment.able, moment.observing, moment.stopped

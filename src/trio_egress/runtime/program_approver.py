@@ -1,7 +1,9 @@
 """The program that has asked for a run, asked about each attempt that its policy allows (`trio_egress.run(decide=…)`).
 
 Rule 1: it is never waited for without an end, neither to take a question nor to answer it.
-Rule 2: a program that breaks the rules of `wire/approval.py`, or hangs up, is gone: nothing is allowed from then on.
+Rule 2: whoever has passed the socket on may have kept it, and what it says of waiting (O_NONBLOCK) is for both: each
+call says by itself that it doesn't wait.
+Rule 3: a program that breaks the rules of `wire/approval.py`, or hangs up, is gone: nothing is allowed from then on.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class ProgramApprover:
         if self._sock.type != socket.SOCK_STREAM:
             raise ValueError("not a stream socket")
         self._talk = Asker()
-        self._stream: trio.SocketStream | None = None
+        self._stream: trio.socket.SocketType | None = None
         self._nursery: trio.Nursery | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._sending = trio.Lock()
@@ -52,7 +54,7 @@ class ProgramApprover:
         """For as long as the agent lives."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
+            self._stream = trio.socket.from_stdlib_socket(self._sock)
             nursery.start_soon(self._keep_answers, self._stream)
             try:
                 yield
@@ -102,9 +104,11 @@ class ProgramApprover:
                 raise ApproverError(GONE)
             sent = False
             try:
-                await self._stream.send_all(raw)
+                rest = memoryview(raw)
+                while rest:
+                    rest = rest[await self._stream.send(rest, socket.MSG_DONTWAIT) :]
                 sent = True
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+            except (OSError, trio.ClosedResourceError):
                 raise ApproverError(GONE) from None
             finally:
                 if not sent:
@@ -124,15 +128,15 @@ class ProgramApprover:
         with suppress(ApproverError):
             await self._send(raw)
 
-    async def _keep_answers(self, stream: trio.SocketStream) -> None:
+    async def _keep_answers(self, stream: trio.socket.SocketType) -> None:
         try:
-            while raw := await stream.receive_some(CHUNK_BYTES):
+            while raw := await stream.recv(CHUNK_BYTES, socket.MSG_DONTWAIT):
                 for number, answer in self._talk.feed(raw):
                     waiting = self._waiting.get(number)
                     if waiting is not None:
                         waiting.answer = answer
                         waiting.event.set()
-        except (PeerError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except (PeerError, OSError, trio.ClosedResourceError):
             pass
         self._hang_up()
 
@@ -140,6 +144,6 @@ class ProgramApprover:
         """Not a checkpoint. Whoever waits is told that there is nobody any more."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.socket.close()
+            stream.close()
         for waiting in self._waiting.values():
             waiting.event.set()
