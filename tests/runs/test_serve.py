@@ -66,6 +66,7 @@ sys.exit(main())
 """The same, whose sandboxes have a cgroup each."""
 
 ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')\nexcept OSError: pass"
+CLAIMED = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "acme/claimed", "GITHUB_SHA": 40 * "a"}
 CONNECTS = """
 import socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
@@ -193,6 +194,7 @@ def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) ->
             "WORD": "said",
             "PATH": os.defpath,
             "SSL_CERT_FILE": str(client.place.work / "roots"),
+            **CLAIMED,
         },
         decide=lambda question: bool(questions.append(question)),  # type: ignore[func-returns-value]
     ) as sandbox:
@@ -221,6 +223,8 @@ def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) ->
         assert verify(packet, client.place.key.public_hex) == 0
         assert verify(sandbox.packet.path, client.place.key.public_hex) == 0
         assert [p.name for p in sorted(packet.iterdir())] == sorted(os.listdir(sandbox.packet.path))
+        said = b"".join(path.read_bytes() for path in packet.iterdir())
+        assert b"acme/claimed" not in said, "what a client says of itself is not signed"
     assert sandbox.packet.path == client.place.work / "copy"
 
 

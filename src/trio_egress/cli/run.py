@@ -225,9 +225,9 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str], call
         identities=identities,
         run_id=run_id,
         pinned=pinned,
-        provenance=find_provenance(environ),
+        provenance=find_provenance(os.environ),  # what a caller says of itself is not ours to sign
         hidden=(*_hidden(options, evidence, key), *_find_hidden(policy, environ, directory)),
-        ci=find_ci(environ),
+        ci=find_ci(os.environ),
         protected=tuple(Path(name).absolute() for name in _list_written(options, written)),
         stop_file=_find_stop_file(options.stop_file),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),

@@ -38,7 +38,7 @@ def main() -> int:
     forget_signals()
     tie(told["tie"])
     os.umask(0o022)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (told["open_files"], told["open_files"]))
+    _limit_descriptors(told["open_files"])
     sock = socket.socket(fileno=told["sock"])
     sock.set_inheritable(False)
     from trio_egress.runtime.signals import Inbox
@@ -65,6 +65,13 @@ def main() -> int:
     run(parser.parse_args(words), inbox, client=host, caller=caller)
     host.part(json.loads(os.pread(status, OPENING_BYTES, 0)))
     return 0
+
+
+def _limit_descriptors(most: int) -> None:
+    """Only root may have more than there were."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _hear(sock: socket.socket, seconds: float) -> tuple[Opening, list[int]]:
