@@ -66,7 +66,12 @@ sys.exit(main())
 """The same, whose sandboxes have a cgroup each."""
 
 ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')\nexcept OSError: pass"
-CLAIMED = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "acme/claimed", "GITHUB_SHA": 40 * "a"}
+CLAIMED = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_REPOSITORY": "acme/claimed",
+    "GITHUB_SHA": 40 * "a",
+    "HOME": "/srv",
+}
 CONNECTS = """
 import socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
@@ -199,7 +204,7 @@ def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) ->
         decide=lambda question: bool(questions.append(question)),  # type: ignore[func-returns-value]
     ) as sandbox:
         assert sandbox.backend == "helper", "which `auto` takes where a socket is named"
-        done = sandbox.run(["sh", "-c", "id -u; id -g; id -G; pwd; echo $WORD; echo made >made"])
+        done = sandbox.run(["sh", "-c", "id -u; id -g; id -G; pwd; echo $WORD; echo $HOME >made"])
         ids = [str(AGENT.pw_uid), str(AGENT.pw_gid), str(AGENT.pw_gid)]
         if AS_ROOT:
             assert done.stdout.decode().split() == [*ids, str(client.place.work), "said"]
@@ -215,8 +220,9 @@ def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) ->
         [sys.executable, "-c", CONNECTS, client.socket], capture_output=True, check=False
     )
     assert outside.stdout == b"connected\n", "the control: its client does"
-    made = (client.place.work / "made").stat()
-    assert made.st_uid == AGENT.pw_uid
+    made = client.place.work / "made"
+    assert made.stat().st_uid == AGENT.pw_uid
+    assert made.read_text().strip() in (AGENT.pw_dir, "/tmp"), "where `~` leads is not the client's to say"  # noqa: S108
     assert sandbox.verdict is te.Verdict.VALID
     with being(0, 0):
         packet = client.evidence / str(AGENT.pw_uid) / sandbox.packet.run_id

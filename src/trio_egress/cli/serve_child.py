@@ -108,10 +108,12 @@ def _enter(descriptor: int, opening: Opening, uid: int, gid: int) -> Any:
             "host's"
         )
     os.close(descriptor)
+    from trio_egress.runtime.environment import HOMELESS
     from trio_egress.runtime.spec import Caller
 
     known = None if path in _FIXED else (found.st_dev, found.st_ino)
-    return Caller(_find_ids(uid, gid), opening.environment, known)
+    agent = _find_ids(uid, gid)
+    return Caller(agent, {**opening.environment, "HOME": agent.home or HOMELESS}, known)
 
 
 def _is_of_ours(descriptor: int) -> bool:

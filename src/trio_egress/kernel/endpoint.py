@@ -2,7 +2,7 @@
 
 Rule 1: what is at the path stays, unless it is a socket that nobody listens at any more. A link is never followed.
 Rule 2: two that start at once don't take the path from each other: they wait for the lock of its directory.
-Rule 3: nobody but its owner connects before its mode says who may.
+Rule 3: nobody connects before its mode and group say who may: nobody listens until then.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ def open_endpoint(path: str, mode: int, gid: int | None) -> Iterator[socket.sock
         try:
             with _locked(Path(path).parent):
                 _clear(path)
-                own = _bind(listener, path)
+                own = _bind(listener, path, mode)
                 if gid is not None:
                     os.chown(path, -1, gid, follow_symlinks=False)
-                os.chmod(path, mode)
                 listener.listen(BACKLOG)
         except OSError as error:
             raise UsageError(f"--socket {path}: {error.strerror or error}") from None
@@ -95,8 +94,10 @@ def _clear(path: str) -> None:
     raise UsageError(f"--socket {path}: somebody listens there already")
 
 
-def _bind(listener: socket.socket, path: str) -> tuple[int, int]:
-    before = os.umask(0o177)
+def _bind(listener: socket.socket, path: str, mode: int) -> tuple[int, int]:
+    """With its mode from the start, which `chmod` would give to wherever a link leads that has taken its place."""
+    os.fchmod(listener.fileno(), mode)
+    before = os.umask(0)
     try:
         listener.bind(path)
     finally:
