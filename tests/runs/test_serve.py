@@ -222,7 +222,7 @@ def test_a_sandbox_is_the_clients_and_its_packet_the_operators(client: Serve) ->
     assert outside.stdout == b"connected\n", "the control: its client does"
     made = client.place.work / "made"
     assert made.stat().st_uid == AGENT.pw_uid
-    assert made.read_text().strip() in (AGENT.pw_dir, "/tmp"), "where `~` leads is not the client's to say"  # noqa: S108
+    assert made.read_text().strip() in (AGENT.pw_dir, "/tmp"), "where `~` leads is not the client's to say"
     assert sandbox.verdict is te.Verdict.VALID
     with being(0, 0):
         packet = client.evidence / str(AGENT.pw_uid) / sandbox.packet.run_id
