@@ -93,9 +93,14 @@ def test_a_budget_that_is_used_up_is_heard_of() -> None:
 
 def test_only_so_much_is_remembered() -> None:
     before = JudgedBefore(load(PLAIN))
-    for part in ("path", "host", "authority", "method"):
-        long = attrs.evolve(ASKED, **{part: "/a/" + "x" * KEY_CHARS})
-        assert before.judge(DOOR, long, MOMENT) is not before.judge(DOOR, long, MOMENT), part
+    text = "/a/" + "x" * KEY_CHARS
+    for long in (
+        attrs.evolve(ASKED, path=text),
+        attrs.evolve(ASKED, host=text),
+        attrs.evolve(ASKED, authority=text),
+        attrs.evolve(ASKED, method=text),
+    ):
+        assert before.judge(DOOR, long, MOMENT) is not before.judge(DOOR, long, MOMENT)
     first = before.judge(DOOR, ASKED, MOMENT)
     for number in range(JUDGED):
         before.judge(DOOR, attrs.evolve(ASKED, path=f"/a/{number}"), MOMENT)
