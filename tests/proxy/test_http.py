@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trio.testing
 from tests.proxy.conftest import receive_all, receive_exactly, receive_until, reset, script
+
+from trio_egress.evidence.receipt import Draft
+from trio_egress.policy.load import load_policy
+from trio_egress.recorder import Recorder
 
 if TYPE_CHECKING:
     from tests.proxy.conftest import OpenWorld, Resolver, Upstreams, World
@@ -733,3 +738,44 @@ async def test_agent_that_half_closes_still_gets_its_answer(
 
     async with open_world(RULE, {HOST: await upstreams.serve(serve)}) as world:
         assert await ask(world, GET) == OK
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_nothing_goes_on_that_was_forbidden_while_its_intent_was_written(
+    open_world: OpenWorld, upstreams: Upstreams, secure: bool
+) -> None:
+    """On a connection that is there already nothing else is waited for before it goes. The control is the first."""
+    heard = bytearray()
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        while raw := await stream.receive_some():
+            heard.extend(raw)
+            if heard.endswith(b"\r\n\r\n"):
+                await stream.send_all(OK)
+
+    context = '[[egress]]\ndestination = "api.example"\ntls = "intercept"\n'
+    port = await (upstreams.serve_tls(HOST, serve) if secure else upstreams.serve(serve))
+    async with open_world(context if secure else RULE, {HOST: port}) as world:
+        plain = await world.agent(HOST, 443 if secure else 80)
+        agent: trio.abc.Stream = plain
+        if secure:
+            agent = trio.SSLStream(plain, world.client_tls(), server_hostname=HOST, https_compatible=True)
+        await agent.send_all(GET)
+        assert await receive_exactly(agent, len(OK)) == OK
+        recorder = world.gate.recorder
+        assert isinstance(recorder, Recorder)
+
+        def watch(draft: Draft) -> None:
+            if draft.phase == "intent" and draft.target.endswith("/a"):
+                none = load_policy('version = "1.0"\ndefault_deny = true\n', "agent.toml")
+                world.gate.in_force.change(none, world.gate.ledger)
+
+        recorder._watch = watch
+        sent = bytes(heard)
+        await agent.send_all(GET)
+        with suppress(trio.BrokenResourceError):
+            assert await agent.receive_some() == b""
+        await plain.aclose()
+    assert bytes(heard) == sent
+    assert world.receipts()[-1].verdict == "block"
+    assert world.receipts()[-1].facts["bytes_up"] == 0

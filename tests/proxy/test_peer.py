@@ -65,6 +65,16 @@ async def test_send_counts_what_the_kernel_took(connection: Connection) -> None:
     assert got == sum(counts)
 
 
+async def test_nothing_is_sent_by_who_was_cancelled(connection: Connection) -> None:
+    """As a change of the policy cancels: what was not sent until then may not be sent any more."""
+    await connection.peer.send(b"before")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await connection.peer.send(b"after")
+    connection.peer.end()
+    assert [bytes(piece) async for piece in connection.far] == [b"before"]
+
+
 @pytest.mark.parametrize("call", ["recv", "fill", "wait_word", "send"])
 async def test_reset_is_the_peers_fault(connection: Connection, call: str) -> None:
     reset(connection.far)

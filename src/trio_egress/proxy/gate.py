@@ -164,6 +164,9 @@ class OpenFlow:
         self._scope = trio.CancelScope()
         self._scope.__enter__()
         self._leave = gate.in_force.hold(judged, self._flow, self._scope, gate.ledger)
+        if self._scope.cancel_called:  # else what can go at once would go, before anything waits
+            await self.__aexit__(None, None, None)
+            raise PeerError(CHANGED)
         return self._flow, self._account
 
     async def __aexit__(

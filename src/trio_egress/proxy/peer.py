@@ -3,7 +3,8 @@
 Rule 1: what the other end can cause (reset, broken pipe, time-out, no route) is raised as the peer's own fault,
 PeerError for the agent and UpstreamError for an upstream. Any other OSError is a bug of ours and stays what it is.
 Rule 2: no read is larger than READ_BYTES, and nothing is read ahead but by `fill`.
-Rule 3: what can be read or sent at once is; only AT_ONCE of that in a row is no checkpoint.
+Rule 3: what can be read or sent at once is; only AT_ONCE of that in a row is no checkpoint. But nothing is sent once
+who sends it was cancelled: the policy may forbid it by now.
 """
 
 from __future__ import annotations
@@ -120,8 +121,9 @@ class Peer:
             await self.wait_readable()
 
     async def _push(self, raw: bytes | memoryview) -> int:
-        """As much as the socket takes, at least a byte."""
+        """As much as the socket takes, at least a byte; nothing of what was cancelled meanwhile."""
         await self._take_turn()
+        await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             if self._ready.writable:
                 try:
