@@ -72,10 +72,12 @@ def test_an_ended_victim_is_found(stage: Stage) -> None:
 
 def test_a_daemon_is_found_and_ended(stage: Stage) -> None:
     word = f"daemon-{stage.token}"
-    daemon = subprocess.Popen(["/bin/sh", "-c", "sleep 600; :", word], start_new_session=True)
-    wait_until(lambda: find_processes(word), "the daemon")
-    assert stage.find() == {"daemon": "was still there when the run was over"}
-    assert daemon.wait(10) == -9
+    with subprocess.Popen(  # nobody but itself: a child would have its words until it runs another program
+        ["/bin/sh", "-c", "read line", word], stdin=subprocess.PIPE, start_new_session=True
+    ) as daemon:
+        wait_until(lambda: find_processes(word), "the daemon")
+        assert stage.find() == {"daemon": "was still there when the run was over"}
+        assert daemon.wait() == -9
     assert find_processes(word) == []
 
 

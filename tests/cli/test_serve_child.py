@@ -24,7 +24,7 @@ def ground() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's serve mounts with that user's rights")
+@pytest.mark.root  # an ordinary user's serve mounts with that user's rights
 def test_a_home_that_somebody_could_replace_is_none(ground: Path) -> None:
     for name in ("fine", "owned", "shared"):
         (ground / name / "home").mkdir(parents=True)

@@ -591,6 +591,28 @@ async def test_upstream_that_closed_between_requests_is_dialled_anew(
     assert upstreams.accepted == 2
 
 
+async def test_upstream_that_was_told_of_no_other_request_is_not_used_again_though_it_stays(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """A body that nobody expects: whoever leaves it unread, and goes on, would take it for the next request."""
+    answered = 0
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal answered
+        async for _ in stream:
+            answered += 1
+            await stream.send_all(OK)
+
+    asked = GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 1\r\n\r\nx")
+    async with open_world(RULE, {HOST: await upstreams.serve(serve)}) as world:
+        agent = await world.agent(HOST, 80)
+        for raw in (asked, GET, GET):
+            await agent.send_all(raw)
+            assert await receive_exactly(agent, len(OK)) == OK
+        await agent.aclose()
+    assert (answered, upstreams.accepted) == (3, 2)
+
+
 async def test_upstream_with_bytes_left_over_is_not_used_again(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:

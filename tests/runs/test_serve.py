@@ -313,7 +313,7 @@ def test_a_run_has_the_programs_streams_and_an_interrupt_ends_it_in_good_order(c
     )
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="an ordinary user lends nothing")
+@pytest.mark.root  # an ordinary user lends nothing
 def test_nothing_is_lent_to_a_client(client: Serve) -> None:
     with being(0, 0):
         folder = client.place.path / "roots"
@@ -430,7 +430,7 @@ def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve
         assert [r for r in read_receipts(packet) if r.transport == "command"]
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="root alone can be somebody else")
+@pytest.mark.root  # root alone can be somebody else
 def test_a_user_who_is_not_allowed_has_no_sandbox(serve: Serve) -> None:
     refused = ((STRANGER, STRANGER, "is not served here"), (0, 0, "no agent runs as root"))
     for uid, gid, why in refused:
@@ -488,7 +488,7 @@ def test_silence_closes_a_sandbox_and_the_end_of_serve_those_that_are_left(place
     assert [verify(packet, place.key.public_hex) for packet in packets] == [0, 0]
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="root alone can make a mount namespace and be somebody else")
+@pytest.mark.root  # root alone can make a mount namespace and be somebody else
 def test_a_directory_of_another_mount_namespace_is_refused(serve: Serve) -> None:
     wider = write_policy("elsewhere.org")
     own = os.readlink("/proc/self/ns/mnt")

@@ -107,7 +107,7 @@ class UpstreamEnd(End, Protocol):
 
     @property
     def clean(self) -> bool:
-        """Whether nothing came after the answer."""
+        """Whether nothing came after the answer, and it wasn't told that nothing would be asked any more."""
 
     @property
     def refused(self) -> bool:
@@ -234,7 +234,7 @@ class Http1Upstream(Http1End):
 
     @property
     def clean(self) -> bool:
-        return not self.peer.ahead
+        return not self.peer.ahead and not self._upstream_side.last
 
 
 class ForwardingProxy(Http1Upstream):

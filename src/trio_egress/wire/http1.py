@@ -223,11 +223,12 @@ class AgentSide(_Side):
 
 
 class UpstreamSide(_Side):
-    """What we are to an upstream: a client with one request."""
+    """What we are to an upstream: a client with one request. `last`: it was told that no other one follows."""
 
     def __init__(self, head_bytes: int = HEAD_BYTES, header_count: int = HEADER_COUNT) -> None:
         super().__init__(h11.CLIENT, head_bytes, header_count)
         self._method = ""
+        self.last = False
         self._request: tuple[RequestHead, list[tuple[bytes, bytes]]] | None = None
 
     def render_head(self, head: RequestHead, host: str) -> bytes:
@@ -238,7 +239,8 @@ class UpstreamSide(_Side):
         """
         self._method = head.method
         framing = [(b"Transfer-Encoding", b"chunked")] if head.body is Framing.CHUNKED else []
-        if head.body != 0 and head.method in EXPECTS_NO_BODY:
+        self.last = head.body != 0 and head.method in EXPECTS_NO_BODY
+        if self.last:
             framing.append((b"Connection", b"close"))
         if head.opens_websocket:
             framing += _SWITCH
