@@ -10,12 +10,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SECONDS = 600
 """The longest that one installation may take."""
 
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+
+DOWNLOAD = [
+    *("apt-get", "install", "-qq", "--yes", "--no-install-recommends", "--reinstall", "--download-only"),
+    *("-o", "Debug::NoLocking=true", "-o"),
+]
+"""A package and all that it needs and the machine hasn't; nothing is installed, and whoever may read may do it."""
 
 
 class NotHad(Exception):
@@ -38,22 +46,37 @@ def find_debian(program: str, package: str, *, own: bool = False) -> Path:
     unpacked = unpack_debian(package)
     for folder in ("usr/bin", "usr/sbin", "bin", "sbin", "usr/lib/squid"):
         if (path := unpacked / folder / program).exists():
-            return path
+            return _with_libraries(path, unpacked)
     raise NotHad(f"Debian's {package} has no {program}")
 
 
 def unpack_debian(package: str) -> Path:
+    """The directory of a package, and of all that it needs and the machine hasn't."""
     unpacked = find_cache() / "debian" / package
     if not unpacked.is_dir():
-        downloads = find_cache() / "downloads"
-        downloads.mkdir(exist_ok=True)
-        unpacked.parent.mkdir(exist_ok=True)
-        _call(["apt-get", "download", "-qq", package], downloads, f"Debian's {package}")
-        (file,) = downloads.glob(f"{package}_*.deb")
-        _call(["dpkg-deb", "-x", str(file), str(unpacked)], downloads, f"Debian's {package}")
-        unpacked.chmod(0o755)
-        file.unlink()
+        with tempfile.TemporaryDirectory(dir=find_cache()) as folder:
+            _call([*DOWNLOAD, f"Dir::Cache::archives={folder}", package], folder, f"Debian's {package}")
+            whole = Path(folder) / "whole"
+            for file in Path(folder).glob("*.deb"):
+                _call(["dpkg-deb", "-x", str(file), str(whole)], folder, f"Debian's {package}")
+            whole.chmod(0o755)
+            unpacked.parent.mkdir(exist_ok=True)
+            whole.rename(unpacked)
     return unpacked
+
+
+def _with_libraries(program: Path, unpacked: Path) -> Path:
+    """The program, or what starts it with the libraries that were unpacked with it."""
+    ran = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False)
+    if "not found" not in ran.stdout:
+        return program
+    folders = {path.parent for path in unpacked.rglob("*.so.*")}
+    starter = unpacked / "with-libraries" / program.name
+    starter.parent.mkdir(exist_ok=True, mode=0o755)
+    path = ":".join(sorted(map(str, folders)))
+    starter.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{path}" exec "{program}" "$@"\n')
+    starter.chmod(0o755)
+    return starter
 
 
 def find_python(package: str, program: str) -> Path:
@@ -79,7 +102,7 @@ def find_npm(package: str) -> Path:
     return path
 
 
-def _call(command: list[str], place: Path, what: str) -> None:
+def _call(command: list[str], place: Path | str, what: str) -> None:
     try:
         ran = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
