@@ -37,6 +37,7 @@ FLOORS = {
     "review": 2,
     "drafts": 2,
     "groups": 2,
+    "writer": 2,
     "checkers": 2,
     "views": 2,
     "signer": 2,
@@ -93,6 +94,7 @@ LIBRARIES = {  # library: the files that may import it, as paths below src/trio_
     "tomli": ["texts/toml_text.py", "texts/positions.py", "evidence/roster.py"],
     "trio": [
         "groups.py",
+        "writer/*",
         "recorder.py",
         "proxy/*",
         "runtime/*",

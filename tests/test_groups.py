@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 
 import pytest
 import trio
 import trio.testing
 
 from trio_egress.errors import RecorderError
-from trio_egress.groups import LINGER_SECONDS, Group, Groups
+from trio_egress.groups import LINGER_SECONDS, Groups
 
 SOON = 3600.0
 
@@ -22,26 +20,23 @@ class Disk:
 
     def __init__(self) -> None:
         self.groups: list[list[bytes]] = []
-        self.reached = threading.Event()
-        self.go = threading.Event()
+        self.reached = trio.Event()
+        self.go = trio.Event()
         self.go.set()
         self.error: Exception | None = None
-        self.threads: set[int] = set()
 
-    def write(self, group: Group) -> None:
-        self.threads.add(threading.get_ident())
+    async def write(self, lines: Sequence[bytes], marked: bool) -> None:
         self.reached.set()
-        assert self.go.wait(120)
+        await self.go.wait()
         if self.error is not None:
             raise self.error
-        self.groups.append([make() for make in group.receipts])
+        self.groups.append(list(lines))
 
 
 @asynccontextmanager
-async def opened(disk: Disk) -> AsyncIterator[Groups]:
+async def opened(disk: Disk) -> AsyncIterator[Groups[bytes]]:
     """Groups that are written for as long as the body lasts, as the recorder writes them."""
-    groups = Groups(disk.write)
-    groups.open()
+    groups = Groups[bytes](disk.write)
 
     async def keep() -> None:
         try:
@@ -58,9 +53,9 @@ async def opened(disk: Disk) -> AsyncIterator[Groups]:
         nursery.cancel_scope.cancel()
 
 
-def put(groups: Groups, *lines: bytes) -> None:
+def put(groups: Groups[bytes], *lines: bytes) -> None:
     for line in lines:
-        groups.put(partial(bytes, line))
+        groups.put(line)
 
 
 async def test_what_nobody_waits_for_goes_with_what_is_waited_for(mock_clock: trio.testing.MockClock) -> None:
@@ -81,11 +76,10 @@ async def test_what_nobody_waits_for_is_written_all_the_same(
     disk = Disk()
     async with opened(disk) as groups:
         if busy:  # it is put while another group is on its way
-            disk.go.clear()
+            disk.go = trio.Event()
             put(groups, b"first")
             mock_clock.jump(LINGER_SECONDS)
-            while not disk.reached.is_set():
-                await trio.lowlevel.checkpoint()
+            await disk.reached.wait()
         put(groups, b"alone")
         disk.go.set()
         while len(disk.groups) < 1 + busy:
@@ -94,7 +88,7 @@ async def test_what_nobody_waits_for_is_written_all_the_same(
         assert disk.groups == [[b"first"]] * busy + [[b"alone"]]
 
 
-async def test_everyone_in_a_group_is_woken_by_one_write_in_one_thread() -> None:
+async def test_everyone_in_a_group_is_woken_by_one_write() -> None:
     disk = Disk()
     async with opened(disk) as groups:
         for turn in range(3):
@@ -104,8 +98,6 @@ async def test_everyone_in_a_group_is_woken_by_one_write_in_one_thread() -> None
                     nursery.start_soon(groups.wait_settled)
             assert disk.groups[turn] == [b"%d" % number for number in range(20)]
     assert len(disk.groups) == 3
-    assert len(disk.threads) == 1
-    assert threading.get_ident() not in disk.threads
 
 
 async def test_after_a_failure_nothing_is_acknowledged() -> None:
@@ -113,13 +105,12 @@ async def test_after_a_failure_nothing_is_acknowledged() -> None:
     disk.error = RecorderError("the disk is full")
     told: list[str] = []
 
-    async def wait(groups: Groups) -> None:
+    async def wait(groups: Groups[bytes]) -> None:
         with pytest.raises(RecorderError) as caught:
             await groups.wait_settled()
         told.append(str(caught.value))
 
-    groups = Groups(disk.write)
-    groups.open()
+    groups = Groups[bytes](disk.write)
     async with trio.open_nursery() as nursery:
         put(groups, b"a")
         nursery.start_soon(wait, groups)
@@ -137,8 +128,7 @@ async def test_after_a_failure_nothing_is_acknowledged() -> None:
 async def test_a_bug_while_writing_is_raised_as_it_is() -> None:
     disk = Disk()
     disk.error = ZeroDivisionError("a bug")
-    groups = Groups(disk.write)
-    groups.open()
+    groups = Groups[bytes](disk.write)
     put(groups, b"a")
     with pytest.raises(ZeroDivisionError, match="a bug"):
         await groups.write()
@@ -149,24 +139,20 @@ async def test_a_bug_while_writing_is_raised_as_it_is() -> None:
 
 async def test_who_has_stopped_waiting_is_not_held_up_by_a_disk_that_hangs() -> None:
     disk = Disk()
-    disk.go.clear()
-    groups = Groups(disk.write)
-    groups.open()
+    disk.go = trio.Event()
+    groups = Groups[bytes](disk.write)
     put(groups, b"a")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(groups.write)
-        while not disk.reached.is_set():
-            await trio.lowlevel.checkpoint()
+        await disk.reached.wait()
         nursery.cancel_scope.cancel()
     groups.close()
     with pytest.raises(RecorderError, match="cut short"):
         await groups.wait_settled()
-    disk.go.set()
 
 
 async def test_nobody_waits_in_vain_for_what_comes_after_the_end() -> None:
-    groups = Groups(Disk().write)
-    groups.open()
+    groups = Groups[bytes](Disk().write)
     await groups.write()
     groups.close()
     put(groups, b"late")

@@ -1,19 +1,15 @@
-"""Groups of receipts on their way to disk, and the thread that takes them there.
+"""Groups of receipts on their way to disk: one is filled while the one before it is written.
 
 Knows neither receipts nor files: what is to be done with a group is an argument.
 
-Rule 1: one thread for as long as the recorder lives: a group costs one hop there and one back, whatever is in it.
-Rule 2: whoever waits for a group is woken once, in the turn in which it is known what became of it.
-Rule 3: after the first failure nothing is acknowledged any more.
-Rule 4: a thread that never comes back (a disk that hangs) holds up nobody who has stopped waiting, nor our end.
+Rule 1: whoever waits for a group is woken once, in the turn in which it is known what became of it.
+Rule 2: after the first failure nothing is acknowledged any more.
 """
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
 
 import attrs
 import trio
@@ -25,38 +21,35 @@ LINGER_SECONDS = 0.005
 """How long a receipt that nobody waits for may wait for company: the outcome of a request mostly goes with the intent
 of the next one, and costs no sync of its own."""
 
+Order = TypeVar("Order")
+
 
 @define(eq=False)
-class Group:
-    """Receipts that one fdatasync makes durable together, each the call that makes its line, timed when asked for."""
+class Group(Generic[Order]):
+    """Receipts that one fdatasync makes durable together. `marked`: the log's state after it is told outside, too."""
 
-    receipts: list[Callable[[], bytes]] = attrs.field(factory=list)
+    orders: list[Order] = attrs.field(factory=list)
     marked: bool = False
-    """The log's state after it is told outside, too."""
-
     settled: trio.Event = attrs.field(factory=trio.Event)
     """It is on disk, or never will be."""
 
-    error: BaseException | None = None
 
+class Groups(Generic[Order]):
+    """The group that is being filled, and the one before it, which `write` takes to disk."""
 
-class Groups:
-    """The group that is being filled, and the one before it, which `write` takes to disk. Of the loop's thread."""
-
-    def __init__(self, write: Callable[[Group], None]) -> None:
+    def __init__(self, write: Callable[[Sequence[Order], bool], Awaitable[None]]) -> None:
         self._do_write = write
-        self._filling = Group()
+        self._filling = Group[Order]()
         self._urgent = trio.Event()
         self._wait = trio.CancelScope()
-        self._to_write: SimpleQueue[Group | None] = SimpleQueue()
         self.failure: RecorderError | None = None
 
-    def put(self, receipt: Callable[[], bytes], *, marked: bool = False) -> None:
+    def put(self, order: Order, *, marked: bool = False) -> None:
         """A receipt for the group that is being filled."""
         group = self._filling
-        if not group.receipts:
+        if not group.orders:
             self._wait.deadline = min(self._wait.deadline, trio.current_time() + LINGER_SECONDS)
-        group.receipts.append(receipt)
+        group.orders.append(order)
         group.marked = group.marked or marked
 
     async def wait_settled(self) -> None:
@@ -68,14 +61,9 @@ class Groups:
 
     # whoever has them written
 
-    def open(self) -> None:
-        threading.Thread(
-            target=self._work, args=(trio.lowlevel.current_trio_token(),), name="recorder", daemon=True
-        ).start()
-
     async def wait_for_work(self, until: float) -> None:
         """Until somebody waits for a receipt, one has lingered, `hurry` was called, or it is time."""
-        if self._filling.receipts:
+        if self._filling.orders:
             until = min(until, trio.current_time() + LINGER_SECONDS)
         with trio.move_on_at(until) as self._wait:
             await self._urgent.wait()
@@ -86,42 +74,25 @@ class Groups:
     @property
     def is_filling(self) -> bool:
         """Whether something was put that nobody writes yet."""
-        return bool(self._filling.receipts)
+        return bool(self._filling.orders)
 
     async def write(self) -> None:
         """Have what was put so far written, if anything was. Raises what writing it raises."""
-        group, self._filling = self._filling, Group()
+        group, self._filling = self._filling, Group[Order]()
         self._urgent = trio.Event()
-        if not group.receipts:
+        if not group.orders:
             return
-        self._to_write.put(group)
         try:
-            await group.settled.wait()
+            await self._do_write(group.orders, group.marked)
         except BaseException as error:
-            self._settle(group, error)
+            if self.failure is None:
+                cut = RecorderError("a write was cut short")
+                self.failure = error if isinstance(error, RecorderError) else cut
             raise
-        if group.error is not None:
-            raise group.error
+        finally:
+            group.settled.set()
 
     def close(self) -> None:
         """No receipt is written any more, and nobody waits for one in vain. Not a checkpoint."""
-        self._to_write.put(None)
         self.failure = self.failure or RecorderError("the recorder has ended")
         self._filling.settled.set()
-
-    def _settle(self, group: Group, error: BaseException | None) -> None:
-        if error is not None and self.failure is None:
-            cut = RecorderError("a write was cut short")
-            self.failure = error if isinstance(error, RecorderError) else cut
-        group.error = error
-        group.settled.set()
-
-    def _work(self, token: trio.lowlevel.TrioToken) -> None:
-        while (group := self._to_write.get()) is not None:
-            error: BaseException | None = None
-            try:
-                self._do_write(group)
-            except BaseException as raised:  # it is raised where the group is waited for
-                error = raised
-            with contextlib.suppress(trio.RunFinishedError):  # nobody waits any more
-                token.run_sync_soon(self._settle, group, error)

@@ -1,7 +1,7 @@
 """The one task that owns the chain's head, the signing key and the file.
 
 Rule 1: receipts are signed in the order in which they are asked for, and written in groups (one fdatasync a group).
-Both wait in a thread: neither a slow disk nor a slow signer (a program outside, perhaps) holds up the loop.
+Both are done elsewhere (`writer/`): neither a slow disk nor a slow signer holds up the loop.
 Rule 2: `allow` and `refuse` return only when their receipt is on disk; the `_nowait` calls never block or raise.
 Rule 3: after the first failed write nothing is acknowledged any more, and the failure cancels the whole run.
 Rule 4: it outlives all that is opened inside it: cancelling ends the run, not the recording (it has DRAIN_SECONDS).
@@ -30,15 +30,17 @@ from trio_egress.drafts import (
 from trio_egress.errors import RecorderError
 from trio_egress.evidence.anchor import Anchor
 from trio_egress.evidence.chain import Chain
-from trio_egress.evidence.checkpoint import CHECKPOINT_NAME
 from trio_egress.evidence.journal import Journal
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.scan_attempt import Finds
 from trio_egress.evidence.scan_facts import ToldFinding
 from trio_egress.evidence.scan_form import BLOCK, FINDINGS
 from trio_egress.evidence.sign import Signer
-from trio_egress.groups import Group, Groups
+from trio_egress.groups import Groups
 from trio_egress.model import Attempt, Decision, Endpoint, Layer, StdioMessage, Transport
+from trio_egress.writer.desk import Desk, Order, Writer
+from trio_egress.writer.process import WriterProcess
+from trio_egress.writer.thread import WriterThread
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -52,8 +54,7 @@ Tell = Callable[[Anchor], None]
 """Told each state that has a checkpoint, in a thread; what it raises of RecorderError ends the run."""
 
 Durable = Callable[[Sequence[bytes], float], None]
-"""Told, in a thread, the lines of each group when they are on disk, and how many seconds that took; it never waits and
-never raises."""
+"""Told the lines of each group when they are on disk, and how many seconds that took; never waits, and never raises."""
 
 
 class Recorder:
@@ -62,7 +63,7 @@ class Recorder:
     def __init__(
         self,
         chain: Chain,
-        journal: Journal,
+        writer: Writer,
         watch: Watch | None,
         tell: Tell | None,
         durable: Durable | None,
@@ -70,15 +71,23 @@ class Recorder:
         self._tell = tell
         self._durable = durable
         self._chain = chain
-        self._journal = journal
+        self._writer = writer
         self._watch = watch
-        self._groups = Groups(self._write)
+        self._groups = Groups[Order](self._write)
         self._closing = False
         self._flows = 0
         self._close_reason = "error"
         self._close_facts: Facts = {}
         self.refused = 0
         """Attempts, queries and packets refused so far, those that share a receipt included."""
+
+        self.head = ""
+        """The hash of the newest line that is on disk."""
+
+        self.signer = chain.signer
+        """Whoever signed it."""
+
+        self._signers = {chain.signer.public_hex: chain.signer}
 
     # what the proxy asks for
 
@@ -146,7 +155,9 @@ class Recorder:
         why = f"egress was stopped {facts['stopped']}" if facts.get("stopped") else "the policy was changed"
         draft = draft_policy_change("allow", why, {**facts, "policy_to": policy_hash})
         if self._groups.failure is None:
-            self._groups.put(partial(self._chain.change_policy, draft, policy_hash, time.time_ns()))
+            self._groups.put(
+                partial(Chain.change_policy, draft=draft, policy_hash=policy_hash, now_ns=time.time_ns())
+            )
             if self._watch is not None:
                 self._watch(draft)
 
@@ -154,7 +165,7 @@ class Recorder:
         """Record that another policy was asked for and not taken: the old one stays in force."""
         draft = draft_policy_change("block", reason, {})
         if self._groups.failure is None:  # not the agent's: not refused
-            self._groups.put(partial(self._chain.append, draft, time.time_ns()))
+            self._groups.put(partial(Chain.append, draft=draft, now_ns=time.time_ns()))
             if self._watch is not None:
                 self._watch(draft)
 
@@ -162,28 +173,27 @@ class Recorder:
         """Record that another key signs from here on, endorsed by the one so far."""
         draft = draft_key_change("allow", "the key was changed")
         if self._groups.failure is None:
-            self._groups.put(partial(self._chain.rotate, key, draft, time.time_ns()), marked=True)
+            now_ns = time.time_ns()
+            self._groups.put(partial(Chain.rotate, key=key, draft=draft, now_ns=now_ns), marked=True)
+            self._signers[key.public_hex] = key
 
     def refuse_key(self, reason: str) -> None:
         """Record that another key was asked for, and that there is none."""
         if self._groups.failure is None:
-            self._groups.put(partial(self._chain.append, draft_key_change("block", reason), time.time_ns()))
+            self._groups.put(
+                partial(Chain.append, draft=draft_key_change("block", reason), now_ns=time.time_ns())
+            )
 
     def tell_command(self, facts: Facts) -> None:
         """Record how a command of a session has ended."""
         draft = self._chain.tell(draft_command(facts))
         if self._groups.failure is None:
-            self._groups.put(partial(self._chain.append, draft, time.time_ns()))
+            self._groups.put(partial(Chain.append, draft=draft, now_ns=time.time_ns()))
 
     def conclude(self, reason: str, facts: Facts | None = None) -> None:
         """What the close receipt will say; without this call it says `error`."""
         self._close_reason = reason
         self._close_facts = facts or {}
-
-    @property
-    def head(self) -> str:
-        """The hash of the newest line."""
-        return self._chain.head
 
     # the task
 
@@ -195,7 +205,7 @@ class Recorder:
         if self._groups.failure is not None:
             return
         draft = self._chain.tell(draft)
-        self._groups.put(partial(self._chain.append, draft, time.time_ns()))
+        self._groups.put(partial(Chain.append, draft=draft, now_ns=time.time_ns()))
         if draft.verdict == "block" and not draft.parent_id:  # whose attempt's outcome counts
             count = draft.facts.get("count", 1)
             self.refused += count if isinstance(count, int) else 1
@@ -204,38 +214,34 @@ class Recorder:
 
     async def _keep(self, task_status: trio.TaskStatus[None]) -> None:
         """Write group after group until closed, with a heartbeat where nothing else was due."""
-        groups, chain = self._groups, self._chain
-        groups.open()
+        groups, every = self._groups, self._chain.heartbeat_seconds
         try:
-            groups.put(partial(chain.open, time.time_ns()), marked=True)
+            groups.put(partial(Chain.open, now_ns=time.time_ns()), marked=True)
             await groups.write()
             task_status.started()
-            beat = trio.current_time() + chain.heartbeat_seconds
+            beat = trio.current_time() + every
             while not self._closing:
                 await groups.wait_for_work(beat)
                 if trio.current_time() >= beat:
-                    groups.put(partial(chain.heartbeat, time.time_ns()), marked=True)
-                    beat = trio.current_time() + chain.heartbeat_seconds
+                    groups.put(partial(Chain.heartbeat, now_ns=time.time_ns()), marked=True)
+                    beat = trio.current_time() + every
                 await groups.write()
-            close = partial(chain.close, self._close_reason, time.time_ns(), self._close_facts)
-            groups.put(close, marked=True)
+            reason, facts = self._close_reason, self._close_facts
+            groups.put(partial(Chain.close, reason=reason, now_ns=time.time_ns(), facts=facts), marked=True)
             await groups.write()
             if groups.is_filling:
                 raise RecorderError("a receipt was asked for when the chain was closed already")
         finally:
             groups.close()
+            await self._writer.close()
 
-    def _write(self, group: Group) -> None:
-        lines = [sign() for sign in group.receipts]
-        started = time.monotonic()
-        self._journal.write(lines)
-        self._journal.sync()
+    async def _write(self, orders: Sequence[Order], marked: bool) -> None:
+        written = await self._writer.write(orders, marked=marked)
+        self.head, self.signer = written.head, self._signers[written.public_hex]
         if self._durable is not None:
-            self._durable(lines, time.monotonic() - started)
-        if group.marked:  # never of more than is on disk
-            self._journal.put(CHECKPOINT_NAME, self._chain.sign_checkpoint())
-            if self._tell is not None:
-                self._tell(self._chain.anchor)
+            self._durable(written.lines, written.seconds)
+        if self._tell is not None and written.anchor is not None:
+            await trio.to_thread.run_sync(self._tell, written.anchor, abandon_on_cancel=True)
 
 
 @asynccontextmanager
@@ -245,13 +251,19 @@ async def open_recorder(
     watch: Watch | None = None,
     tell: Tell | None = None,
     durable: Durable | None = None,
+    *,
+    apart: bool = False,
 ) -> AsyncIterator[Recorder]:
     """A recorder for the body's lifetime: its open receipt is on disk before the body starts, its close after.
+
+    `apart`: what signs and writes is a process of its own; every key is one that it can have.
 
     Raises RecorderError (possibly in a group) when a receipt could not be written, and when the drain at the end took
     longer than DRAIN_SECONDS. The journal stays the caller's to close.
     """
-    recorder = Recorder(chain, journal, watch, tell, durable)
+    desk = Desk(chain, journal, copies=durable is not None)
+    writer = WriterProcess(desk) if apart else WriterThread(desk)
+    recorder = Recorder(chain, writer, watch, tell, durable)
     drain = trio.CancelScope(shield=True)
 
     async def keep(task_status: trio.TaskStatus[None]) -> None:

@@ -31,6 +31,22 @@ def find_children(pid: int) -> list[int]:
     return found
 
 
+def find_launcher(pid: int) -> int:
+    """Of a run: the one child that is a program of its own, as the recorder's process is not."""
+
+    def read_command(pid: int) -> bytes:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    (launcher,) = (child for child in find_children(pid) if read_command(child) != read_command(pid))
+    return launcher
+
+
+def find_recorder(pid: int) -> int:
+    """Of a run: the process that writes its receipts."""
+    (recorder,) = set(find_children(pid)) - {find_launcher(pid)}
+    return recorder
+
+
 def find_descendants(pid: int) -> list[int]:
     """Everything below a process, in whatever namespace."""
     children = find_children(pid)

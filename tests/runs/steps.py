@@ -27,12 +27,12 @@ BEFORE_RECORD = {
 }
 BEFORE_AGENT = {
     **BEFORE_RECORD,
-    "opening the record": "evidence.journal:Journal.write:call:1",
-    "record open": "evidence.journal:Journal.sync:return:1",
+    "opening the record": "writer.process:_frame:call:1",
+    "record open": "evidence.journal:Journal.learn:return:1",
     "doors open": "runtime.agent:run_agent:call:1",
 }
 WITH_AGENT = {
-    "agent starting": "runtime.agent:_live:call:1,runtime.agent:_hear:call:1",
+    "agent starting": "runtime.agent:_live:call:1,runtime.agent:_say:call:1",
     "agent running": "runtime.agent:_wait_end:call:1",
 }
 _AGAIN = "runtime.measure:measure_again:call:1"

@@ -78,10 +78,13 @@ class Strike:
             module, function, event, count = step.split(":")
             code = find_code(f"{module}:{function}") if module else None
             self.steps.append((code, event, int(count)))
+        self.supervisor = os.getpid()
         self.whom = TARGETS[whom]
         self.number = number
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
+        if os.getpid() != self.supervisor:  # the recorder's process, which begins with a copy of this
+            return
         if not self.steps or event != self.steps[0][1] or self.steps[0][0] not in (None, frame.f_code):
             return
         code, event, count = self.steps.pop(0)

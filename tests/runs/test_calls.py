@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.runs.launch import Ended, Place, find_processes, wait_until, write_policy
-from tests.runs.remains import find_children
+from tests.runs.remains import find_children, find_launcher
 
 from trio_egress.kernel import syscalls
 
@@ -215,8 +215,8 @@ def test_whoever_kills_the_sandbox_leaves_books_that_balance(place: Place, depth
     """What was refused in the last second may be told by nobody; what was told adds up."""
     started = place.start(NOTHING, sys.executable, "-c", HEAD + "while True: unshare()")
     wait_until(lambda: "syscall:unshare" in started.err.read_text(), "it was refused")
-    pid = started.pid
-    for _ in range(depth):
+    pid = find_launcher(started.pid)
+    for _ in range(1, depth):
         (pid,) = find_children(pid)
     os.kill(pid, signal.SIGKILL)
     ended = started.wait()

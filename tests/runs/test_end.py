@@ -22,6 +22,7 @@ from tests.runs.launch import (
     wait_until,
     write_policy,
 )
+from tests.runs.remains import find_children, find_launcher
 
 pytestmark = pytest.mark.sandbox
 
@@ -149,17 +150,12 @@ def test_a_killed_supervisor_takes_everything_with_it_and_leaves_a_valid_prefix(
 
 def test_a_killed_launcher_ends_the_run_properly(place: Place, mark: str) -> None:
     started = start_with_daemon(place, mark, "exec sleep 600")
-    (launcher,) = find_children(started.pid)
-    os.kill(launcher, signal.SIGKILL)
+    os.kill(find_launcher(started.pid), signal.SIGKILL)
     ended = started.wait()
     assert_gone(mark)
     assert ended.status["end"] == "sandbox_killed"
     assert ended.code not in (0, None)
     assert ended.verify() == 0
-
-
-def find_children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 STAGES: dict[str, Callable[[Started], object]] = {

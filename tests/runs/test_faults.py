@@ -10,6 +10,7 @@ import signal
 import pytest
 from tests.runs.faults import LONG_MICROSECONDS, inject
 from tests.runs.launch import Ended, Place, Started, read_lines, read_receipts, verify, wait_until
+from tests.runs.remains import find_recorder
 from tests.runs.test_evidence_incomplete import AGENT, FLOOD, Canary, assert_incomplete, canary, mark
 
 __all__ = ["canary", "mark"]
@@ -46,7 +47,7 @@ def test_nothing_leaves_once_the_log_cannot_be_written(
     place: Place, canary: Canary, mark: str, fault: str
 ) -> None:
     started = start(place, canary, mark)
-    with inject(started.pid, started.evidence / "evidence.jsonl", fault):
+    with inject(find_recorder(started.pid), started.evidence / "evidence.jsonl", fault):
         (place.work / "go").touch()
         ended = started.wait()
     assert_incomplete(ended, mark)
@@ -58,7 +59,9 @@ def test_nothing_leaves_once_the_log_cannot_be_written(
 def test_a_fault_that_passes_lets_nothing_leave_either(place: Place, canary: Canary, mark: str) -> None:
     """A write after an fdatasync that failed may seem to work, and what it should have followed is lost."""
     started = start(place, canary, mark)
-    with inject(started.pid, started.evidence / "evidence.jsonl", "fdatasync:error=EIO:when=1"):
+    with inject(
+        find_recorder(started.pid), started.evidence / "evidence.jsonl", "fdatasync:error=EIO:when=1"
+    ):
         (place.work / "go").touch()
         ended = started.wait()
     assert_incomplete(ended, mark)
@@ -70,7 +73,9 @@ def test_a_fault_that_passes_lets_nothing_leave_either(place: Place, canary: Can
 def test_without_a_fault_the_next_request_leaves(place: Place, canary: Canary, mark: str) -> None:
     """The control: being watched alone changes nothing."""
     started = start(place, canary, mark)
-    with inject(started.pid, started.evidence / "evidence.jsonl", "fdatasync:error=EIO:when=65535"):
+    with inject(
+        find_recorder(started.pid), started.evidence / "evidence.jsonl", "fdatasync:error=EIO:when=65535"
+    ):
         (place.work / "go").touch()
         wait_until(lambda: "/later" in canary.seen, "a later request")
     started.send(signal.SIGTERM)
@@ -92,7 +97,9 @@ def test_an_intent_that_is_written_and_not_yet_durable_lets_nothing_leave(
     """The disk takes for ever to say that it has the line, and then the supervisor is killed."""
     started = start(place, canary, mark)
     with inject(
-        started.pid, started.evidence / "evidence.jsonl", f"fdatasync:delay_enter={LONG_MICROSECONDS}"
+        find_recorder(started.pid),
+        started.evidence / "evidence.jsonl",
+        f"fdatasync:delay_enter={LONG_MICROSECONDS}",
     ):
         (place.work / "go").touch()
         wait_until(lambda: has_intent(started, "/later"), "the intent in the file")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.runs.launch import Ended, Place, read_lines, wait_until, write_policy
+from tests.runs.remains import find_children, find_launcher
 
 pytestmark = pytest.mark.sandbox
 
@@ -317,12 +318,6 @@ def test_nothing_of_a_crash_is_kept(place: Place) -> None:
     assert not list(place.work.iterdir())
 
 
-def only_child(pid: int) -> int:
-    """Of a process with threads, whichever of them started it."""
-    (child,) = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split()
-    return int(child)
-
-
 def test_the_agent_is_the_first_to_go_when_memory_is_short(place: Place) -> None:
     started = place.start(
         write_policy(),
@@ -333,8 +328,8 @@ def test_the_agent_is_the_first_to_go_when_memory_is_short(place: Place) -> None
     )
     wait_until(lambda: started.out.read_text().endswith("\n"), "the agent's score")
     own = int(Path(f"/proc/{started.pid}/oom_score_adj").read_text())
-    launcher = only_child(started.pid)
-    first = int(Path(f"/proc/{only_child(launcher)}/oom_score_adj").read_text())
+    (init,) = find_children(find_launcher(started.pid))
+    first = int(Path(f"/proc/{init}/oom_score_adj").read_text())
     os.close(pipe[1])
     assert (started.wait().text, first) == ("1000\n", 999)
     assert own == -900 if MAY_LOWER else own < 999

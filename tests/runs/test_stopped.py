@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.runs.launch import PATIENCE_SECONDS, Place, Started, wait_until, write_policy
-from tests.runs.remains import find_children, find_descendants
+from tests.runs.remains import find_children, find_descendants, find_launcher
 from tests.runs.steps import StruckPlace
 
 pytestmark = pytest.mark.sandbox
@@ -23,7 +23,7 @@ ITSELF = f"{THERE}kill -STOP $$; "
 def find_agent(started: Started) -> list[int]:
     """Launcher, PID 1 and agent of a run whose agent has said that it is there."""
     wait_until((started.place.work / "there").exists, "the agent's word", PATIENCE_SECONDS)
-    pids = [started.pid]
+    pids = [started.pid, find_launcher(started.pid)]
     while len(pids) < 4:
         (child,) = find_children(pids[-1])
         pids.append(child)

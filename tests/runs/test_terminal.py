@@ -28,6 +28,7 @@ from tests.runs.launch import (
     wait_until,
     write_policy,
 )
+from tests.runs.remains import find_children, find_launcher
 
 pytestmark = pytest.mark.sandbox
 
@@ -331,8 +332,7 @@ def end_by_term(started: Started) -> None:
 
 
 def end_of_the_sandbox(started: Started) -> None:
-    (launcher,) = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-    os.kill(int(launcher), signal.SIGKILL)
+    os.kill(find_launcher(started.pid), signal.SIGKILL)
 
 
 def end_of_the_evidence(started: Started) -> None:
@@ -456,7 +456,10 @@ def test_a_background_job_that_wants_to_read_stops_until_it_is_in_front(
 
 def find_supervisor(place: Place) -> int:
     """That of the only run in this place."""
-    (supervisor,) = find_processes(str(place.path / "evidence-0"))
+    found = find_processes(str(place.path / "evidence-0"))
+    (supervisor,) = set(found) - {
+        child for pid in found for child in find_children(pid)
+    }  # its recorder is the other
     return supervisor
 
 

@@ -81,6 +81,15 @@ class Journal:
         """How long the file was when it was last known to be on disk: nothing after it may be believed."""
         return self._durable
 
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Of the file and its directory."""
+        return self._fd, self._dir_fd
+
+    def learn(self, durable: int) -> None:
+        """What another process, which writes with these descriptors, has made durable."""
+        self._written = self._durable = durable
+
     def write(self, lines: Sequence[bytes]) -> None:
         """Append whole lines. Raises RecorderError, and then so does every later call."""
         self._refuse_after_failure()

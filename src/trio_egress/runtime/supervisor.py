@@ -21,6 +21,7 @@ import trio
 from trio_egress.errors import RecorderError, SandboxError, TrioEgressError
 from trio_egress.evidence.chain import Chain
 from trio_egress.evidence.session import Session
+from trio_egress.evidence.sign import SigningKey
 from trio_egress.kernel.counters import REFUSED_CALLS, Counters, read_books
 from trio_egress.kernel.identity import describe_account
 from trio_egress.kernel.lending import find_lent
@@ -118,7 +119,7 @@ async def _run_or_refuse(spec: RunSpec, record: Record, orders: Orders) -> None:
         record.ended = end_early(orders)
     except SandboxError as error:
         record.ended = AgentEnd(End.REFUSED, message=str(error))
-    async with _open_recorder(spec, record) as recorder:
+    async with _open_recorder(spec, record, apart=False) as recorder:
         recorder.conclude(record.ended.end.value)
 
 
@@ -146,7 +147,7 @@ async def _run_prepared(spec: RunSpec, record: Record, orders: Orders, git: Star
                 sight = attrs.evolve(sight, git=git.relay)
             record.posture = _render_posture(spec, plan, record.answers, sandbox)
             await orders.leave_setup()
-            async with _open_recorder(spec, record) as recorder:
+            async with _open_recorder(spec, record, apart=True) as recorder:
                 try:
                     again = partial(measure_again, sandbox, canaries, view)
                     ended, facts = await _run_recorded(spec, record, recorder, sandbox, orders, again, sight)
@@ -254,18 +255,18 @@ async def _open_reload(
 
 
 @asynccontextmanager
-async def _open_recorder(spec: RunSpec, record: Record) -> AsyncIterator[Recorder]:
+async def _open_recorder(spec: RunSpec, record: Record, *, apart: bool) -> AsyncIterator[Recorder]:
+    """`apart`: there will be something to record, and it is worth a process."""
     chain = Chain(spec.key, _session(spec, record.posture), spec.redactor)
+    own = all(isinstance(key, SigningKey) for key in (spec.key, *spec.next_keys))
+    outside = spec.watch, spec.tell, spec.durable
+    recorder: Recorder | None = None
     try:
-        async with open_recorder(
-            chain, record.evidence.journal, spec.watch, spec.tell, spec.durable
-        ) as recorder:
-            try:
-                yield recorder
-            finally:
-                record.refused = recorder.refused
+        async with open_recorder(chain, record.evidence.journal, *outside, apart=apart and own) as recorder:
+            yield recorder
     finally:
-        record.head, record.signer = chain.head, chain.signer
+        if recorder is not None:
+            record.refused, record.head, record.signer = recorder.refused, recorder.head, recorder.signer
 
 
 async def _settle(sandbox: Sandbox, doors: Doors, again: Callable[[], Awaitable[Counters]]) -> Counters:
