@@ -18,7 +18,6 @@ SECONDS = 600
 
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
-
 DOWNLOAD = [
     *("apt-get", "install", "-qq", "--yes", "--no-install-recommends", "--reinstall", "--download-only"),
     *("-o", "Debug::NoLocking=true", "-o"),

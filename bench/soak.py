@@ -26,6 +26,7 @@ from pathlib import Path
 
 import attrs
 from bench.soak_supervisor import COUNT
+from bench.subjects import measure_processes
 from tests.programs.servers import Web, open_web
 from tests.runs.launch import (
     PATIENCE_SECONDS,
@@ -36,6 +37,7 @@ from tests.runs.launch import (
     wait_until,
     write_policy,
 )
+from tests.runs.remains import find_recorder
 
 AGENT = Path(__file__).with_name("soak_agent.py")
 SUPERVISOR = Path(__file__).with_name("soak_supervisor.py")
@@ -68,9 +70,9 @@ KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 
 @attrs.frozen
 class Rest:
-    """The supervisor while nothing happens."""
+    """The supervisor, and the process that writes its receipts, while nothing happens."""
 
-    resident_kib: int
+    kib: int
     descriptors: int
     threads: int
     tasks: int
@@ -79,7 +81,7 @@ class Rest:
 
     def __str__(self) -> str:
         return (
-            f"{self.resident_kib / 1024:.1f} MiB, {self.descriptors} descriptors, {self.threads} threads, "
+            f"{self.kib / 1024:.1f} MiB, {self.descriptors} descriptors, {self.threads} threads, "
             f"{self.tasks} tasks, {len(self.namespaces)} namespaces"
         )
 
@@ -94,14 +96,14 @@ class CountedPlace(Place):
 
 def observe(started: Started) -> Rest:
     pid = started.pid
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    status = dict(line.split(":", 1) for line in lines)
-    descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+    pair = pid, find_recorder(pid)
+    descriptors = sum(len(os.listdir(f"/proc/{each}/fd")) for each in pair)
+    threads = sum(len(os.listdir(f"/proc/{each}/task")) for each in pair)
     tasks, _ = COUNT.unpack((started.place.path / "tasks").read_bytes())
     namespaces = read_namespaces()
     own = namespaces.get(os.getpid(), frozenset())
     made = frozenset().union(*(namespaces.get(child, frozenset()) for child in find_below(pid))) - own
-    return Rest(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]), tasks, made)
+    return Rest(measure_processes([*pair]).kib, descriptors, threads, tasks, made)
 
 
 def find_below(pid: int) -> Iterator[int]:
@@ -213,8 +215,8 @@ def soak(web: Web, echo: int, requests: int, idle: int, seconds: float) -> list[
 
 
 def judge_rests(first: Rest, last: Rest) -> Iterator[str]:
-    if last.resident_kib > first.resident_kib + MORE_KIB:
-        yield f"memory grew from {first.resident_kib} to {last.resident_kib} KiB"
+    if last.kib > first.kib + MORE_KIB:
+        yield f"memory grew from {first.kib} to {last.kib} KiB"
     if last.descriptors > first.descriptors + MORE_DESCRIPTORS:
         yield f"descriptors grew from {first.descriptors} to {last.descriptors}"
     if last.threads > first.threads + MORE_THREADS:

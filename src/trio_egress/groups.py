@@ -21,35 +21,35 @@ LINGER_SECONDS = 0.005
 """How long a receipt that nobody waits for may wait for company: the outcome of a request mostly goes with the intent
 of the next one, and costs no sync of its own."""
 
-Order = TypeVar("Order")
+Item = TypeVar("Item")
 
 
 @define(eq=False)
-class Group(Generic[Order]):
+class Group(Generic[Item]):
     """Receipts that one fdatasync makes durable together. `marked`: the log's state after it is told outside, too."""
 
-    orders: list[Order] = attrs.field(factory=list)
+    items: list[Item] = attrs.field(factory=list)
     marked: bool = False
     settled: trio.Event = attrs.field(factory=trio.Event)
     """It is on disk, or never will be."""
 
 
-class Groups(Generic[Order]):
+class Groups(Generic[Item]):
     """The group that is being filled, and the one before it, which `write` takes to disk."""
 
-    def __init__(self, write: Callable[[Sequence[Order], bool], Awaitable[None]]) -> None:
+    def __init__(self, write: Callable[[Sequence[Item], bool], Awaitable[None]]) -> None:
         self._do_write = write
-        self._filling = Group[Order]()
+        self._filling = Group[Item]()
         self._urgent = trio.Event()
         self._wait = trio.CancelScope()
         self.failure: RecorderError | None = None
 
-    def put(self, order: Order, *, marked: bool = False) -> None:
+    def put(self, item: Item, *, marked: bool = False) -> None:
         """A receipt for the group that is being filled."""
         group = self._filling
-        if not group.orders:
+        if not group.items:
             self._wait.deadline = min(self._wait.deadline, trio.current_time() + LINGER_SECONDS)
-        group.orders.append(order)
+        group.items.append(item)
         group.marked = group.marked or marked
 
     async def wait_settled(self) -> None:
@@ -63,7 +63,7 @@ class Groups(Generic[Order]):
 
     async def wait_for_work(self, until: float) -> None:
         """Until somebody waits for a receipt, one has lingered, `hurry` was called, or it is time."""
-        if self._filling.orders:
+        if self._filling.items:
             until = min(until, trio.current_time() + LINGER_SECONDS)
         with trio.move_on_at(until) as self._wait:
             await self._urgent.wait()
@@ -74,16 +74,16 @@ class Groups(Generic[Order]):
     @property
     def is_filling(self) -> bool:
         """Whether something was put that nobody writes yet."""
-        return bool(self._filling.orders)
+        return bool(self._filling.items)
 
     async def write(self) -> None:
         """Have what was put so far written, if anything was. Raises what writing it raises."""
-        group, self._filling = self._filling, Group[Order]()
+        group, self._filling = self._filling, Group[Item]()
         self._urgent = trio.Event()
-        if not group.orders:
+        if not group.items:
             return
         try:
-            await self._do_write(group.orders, group.marked)
+            await self._do_write(group.items, group.marked)
         except BaseException as error:
             if self.failure is None:
                 cut = RecorderError("a write was cut short")

@@ -1,4 +1,4 @@
-"""The one task that owns the chain's head, the signing key and the file.
+"""The one task that every receipt is asked of, and the only one that has them signed and written.
 
 Rule 1: receipts are signed in the order in which they are asked for, and written in groups (one fdatasync a group).
 Both are done elsewhere (`writer/`): neither a slow disk nor a slow signer holds up the loop.

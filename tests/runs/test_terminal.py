@@ -441,9 +441,8 @@ def test_a_background_job_that_wants_to_read_stops_until_it_is_in_front(
         terminal.type(f"{shlex.join(command)} &\n")
         terminal.expect("asks\r\n")
         wait_until(lambda: "\nState:\tT" in read_status(find_supervisor(place)), "the stop")
-        terminal.type(
-            "until jobs | grep -q Stop[p]ed; do sleep 0.1; done; jobs\n"
-        )  # the shell hears of it later
+        # the shell hears of it later
+        terminal.type("until jobs | grep -q Stop[p]ed; do sleep 0.1; done; jobs\n")
         terminal.expect("Stopped")
         terminal.type("fg\n")
         terminal.expect("read line")
@@ -455,11 +454,9 @@ def test_a_background_job_that_wants_to_read_stops_until_it_is_in_front(
 
 
 def find_supervisor(place: Place) -> int:
-    """That of the only run in this place."""
+    """That of the only run in this place. What it has forked has its arguments too."""
     found = find_processes(str(place.path / "evidence-0"))
-    (supervisor,) = set(found) - {
-        child for pid in found for child in find_children(pid)
-    }  # its recorder is the other
+    (supervisor,) = set(found) - {child for pid in found for child in find_children(pid)}
     return supervisor
 
 

@@ -85,8 +85,8 @@ if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 SWITCH_SECONDS = 0.0005
-"""How long the thread that signs may keep the interpreter from the loop, which gives it up at each system call. The
-usual 5 ms are as long as several requests; with this, setting up tunnels takes an eighth less of the processor."""
+"""How long another thread may keep the interpreter from the loop, which gives it up at each system call. The usual 5 ms
+are as long as several requests; where a thread signs (`--signer`), tunnels are set up with an eighth less."""
 
 
 async def run(spec: RunSpec, earlier: Iterable[int] = ()) -> RunResult:

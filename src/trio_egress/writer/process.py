@@ -30,6 +30,7 @@ END_SECONDS = 1.0
 
 SIZE_BYTES = 4
 _IGNORED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
+"""What a user or a run sends to a whole group, whether or not we handle it."""
 
 
 class WriterProcess:
@@ -49,14 +50,13 @@ class WriterProcess:
         try:
             await self._send(_frame((orders, marked)))
             size = int.from_bytes(await self._receive(SIZE_BYTES), "big")
-            answer = pickle.loads(await self._receive(size))  # noqa: S301  of nobody but our own fork
+            raw = await self._receive(size)
         except (ConnectionError, EOFError):
             raise RecorderError("the process that writes the receipts has ended") from None
         self._waiting = False
-        if isinstance(answer, BaseException):
-            raise answer
+        answer: Written | RecorderError = pickle.loads(raw)  # noqa: S301  of nobody but our own fork
         if not isinstance(answer, Written):
-            raise TypeError(f"not an answer of the writer: {answer!r}")
+            raise answer
         self._desk.journal.learn(answer.durable_bytes)
         return answer
 
@@ -142,12 +142,14 @@ def _live(desk: Desk, sock: socket.socket) -> NoReturn:
         os._exit(0)
 
 
-def _answer(desk: Desk, stream: BinaryIO, size: int) -> Written | BaseException:
+def _answer(desk: Desk, stream: BinaryIO, size: int) -> Written | RecorderError:
     try:
         orders, marked = pickle.loads(stream.read(size))  # noqa: S301  as above
         return desk.write(orders, marked=marked)
-    except Exception as error:
+    except RecorderError as error:
         return error
+    except Exception as error:  # one that may not survive the way
+        return RecorderError(f"the receipts can't be written: {type(error).__name__}: {error}")
 
 
 def _leave_behind(kept: set[int]) -> None:
