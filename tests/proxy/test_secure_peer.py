@@ -14,9 +14,10 @@ import trustme
 from trio_egress.errors import UpstreamError
 from trio_egress.proxy.interception import open_client_context
 from trio_egress.proxy.peer import READ_BYTES, Peer
-from trio_egress.proxy.secure_peer import HTTP_1, SecurePeer
+from trio_egress.proxy.secure_peer import HTTP_1, LARGE_READ_BYTES, SecurePeer
 
 HOST = "api.example"
+BODY = bytes(range(256)) * (8 << 10)
 Pair = tuple[SecurePeer, trio.SSLStream[trio.SocketStream]]
 
 
@@ -54,6 +55,35 @@ async def test_one_read_tells_whether_it_is_quiet(pair: Pair) -> None:
     assert not peer.quiet()
     waiting = struct.unpack("i", fcntl.ioctl(peer.sock.fileno(), termios.FIONREAD, bytes(4)))[0]
     assert waiting == 3 * READ_BYTES
+    peer.close()
+    await trio.aclose_forcefully(stream)
+
+
+async def test_more_is_read_at_once_only_while_much_comes(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer, stream = pair
+    pull, asked = SecurePeer._pull, list[int]()
+
+    async def ask(self: SecurePeer, size: int) -> bytes:
+        asked.append(size)
+        return await pull(self, size)
+
+    monkeypatch.setattr(SecurePeer, "_pull", ask)
+    left, body = len(BODY), b""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, BODY)
+        while left:
+            body += (piece := await peer.recv(peer.most))
+            left -= len(piece)
+            assert len(piece) <= LARGE_READ_BYTES
+    assert body == BODY
+    assert set(asked) == {READ_BYTES, LARGE_READ_BYTES}
+    assert asked[0] == READ_BYTES
+    for word in (b"one", b"two"):
+        await stream.send_all(word)
+        assert await peer.recv() == word
+    assert asked[-1] == READ_BYTES
     peer.close()
     await trio.aclose_forcefully(stream)
 

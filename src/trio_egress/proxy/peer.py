@@ -2,7 +2,7 @@
 
 Rule 1: what the other end can cause (reset, broken pipe, time-out, no route) is raised as the peer's own fault,
 PeerError for the agent and UpstreamError for an upstream. Any other OSError is a bug of ours and stays what it is.
-Rule 2: no read is larger than READ_BYTES, and nothing is read ahead but by `fill`.
+Rule 2: no read is larger than what is asked for, or than `most`, and nothing is read ahead but by `fill`.
 Rule 3: what can be read or sent at once is; only AT_ONCE of that in a row is no checkpoint. But nothing is sent once
 who sends it was cancelled: the policy may forbid it by now.
 """
@@ -62,6 +62,9 @@ class Peer:
 
     splices = True
     """Whether its bytes are those of its socket."""
+
+    most = READ_BYTES
+    """What is worth asking of it at once."""
 
     def __init__(self, sock: trio.socket.SocketType, fault: type[PeerError] | type[UpstreamError]) -> None:
         self.sock = sock

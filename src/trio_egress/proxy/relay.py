@@ -185,7 +185,7 @@ async def move(source: Peer, sink: Peer, count: Count, limit: int = sys.maxsize)
 async def _copy(source: Peer, sink: Peer, count: Count, limit: int) -> int:
     moved = 0
     while moved < limit:
-        raw = await source.recv(min(READ_BYTES, limit - moved))
+        raw = await source.recv(min(source.most, limit - moved))
         if not raw:
             break
         await sink.send(raw, count)
