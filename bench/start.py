@@ -7,6 +7,7 @@ also as a ratio of a bare `import trio` in the same interpreter. Goal: `run -- t
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import statistics
@@ -106,7 +107,9 @@ def render(costs: Mapping[str, list[Cost]]) -> str:
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    parser = argparse.ArgumentParser(prog="python bench/start.py", description=__doc__.splitlines()[0])
+    parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
+    rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
         room.chmod(0o755)

@@ -122,7 +122,7 @@ class Turns(trio.abc.Instrument):
         self.count += 1
 
 
-async def test_bulk_of_many_takes_one_splice_a_turn() -> None:
+async def test_bulk_of_many_sends_once_a_turn() -> None:
     turns = Turns()
     spliced: list[int] = []
     trio.lowlevel.add_instrument(turns)
