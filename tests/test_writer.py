@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 import trio
@@ -126,7 +128,8 @@ async def test_a_failure_is_raised_here_and_stays(tmp_path: Path, make: Callable
 @apart
 async def test_a_bug_is_raised_as_what_it_is(tmp_path: Path, make: Callable[[Desk], Writer]) -> None:
     async with opened(tmp_path, make) as (writer, _):
-        with pytest.raises((ZeroDivisionError, RecorderError), match="a bug"):
+        bug = ZeroDivisionError if make is WriterThread else RuntimeError  # with its traceback
+        with pytest.raises(bug, match="a bug"):
             await writer.write([fail], marked=False)
 
 
@@ -146,7 +149,7 @@ async def test_an_answer_is_never_taken_for_that_of_another_group(tmp_path: Path
     async with opened(tmp_path) as (writer, _):
         with trio.CancelScope() as scope:
             scope.cancel()
-            await writer.write([OPEN], marked=False)
+            await writer.write([OPEN, hang], marked=False)
         with pytest.raises(RecorderError, match="cut short"):
             await writer.write([append()], marked=False)
 
@@ -200,6 +203,18 @@ async def test_nothing_is_left_of_the_process(tmp_path: Path) -> None:
         os.kill(child, 0)
 
 
+async def test_where_the_kernel_takes_children_away_by_itself_its_end_is_as_good(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        async with opened(tmp_path) as (writer, _):
+            await writer.write([OPEN], marked=False)
+            child = find_child()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
 async def test_what_cannot_be_told_the_process_is_a_bug_and_not_written(tmp_path: Path) -> None:
     async with opened(tmp_path) as (writer, _):
         await writer.write([OPEN], marked=False)
@@ -208,13 +223,14 @@ async def test_what_cannot_be_told_the_process_is_a_bug_and_not_written(tmp_path
         assert len(lines(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(("module", "name"), [(os, "fork"), (socket, "socketpair")])
 async def test_without_a_process_there_is_no_recorder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
 ) -> None:
-    def fork() -> int:
+    def refuse(*_arguments: object) -> NoReturn:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(os, "fork", fork)
+    monkeypatch.setattr(module, name, refuse)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(RecorderError, match="no process that writes the receipts: Resource temporarily"):
         async with opened(tmp_path):
@@ -226,6 +242,8 @@ async def test_without_a_process_there_is_no_recorder(
 ABANDONED = """
 import os, sys, trio
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 from tests.test_writer import OPEN, append, find_child, opened
 
 async def main(directory):

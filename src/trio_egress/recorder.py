@@ -69,6 +69,7 @@ class Recorder:
         durable: Durable | None,
     ) -> None:
         self._tell = tell
+        self._telling = trio.CapacityLimiter(1)
         self._durable = durable
         self._chain = chain
         self._writer = writer
@@ -241,7 +242,10 @@ class Recorder:
         if self._durable is not None:
             self._durable(written.lines, written.seconds)
         if self._tell is not None and written.anchor is not None:
-            await trio.to_thread.run_sync(self._tell, written.anchor, abandon_on_cancel=True)
+            # Not of Trio's own forty threads, all of which the agent's look-ups may be waiting in.
+            await trio.to_thread.run_sync(
+                self._tell, written.anchor, abandon_on_cancel=True, limiter=self._telling
+            )
 
 
 @asynccontextmanager

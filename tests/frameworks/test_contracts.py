@@ -11,7 +11,7 @@ import pytest
 from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeResult
 from smolagents.utils import AgentError
-from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, write_policy
+from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, ours, write_policy
 
 from trio_egress.errors import PolicyError, SandboxError
 from trio_egress.integrations.autogen import EgressCodeExecutor
@@ -58,7 +58,7 @@ def test_autogen_is_told_of_a_time_out_and_of_a_language_that_is_none(place: Pla
 
 
 def test_autogen_kills_a_block_that_is_cancelled(place: Place, sandbox: Sandbox) -> None:
-    block = CodeBlock(code="touch begun; sleep 1021 & sleep 1021", language="sh")
+    block = CodeBlock(code=f"touch begun; sleep {ours('1021')} & sleep {ours('1021')}", language="sh")
 
     async def cancel() -> None:
         token = CancellationToken()
@@ -70,7 +70,7 @@ def test_autogen_kills_a_block_that_is_cancelled(place: Place, sandbox: Sandbox)
             await running
 
     asyncio.run(asyncio.wait_for(cancel(), PATIENCE_SECONDS))
-    assert find_processes("1021") == []
+    assert find_processes(ours("1021")) == []
 
 
 def test_deepagents_own_tools_for_files_work(place: Place, sandbox: Sandbox) -> None:

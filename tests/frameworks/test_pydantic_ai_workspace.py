@@ -14,7 +14,7 @@ import anyio
 import pytest
 from pydantic_ai.messages import WorkspaceRef
 from pydantic_ai.workspaces.conformance import WorkspaceBackendSuite
-from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, write_policy
+from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, ours, write_policy
 
 from trio_egress.integrations.pydantic_ai_workspace import EgressWorkspace
 from trio_egress.library.sandbox import Sandbox
@@ -58,13 +58,15 @@ class TestWorkspace(WorkspaceBackendSuite):
 
     async def test_cancellation_stops_foreground_work(self, backend: EgressWorkspace, place: Place) -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(backend.run, ["sh", "-c", "touch begun; sleep 1013 & sleep 1013"])
+            group.start_soon(
+                backend.run, ["sh", "-c", f"touch begun; sleep {ours('1013')} & sleep {ours('1013')}"]
+            )
             with anyio.fail_after(PATIENCE_SECONDS):
                 while not (place.work / "begun").exists():  # noqa: ASYNC110 (another program makes it)
                     await anyio.sleep(0.05)
-            assert find_processes("1013")
+            assert find_processes(ours("1013"))
             group.cancel_scope.cancel()
-        assert find_processes("1013") == []
+        assert find_processes(ours("1013")) == []
 
 
 def test_what_was_denied_stands_in_its_errors(place: Place) -> None:

@@ -202,8 +202,7 @@ def test_a_client_that_is_killed_takes_its_server_with_it(place: Place) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"initialized\n"
-        ours = find_processes("mcp")
-        descriptors = [os.pidfd_open(pid) for pid in ours]
+        descriptors = [os.pidfd_open(pid) for pid in find_processes(str(place.path / "evidence-0"))]
         process.kill()
     for descriptor in descriptors:
         _wait_end(descriptor)

@@ -225,6 +225,11 @@ def _run(module: str, *arguments: str) -> int:
     return ran.returncode
 
 
+def ours(word: str) -> str:
+    """An argument that nobody else's processes have: the same tests may run beside these, as another user."""
+    return f"{word}.{os.getpid()}"
+
+
 def find_processes(word: str) -> list[int]:
     """The processes of this machine, in whatever namespace, that have `word` among their arguments."""
     found = []

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.runs.launch import AGENT, AS_ROOT, Ended, Place, wait_until, write_policy
+from tests.runs.remains import find_recorder
 
 from trio_egress.kernel.posture import UNSUPPORTED_PATHS
 
@@ -245,7 +246,9 @@ def read_status(pid: int) -> dict[str, str]:
 def test_the_supervisor_has_no_rights_beyond_the_callers_while_the_agent_runs(place: Place) -> None:
     started = place.start(write_policy(), "bash", "-c", "touch there; until [ -e go ]; do sleep 0.01; done")
     wait_until((place.work / "there").exists, "the agent's word")
-    for thread in Path(f"/proc/{started.pid}/task").iterdir():
+    recorder = find_recorder(started.pid)
+    assert len(os.listdir(f"/proc/{recorder}/task")) == 1
+    for thread in (*Path(f"/proc/{started.pid}/task").iterdir(), Path(f"/proc/{recorder}/task/{recorder}")):
         status = read_status(int(thread.name))
         uids, gids = (set(map(int, status[name].split())) for name in ("Uid", "Gid"))
         if AS_ROOT:

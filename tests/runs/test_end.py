@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,8 @@ def start_with_daemon(place: Place, mark: str, then: str, *options: str) -> Star
     script = f'"$@"; until [ -e daemon-is-there ]; do sleep 0.01; done; : >agent-is-there; {then}'
     started = place.start(NOTHING, "bash", "-c", script, mark, *start_daemon(place, mark), options=options)
     wait_until((place.work / "agent-is-there").exists, "the agent's word")
-    assert len(find_processes(mark)) >= 2
+    programs = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:3] for pid in find_processes(mark)]
+    assert programs.count([b"-I", b"-S"]) == 1, "the daemon is seen"
     return started
 
 
@@ -72,7 +74,7 @@ def test_a_daemon_ends_with_its_agent(place: Place, mark: str) -> None:
     place.write("daemon.py", DAEMON)
     script = '"$@"; until [ -e daemon-is-there ]; do sleep 0.01; done; sleep 0.2; exit 7'
     started = place.start(NOTHING, "bash", "-c", script, "sh", *start_daemon(place, mark))
-    wait_until(lambda: find_processes(mark), "the daemon")
+    wait_until((place.work / "daemon-is-there").exists, "the daemon")
     ended = started.wait()
     assert_gone(mark)
     assert ended.code == 7
@@ -207,6 +209,15 @@ def take_stock(place: Place) -> dict[str, object]:
     }
 
 
+def test_whoever_ignores_his_children_runs_too(place: Place) -> None:
+    """It is inherited, and the kernel then tells nobody how a child has ended."""
+    ignore = partial(signal.signal, signal.SIGCHLD, signal.SIG_IGN)
+    ended = place.start(NOTHING, "bash", "-c", "true & wait $!; exit 7", preexec_fn=ignore).wait()
+    assert ended.code == 7
+    assert ended.status["end"] == "agent_exited"
+    assert ended.verify() == 0
+
+
 def test_nothing_is_left_on_the_host(place: Place, mark: str) -> None:
     before = take_stock(place)
     temporary = place.path / "temporary"
@@ -215,11 +226,17 @@ def test_nothing_is_left_on_the_host(place: Place, mark: str) -> None:
     files = [path.name for path in place.path.iterdir()]
     started = place.start(
         NOTHING,
-        *["bash", "-c", "curl -s http://evil.example/; touch there; sleep 0.1", mark],
+        *[
+            "bash",
+            "-c",
+            "curl -s http://evil.example/; touch there; until [ -e go ]; do sleep 0.01; done",
+            mark,
+        ],
         environment={"TMPDIR": str(temporary)},
     )
     wait_until((place.work / "there").exists, "the agent's word")
     during = take_stock(place)
+    (place.work / "go").touch()
     ended = started.wait()
     assert during == before  # not even while it runs
     assert take_stock(place) == before

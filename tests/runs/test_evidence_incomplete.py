@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from tests.runs.launch import Ended, Place, find_processes, read_receipts, wait_until, write_policy
+from tests.runs.launch import PROXY, Ended, Place, find_processes, read_receipts, wait_until, write_policy
 
 pytestmark = pytest.mark.sandbox
 
@@ -60,12 +60,12 @@ def mark() -> str:
     return f"mark-{uuid.uuid4()}"
 
 
-AGENT = """
+AGENT = f"""
 curl -s http://api.example.com/first
 touch first-done
 until [ -e go ]; do sleep 0.01; done
 trap '' TERM INT HUP
-while :; do curl -s -m 2 http://api.example.com/later; curl -s -m 2 http://evil.example/; done
+while :; do curl -s -m 2 -x {PROXY} http://api.example.com/later; curl -s -m 2 http://evil.example/; done
 """
 """Asks once, waits for our word, and asks on for ever."""
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, verify, wait_until, write_policy
+from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, ours, verify, wait_until, write_policy
 
 import trio_egress as te
 
 pytestmark = pytest.mark.sandbox
 
 ASKS = "import urllib.request as u\ntry: u.urlopen('http://denied.example.com/')\nexcept OSError: pass"
-WAITS = "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(1000)"
+WAITS = f"import pathlib, time; pathlib.Path('begun').touch(); time.sleep({ours('1000')})"
 
 
 def make_policy(place: Place, name: str = "evidence") -> Path:
@@ -67,11 +67,11 @@ def test_a_denied_connection_is_data_and_an_error_on_demand(place: Place) -> Non
 
 
 def test_a_time_out_is_data_and_leaves_nothing(place: Place) -> None:
-    done = run(place, "sh", "-c", "echo begun; sleep 1017 & sleep 1017", timeout=1)
+    done = run(place, "sh", "-c", f"echo begun; sleep {ours('1017')} & sleep {ours('1017')}", timeout=1)
     assert (done.timed_out, done.stdout) == (True, b"begun\n")
     assert done.returncode not in (0, None)
     assert is_whole(place)
-    assert find_processes("1017") == []
+    assert find_processes(ours("1017")) == []
 
 
 def test_a_signal_and_a_missing_command_are_told_as_subprocess_does(place: Place) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.runs.launch import ENVIRONMENT, POLICY_HEAD, Ended, Place, find_processes, wait_until
+from tests.runs.launch import ENVIRONMENT, POLICY_HEAD, Ended, Place, find_processes, ours, wait_until
 from tests.runs.mcp_talk import ECHO, PYTHON, start, talk
 
 pytestmark = pytest.mark.sandbox
@@ -337,13 +337,13 @@ def test_another_policy_counts_from_the_next_message_on(place: Place) -> None:
 
 
 def test_a_child_that_holds_standard_output_ends_with_its_server(place: Place) -> None:
-    server = 'import subprocess\nsubprocess.Popen(["sleep", "4242"])\nsys.stdin.readline(); sys.exit(5)\n'
+    server = f'import subprocess\nsubprocess.Popen(["sleep", "{ours("4242")}"])\nsys.stdin.readline(); sys.exit(5)\n'
     with talk(place, server) as talking:
         assert "error" in talking.ask("ping")
         assert talking.hear() is None
         ended = talking.started.wait()
     assert ended.code == 5
-    assert find_processes("4242") == []
+    assert find_processes(ours("4242")) == []
 
 
 DEAF = "signal = __import__('signal'); signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay(method='x/ready')\n"

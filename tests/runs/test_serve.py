@@ -27,6 +27,7 @@ from tests.runs.launch import (
     PATIENCE_SECONDS,
     Place,
     find_processes,
+    ours,
     read_receipts,
     verify,
     wait_until,
@@ -274,10 +275,10 @@ def test_a_run_of_one_command_is_told_as_any_run(client: Serve) -> None:
         te.run(["true"], policy=narrower, backend="userns" if os.geteuid() == 0 else "root", **more)
 
 
-RUNS = """
+RUNS = f"""
 import sys
 import trio_egress as te
-command = ["sh", "-c", "cat; echo err >&2; touch begun; exec sleep 4715.5"]
+command = ["sh", "-c", "cat; echo err >&2; touch begun; exec sleep {ours("4715")}"]
 te.run(command, policy=None, directory=sys.argv[1], evidence="of-a-run", backend="helper")
 """
 
@@ -307,7 +308,7 @@ def test_a_run_has_the_programs_streams_and_an_interrupt_ends_it_in_good_order(c
             process.kill()
     assert (process.returncode, out) == (-signal.SIGINT, b"said\n"), err
     assert (err.splitlines()[0], err.splitlines()[-1]) == (b"err", b"KeyboardInterrupt")
-    assert find_processes("4715.5") == []
+    assert find_processes(ours("4715")) == []
     assert verify(work / "of-a-run", client.place.key.public_hex) == 0, (
         "the packet was copied before it went on"
     )
@@ -403,7 +404,7 @@ def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve
     (killed, _), (floods, _) = asks
     spawn = {"step": "spawn", "number": 1, "directory": "", "environment": {}, "timeout": None}
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for sock, seconds in ((killed, "4711.5"), (floods, "4712.5")):
+    for sock, seconds in ((killed, ours("4711")), (floods, ours("4712"))):
         raw = json.dumps({**spawn, "argv": ["sleep", seconds]}).encode()
         socket.send_fds(sock, [raw], [nowhere] * 3)
         assert hear_until(sock, "started")["number"] == 1, "the control: three are what a command takes"
@@ -415,12 +416,12 @@ def test_who_is_killed_or_floods_it_with_descriptors_leaves_nothing_behind(serve
     beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [nowhere] * 200))]
     floods.sendmsg([raw], beside)
     assert "more descriptors" in hear_until(floods, "closed")["status"]["message"]
-    assert find_processes("4712.5") == []
-    assert len(find_processes("4711.5")) == 1, "the other client's lives on"
+    assert find_processes(ours("4712")) == []
+    assert len(find_processes(ours("4711"))) == 1, "the other client's lives on"
     killed.close()
     floods.close()
     os.close(nowhere)
-    wait_until(lambda: not find_processes("4711.5"), "its agent is dead")
+    wait_until(lambda: not find_processes(ours("4711")), "its agent is dead")
     wait_until(lambda: not serve.find_supervisors(), "its supervisor is gone")
     wait_until(lambda: find_groups() <= groups, "and so is the cgroup of either")
     left = [packet for packet in serve.find_packets() if packet not in packets]
@@ -468,21 +469,21 @@ def test_silence_closes_a_sandbox_and_the_end_of_serve_those_that_are_left(place
     assert word["step"] == "ready"
     raw = {"step": "spawn", "number": 1, "directory": "", "environment": {}, "timeout": None}
     nowhere = os.open(os.devnull, os.O_RDWR)
-    socket.send_fds(sock, [json.dumps({**raw, "argv": ["sleep", "4713.5"]}).encode()], [nowhere] * 3)
+    socket.send_fds(sock, [json.dumps({**raw, "argv": ["sleep", ours("4713")]}).encode()], [nowhere] * 3)
     os.close(nowhere)
     assert hear_until(sock, "started")["number"] == 1
     silent, word = serve.ask()
     assert word["step"] == "ready"
     assert hear_until(silent, "closed")["status"]["message"] == "nothing was asked for 3 s"
     silent.close()
-    assert len(find_processes("4713.5")) == 1, (
+    assert len(find_processes(ours("4713"))) == 1, (
         "the control: the other has been as silent, and its command lives"
     )
     serve.process.kill()
     serve.process.wait()
     assert hear_until(sock, "closed")["status"]["end"] == "terminated", "its supervisor has noticed"
     sock.close()
-    assert find_processes("4713.5") == []
+    assert find_processes(ours("4713")) == []
     wait_until(lambda: find_groups() <= groups, "their cgroups are gone")
     packets = serve.find_packets()
     assert [verify(packet, place.key.public_hex) for packet in packets] == [0, 0]
@@ -492,7 +493,7 @@ def test_silence_closes_a_sandbox_and_the_end_of_serve_those_that_are_left(place
 def test_a_directory_of_another_mount_namespace_is_refused(serve: Serve) -> None:
     wider = write_policy("elsewhere.org")
     own = os.readlink("/proc/self/ns/mnt")
-    with subprocess.Popen(["unshare", "--mount", "sleep", "4714.5"]) as apart:
+    with subprocess.Popen(["unshare", "--mount", "sleep", ours("4714")]) as apart:
         try:
             wait_until(lambda: os.readlink(f"/proc/{apart.pid}/ns/mnt") != own, "it is apart")
             there = os.open(f"/proc/{apart.pid}/root{serve.place.work}", os.O_PATH | os.O_DIRECTORY)

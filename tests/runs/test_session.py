@@ -20,6 +20,7 @@ from tests.runs.launch import (
     PATIENCE_SECONDS,
     Place,
     find_processes,
+    ours,
     read_lines,
     read_receipts,
     verify,
@@ -98,9 +99,11 @@ def test_what_comes_of_a_command_is_a_value(place: Place) -> None:
         assert done.returncode == -signal.SIGKILL
         done = sandbox.run(["there-is-no-such-program"])
         assert (done.returncode, done.message) == (None, "there-is-no-such-program: not found in PATH")
-        done = sandbox.run(["sh", "-c", "echo begun; setsid sleep 1017 & sleep 1017"], timeout=1)
+        done = sandbox.run(
+            ["sh", "-c", f"echo begun; setsid sleep {ours('1017')} & sleep {ours('1017')}"], timeout=1
+        )
         assert (done.timed_out, done.stdout, done.returncode) == (True, b"begun\n", -signal.SIGTERM)
-        assert find_processes("1017") == [], "not even what had left its session"
+        assert find_processes(ours("1017")) == [], "not even what had left its session"
         done = sandbox.run(["python3", "-c", ASKS])
         assert (done.returncode, {each.host for each in done.denied}) == (0, {"denied.example.com"})
         assert sandbox.run(["true"]).denied == ()
@@ -131,18 +134,20 @@ def test_commands_live_side_by_side_and_end_with_all_that_they_have_started(plac
     work = place.work
     with make_sandbox(place) as sandbox:
         with sandbox.spawn(["cat"], stdin=te.PIPE, stdout=te.PIPE) as stays:
-            with sandbox.spawn(["sh", "-c", f"python3 -c '{DAEMON}' a.begun daemon-a; sleep 1000"]):
-                with sandbox.spawn(["sh", "-c", f"python3 -c '{DAEMON}' b.begun daemon-b; sleep 1000"]):
+            with sandbox.spawn(["sh", "-c", f"python3 -c '{DAEMON}' a.begun {ours('daemon-a')}; sleep 1000"]):
+                with sandbox.spawn(
+                    ["sh", "-c", f"python3 -c '{DAEMON}' b.begun {ours('daemon-b')}; sleep 1000"]
+                ):
                     for name in ("a.begun", "b.begun"):
                         wait_until((work / name).exists, name)
-                    assert len(find_processes("daemon-a")) == 1
-                assert find_processes("daemon-b") == [], "killed, and waited for"
-                assert len(find_processes("daemon-a")) == 1
+                    assert len(find_processes(ours("daemon-a"))) == 1
+                assert find_processes(ours("daemon-b")) == [], "killed, and waited for"
+                assert len(find_processes(ours("daemon-a"))) == 1
                 sandbox.run(["sh", "-c", "kill -KILL -1"])
                 seen = sandbox.run(["ps", "ax", "-o", "args="])
                 assert seen.stdout.split() == [b"ps", b"ax", b"-o", b"args="], "itself is all that it sees"
-                assert len(find_processes("daemon-a")) == 1, "and all that it can kill"
-            assert find_processes("daemon-a") == []
+                assert len(find_processes(ours("daemon-a"))) == 1, "and all that it can kill"
+            assert find_processes(ours("daemon-a")) == []
             assert stays.stdin is not None
             assert stays.stdout is not None
             stays.stdin.write(b"still here")
@@ -150,21 +155,21 @@ def test_commands_live_side_by_side_and_end_with_all_that_they_have_started(plac
             stays.terminate()
             assert stays.wait().returncode == -signal.SIGTERM
         assert sandbox.run(["python3", "-c", SOCKETS]).stdout == b"0 []\n", "of the session it has nothing"
-        assert sandbox.run(["python3", "-c", DAEMON, "left.begun", "daemon-c"]).returncode == 0
-        assert find_processes("daemon-c") == [], "a command's end is the end of all that it has started"
+        assert sandbox.run(["python3", "-c", DAEMON, "left.begun", ours("daemon-c")]).returncode == 0
+        assert find_processes(ours("daemon-c")) == [], "a command's end is the end of all that it has started"
     assert is_whole(place)
 
 
 def test_without_a_namespace_of_its_own_such_a_daemon_lives_on(tmp_path: Path) -> None:
     """The control."""
     process = subprocess.Popen(
-        [sys.executable, "-c", DAEMON, str(tmp_path / "begun"), "daemon-d"], start_new_session=True
+        [sys.executable, "-c", DAEMON, str(tmp_path / "begun"), ours("daemon-d")], start_new_session=True
     )
     process.wait()
     wait_until((tmp_path / "begun").exists, "it lives")
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    (left,) = find_processes("daemon-d")
+    (left,) = find_processes(ours("daemon-d"))
     os.kill(left, signal.SIGKILL)
 
 
@@ -242,9 +247,9 @@ async def use_in_trio(sandbox: te.TrioSandbox, place: Place) -> te.Event:
                 scope.cancel()
 
             nursery.start_soon(cancel)
-            await sandbox.run(["sh", "-c", f"python3 -c '{DAEMON}' t.begun daemon-t; sleep 1000"])
+            await sandbox.run(["sh", "-c", f"python3 -c '{DAEMON}' t.begun {ours('daemon-t')}; sleep 1000"])
     assert scope.cancelled_caught
-    assert find_processes("daemon-t") == []
+    assert find_processes(ours("daemon-t")) == []
     async with sandbox.spawn(["cat"], stdin=te.PIPE, stdout=te.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -294,13 +299,13 @@ def test_in_asyncio_too(place: Place) -> None:
     async def main() -> None:
         async with make_sandbox(place) as sandbox:
             waiting = asyncio.ensure_future(
-                sandbox.arun(["sh", "-c", f"python3 -c '{DAEMON}' y.begun daemon-y; sleep 1000"])
+                sandbox.arun(["sh", "-c", f"python3 -c '{DAEMON}' y.begun {ours('daemon-y')}; sleep 1000"])
             )
             await asyncio.to_thread(wait_until, (place.work / "y.begun").exists, "the daemon lives")
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            assert find_processes("daemon-y") == []
+            assert find_processes(ours("daemon-y")) == []
             async with sandbox.aspawn(["cat"], stdin=te.PIPE, stdout=te.PIPE) as process:
                 assert process.stdin is not None
                 assert process.stdout is not None
@@ -351,7 +356,7 @@ def start(place: Place, program: str) -> subprocess.Popen[str]:
     )
 
 
-STAYS = "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(1000)"
+STAYS = f"import pathlib, time; pathlib.Path('begun').touch(); time.sleep({ours('1000')})"
 ENDS: list[tuple[signal.Signals, Callable[[int], bool]]] = [
     (signal.SIGKILL, lambda code: code == -signal.SIGKILL),
     (signal.SIGINT, lambda code: code == -signal.SIGINT),

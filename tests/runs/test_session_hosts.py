@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trio
-from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, verify, wait_until, write_policy
+from tests.runs.launch import PATIENCE_SECONDS, Place, find_processes, ours, verify, wait_until, write_policy
 
 import trio_egress as te
 
@@ -24,13 +24,13 @@ pathlib.Path("serves").touch()
 while True: server.accept()[0].sendall(b"here")
 """
 MEET = "import socket; print(socket.create_connection(('127.0.0.1', 7000)).recv(4))"
-STAYS = """
+STAYS = f"""
 import os, pathlib, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if os.fork(): time.sleep(1000)
 os.setsid()
-pathlib.Path("{0}.begun").touch()
-time.sleep(1000)
+pathlib.Path("{{0}}.begun").touch()
+time.sleep({ours("1000")})
 """
 
 
@@ -148,7 +148,7 @@ async def test_cancelling_all_of_it_kills_all_and_closes_the_chain_in_no_group(p
             async with te.open_sandbox(**find_options(place, "all")) as sandbox:
                 await sandbox.run(["python3", "-c", STAYS.format("all")])
     assert scope.cancelled_caught
-    assert find_processes("all.begun") == []
+    assert find_processes(STAYS.format("all")) == []
     assert is_whole(place, "all")
 
 
@@ -165,7 +165,7 @@ def test_cancelling_all_of_it_in_asyncio_does_so_too(place: Place) -> None:
             await task
 
     asyncio.run(main())
-    assert find_processes("task.begun") == []
+    assert find_processes(STAYS.format("task")) == []
     assert is_whole(place, "task")
 
 
@@ -176,5 +176,5 @@ async def test_time_out_of_the_sandbox_is_one_plain_error_and_closes_the_chain(p
 
     with pytest.raises(te.SandboxError, match="after 2 s, its time-out"):
         await use()
-    assert find_processes("late.begun") == []
+    assert find_processes(STAYS.format("late")) == []
     assert is_whole(place, "late")

@@ -24,6 +24,7 @@ from tests.runs.launch import (
     Place,
     Started,
     find_processes,
+    ours,
     verify,
     wait_until,
     write_policy,
@@ -148,14 +149,14 @@ def test_an_interactive_shell_has_job_control(place: Place, terminal: Terminal) 
     terminal.expect("inside> ")
     assert "no job control" not in terminal.seen
     assert "cannot set terminal process group" not in terminal.seen
-    terminal.type("sleep 600.1875\n")
-    wait_until(lambda: find_processes("600.1875"), "the job")
-    (job,) = find_processes("600.1875")
+    terminal.type(f"sleep {ours('600')}\n")
+    wait_until(lambda: find_processes(ours("600")), "the job")
+    (job,) = find_processes(ours("600"))
     terminal.type(CTRL_Z)
     terminal.expect("Stopped")
     terminal.expect("inside> ")
     terminal.type("fg\n")
-    terminal.expect("sleep 600.1875\r\n")
+    terminal.expect(f"sleep {ours('600')}\r\n")
     wait_until(lambda: is_in_front(job), "the job in the foreground")
     terminal.type(CTRL_C)
     terminal.expect("inside> ")
@@ -239,11 +240,11 @@ def test_the_shell_has_its_terminal_back_when_the_run_is_over(place: Place, term
 
 
 def test_a_hang_up_ends_the_run(place: Place, terminal: Terminal) -> None:
-    started = terminal.start(place, "bash", "-c", "echo ready; exec sleep 601.0625")
+    started = terminal.start(place, "bash", "-c", f"echo ready; exec sleep {ours('601')}")
     terminal.expect("ready")
     terminal.close()
     started.process.wait()
-    wait_until(lambda: not find_processes("601.0625"), "the agent's end")
+    wait_until(lambda: not find_processes(ours("601")), "the agent's end")
     assert verify(started.evidence, place.key.public_hex) == 0
 
 
@@ -375,7 +376,14 @@ def test_a_time_out_gives_it_back_too(place: Place, terminal: Terminal) -> None:
 
 def test_what_a_killed_supervisor_leaves_is_mended_by_the_shell(place: Place, terminal: Terminal) -> None:
     with outer_shell(place, terminal):
-        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", "echo ready; sleep 602.0625"]
+        command = [
+            *place.program("run", 0),
+            "--quiet",
+            "--",
+            "bash",
+            "-c",
+            f"echo ready; sleep {ours('602')}",
+        ]
         terminal.type("stty -g >before\n")
         terminal.expect("outside> ")
         terminal.type(f"{shlex.join(command)}\n")
@@ -386,7 +394,7 @@ def test_what_a_killed_supervisor_leaves_is_mended_by_the_shell(place: Place, te
         terminal.expect("outside> ")
         terminal.type("stty -g | cmp - before && echo the same\n")
         terminal.expect("the same\r\n")
-        wait_until(lambda: not find_processes("602.0625"), "the agent's end")
+        wait_until(lambda: not find_processes(ours("602")), "the agent's end")
 
 
 # jobs of the caller's shell
@@ -505,14 +513,21 @@ def test_in_a_pipeline_the_first_program_has_the_keys(place: Place, terminal: Te
 
 def test_ctrl_c_ends_a_whole_pipeline(place: Place, terminal: Terminal) -> None:
     with outer_shell(place, terminal):
-        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", "echo ready; exec sleep 603.0625"]
+        command = [
+            *place.program("run", 0),
+            "--quiet",
+            "--",
+            "bash",
+            "-c",
+            f"echo ready; exec sleep {ours('603')}",
+        ]
         terminal.type(f"{shlex.join(command)} | cat\n")
         terminal.expect("ready\r\n")
         terminal.type(CTRL_C)
         terminal.expect("outside> ")
         terminal.type("echo codes ${PIPESTATUS[*]}\n")
         terminal.expect("codes 130 130\r\n")
-    assert not find_processes("603.0625")
+    assert not find_processes(ours("603"))
 
 
 def test_ctrl_z_stops_a_whole_pipeline_and_fg_continues_it(place: Place, terminal: Terminal) -> None:

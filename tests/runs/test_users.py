@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.runs.launch import AGENT, ENVIRONMENT, Place, read_lines, wait_until, write_policy
+from tests.runs.remains import find_recorder
 
 pytestmark = pytest.mark.sandbox
 
@@ -36,7 +37,8 @@ def test_agent_and_proxy_are_the_two_users_that_root_named(place: Place) -> None
         write_policy(), "sh", "-c", script, options=["--proxy-user", "daemon", "--user", "nobody"]
     )
     wait_until((place.work / "there").exists, "the agent's word")
-    assert find_ids(started.pid) == {(PROXY.pw_uid, PROXY.pw_gid, "1")}
+    for pid in (started.pid, find_recorder(started.pid)):
+        assert find_ids(pid) == {(PROXY.pw_uid, PROXY.pw_gid, "1")}
     (place.work / "go").touch()
     ended = started.wait()
     assert (ended.code, ended.text.split()) == (0, [str(AGENT.pw_uid), str(AGENT.pw_gid)])
@@ -163,7 +165,8 @@ def test_a_subordinate_agent_is_somebody_else_with_a_name_and_no_group_of_the_ca
     )
     started = opened.start(write_policy(), "sh", "-c", script, options=SUBORDINATE)
     wait_until((opened.work / "there").exists, "the agent's word")
-    assert {ids[:2] for ids in find_ids(started.pid)} == {(os.getuid(), os.getgid())}
+    for pid in (started.pid, find_recorder(started.pid)):
+        assert {ids[:2] for ids in find_ids(pid)} == {(os.getuid(), os.getgid())}
     (opened.work / "go").touch()
     ended = started.wait()
     uid, groups, name, home, *capabilities = ended.text.splitlines()

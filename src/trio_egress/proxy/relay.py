@@ -199,6 +199,7 @@ async def _splice(source: Peer, sink: Peer, count: Count, limit: int, out: int, 
     while moved < limit:
         try:
             async with turn:
+                await trio.lowlevel.checkpoint_if_cancelled()
                 held = _splice_in(source, into, min(PIPE_BYTES, limit - moved))
                 sent = _splice_out(out, sink, held, count) if held else 0
         except BlockingIOError:
@@ -225,6 +226,7 @@ async def _empty(out: int, sink: Peer, held: int, sent: int | None, count: Count
             await sink.wait_writable()
         held -= sent
         async with turn:
+            await trio.lowlevel.checkpoint_if_cancelled()
             sent = _splice_out(out, sink, held, count)
 
 

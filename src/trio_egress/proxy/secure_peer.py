@@ -145,6 +145,7 @@ class SecurePeer(Peer):
             try:
                 await self._enter()
                 try:
+                    await trio.lowlevel.checkpoint_if_cancelled()
                     self._encrypt(rest[:claimed])
                     gone = True
                     await self._write()

@@ -26,6 +26,9 @@ from trio_egress.evidence.sign import Signer
 from trio_egress.evidence.verify import verify
 from trio_egress.runtime.presence import PRESENCE_NAME, is_kept
 
+RECORDER_SECONDS = 2.0
+"""What a group of receipts may take that was on its way to disk when the supervisor was killed."""
+
 
 class NotAbandoned(TrioEgressError):
     """This log is not one that may be closed as abandoned."""
@@ -55,7 +58,7 @@ def _open_log(directory: Path) -> Iterator[tuple[int, int]]:
     try:
         opened.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         opened.append(os.open(EVIDENCE_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=opened[0]))
-        if not lock_log(opened[1]) or is_kept(directory):
+        if not _lock(opened[1], directory):
             raise NotAbandoned(f"the run of {directory} lives: its log is being written")
         yield opened[0], opened[1]
     except OSError as error:
@@ -63,6 +66,16 @@ def _open_log(directory: Path) -> Iterator[tuple[int, int]]:
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def _lock(log: int, directory: Path) -> bool:
+    """False where the run lives. Where its supervisor was killed, whoever writes its receipts ends a moment later."""
+    deadline = time.monotonic() + RECORDER_SECONDS
+    while not lock_log(log):
+        if is_kept(directory) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return not is_kept(directory)
 
 
 def _judge(directory: Path) -> Report:

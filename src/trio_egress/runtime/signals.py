@@ -66,6 +66,7 @@ class Inbox:
         """From the main thread."""
         for number in find_heeded():
             signal.signal(number, self._take)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, our children would end without a word
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ import os
 import pickle
 import signal
 import socket
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import BinaryIO, NoReturn
@@ -53,15 +54,22 @@ class WriterProcess:
             raw = await self._receive(size)
         except (ConnectionError, EOFError):
             raise RecorderError("the process that writes the receipts has ended") from None
+        except OSError as error:
+            raise RecorderError(
+                f"the process that writes the receipts can't be asked: {error.strerror}"
+            ) from None
         self._waiting = False
-        answer: Written | RecorderError = pickle.loads(raw)  # noqa: S301  of nobody but our own fork
-        if not isinstance(answer, Written):
+        answer: Written | RecorderError | str = pickle.loads(raw)  # noqa: S301  of nobody but our own fork
+        if isinstance(answer, str):
+            raise RuntimeError(f"in the process that writes the receipts:\n{answer}")
+        if isinstance(answer, RecorderError):
             raise answer
         self._desk.journal.learn(answer.durable_bytes)
         return answer
 
     async def close(self) -> None:
-        with trio.CancelScope(shield=True):
+        # Where SIGCHLD is ignored, which is inherited, the kernel has taken it away by itself.
+        with trio.CancelScope(shield=True), contextlib.suppress(ChildProcessError, ProcessLookupError):
             if await self._end():
                 os.waitpid(self._pid, 0)  # noqa: ASYNC222  it has closed all that it had
                 return
@@ -76,6 +84,7 @@ class WriterProcess:
             self._sock.shutdown(socket.SHUT_WR)
             while True:
                 await self._receive(1)
+                await trio.lowlevel.checkpoint()
         self._sock.close()
         return not late.cancelled_caught
 
@@ -112,7 +121,10 @@ def _frame(value: object) -> bytes:
 
 def _fork(desk: Desk) -> tuple[int, socket.socket]:
     """The new process, and our end of its socket."""
-    ours, theirs = socket.socketpair()
+    try:
+        ours, theirs = socket.socketpair()
+    except OSError as error:
+        raise _refuse(error) from None
     held = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         with warnings.catch_warnings():
@@ -123,11 +135,15 @@ def _fork(desk: Desk) -> tuple[int, socket.socket]:
             _live(desk, theirs)
     except OSError as error:
         ours.close()
-        raise RecorderError(f"there can be no process that writes the receipts: {error.strerror}") from None
+        raise _refuse(error) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
         theirs.close()
     return pid, ours
+
+
+def _refuse(error: OSError) -> RecorderError:
+    return RecorderError(f"there can be no process that writes the receipts: {error.strerror}")
 
 
 def _live(desk: Desk, sock: socket.socket) -> NoReturn:
@@ -142,14 +158,15 @@ def _live(desk: Desk, sock: socket.socket) -> NoReturn:
         os._exit(0)
 
 
-def _answer(desk: Desk, stream: BinaryIO, size: int) -> Written | RecorderError:
+def _answer(desk: Desk, stream: BinaryIO, size: int) -> Written | RecorderError | str:
+    """A text is the traceback of a bug: the exception itself may not survive the way."""
     try:
         orders, marked = pickle.loads(stream.read(size))  # noqa: S301  as above
         return desk.write(orders, marked=marked)
     except RecorderError as error:
         return error
-    except Exception as error:  # one that may not survive the way
-        return RecorderError(f"the receipts can't be written: {type(error).__name__}: {error}")
+    except Exception:
+        return traceback.format_exc()
 
 
 def _leave_behind(kept: set[int]) -> None:
