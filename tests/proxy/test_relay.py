@@ -20,7 +20,7 @@ from tests.proxy.conftest import receive_exactly, reset
 
 from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.proxy.peer import Count, Peer
-from trio_egress.proxy.relay import BULK_BYTES, move
+from trio_egress.proxy.relay import BULK_BYTES, _share_turn, move
 
 if TYPE_CHECKING:
     from tests.proxy.conftest import OpenWorld, Upstreams
@@ -120,6 +120,25 @@ class Turns(trio.abc.Instrument):
 
     def before_io_wait(self, timeout: float) -> None:
         self.count += 1
+
+
+async def test_nothing_goes_once_it_is_cancelled_though_it_has_the_turn_by_then() -> None:
+    """The policy may forbid it: who has waited for a lock is told of that only at the next checkpoint."""
+    moved: list[int] = []
+    turn = _share_turn()
+    with open_pairs() as (source, sink):
+        async with turn, trio.open_nursery() as nursery:
+            nursery.start_soon(source.far.send_all, BULK)
+            nursery.start_soon(receive_some, sink, len(BULK))
+            nursery.start_soon(move, source.peer, sink.peer, Count(moved.append), len(BULK))
+            while not turn.statistics().tasks_waiting:
+                await trio.lowlevel.checkpoint()
+            assert sum(moved) == BULK_BYTES
+            turn.release()
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await turn.acquire()
+    assert sum(moved) == BULK_BYTES
 
 
 async def test_bulk_of_many_sends_once_a_turn() -> None:
