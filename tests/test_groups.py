@@ -88,7 +88,7 @@ async def test_what_nobody_waits_for_is_written_all_the_same(
         assert disk.groups == [[b"first"]] * busy + [[b"alone"]]
 
 
-async def test_everyone_in_a_group_is_woken_by_one_write() -> None:
+async def test_everyone_in_a_group_is_woken_by_one_write(mock_clock: trio.testing.MockClock) -> None:
     disk = Disk()
     async with opened(disk) as groups:
         for turn in range(3):

@@ -124,6 +124,7 @@ def test_a_process_moves_in_and_the_cgroup_is_removed_at_the_end(top: Path) -> N
 @pytest.mark.root
 def test_the_cgroup_goes_even_when_its_maker_is_killed(top: Path) -> None:
     program = f"""
+import time
 from pathlib import Path
 from trio_egress.kernel.cgroup import open_group
 from trio_egress.kernel.resources import Resources

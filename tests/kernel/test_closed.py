@@ -20,8 +20,8 @@ from trio_egress.kernel.syscalls import install_seccomp, set_no_new_privs
 there, here = socket.socketpair()
 tries = {
     "open": lambda: open("/etc/passwd").close(),
-    "create": lambda: os.close(os.open("/tmp/closed", os.O_CREAT | os.O_WRONLY)),
-    "unlink": lambda: os.unlink("/tmp/closed"),
+    "create": lambda: os.close(os.open(f"/tmp/closed.{os.getpid()}", os.O_CREAT | os.O_WRONLY)),
+    "unlink": lambda: os.unlink(f"/tmp/closed.{os.getpid()}"),
     "tcp": lambda: socket.socket(),
     "udp": lambda: socket.socket(type=socket.SOCK_DGRAM),
     "unix": lambda: socket.socket(socket.AF_UNIX),

@@ -377,7 +377,7 @@ MESSAGE = render_message(wire("api.example.com"))
 async def test_a_client_that_ends_early_ends_its_own_connection_only(
     open_stub: OpenStub, sent: bytes, why: str, go: Callable[[trio.SocketStream], Awaitable[None]]
 ) -> None:
-    async with open_stub(dns_idle_seconds=0.25) as stub:
+    async with open_stub(dns_idle_seconds=1.0 if go is wait else 60.0) as stub:
         stream = await stub.connect()
         await stream.send_all(sent)
         await go(stream)
@@ -468,7 +468,9 @@ async def test_more_connections_than_the_limit_wait_their_turn(open_stub: OpenSt
 # receipts
 
 
-async def test_repeats_are_one_receipt_with_their_exact_count(open_stub: OpenStub) -> None:
+async def test_repeats_are_one_receipt_with_their_exact_count(
+    open_stub: OpenStub, mock_clock: trio.testing.MockClock
+) -> None:
     async with open_stub() as stub:
         with stub.dial() as client:
             client.settimeout(5)
@@ -484,7 +486,7 @@ async def test_repeats_are_one_receipt_with_their_exact_count(open_stub: OpenStu
     [("evil.example", "block", OWN), ("pkg.example", "allow", "dns:*.pkg.example")],
 )
 async def test_a_flood_of_names_costs_few_receipts_and_counts_every_query(
-    open_stub: OpenStub, suffix: str, verdict: str, group: str
+    open_stub: OpenStub, mock_clock: trio.testing.MockClock, suffix: str, verdict: str, group: str
 ) -> None:
     async with open_stub() as stub:
         stream = await stub.connect()

@@ -428,7 +428,7 @@ async def test_a_connection_that_asks_for_nothing_is_told_goodbye(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:
     port = await upstreams.serve_tls(HOST, serve_http2(echo), H2)
-    async with open_world(RULE, {HOST: port}, keepalive_seconds=0.2) as world, open_agent(world) as talk:
+    async with open_world(RULE, {HOST: port}, keepalive_seconds=2) as world, open_agent(world) as talk:
         fine = await talk.wait(await talk.ask(request()))
         await talk.wait_over()
     assert (fine.status, talk.goaway) == (200, ErrorCodes.NO_ERROR)
