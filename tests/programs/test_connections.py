@@ -434,7 +434,7 @@ def test_a_silent_upstream_is_the_clients_to_give_up(place: Place, web: Web) -> 
 
     with upstream(stay_silent) as port:
         policy = write_policy(NAME, BROKEN, pins={**web.pins(NAME), f"{BROKEN}:80": f"127.0.0.1:{port}"})
-        ended = place.run(policy, "bash", "-c", THEN, "sh", "-m", "0.5", f"http://{BROKEN}/")
+        ended = place.run(policy, "bash", "-c", THEN, "sh", "-m", "5", f"http://{BROKEN}/")
     assert "code 28" in ended.text
     (outcome,) = (outcome for outcome in ended.outcomes if outcome.facts["host"] == BROKEN)
     assert ("status" in outcome.facts, outcome.down) == (False, 0)

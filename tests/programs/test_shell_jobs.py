@@ -17,7 +17,8 @@ paste <(seq 3) <(seq 3 | tac) | while read -r a b; do echo "$((a * b))"; done
 coproc cat; echo through a coprocess >&"${COPROC[1]}"; read -r line <&"${COPROC[0]}"; echo "$line"
 sort --parallel=2 -S 1M -T /tmp -r <(seq 200000) | head -n 3 || true
 flock pipe.lock sh -c 'echo locked'; timeout 0.1 sleep 600 || echo $?
-sed -n 's/^2/x/p' <<<$'1\n2\n3'; echo end | tee >(cat >copy) >/dev/null; rm -r tree pipe pipe.lock copy
+sed -n 's/^2/x/p' <<<$'1\n2\n3'; echo end | tee >(cat >copy) >/dev/null
+until [ -s copy ]; do sleep 0.01; done; rm -r tree pipe pipe.lock copy
 """
 
 

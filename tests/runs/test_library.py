@@ -67,7 +67,7 @@ def test_a_denied_connection_is_data_and_an_error_on_demand(place: Place) -> Non
 
 
 def test_a_time_out_is_data_and_leaves_nothing(place: Place) -> None:
-    done = run(place, "sh", "-c", f"echo begun; sleep {ours('1017')} & sleep {ours('1017')}", timeout=1)
+    done = run(place, "sh", "-c", f"echo begun; sleep {ours('1017')} & sleep {ours('1017')}", timeout=3)
     assert (done.timed_out, done.stdout) == (True, b"begun\n")
     assert done.returncode not in (0, None)
     assert is_whole(place)

@@ -46,7 +46,9 @@ DAEMON = """
 import os, pathlib, signal, sys, time
 if os.fork(): os._exit(0)
 os.setsid()
+middle = os.getpid()
 if os.fork(): os._exit(0)
+while os.getppid() == middle: time.sleep(0.001)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 pathlib.Path(sys.argv[1]).touch()
 time.sleep(1000)
@@ -100,7 +102,7 @@ def test_what_comes_of_a_command_is_a_value(place: Place) -> None:
         done = sandbox.run(["there-is-no-such-program"])
         assert (done.returncode, done.message) == (None, "there-is-no-such-program: not found in PATH")
         done = sandbox.run(
-            ["sh", "-c", f"echo begun; setsid sleep {ours('1017')} & sleep {ours('1017')}"], timeout=1
+            ["sh", "-c", f"echo begun; setsid sleep {ours('1017')} & sleep {ours('1017')}"], timeout=3
         )
         assert (done.timed_out, done.stdout, done.returncode) == (True, b"begun\n", -signal.SIGTERM)
         assert find_processes(ours("1017")) == [], "not even what had left its session"

@@ -218,11 +218,19 @@ def test_ctrl_z_stops_the_job_and_fg_continues_it(place: Place, terminal: Termin
 
 def test_a_job_in_the_background_leaves_the_terminal_alone(place: Place, terminal: Terminal) -> None:
     with outer_shell(place, terminal):
-        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", "sleep 0.2; echo done-inside"]
+        command = [
+            *place.program("run", 0),
+            "--quiet",
+            "--",
+            "bash",
+            "-c",
+            "until [ -e go ]; do sleep 0.02; done; echo done-inside",
+        ]
         terminal.type(shlex.join(command) + " &\n")
         terminal.expect("outside> ")
         terminal.type("echo mine $((6 * 7))\n")
         terminal.expect("mine 42")
+        (place.work / "go").touch()
         terminal.expect("done-inside")
         terminal.type("wait %1; echo code $?\n")
         terminal.expect("code 0")
@@ -368,7 +376,7 @@ def test_it_is_raw_while_the_agent_has_it_and_as_it_was_afterwards(
 
 def test_a_time_out_gives_it_back_too(place: Place, terminal: Terminal) -> None:
     before = terminal.settings
-    started = terminal.start(place, "sleep", "600", options=("--timeout", "1"))
+    started = terminal.start(place, "sleep", "600", options=("--timeout", "5"))
     wait_until(lambda: terminal.is_raw, "raw")
     assert started.wait().code == 124
     assert terminal.settings == before

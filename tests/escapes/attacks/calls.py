@@ -166,7 +166,7 @@ def io_uring(w: Ways) -> None:
     made = call(w, "io_uring_setup", 4, ctypes.create_string_buffer(120))
     # The descriptor itself can't be sent (since Linux 6.7); what the kernel tells of it can.
     w.show(descriptors=[os.open(f"/proc/self/fdinfo/{made}", os.O_RDONLY)])
-    time.sleep(0.3)  # it can be read for as long as this process lives
+    time.sleep(3)  # it can be read for as long as this process lives
 
 
 @attack("seccomp", proof=r"descriptor:anon_inode:\[userfaultfd\]", receipt=refused("userfaultfd"))

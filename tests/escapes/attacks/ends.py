@@ -67,7 +67,11 @@ def stopped_child(w: Ways) -> None:
     child = os.fork()
     if child == 0:
         stay(w)
-    time.sleep(0.1)
+    for _ in range(2000):  # until it is the program that it can be told by
+        with open(f"/proc/{child}/cmdline", "rb") as file:
+            if w.raw in file.read().split(b"\0"):
+                break
+        time.sleep(0.005)
     os.kill(child, signal.SIGSTOP)
 
 
