@@ -63,7 +63,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_processes_say_what_one_says(helpers: int, log: Path) -> None:
     checkers = Ready(helpers)
     assert _check(log, checkers) == verify(log, PINNED)
-    assert any(helper._received for helper in checkers._helpers)
+    worked = sum(bool(helper._received) for helper in checkers._helpers)
+    assert worked >= min(helpers, 2)  # the last has no turn where the first two are always ready again
 
 
 def test_findings_are_the_same_and_in_the_same_order(log: Path, tmp_path: Path) -> None:

@@ -334,6 +334,23 @@ async def test_states_are_told_when_they_are_on_disk(tmp_path: Path) -> None:
     assert [anchor.state.size for anchor in told] == [1, 3]
 
 
+async def test_who_tells_waits_for_no_thread_that_look_ups_have(tmp_path: Path) -> None:
+    """The agent can make all of Trio's own threads wait: for name servers that don't answer."""
+    threads = trio.to_thread.current_default_thread_limiter()
+    kept = [object() for _ in range(int(threads.total_tokens))]
+    for each in kept:
+        threads.acquire_on_behalf_of_nowait(each)
+    told: list[Anchor] = []
+    try:
+        with trio.fail_after(5):
+            async with opened(tmp_path, tell=told.append):
+                assert len(told) == 1
+    finally:
+        for each in kept:
+            threads.release_on_behalf_of(each)
+    assert [anchor.state.size for anchor in told] == [1, 2]
+
+
 async def test_a_run_ends_when_nobody_can_be_told(tmp_path: Path) -> None:
     def tell(anchor: Anchor) -> None:
         raise RecorderError("nobody listens")

@@ -242,8 +242,6 @@ async def test_without_a_process_there_is_no_recorder(
 ABANDONED = """
 import os, sys, trio
 from pathlib import Path
-from types import ModuleType
-from typing import NoReturn
 from tests.test_writer import OPEN, append, find_child, opened
 
 async def main(directory):

@@ -13,7 +13,7 @@ import trustme
 
 from trio_egress.errors import UpstreamError
 from trio_egress.proxy.interception import open_client_context
-from trio_egress.proxy.peer import READ_BYTES, Peer
+from trio_egress.proxy.peer import READ_BYTES, Count, Peer
 from trio_egress.proxy.secure_peer import HTTP_1, LARGE_READ_BYTES, SecurePeer
 
 HOST = "api.example"
@@ -94,6 +94,22 @@ async def test_a_read_that_is_given_up_loses_nothing(pair: Pair) -> None:
         await peer.recv()
     await stream.send_all(b"a word")
     assert await peer.recv() == b"a word"
+    peer.close()
+    await trio.aclose_forcefully(stream)
+
+
+async def test_nothing_counts_of_what_was_cancelled_before_it_was_encrypted(pair: Pair) -> None:
+    """Who has waited for another's turn hears of it only at the next checkpoint."""
+    peer, stream = pair
+    counted: list[int] = []
+    peer._sending.acquire_nowait()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.send, b"forbidden by now", Count(counted.append))
+        await trio.testing.wait_all_tasks_blocked()
+        peer._sending.release()
+        nursery.cancel_scope.cancel()
+    assert counted == []
+    assert peer._outgoing.pending == 0
     peer.close()
     await trio.aclose_forcefully(stream)
 

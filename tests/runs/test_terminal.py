@@ -218,14 +218,8 @@ def test_ctrl_z_stops_the_job_and_fg_continues_it(place: Place, terminal: Termin
 
 def test_a_job_in_the_background_leaves_the_terminal_alone(place: Place, terminal: Terminal) -> None:
     with outer_shell(place, terminal):
-        command = [
-            *place.program("run", 0),
-            "--quiet",
-            "--",
-            "bash",
-            "-c",
-            "until [ -e go ]; do sleep 0.02; done; echo done-inside",
-        ]
+        script = "until [ -e go ]; do sleep 0.02; done; echo done-inside"
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
         terminal.type(shlex.join(command) + " &\n")
         terminal.expect("outside> ")
         terminal.type("echo mine $((6 * 7))\n")
@@ -384,14 +378,8 @@ def test_a_time_out_gives_it_back_too(place: Place, terminal: Terminal) -> None:
 
 def test_what_a_killed_supervisor_leaves_is_mended_by_the_shell(place: Place, terminal: Terminal) -> None:
     with outer_shell(place, terminal):
-        command = [
-            *place.program("run", 0),
-            "--quiet",
-            "--",
-            "bash",
-            "-c",
-            f"echo ready; sleep {ours('602')}",
-        ]
+        script = f"echo ready; sleep {ours('602')}"
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
         terminal.type("stty -g >before\n")
         terminal.expect("outside> ")
         terminal.type(f"{shlex.join(command)}\n")
@@ -446,14 +434,8 @@ def test_a_background_job_that_wants_to_read_stops_until_it_is_in_front(
     place: Place, terminal: Terminal
 ) -> None:
     with outer_shell(place, terminal):
-        command = [
-            *place.program("run", 0),
-            "--quiet",
-            "--",
-            "bash",
-            "-c",
-            "echo asks; read line; echo got $line",
-        ]
+        script = "echo asks; read line; echo got $line"
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
         terminal.type(f"{shlex.join(command)} &\n")
         terminal.expect("asks\r\n")
         wait_until(lambda: "\nState:\tT" in read_status(find_supervisor(place)), "the stop")
@@ -521,14 +503,8 @@ def test_in_a_pipeline_the_first_program_has_the_keys(place: Place, terminal: Te
 
 def test_ctrl_c_ends_a_whole_pipeline(place: Place, terminal: Terminal) -> None:
     with outer_shell(place, terminal):
-        command = [
-            *place.program("run", 0),
-            "--quiet",
-            "--",
-            "bash",
-            "-c",
-            f"echo ready; exec sleep {ours('603')}",
-        ]
+        script = f"echo ready; exec sleep {ours('603')}"
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
         terminal.type(f"{shlex.join(command)} | cat\n")
         terminal.expect("ready\r\n")
         terminal.type(CTRL_C)
@@ -562,14 +538,8 @@ def test_a_supervisor_stopped_and_continued_from_outside_has_the_terminal_again(
     place: Place, terminal: Terminal
 ) -> None:
     with outer_shell(place, terminal):
-        command = [
-            *place.program("run", 0),
-            "--quiet",
-            "--",
-            "bash",
-            "-c",
-            "echo ready; read line; echo got $line",
-        ]
+        script = "echo ready; read line; echo got $line"
+        command = [*place.program("run", 0), "--quiet", "--", "bash", "-c", script]
         terminal.type(f"{shlex.join(command)}\n")
         terminal.expect("ready\r\n")
         wait_until(lambda: terminal.is_raw, "raw")

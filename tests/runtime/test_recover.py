@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,16 @@ def test_a_run_that_says_that_it_lives_is_left_alone(tmp_path: Path) -> None:
         assert_refused(tmp_path, "lives")
     os.close(directory)
     assert recover(tmp_path, KEY).final_seq == 3
+
+
+def test_who_writes_for_a_killed_run_a_moment_longer_is_waited_for(tmp_path: Path) -> None:
+    write_log(tmp_path)
+    kept = os.open(tmp_path / "evidence.jsonl", os.O_RDWR)
+    fcntl.flock(kept, fcntl.LOCK_EX)
+    ends = threading.Timer(0.2, os.close, [kept])
+    ends.start()
+    assert recover(tmp_path, KEY).final_seq == 3
+    ends.join()
 
 
 def test_two_recoveries_at_once_are_one(tmp_path: Path) -> None:

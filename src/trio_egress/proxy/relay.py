@@ -220,7 +220,10 @@ async def _empty(out: int, sink: Peer, held: int, sent: int | None, count: Count
     turn = _share_turn()
     while sent != held:
         if sent is None:
-            await sink.send(os.read(out, held), count)
+            while held:
+                raw = os.read(out, held)
+                await sink.send(raw, count)
+                held -= len(raw)
             return
         if sent == 0:
             await sink.wait_writable()

@@ -138,9 +138,8 @@ class SecurePeer(Peer):
         """A few records at a time: `count` hears of what is inside them once the first byte of them has gone."""
         rest = memoryview(raw)
         while rest:
-            claimed = (
-                count.claim(min(len(rest), LARGE_READ_BYTES)) if count else min(len(rest), LARGE_READ_BYTES)
-            )
+            wanted = min(len(rest), LARGE_READ_BYTES)
+            claimed = count.claim(wanted) if count else wanted
             gone = False
             try:
                 await self._enter()

@@ -86,7 +86,8 @@ if sys.version_info < (3, 11):
 
 SWITCH_SECONDS = 0.0005
 """How long another thread may keep the interpreter from the loop, which gives it up at each system call. The usual 5 ms
-are as long as several requests; where a thread signs (`--signer`), tunnels are set up with an eighth less."""
+are as long as several requests. Where a thread signs (`--signer`), setting up tunnels takes an eighth less of the
+processor with this."""
 
 
 async def run(spec: RunSpec, earlier: Iterable[int] = ()) -> RunResult:
