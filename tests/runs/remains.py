@@ -47,6 +47,12 @@ def find_recorder(pid: int) -> int:
     return recorder
 
 
+def waits_for_orders(recorder: int) -> bool:
+    """Whether it is in a call about its socket: what it has written is on disk. For root, who may look."""
+    _, *arguments = Path(f"/proc/{recorder}/syscall").read_text().split()  # a number, or "running" alone
+    return bool(arguments) and os.readlink(f"/proc/{recorder}/fd/{int(arguments[0], 16)}").startswith("socket:")
+
+
 def find_descendants(pid: int) -> list[int]:
     """Everything below a process, in whatever namespace."""
     children = find_children(pid)

@@ -10,7 +10,7 @@ import signal
 import pytest
 from tests.runs.faults import LONG_MICROSECONDS, inject
 from tests.runs.launch import Ended, Place, Started, read_lines, read_receipts, verify, wait_until
-from tests.runs.remains import find_recorder
+from tests.runs.remains import find_recorder, waits_for_orders
 from tests.runs.test_evidence_incomplete import AGENT, FLOOD, Canary, assert_incomplete, canary, mark
 
 __all__ = ["canary", "mark"]
@@ -82,9 +82,9 @@ def test_without_a_fault_the_next_request_leaves(place: Place, canary: Canary, m
     assert started.wait().verify() == 0
 
 
-def has_intent(started: Started, path: str) -> bool:
+def has_line(started: Started, phase: str, path: str) -> bool:
     return any(
-        line["action_record"].get("decision_phase") == "intent"
+        line["action_record"].get("decision_phase") == phase
         and line["action_record"]["target"].endswith(path)
         for line in read_lines(started.evidence)
     )
@@ -96,13 +96,14 @@ def test_an_intent_that_is_written_and_not_yet_durable_lets_nothing_leave(
 ) -> None:
     """The disk takes for ever to say that it has the line, and then the supervisor is killed."""
     started = start(place, canary, mark)
-    with inject(
-        find_recorder(started.pid),
-        started.evidence / "evidence.jsonl",
-        f"fdatasync:delay_enter={LONG_MICROSECONDS}",
-    ):
+    recorder = find_recorder(started.pid)
+    # The first request's outcome comes after its answer: were that one delayed, no intent would ever be written.
+    wait_until(
+        lambda: has_line(started, "outcome", "/first") and waits_for_orders(recorder), "the first outcome"
+    )
+    with inject(recorder, started.evidence / "evidence.jsonl", f"fdatasync:delay_enter={LONG_MICROSECONDS}"):
         (place.work / "go").touch()
-        wait_until(lambda: has_intent(started, "/later"), "the intent in the file")
+        wait_until(lambda: has_line(started, "intent", "/later"), "the intent in the file")
         started.send(signal.SIGKILL)
     ended = started.wait()
     assert canary.seen == ["/first"]
