@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.conftest import SKIPPED
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,7 +68,13 @@ def test_a_skipped_test_fails_the_run(tmp_path: Path, source: str) -> None:
 
 
 def test_a_skipped_test_fails_the_run_in_ci(tmp_path: Path) -> None:
-    assert run_suite(tmp_path, SKIPS["call"], CI="true").returncode == 1
+    assert run_suite(tmp_path, SKIPS["call"], CI="true").returncode == SKIPPED
+
+
+def test_a_skip_beside_a_failure_is_told_by_its_own_code(tmp_path: Path) -> None:
+    """So that what may be chance for a failed test never covers a skipped one."""
+    source = f"{SKIPS['call']}\ndef test_c(): assert False"
+    assert run_suite(tmp_path, source, "--no-skips").returncode == SKIPPED
 
 
 def test_a_skipped_test_passes_elsewhere(tmp_path: Path) -> None:
@@ -156,6 +164,63 @@ def test_it_stops_before_anything_when_a_program_is_missing(tmp_path: Path) -> N
     assert "no-such-program its-package why" in " ".join(ran.stdout.split())
     assert "check stopped: " in ran.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+COUNT = """
+from pathlib import Path
+def count(name):
+    file = Path(name)
+    file.write_text(f"{file.read_text() if file.exists() else ''}1")
+    return len(file.read_text())
+"""
+"""For tests that fail in some of their turns: how many there have been."""
+
+
+def try_suite(tree: Path, file: str, source: str) -> bool:
+    """Run a made-up suite as a step of the check, which fails, and then what failed alone."""
+    (tree / file).parent.mkdir(parents=True)
+    (tree / file).write_text(f"{COUNT}\n{source}\n")
+    shutil.copy(ROOT / "tests/conftest.py", tree)
+    (tree / "pytest.ini").write_text("[pytest]\n")
+    command = [*check.run_pytest(Path(sys.executable).parent.parent), "tests"]
+    step = check.Step("made up", pwd.getpwuid(os.geteuid()), tree, command)
+    assert check.run_steps([step]) == {"made up": check.TESTS_FAILED}
+    tried: bool = check.try_alone(step)
+    return tried
+
+
+ONCE = "def test_once(): assert count('once') > 1"
+FOUR = "import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n): assert count(f'n{n}') > 1"
+
+
+def test_a_test_that_fails_once_and_passes_alone_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert try_suite(tmp_path, "tests/runs/test_it.py", f"{ONCE}\ndef test_b(): count('other')")
+    assert "FAILED ONCE and passed 3 times alone" in (out := capfd.readouterr().out)
+    assert out.splitlines()[-1] == "tests/runs/test_it.py::test_once"
+    assert (tmp_path / "once").read_text() == "1111"
+    assert (tmp_path / "other").read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("tests/runs/test_it.py", "def test_it(): assert False"),
+        ("tests/runs/test_it.py", "def test_it(): assert count('it') in (2, 3)"),
+        ("tests/runs/test_it.py", f"{ONCE}\ndef test_it(): assert False"),
+        (
+            "tests/runs/test_it.py",
+            f"{ONCE}\n" + ONCE.replace("once", "{0}") * 0 + "import pytest\n"
+            "@pytest.mark.parametrize('n', range(4))\ndef test_four(n): assert count(f'n{n}') > 1",
+        ),
+        ("tests/escapes/test_it.py", ONCE),
+        ("tests/attack/test_it.py", ONCE),
+    ],
+    ids=["always", "the third time alone", "another always", "more than a few", "an escape", "an attack"],
+)
+def test_a_failure_that_is_no_chance_stays_one(tmp_path: Path, file: str, source: str) -> None:
+    assert not try_suite(tmp_path, file, source)
 
 
 @pytest.mark.root

@@ -50,7 +50,9 @@ def find_recorder(pid: int) -> int:
 def waits_for_orders(recorder: int) -> bool:
     """Whether it is in a call about its socket: what it has written is on disk. For root, who may look."""
     _, *arguments = Path(f"/proc/{recorder}/syscall").read_text().split()  # a number, or "running" alone
-    return bool(arguments) and os.readlink(f"/proc/{recorder}/fd/{int(arguments[0], 16)}").startswith("socket:")
+    if not arguments:
+        return False
+    return os.readlink(f"/proc/{recorder}/fd/{int(arguments[0], 16)}").startswith("socket:")
 
 
 def find_descendants(pid: int) -> list[int]:
