@@ -23,6 +23,11 @@ def test_a_text_gives_its_values_and_their_places() -> None:
     [
         ("a = True", (1, 5), "Invalid value; did you mean true?"),
         ("\na = False", (2, 5), "Invalid value; did you mean false?"),
+        ("a = tru", (1, 5), "Invalid value; did you mean true?"),
+        ("a = flase", (1, 5), "Invalid value; did you mean false?"),
+        ("a = yes", (1, 5), "Invalid value; did you mean true?"),
+        ("a = OFF", (1, 5), "Invalid value; did you mean false?"),
+        ("a = onion", (1, 5), 'Invalid value; did you mean "onion"?'),
         ("a = b.c", (1, 5), 'Invalid value; did you mean "b.c"?'),
         ("a = ", (1, 5), "Invalid value"),
         (

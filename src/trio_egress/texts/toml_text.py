@@ -9,9 +9,13 @@ import re
 
 import tomli
 
+from trio_egress.texts.faults import find_nearest
 from trio_egress.texts.positions import Reading, Unreadable, locate
 
 _WORD = re.compile(r"[^\s\"'#,\[\]{}=]+")
+
+_BOOLEANS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+"""What people write for a boolean, in YAML for instance, and what TOML has for it."""
 
 _YAML = re.compile(r"(?:- +)?[A-Za-z_]+:(?:\s|$)")
 """How a line begins that no TOML has, and most of a text in YAML."""
@@ -42,5 +46,5 @@ def _hint_value(rest: str) -> str:
     word = _WORD.match(rest)
     if word is None:
         return ""
-    meant = word[0].lower() if word[0] in ("True", "False") else f'"{word[0]}"'
-    return f"; did you mean {meant}?"
+    boolean = find_nearest(word[0].lower(), _BOOLEANS)
+    return f"; did you mean {_BOOLEANS[boolean]}?" if boolean else f'; did you mean "{word[0]}"?'
