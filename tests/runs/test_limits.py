@@ -88,7 +88,7 @@ for _ in range(80):
     while True:
         try:
             if os.fork() == 0:
-                time.sleep(1)
+                time.sleep(3)
                 os._exit(0)
             break
         except BlockingIOError:
@@ -98,7 +98,7 @@ for _ in range(80):
 THREADS = """
 import threading, time
 for _ in range(80):
-    threading.Thread(target=time.sleep, args=(1,)).start()
+    threading.Thread(target=time.sleep, args=(3,)).start()
 """
 DESCRIPTORS = """
 import os
