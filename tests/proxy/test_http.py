@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import trio
@@ -173,7 +175,8 @@ async def test_upgrade_to_websocket_is_refused_with_a_reason(
 async def test_continue_is_asked_for_and_passed_on(open_world: OpenWorld, upstreams: Upstreams) -> None:
     head = b"POST /a HTTP/1.1\r\nHost: api.example\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
     go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
-    port = await upstreams.serve(script((head, go_on), (b"body", OK)))
+    asked = head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    port = await upstreams.serve(script((asked, go_on), (b"body", OK)))
     async with open_world(RULE, {HOST: port}) as world:
         agent = await world.agent(HOST, 80)
         await agent.send_all(head)
@@ -591,10 +594,21 @@ async def test_upstream_that_closed_between_requests_is_dialled_anew(
     assert upstreams.accepted == 2
 
 
+BODY = b"\r\nContent-Length: 1\r\n\r\nx"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        GET.replace(b"\r\n\r\n", BODY),
+        GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nExpect: 100-continue" + BODY),
+    ],
+    ids=["a body that nobody expects", "a body that is asked for first"],
+)
 async def test_upstream_that_was_told_of_no_other_request_is_not_used_again_though_it_stays(
-    open_world: OpenWorld, upstreams: Upstreams
+    open_world: OpenWorld, upstreams: Upstreams, asked: bytes
 ) -> None:
-    """A body that nobody expects: whoever leaves it unread, and goes on, would take it for the next request."""
+    """Whoever leaves the body unread, and goes on, would take it for the next request."""
     answered = 0
 
     async def serve(stream: trio.SocketStream) -> None:
@@ -603,7 +617,6 @@ async def test_upstream_that_was_told_of_no_other_request_is_not_used_again_thou
             answered += 1
             await stream.send_all(OK)
 
-    asked = GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 1\r\n\r\nx")
     async with open_world(RULE, {HOST: await upstreams.serve(serve)}) as world:
         agent = await world.agent(HOST, 80)
         for raw in (asked, GET, GET):
@@ -611,6 +624,63 @@ async def test_upstream_that_was_told_of_no_other_request_is_not_used_again_thou
             assert await receive_exactly(agent, len(OK)) == OK
         await agent.aclose()
     assert (answered, upstreams.accepted) == (3, 2)
+
+
+class _Asked(BaseHTTPRequestHandler):
+    """Answers before it has a body that it is asked about first, as the library proposes, and leaves that unread."""
+
+    protocol_version = "HTTP/1.1"
+    ran: ClassVar[list[str]] = []
+
+    def handle_expect_100(self) -> bool:
+        self.send_response(417)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return False
+
+    def do_GET(self) -> None:
+        self.ran.append(self.requestline)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_DELETE = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+ONLY_OK = RULE + 'paths = ["/ok"]\n'
+HIDDEN = b"DELETE /admin HTTP/1.1\r\nHost: api.example\r\n\r\n"
+ASKED_FIRST = (
+    b"POST /ok HTTP/1.1\r\nHost: api.example\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n%b"
+)
+
+
+async def test_a_request_in_a_body_that_is_asked_for_first_is_not_run(open_world: OpenWorld) -> None:
+    """With the control: by itself, and to the server without the proxy, it is."""
+    _Asked.ran.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Asked) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            whole = ASKED_FIRST % (len(HIDDEN), HIDDEN) + GET.replace(b"/a", b"/ok")
+            async with await trio.open_tcp_stream("127.0.0.1", server.server_port) as direct:
+                await direct.send_all(whole)
+                while "GET /ok HTTP/1.1" not in _Asked.ran:
+                    await direct.receive_some()
+            assert _Asked.ran == ["DELETE /admin HTTP/1.1", "GET /ok HTTP/1.1"]
+            _Asked.ran.clear()
+            async with open_world(ONLY_OK, {HOST: server.server_port}) as world:
+                agent = await world.agent(HOST, 80)
+                await agent.send_all(whole)
+                assert b"417" in await agent.receive_some()
+                assert b"200" in await agent.receive_some()
+                await agent.aclose()
+            assert _Asked.ran == ["GET /ok HTTP/1.1"]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 async def test_upstream_with_bytes_left_over_is_not_used_again(

@@ -250,6 +250,18 @@ def test_body_that_nobody_expects_is_the_connections_last(method: str, body: int
     assert close not in UpstreamSide().render_head(post, "x")
 
 
+@pytest.mark.parametrize("body", [3, Framing.CHUNKED])
+@pytest.mark.parametrize("name", [b"Expect", b"expect"])
+def test_body_whose_server_is_asked_first_is_the_connections_last(name: bytes, body: int | Framing) -> None:
+    close = b"\r\nConnection: close\r\n"
+    fields = (*(((b"Content-Length", b"3"),) if body == 3 else ()), (name, b"100-continue"))
+    side = UpstreamSide()
+    assert close in side.render_head(RequestHead("POST", None, None, "/", None, fields, body, True), "x")
+    assert side.last
+    bare = RequestHead("POST", None, None, "/", None, ((name, b"100-continue"),), 0, True)
+    assert close not in UpstreamSide().render_head(bare, "x")
+
+
 def test_chunked_body_is_rendered_anew() -> None:
     agent, upstream = AgentSide(), UpstreamSide()
     agent.feed(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -13,7 +13,7 @@ Rule 3: a head is at most HEAD_BYTES long with HEADER_COUNT fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import h11
 
@@ -45,7 +45,6 @@ _SWITCH = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 """What is never passed on as it came (RFC 9110 7.8), and said anew where it was judged."""
 
 _LENGTHS = frozenset((b"content-length", b"transfer-encoding"))
-_NONE: frozenset[bytes] = frozenset()
 _HOST = frozenset((b"host",))
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -234,12 +233,13 @@ class UpstreamSide(_Side):
     def render_head(self, head: RequestHead, host: str) -> bytes:
         """The request's head, for the authority `host`.
 
-        One with a body that nobody expects is the connection's last: a server that doesn't read the body must not take
-        it for the next request.
+        One with a body that the server may leave unread, and take for a request, is the connection's last: where none
+        is expected, and where it is asked first (`Expect`, RFC 9110 10.1.1).
         """
         self._method = head.method
         framing = [(b"Transfer-Encoding", b"chunked")] if head.body is Framing.CHUNKED else []
-        self.last = head.body != 0 and head.method in EXPECTS_NO_BODY
+        unread = head.method in EXPECTS_NO_BODY or any(name.lower() == b"expect" for name, _ in head.fields)
+        self.last = head.body != 0 and unread
         if self.last:
             framing.append((b"Connection", b"close"))
         if head.opens_websocket:
@@ -361,7 +361,7 @@ def _response_head(
     )
 
 
-def _only_end_to_end(raw: Parsed, options: frozenset[bytes], besides: frozenset[bytes] = _NONE) -> Fields:
+def _only_end_to_end(raw: Parsed, options: frozenset[bytes], besides: Collection[bytes] = ()) -> Fields:
     """`Content-Length` in its usual digits: to some a leading zero begins an octal number."""
     kept = []
     for name, value in raw:
