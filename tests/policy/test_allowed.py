@@ -16,7 +16,7 @@ def test_what_stood_in_the_policy_keeps_its_lines() -> None:
     rules = load_policy(text, "p.toml").rules
     assert [rule.ref.line for rule in rules] == [4, 8, 11]
     assert text.split(MARK)[1] == (
-        '\n[[egress]]\ndestination = "two.example"\n\n[[egress]]\ndestination = "three.example"\nports = [8443]\n'
+        '\n[[egress]]\ndestination = "two.example"\n\n[[egress]]\ndestination = "three.example:8443"\n'
     )
 
 
@@ -40,6 +40,7 @@ def test_whatever_a_policy_ends_with_the_rules_are_its_own(text: str) -> None:
         'a.example"\n[[egress]]\ndestination = "evil.example',
         "a.example\n",
         "a example",
+        "198.51.100.0/24:443",
         "\x00",
         "*",
     ],
@@ -54,6 +55,18 @@ def test_a_policy_in_yaml_says_where_the_rule_would_stand() -> None:
         add_allowed("version: '1.0'\n", "p.yaml", ["a.example"])
 
 
-@pytest.mark.parametrize("given", ["*.example.com", "[2001:db8::1]:443", "192.0.2.1", "münchen.example"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "*.example.com",
+        "*.example.com:8443",
+        "[2001:db8::1]:443",
+        "192.0.2.1",
+        "192.0.2.1:22",
+        "198.51.100.0/24",
+        "münchen.example",
+        "host.internal:5432",
+    ],
+)
 def test_whatever_a_rule_takes_as_its_destination_is_taken(given: str) -> None:
     assert len(load_policy(add_allowed(HEAD, "p.toml", [given]), "p.toml").rules) == 1

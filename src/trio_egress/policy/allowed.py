@@ -7,7 +7,6 @@ one text, and what stood in it keeps its lines.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 
 from trio_egress.errors import PolicyError, UsageError
@@ -16,8 +15,6 @@ from trio_egress.policy.part import YAML_ENDINGS
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 MARK = "# Allowed by the command line (--allow):"
-
-_PORTED = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{1,5})")
 
 
 def add_allowed(text: str, shown: str, allowed: Iterable[str]) -> str:
@@ -31,12 +28,9 @@ def add_allowed(text: str, shown: str, allowed: Iterable[str]) -> str:
 
 
 def _render_rule(given: str) -> str:
-    match = _PORTED.fullmatch(given)
-    host, port = (match["host"].strip("[]"), match["port"]) if match else (given, "")
-    if not given.isprintable() or not host:
-        raise UsageError(f"--allow {given!r}: give HOST or HOST:PORT, as `destination` and `ports` of a rule")
-    rule = f"[[egress]]\ndestination = {json.dumps(host, ensure_ascii=False)}\n"
-    rule += f"ports = [{int(port)}]\n" if port else ""
+    if not given.isprintable() or not given:
+        raise UsageError(f"--allow {given!r}: give HOST or HOST:PORT, as `destination` of a rule")
+    rule = f"[[egress]]\ndestination = {json.dumps(given, ensure_ascii=False)}\n"
     try:
         load_policy(HEAD + rule, "--allow")
     except PolicyError as error:
