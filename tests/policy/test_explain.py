@@ -11,7 +11,7 @@ from trio_egress.policy.load import load_policy
 from trio_egress.policy.moment import Moment
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.spelling import parse_spelling
-from trio_egress.policy.writing import render_policy
+from trio_egress.policy.writing import render_policy, render_rule
 
 HEAD = 'version = "1.0"\ndefault_deny = true\n'
 
@@ -135,6 +135,47 @@ def test_a_suggested_rule_allows_it(
     assert (rule.destination, rule.methods, rule.paths) == (destination, methods, paths)
     alone = load(render_policy([rule], {}))
     assert explain(alone, spelt, NOW).allowed
+
+
+GIT = f"""{HEAD}
+[[egress]]
+destination = "git.example.com"
+git = {{ fetch = ["org/one"] }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "text", "methods", "paths", "git"),
+    [
+        (POLICY, "DELETE https://api.example.com/v1/x", ("DELETE",), ("/v1/x",), ()),
+        (POLICY, "POST https://api.example.com/", ("POST",), (), ()),
+        (
+            GIT,
+            "GET https://git.example.com/org/two.git/info/refs?service=git-upload-pack",
+            *((),) * 2,
+            (("fetch", "org/two"),),
+        ),
+        (
+            GIT,
+            "POST https://git.example.com/org/one.git/git-receive-pack",
+            *((),) * 2,
+            (("push", "org/one"),),
+        ),
+        (GIT, "GET https://git.example.com/api", ("GET",), ("/api",), ()),
+    ],
+)
+def test_where_requests_are_seen_no_more_than_one_of_them_is_suggested(
+    policy: str, text: str, methods: tuple[str, ...], paths: tuple[str, ...], git: tuple[tuple[str, str], ...]
+) -> None:
+    able = Moment(now_us=1, able=frozenset({Need.TLS}))
+    spelt = parse_spelling(text)
+    assert not explain(load(policy), spelt, able).allowed
+    rule = suggest(load(policy), spelt, able)
+    assert rule is not None
+    assert (rule.methods, rule.paths, rule.git) == (methods, paths, git)
+    wider = load(f"{policy}\n{render_rule(rule)}\n")
+    assert explain(wider, spelt, able).allowed
+    assert not explain(wider, parse_spelling("PUT https://" + text.split("/")[2] + "/anything"), able).allowed
 
 
 def test_a_path_that_no_rule_can_name_is_left_out_of_the_suggestion() -> None:

@@ -78,7 +78,8 @@ def suggest(policy: Policy, spelt: Spelt, moment: Moment) -> RuleText | None:
     """The smallest rule that allows it beside the others; None where no further rule can (a `deny` decides)."""
     if spelt.attempt.protocol is Protocol.SSH and leads_to_git(policy, spelt.attempt, moment):
         return _suggest_git(policy, spelt, moment)
-    for rule in _candidates(spelt):
+    seen = explain(policy, spelt, moment).steps[-1].attempt is spelt.attempt
+    for rule in _candidates(spelt, seen=seen):
         try:
             added = load_policy(render_policy([rule], {}), "the suggested rule")
         except PolicyError:
@@ -100,7 +101,7 @@ def _suggest_git(policy: Policy, spelt: Spelt, moment: Moment) -> RuleText | Non
     )
     if asked is None or rule is None:
         return None
-    key, repository = "fetch" if asked[1] == FETCH else "push", asked[0].removeprefix("/")
+    key, repository = _name_git(asked)
     glob = attrs.evolve(parse_glob(asked[0]), text=repository)
     git = Git(fetch=(glob,)) if key == "fetch" else Git(push=(glob,))
     wider = (*policy.rules, attrs.evolve(rule, terms=attrs.evolve(rule.terms, git=git)))
@@ -114,6 +115,11 @@ def _suggest_git(policy: Policy, spelt: Spelt, moment: Moment) -> RuleText | Non
         git=((key, repository),),
         allow_private=rule.terms.allow_private,
     )
+
+
+def _name_git(asked: tuple[str, str]) -> tuple[str, str]:
+    """What a rule says of a repository's path and a service: `fetch` or `push`, and the repository."""
+    return "fetch" if asked[1] == FETCH else "push", asked[0].removeprefix("/")
 
 
 def _step(policy: Policy, attempt: Attempt, moment: Moment) -> Step:
@@ -163,8 +169,8 @@ def _is_slip(host: str, other: str) -> bool:
     )
 
 
-def _candidates(spelt: Spelt) -> Iterator[RuleText]:
-    """From the smallest on: a request in clear by method and path, else the host on its port."""
+def _candidates(spelt: Spelt, *, seen: bool) -> Iterator[RuleText]:
+    """From the smallest on: a request that is `seen` as git's, or by method and path; else the host on its port."""
     attempt = spelt.attempt
     host, port = attempt.host, attempt.port
     private = not isinstance(host, str) and not is_outside(host)
@@ -173,7 +179,9 @@ def _candidates(spelt: Spelt) -> Iterator[RuleText]:
     if attempt.protocol is Protocol.DNS:
         destination, private = str(host), False
     rule = RuleText(destination=destination, allow_private=private)
-    if attempt.protocol is Protocol.HTTP and not attempt.secure and attempt.method is not None:
+    if seen and attempt.protocol is Protocol.HTTP and attempt.method is not None:
+        if (asked := find_git(attempt)) is not None:
+            yield attrs.evolve(rule, git=(_name_git(asked),))
         narrow = attrs.evolve(rule, methods=(attempt.method,))
         if attempt.path not in (None, "/"):
             yield attrs.evolve(narrow, paths=(str(attempt.path),))

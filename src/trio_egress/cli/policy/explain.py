@@ -14,9 +14,8 @@ from trio_egress.model import Decision, Need, Protocol
 from trio_egress.policy.approval import describe_ask
 from trio_egress.policy.explain import Explanation, Step, explain, suggest
 from trio_egress.policy.moment import Moment
-from trio_egress.policy.rule import Policy
 from trio_egress.policy.scan import describe_scan
-from trio_egress.policy.spelling import Spelt, parse_spelling
+from trio_egress.policy.spelling import parse_spelling
 from trio_egress.policy.writing import RuleText, render_rule
 from trio_egress.proxy.ledger import ABLE
 from trio_egress.runtime.policy_file import find_policy, read_policy
@@ -42,7 +41,8 @@ def main(options: argparse.Namespace) -> int:
     else:
         print("\n".join(_tell(explanation)))
         if options.suggest and not explanation.allowed:
-            print("\n".join(_tell_suggestion(policy, spelt, rule)))
+            inside = explanation.steps[-1].attempt is not spelt.attempt
+            print("\n".join(_tell_suggestion(rule, inside=inside)))
     return 0 if explanation.allowed else 1
 
 
@@ -85,14 +85,18 @@ def _describe(step: Step) -> str:
     return f"{attempt.protocol.value.upper()} to {where}"
 
 
-def _tell_suggestion(policy: Policy, spelt: Spelt, rule: RuleText | None) -> Iterator[str]:
+def _tell_suggestion(rule: RuleText | None, *, inside: bool) -> Iterator[str]:
+    """`inside`: it is a request inside TLS, where nothing makes the boundary look."""
     yield ""
     if rule is None:
         yield "no further rule would allow it: change or remove the one that is named above"
         return
-    yield "this rule would allow it, and nothing smaller would:"
+    yield "this rule would allow it, and no more than it must:"
     yield ""
     yield render_rule(rule)
+    if inside:
+        yield ""
+        yield "It allows all that is said inside TLS. With `methods` or `paths` beside it each request is judged."
 
 
 def _list_host_keys(decision: Decision) -> list[str] | None:
