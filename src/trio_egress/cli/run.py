@@ -29,7 +29,7 @@ from trio_egress.cli.paint import choose_paint
 from trio_egress.cli.run_environment import find_environment
 from trio_egress.cli.run_keys import find_key, find_next_keys
 from trio_egress.cli.run_parser import HANDED_FILES, asks_for_handover
-from trio_egress.cli.status import Handed, Status, print_status, write_status
+from trio_egress.cli.status import Handed, Status, print_status, tell_verdict, write_status
 from trio_egress.cli.tally import follow, make_line
 from trio_egress.cli.voice import Say, open_voice
 from trio_egress.errors import SandboxError, TrioEgressError, UsageError
@@ -123,6 +123,8 @@ def _main(
             status = Status.of(result, exit_code(result))
             handed = conclude(say)
             status = status.judge(result, options.fail_on or (), handed)
+            for text in tell_verdict(status, result, quiet=options.quiet):
+                say(text)
         if finish is not None:
             finish(result)
     except TrioEgressError as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
-from trio_egress.cli.exits import exit_code
-from trio_egress.evidence.report import Verdict
+from trio_egress.cli.exits import FAILED_ON, exit_code
+from trio_egress.evidence.report import SENTENCES, Verdict
 from trio_egress.runtime.spec import RunResult
 from trio_egress.values import frozen
 
@@ -77,6 +77,27 @@ class Status:
         return attrs.evolve(
             self, exit_code=exit_code(result, failed=bool(failed_on)), failed_on=failed_on, **facts
         )
+
+
+def tell_verdict(status: Status, result: RunResult, *, quiet: bool) -> Iterator[str]:
+    """What verifying the packet has shown, and why --fail-on changed the exit code; `quiet`: what is wrong alone."""
+    if status.verdict is not None and not (quiet and status.verdict == Verdict.VALID.value):
+        yield f"the packet is {SENTENCES[Verdict(status.verdict)]}"
+    if status.exit_code == FAILED_ON:
+        why = {
+            "deny": _tell_denied(result),
+            "finding": "the packet was not looked at"
+            if status.found is None
+            else f"{status.found:,} found in scans",
+            "unverified": "the packet is not VALID",
+        }
+        came = "; ".join(f"{word} ({why[word]})" for word in status.failed_on)
+        yield f"the agent ended with 0, and the run with {FAILED_ON} by --fail-on: {came}"
+
+
+def _tell_denied(result: RunResult) -> str:
+    denied = [f"{result.refused:,} denied"] if result.refused else []
+    return " and ".join([*denied, *(["protected files touched"] if result.touched else [])])
 
 
 def write_status(status: Status, descriptor: int | None) -> None:

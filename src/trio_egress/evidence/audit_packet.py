@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from trio_egress.evidence.canonical import clean_text, parse_document
-from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.findings import NOT_TRUSTED, Findings
 from trio_egress.evidence.members import describe
 from trio_egress.evidence.packet_form import PACKET, SCHEMA_VERSION, TOTALS, Posture, RunFacts
 from trio_egress.evidence.receipt import parse_timestamp, render_timestamp
@@ -113,7 +113,8 @@ def check_packet(raw: bytes, replay: Replay, findings: Findings) -> Mapping[str,
 
     Gives its objects by name where its form is right, so that files can be checked against them.
     """
-    sound = findings.count == 0
+    # Whose key is pinned is the reader's affair: the evidence may be sound all the same.
+    sound = findings.count == sum(finding.code == NOT_TRUSTED for finding in findings.kept)
     try:
         packet, repeated = parse_document(raw)
     except ValueError as error:

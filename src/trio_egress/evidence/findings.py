@@ -14,6 +14,9 @@ from trio_egress.values import frozen
 KEPT = 100
 """Findings kept of one packet: more than anybody reads, and a bound on memory."""
 
+NOT_TRUSTED = "key.not_trusted"
+"""The one that is about who reads the evidence, and not about the evidence."""
+
 CODES: Mapping[str, str] = {
     "line.encoding": "a line holds bytes that are not ASCII",
     "line.length": "a line is longer than the format allows",
@@ -28,7 +31,7 @@ CODES: Mapping[str, str] = {
     "member.empty": "an empty member that must be filled or left out",
     "signature.wrong": "the signature does not belong to the receipt",
     "signature.key": "a receipt is signed by another key than the one in force",
-    "key.not_trusted": "the chain is signed by a key that nobody pinned",
+    NOT_TRUSTED: "the chain is signed by a key that nobody pinned",
     "key.not_yet_valid": "the key was not valid yet, by the roster and the receipt's own time",
     "key.expired": "the key was not valid any more, by the roster and the receipt's own time",
     "key.revoked": "the key is revoked in the roster",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from trio_egress.evidence.balance import Balance, Books
 from trio_egress.evidence.canonical import LINE_BYTES
 from trio_egress.evidence.facts import EXT_NAME
-from trio_egress.evidence.findings import Findings
+from trio_egress.evidence.findings import NOT_TRUSTED, Findings
 from trio_egress.evidence.line import Line, read_line
 from trio_egress.evidence.members import Misfit, describe
 from trio_egress.evidence.pairing import Pairing
@@ -182,7 +182,7 @@ class Replay:
             self.signer_key = line.signer_key
             self.segments.begin(line.signer_key, self.lines)
             if self._keys is not None and line.signer_key not in self._keys:
-                self._find("key.not_trusted", line.signer_key, "a pinned key", "signer_key")
+                self._find(NOT_TRUSTED, line.signer_key, "a pinned key", "signer_key")
         elif "key_transition" in line.record:
             self._rotate(line)
         if line.signer_key != self.segments.current_key:

@@ -13,7 +13,7 @@ import attrs
 
 from trio_egress.evidence.balance import Balance
 from trio_egress.evidence.facts import escape_text
-from trio_egress.evidence.findings import Finding, Findings
+from trio_egress.evidence.findings import NOT_TRUSTED, Finding, Findings
 from trio_egress.evidence.receipt_form import VERDICTS
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.session import SessionState
@@ -63,7 +63,7 @@ EXIT_CODES = {
     Verdict.LINKED: 3,
 }
 
-_SENTENCES = {
+SENTENCES = {
     Verdict.VALID: "VALID: signed by a pinned key, complete, and in itself consistent",
     Verdict.INVALID: "INVALID: the evidence does not hold together",
     Verdict.UNREADABLE: "ERROR: nothing was checked, as something could not be read",
@@ -215,7 +215,10 @@ def render_text(report: Report) -> str:
         ("books", _render_books(report)),
         ("files", _render_files(report)),
     ]
-    sentence = _SENTENCES[report.verdict]
+    stranger = any(finding.code == NOT_TRUSTED for finding in report.findings)
+    sentence = (
+        "INVALID: signed by a key that is none of the pinned ones" if stranger else SENTENCES[report.verdict]
+    )
     lines = [sentence.replace("PREFIX:", "PREFIX, recovered:") if report.recovered_by else sentence]
     if report.error:
         lines.append(f"  {report.error}")
