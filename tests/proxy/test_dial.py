@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
@@ -88,6 +90,45 @@ async def test_only_outside_addresses_of_a_mixed_answer_are_candidates(resolver:
         Endpoint(ip_address("93.184.216.34"), 443),
         Endpoint(ip_address("2606:2800::1"), 443),
     ]
+
+
+OWN = ("93.184.216.34", "2606:2800::1")
+FIND = """
+import sys, trio
+from ipaddress import ip_address
+from trio_egress.model import Upstream
+from trio_egress.proxy.dial import find_endpoints
+from trio_egress.proxy.gate import Limits
+for text in sys.argv[1:]:
+    for private in (False, True):
+        upstream = Upstream(ip_address(text), 443, allow_private=private)
+        found = trio.run(find_endpoints, upstream, Limits())
+        print(getattr(found, "reason", "to be dialled"))
+"""
+ELSEWHERE = """
+ip link add way type dummy && ip link set way up && ip link set lo up
+ip addr add 192.0.2.1/24 dev way && ip route add default dev way
+ip -6 addr add 2001:db8::1/64 dev way nodad && ip -6 route add default dev way
+"""
+
+
+def find_in_a_namespace(setup: str) -> list[str]:
+    """What is said of OWN, without and with `allow_private`, on a machine of its own."""
+    command = ["unshare", "--map-root-user", "--net", "sh", "-ec", f'{setup}\nexec "$@"', "sh"]
+    ran = subprocess.run(
+        [*command, sys.executable, "-c", FIND, *OWN], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+def test_an_address_of_this_machine_is_inside_however_public_it_is() -> None:
+    """Its services that listen on every address would be reached. With the control: it is somebody else's."""
+    assert find_in_a_namespace(ELSEWHERE) == ["to be dialled"] * 4
+    cure = "`allow_private = true` in its rule lets it"
+    refused = [f"{own} has no outside address: {own} is this machine's own; {cure}" for own in OWN]
+    mine = f"{ELSEWHERE}\nip addr add {OWN[0]}/32 dev lo && ip -6 addr add {OWN[1]}/128 dev lo nodad"
+    assert find_in_a_namespace(mine) == [refused[0], "to be dialled", refused[1], "to be dialled"]
 
 
 DENIED = (

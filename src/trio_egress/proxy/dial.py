@@ -2,8 +2,8 @@
 
 Called only after the intent receipt is on disk. Never connects to a name, so nothing resolves it a second time.
 
-Rule 1: an address that isn't outside is never dialled unless the rule says `allow_private`, names `host.internal`, or
-a pin names it. One that a rule denies is never dialled at all.
+Rule 1: an address that isn't outside, or is this machine's own, is never dialled unless the rule says `allow_private`,
+names `host.internal`, or a pin names it. One that a rule denies is never dialled at all.
 Rule 2: a name is looked up as it is written. The machine's search domains would make another name of it.
 Rule 3: where the policy names a company's proxy, it is asked for a tunnel, and nothing else is dialled. A name that it
 looks up itself is checked by nobody here: only names that nothing outside can have are refused.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import attrs
@@ -177,11 +177,36 @@ async def find_endpoints(upstream: Upstream, limits: Limits) -> Sequence[Endpoin
         addresses = await _resolve(upstream.host, limits.resolve_seconds)
     if isinstance(addresses, Undialled):
         return addresses
-    outside = [a for a in addresses if upstream.allow_private or is_outside(a)]
+    try:
+        inside = {} if upstream.allow_private else _find_inside(addresses)
+    except OSError as error:
+        return Undialled(f"{upstream.host}: nobody could say whose its addresses are: {error.strerror}")
+    outside = [address for address in addresses if address not in inside]
     if outside:
         return _avoid(upstream, [Endpoint(address, upstream.port) for address in outside])
-    inside = ", ".join(f"{address} is {describe_range(address)}" for address in addresses)
-    return Undialled(f"{upstream.host} has no outside address: {inside}", blocked=True)
+    said = ", ".join(f"{address} is {why}" for address, why in inside.items())
+    cure = "; `allow_private = true` in its rule lets it"
+    return Undialled(f"{upstream.host} has no outside address: {said}{cure}", blocked=True)
+
+
+def _find_inside(addresses: Iterable[Address]) -> dict[Address, str]:
+    """Those that aren't outside, and what each is instead. Raises OSError."""
+    return {
+        address: "this machine's own" if is_outside(address) else describe_range(address)
+        for address in addresses
+        if not is_outside(address) or _is_own(address)
+    }
+
+
+def _is_own(address: Address) -> bool:
+    """Whether the kernel would send to it from there. Nothing is sent (`man 7 udp`). Raises OSError."""
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((str(address), 9))
+        except OSError:  # no way leads there, which whoever dials it tells
+            return False
+        return _normal(sock.getsockname()[0]) == address
 
 
 def _avoid(upstream: Upstream, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint] | Undialled:
