@@ -50,6 +50,12 @@ def test_every_field_at_the_root_of_every_operation_counts(query: str, expected:
     assert [(call.method, call.name, call.fields) for call in read_document(query)] == expected
 
 
+def test_fragments_that_bring_each_other_to_the_root_are_followed_to_the_last() -> None:
+    chain = "".join(f"fragment F{number} on Q {{ ...F{number + 1} }} " for number in range(1200))
+    query = f"mutation {{ a ...F0 b }} {chain} fragment F1200 on Q {{ last ...F0 }}"
+    assert [call.fields for call in read_document(query)] == [("a", "last", "b")]
+
+
 @pytest.mark.parametrize("query", REFUSED, ids=lambda query: query[:32])
 def test_what_is_no_one_document_is_refused(query: str) -> None:
     with pytest.raises(BadMessage):

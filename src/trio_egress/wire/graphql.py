@@ -58,7 +58,7 @@ def read_document(query: str) -> Iterator[Call]:
     document = _parse(query)
     operations, fragments = _sort(document)
     for operation in operations:
-        fields = dict.fromkeys(_find_fields(operation.selection_set, fragments, set()))
+        fields = dict.fromkeys(_find_fields(operation, fragments))
         if not fields:
             raise BadMessage("a GraphQL operation asks for nothing")
         name = operation.name.value if operation.name else None
@@ -96,18 +96,21 @@ def _sort(document: Any) -> tuple[list[Any], dict[str, Any]]:
     return operations, fragments
 
 
-def _find_fields(selection_set: Any, fragments: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
-    """At the root, in order. A fragment is looked through once."""
-    for selection in selection_set.selections:
-        match selection.kind:
+def _find_fields(operation: Any, fragments: Mapping[str, Any]) -> Iterator[str]:
+    """At the root, in order, however deep in fragments. A fragment is looked through once."""
+    seen: set[str] = set()
+    left = [operation]
+    while left:
+        node = left.pop()
+        match node.kind:
             case "field":
-                yield selection.name.value
-            case "inline_fragment":
-                yield from _find_fields(selection.selection_set, fragments, seen)
-            case _:
-                name = selection.name.value
+                yield node.name.value
+            case "fragment_spread":
+                name = node.name.value
                 if name not in fragments:
                     raise BadMessage("a GraphQL document uses a fragment that it doesn't define")
                 if name not in seen:
                     seen.add(name)
-                    yield from _find_fields(fragments[name].selection_set, fragments, seen)
+                    left.append(fragments[name])
+            case _:  # an operation, a fragment, or one inline
+                left.extend(reversed(node.selection_set.selections))
