@@ -403,6 +403,29 @@ async def test_http_2_preface_is_told_the_version(open_world: OpenWorld) -> None
     assert answer.startswith(b"HTTP/1.1 505 ")
 
 
+LIMITED = RULE + "limits = { connections = 100 }\n"
+
+
+@pytest.mark.parametrize("host", [HOST, "other.example"])
+@pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"], ids=["usual", "unusual"])
+async def test_length_that_no_receipt_can_tell_is_refused(
+    open_world: OpenWorld, upstreams: Upstreams, host: str, more: bytes
+) -> None:
+    port = await upstreams.serve(script())
+    asked = b"POST /a HTTP/1.1\r\nHost: %b\r\n%bContent-Length: %d\r\n\r\n" % (host.encode(), more, 2**53)
+    async with open_world(LIMITED, {HOST: port}) as world:
+        assert (await ask(world, asked)).startswith(b"HTTP/1.1 413 ")
+    assert "that long" in world.block().facts["reason"]
+    assert upstreams.accepted == 0
+
+
+async def test_greatest_length_is_judged_and_told(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    asked = b"POST /a HTTP/1.1\r\nHost: other.example\r\nContent-Length: %d\r\n\r\n" % (2**53 - 1)
+    async with open_world(LIMITED) as world:
+        assert (await ask(world, asked)).startswith(b"HTTP/1.1 403 ")
+    assert world.block().facts["body_bytes"] == 2**53 - 1
+
+
 @pytest.mark.parametrize("head", [b"X: " + b"x" * 70000, b"X: y\r\n" * 200 + b"X: y"], ids=["long", "many"])
 async def test_heads_are_bounded(open_world: OpenWorld, head: bytes) -> None:
     async with open_world(RULE) as world:
@@ -553,6 +576,7 @@ async def test_upstream_that_closes_inside_a_body_resets_the_agent(
     [
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9007199254740992\r\n\r\n",
         b"HTTP/2.0 200 OK\r\n\r\n",
         b"SSH-2.0-OpenSSH\r\n",
     ],

@@ -250,6 +250,7 @@ MALFORMED = {
     "a path that is none": (request(path="v1/a"), 400),
     "a length without a body": (request(method="POST", content_length="5"), 400),
     "two lengths": ([*request(method="POST"), ("content-length", "2"), ("content-length", "2")], 400),
+    "a length that no receipt can tell": (request(method="POST", content_length=str(2**53)), 413),
     "a name that is no token": ([*request(), ("a(b", "1")], 400),
     "a control character": ([*request(), ("a", "x\x01y")], 400),
     "a method that is no token": (request(method="GET /v1/a"), 400),
@@ -533,9 +534,10 @@ async def test_an_answer_that_ends_early_is_no_whole_one(open_world: OpenWorld, 
     assert b"0\r\n\r\n" not in whole
 
 
+@pytest.mark.parametrize("lengths", [("2", "2"), (str(2**53),)], ids=["two", "long"])
 @pytest.mark.parametrize("waits", [False, True])
 async def test_an_answer_that_is_none_is_the_upstreams_fault(
-    open_world: OpenWorld, upstreams: Upstreams, waits: bool
+    open_world: OpenWorld, upstreams: Upstreams, waits: bool, lengths: tuple[str, ...]
 ) -> None:
     """Also where the upload waits for the upstream, and hears of it first."""
 
@@ -543,7 +545,7 @@ async def test_an_answer_that_is_none_is_the_upstreams_fault(
         talk.acknowledges = False
         if waits:
             await talk.until(lambda: len(talk.messages[number].body) == 65_535)
-        await talk.answer(number, [(":status", "200"), ("content-length", "2"), ("content-length", "2")])
+        await talk.answer(number, [(":status", "200"), *(("content-length", each) for each in lengths)])
 
     port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
     async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
@@ -555,7 +557,10 @@ async def test_an_answer_that_is_none_is_the_upstreams_fault(
         answer = await talk.wait(number)
     assert problem(answer) == (502, "upstream")
     outcome = next(r for r in world.receipts() if r.phase == "outcome" and r.target.startswith("https"))
-    assert outcome.facts["reason"].startswith("the upstream broke the protocol: Content-Length must be")
+    reasons = tuple(
+        f"the upstream broke the protocol: {why}" for why in ("Content-Length must be", "a body can't be")
+    )
+    assert outcome.facts["reason"].startswith(reasons)
 
 
 async def test_an_early_answer_stops_the_upload(open_world: OpenWorld, upstreams: Upstreams) -> None:

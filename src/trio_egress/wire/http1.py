@@ -31,12 +31,10 @@ from trio_egress.wire.message import (
     ResponseHead,
     Trailers,
     check_expectation,
+    check_length,
     describe_fault,
 )
 from trio_egress.wire.usual_heads import UsualHead, read_usual_request, read_usual_response
-
-LENGTH_MAX = 2**63 - 1
-"""A body's (an off_t's largest): what is more wraps around in some readers, and is a short body to them."""
 
 EXPECTS_NO_BODY = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """Methods whose bodies have no meaning (RFC 9110 9.3.1): some servers don't read them, and take them for requests."""
@@ -330,9 +328,7 @@ def _request_body(headers: Parsed) -> Body:
         if name == b"transfer-encoding":
             return Framing.CHUNKED
         if name == b"content-length":
-            if (length := int(value)) > LENGTH_MAX:
-                raise BadMessage("a body can't be that long", 413)
-            return length
+            return check_length(int(value))
     return 0
 
 

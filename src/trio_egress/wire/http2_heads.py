@@ -24,6 +24,7 @@ from trio_egress.wire.message import (
     ResponseHead,
     Trailers,
     check_expectation,
+    check_length,
     drop_fields,
 )
 from trio_egress.wire.websocket_opening import WEBSOCKET
@@ -162,7 +163,7 @@ def _read_body(fields: list[tuple[bytes, bytes]]) -> Body:
         return Framing.CHUNKED
     if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
         raise BadMessage("Content-Length must be one number of at most 18 digits (RFC 9110 8.6)")
-    return int(lengths[0])
+    return check_length(int(lengths[0]))
 
 
 def _only_end_to_end(fields: Fields | list[tuple[bytes, bytes]], besides: bytes = b"") -> Fields:

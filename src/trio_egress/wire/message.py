@@ -29,6 +29,9 @@ to the server that the agent hasn't (RFC 7838): QUIC, or another host."""
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host", b"trailer"))
 """Never removed because `Connection` names them, and never taken from a trailer (RFC 9110 6.5.1)."""
 
+LENGTH_MAX = 2**53 - 1
+"""A body's (RFC 7493 2.2): the greatest that a receipt can tell; what is more is another number to some readers."""
+
 SWITCHING = 101
 """The status that ends HTTP on a connection (RFC 9110 15.2.2). Of a stream of HTTP/2 it is said of what opens one."""
 
@@ -130,6 +133,13 @@ def check_expectation(values: Iterable[bytes]) -> None:
     """RFC 9110 10.1.1. What else one says in `Expect`, some servers read as `100-continue`, and some don't."""
     if [value.lower() for value in values] not in ([], [b"100-continue"]):
         raise BadMessage("an expectation must be `100-continue`", 417)
+
+
+def check_length(length: int) -> int:
+    """A body's, as a head tells it."""
+    if length > LENGTH_MAX:
+        raise BadMessage("a body can't be that long", 413)
+    return length
 
 
 def describe_fault(error: Exception) -> str:

@@ -287,6 +287,7 @@ refuse(
     "length that wraps around at 64 bits", post(b"Content-Length: %d\r\n" % 2**64, SMUGGLED), "64 bits", 413
 )
 refuse("length too long for 63 bits", post(b"Content-Length: %d\r\n" % 2**63, SMUGGLED), None, 413)
+refuse("length too long for a double", post(b"Content-Length: %d\r\n" % 2**53, SMUGGLED), None, 413)
 refuse("length that is signed to some", post(b"Content-Length: -1\r\n", SMUGGLED), "lengths")
 refuse("length that is hexadecimal to some", post(b"Content-Length: 0x2d\r\n", SMUGGLED), "lengths")
 refuse("length with a space before the colon", post(b"Content-Length : 0\r\n", SMUGGLED), "http.server")
