@@ -139,6 +139,42 @@ def test_what_could_be_a_fetch_is_denied_by_the_name_of_its_repository() -> None
     assert denial(make_request("/org/b.git/git-upload-pack", "POST"), git={"fetch": ["org/a"]}) is NO
 
 
+INSIDE = (
+    "/org/a/.git",
+    "/org/a.git/.git",
+    "/org/a.git.git",
+    "/org/a/.git/.git",
+    "/org/a/.git/worktrees/x",
+    "/org/a.git/worktrees/x",
+    "/org/a/worktrees/x",
+    "/ORG/A/.GIT",
+    "/org/x" + ".git" * 20,
+)
+BESIDE = ("/org/b/.git", "/org/b.git/a", "/org/a.github", "/org/a/b", "/org/.git/a", "/org/a/worktrees/x/y")
+
+
+@pytest.mark.parametrize("service", [FETCH, PUSH])
+@pytest.mark.parametrize(
+    ("repository", "found"), [*((path, YES) for path in INSIDE), *((path, NO) for path in BESIDE)]
+)
+def test_a_repository_is_denied_by_every_path_that_git_finds_it_by(
+    repository: str, found: Denial, service: str
+) -> None:
+    git = {"fetch": ["org/a"], "push": ["org/a"]}
+    assert denial(make_request(f"{repository}/{service}", "POST"), git=git) is found
+    assert denial(make_request(f"{repository}/info/refs", service=service), git=git) is found
+    assert denial(make_attempt(SSH, 22, path=repository, service=service), git=git) is found
+
+
+def test_a_service_that_no_rule_names_is_never_denied() -> None:
+    for path in ("/org/a/.git", "/org/x" + ".git" * 20):
+        assert denial(make_attempt(SSH, 22, path=path, service=PUSH), git={"fetch": ["org/a"]}) is NO
+
+
+def test_an_encoded_slash_in_front_of_git_is_one() -> None:
+    assert denial(make_request(f"/org/a%2F.git/{FETCH}", "POST"), git={"fetch": ["org/a"]}) is YES
+
+
 @pytest.mark.parametrize(
     ("keys", "calls", "found"),
     [

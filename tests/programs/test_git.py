@@ -100,6 +100,33 @@ def test_a_rule_for_fetching_lets_a_clone_by_and_no_push(
     assert ended.verify() == 0
 
 
+def test_a_denied_repository_is_cloned_by_none_of_its_paths(
+    place: Place, web: Web, repository: Path, environment: dict[str, str]
+) -> None:
+    """The server finds a repository with a tree by its name, by the `.git` in it, and by its worktrees."""
+    tree = repository.with_name(f"{place.path.name}-tree")
+    git("clone", "--quiet", repository, tree)
+    git("-C", tree, "worktree", "add", "--quiet", "-b", "more", place.path / "more")
+    rules = [
+        '[[egress]]\ndestination = "git.example.com"\n',
+        f'[[egress]]\ndestination = "git.example.com"\ndeny = true\ngit = {{ fetch = ["git/{tree.name}"] }}\n',
+    ]
+    paths = [tree.name, f"{tree.name}/.git", f"{tree.name}/.git/worktrees/more"]
+    script = "; ".join(
+        f"git clone -q http://git.example.com/git/{path} copy && rm -r copy && echo {path}" for path in paths
+    )
+    pins = web.pins("git.example.com")
+    free = place.run(write_policy(more=rules[0], pins=pins), "sh", "-c", script, environment=environment)
+    assert free.text.split() == paths
+    web.take_requests()
+    ended = place.run(
+        write_policy(more="".join(rules), pins=pins), "sh", "-c", script, environment=environment
+    )
+    assert (ended.text, len(ended.blocks), web.take_requests()) == ("", len(paths), [])
+    assert {block.layer for block in ended.blocks} == {"deny_rule"}
+    assert ended.verify() == 0
+
+
 def test_over_plain_http_methods_tell_a_clone_from_a_push(
     place: Place, web: Web, repository: Path, environment: dict[str, str]
 ) -> None:

@@ -10,9 +10,11 @@ Rule 3: what an upstream may read in two ways is denied in both: case, encoded s
 from __future__ import annotations
 
 import enum
+import re
 
 from trio_egress.model import NO_NEEDS, Attempt, Need, Protocol
 from trio_egress.policy.doors import Scheme, find_schemes
+from trio_egress.policy.globs import PathGlob
 from trio_egress.policy.obstacle import is_named_port
 from trio_egress.policy.paths import SLASH, parse_path
 from trio_egress.policy.rule import OF_REQUESTS, Rule, Terms, carries_git
@@ -38,6 +40,10 @@ NEEDED: dict[Denial, frozenset[Need]] = {
     Denial.YES: NO_NEEDS,
 }
 """What the boundary must be able to do to find out."""
+
+_INSIDE_GIT = re.compile(r"/?\.git(?=(?:\.git)*(?:/|$))|/worktrees/[^/]+$")
+_INSIDE_MOST = 8
+"""A path with more of them could be any repository."""
 
 _GIT_PATHS = {ADVERTISEMENT: SERVICES, f"/{FETCH}": (FETCH,), f"/{PUSH}": (PUSH,)}
 _IN_CLEAR = frozenset({Scheme.HTTP, Scheme.WS})
@@ -126,9 +132,16 @@ def _touches_repository(terms: Terms, attempt: Attempt) -> bool:
     """In a home directory could be any of them; an SSH server need not mind case."""
     path = (attempt.path or "").casefold()
     globs = terms.git.of(attempt.service) if terms.git is not None and attempt.service is not None else ()
-    return bool(globs) and (
-        path.startswith(HOME) or any(glob.folded().matches(path.removesuffix(".git")) for glob in globs)
-    )
+    return (bool(globs) and path.startswith(HOME)) or _names_repository(globs, path)
+
+
+def _names_repository(globs: tuple[PathGlob, ...], path: str) -> bool:
+    """Whether one of them is for what a server may take a path for: git finds a repository by its name with `.git`
+    behind it, by the `.git` in it, and by its worktrees."""
+    if path.count(".git") > _INSIDE_MOST:
+        return bool(globs)
+    names = {path, *(path[: found.start()] for found in _INSIDE_GIT.finditer(path))}
+    return any(glob.folded().matches(name) for glob in globs for name in names)
 
 
 def _read_path(raw: str | None) -> set[str] | None:
@@ -149,13 +162,12 @@ def _touches_path(terms: Terms, raw: str | None) -> bool:
 def _touches_git(terms: Terms, attempt: Attempt) -> bool:
     """By path alone, since a server may not mind what else is asked; an advertisement may be for either service."""
     paths = _read_path(attempt.path)
-    if paths is None:
-        return True
+    if paths is None or terms.git is None:
+        return paths is None
     return any(
-        glob.folded().matches(path.removesuffix(suffix).removesuffix(".git"))
+        _names_repository(terms.git.of(service), path.removesuffix(suffix))
         for path in paths
         for suffix, services in _GIT_PATHS.items()
         if path.endswith(suffix)
         for service in ([attempt.service] if attempt.service in services else services)
-        for glob in (terms.git.of(service) if terms.git is not None else ())
     )
