@@ -96,6 +96,11 @@ def test_requests_are_denied_where_they_could_be(
         ("/x/../admin", YES),
         ("/x/;/y", YES),
         ("//admin", YES),
+        ("/%EF%BD%81dmin/x", YES),
+        ("/%EF%BC%A1DMIN", YES),
+        ("/%E2%93%90dmin", YES),
+        ("/admi%E2%81%BF%2Fx", YES),
+        ("/%EF%BD%81dministrator", NO),
         ("/administrator", NO),
         ("/x/admin", NO),
         ("*", YES),
@@ -104,6 +109,17 @@ def test_requests_are_denied_where_they_could_be(
 )
 def test_a_path_is_denied_in_every_way_that_it_could_be_read(path: str | None, found: Denial) -> None:
     assert denial(make_attempt(path=path, method="GET"), paths=["/Admin/**"]) is found
+
+
+@pytest.mark.parametrize("written", ["/caf%C3%A9", "/cafe%CC%81", "/%EF%BD%83afe%CC%81", "/CAFE%CC%81"])
+def test_a_path_is_denied_however_it_is_composed(written: str) -> None:
+    for path in ("/caf%C3%A9", "/cafe%CC%81", "/%EF%BD%83af%C3%89"):
+        assert denial(make_attempt(path=path), paths=[written]) is YES
+    assert denial(make_attempt(path="/cafe"), paths=[written]) is NO
+
+
+def test_a_mark_behind_what_a_pattern_ends_with_changes_nothing() -> None:
+    assert denial(make_attempt(path="/cafe%CC%81"), paths=["/cafe*"]) is YES
 
 
 def test_a_method_is_denied_in_every_case() -> None:
@@ -173,6 +189,10 @@ def test_a_service_that_no_rule_names_is_never_denied() -> None:
 
 def test_an_encoded_slash_in_front_of_git_is_one() -> None:
     assert denial(make_request(f"/org/a%2F.git/{FETCH}", "POST"), git={"fetch": ["org/a"]}) is YES
+
+
+def test_a_repository_is_denied_by_its_look_alikes() -> None:
+    assert denial(make_request(f"/org/%EF%BD%81/{FETCH}", "POST"), git={"fetch": ["org/a"]}) is YES
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ Judges one rule at a time.
 
 Rule 1: such a rule holds for every port and protocol, unless it names them.
 Rule 2: what can't be seen could be what it denies: then the attempt is denied, or the boundary must look.
-Rule 3: what an upstream may read in two ways is denied in both: case, encoded slashes, paths without a normal form.
+Rule 3: what an upstream may read in two ways is denied in both: case, look-alikes, encoded slashes, paths
+without a normal form.
 """
 
 from __future__ import annotations
 
 import enum
 import re
+import unicodedata
 
 from trio_egress.model import NO_NEEDS, Attempt, Need, Protocol
 from trio_egress.policy.doors import Scheme, find_schemes
@@ -141,22 +143,33 @@ def _names_repository(globs: tuple[PathGlob, ...], path: str) -> bool:
     if path.count(".git") > _INSIDE_MOST:
         return bool(globs)
     names = {path, *(path[: found.start()] for found in _INSIDE_GIT.finditer(path))}
-    return any(glob.folded().matches(name) for glob in globs for name in names)
+    return any(glob.matches(name) for glob in _fold(globs) for name in names)
 
 
 def _read_path(raw: str | None) -> set[str] | None:
-    """Every path that it may be to an upstream, without case; None where that can't be said."""
+    """Every path that it may be to an upstream, folded; None where that can't be said."""
     try:
-        path = parse_path(raw or "").casefold()
+        path = parse_path(raw or "")
     except ValueError:
         return None
-    return {path, path.replace(SLASH, "/")}
+    return {fold(read) for read in (path, path.replace(SLASH, "/")) for fold in _FOLDS}
+
+
+def _fold_look_alikes(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+_FOLDS = (str.casefold, _fold_look_alikes)
+"""Some upstreams take no heed of case, and some take characters for those that they look like (UTS 15)."""
+
+
+def _fold(globs: tuple[PathGlob, ...]) -> list[PathGlob]:
+    return [glob.folded(fold) for glob in globs for fold in _FOLDS]
 
 
 def _touches_path(terms: Terms, raw: str | None) -> bool:
     paths = _read_path(raw)
-    globs = [glob.folded() for glob in terms.paths or ()]
-    return paths is None or any(glob.matches(path) for glob in globs for path in paths)
+    return paths is None or any(glob.matches(path) for glob in _fold(terms.paths or ()) for path in paths)
 
 
 def _touches_git(terms: Terms, attempt: Attempt) -> bool:

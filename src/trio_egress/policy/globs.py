@@ -9,6 +9,8 @@ Rule 3: the encoded slash of a path (`paths.SLASH`) is matched by itself alone, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from trio_egress.policy.paths import SLASH, parse_path
@@ -61,12 +63,9 @@ class PathGlob:
             at += len(run)
         return _run_fits(last, segments, end)
 
-    def folded(self) -> PathGlob:
-        """The same without regard to case."""
-        return PathGlob(
-            self.text,
-            tuple(tuple(tuple(piece.casefold() for piece in cut) for cut in run) for run in self._runs),
-        )
+    def folded(self, fold: Callable[[str], str] = str.casefold) -> PathGlob:
+        """The same without regard to case, or to whatever else `fold` takes away."""
+        return PathGlob(self.text, tuple(tuple(tuple(map(fold, cut)) for cut in run) for run in self._runs))
 
 
 def parse_glob(raw: str) -> PathGlob:
