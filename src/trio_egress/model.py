@@ -110,6 +110,9 @@ class StdioMessage:
 UNTOLD_ARGUMENTS = (("\0", ""),)
 """Of a call as a receipt tells it: some, as the policy said that they must be. No argument has such a name."""
 
+ANY_METHOD = "?"
+"""In `Attempt.overrides`: it could be any."""
+
 
 @frozen
 class Attempt:
@@ -120,7 +123,7 @@ class Attempt:
     `headers`: names of parameters and (in lower case) of header fields, never a value. `origin`, `subprotocols`: of a
     WebSocket. `service`: the one of git, where the whole query asks for it; of git over SSH the one that is asked for,
     with its repository as `path`. `body_bytes`: what the head says of the body. `calls`: () for a request with no body.
-    """
+    `overrides`: methods that its fields ask for in place of its own."""
 
     transport: Transport
     protocol: Protocol
@@ -137,6 +140,7 @@ class Attempt:
     service: str | None = attrs.field(default=None, kw_only=True)
     body_bytes: int | None = attrs.field(default=None, kw_only=True)
     calls: tuple[Call, ...] | None = attrs.field(default=None, kw_only=True)
+    overrides: frozenset[str] = attrs.field(default=frozenset(), kw_only=True)
 
 
 OPAQUE, INTERCEPTED = "opaque", "intercepted"
@@ -226,10 +230,8 @@ class Avoided:
 
 @frozen
 class Via:
-    """The proxy of a company, by which something is reached. `looks_up`: names are looked up here, not by it.
-
-    `login`: as whom, in the words of Proxy-Authorization; secret.
-    """
+    """The proxy of a company, by which something is reached. `looks_up`: names are looked up here, not by it. `login`:
+    as whom, in the words of Proxy-Authorization; secret."""
 
     host: Host
     port: int
@@ -244,12 +246,11 @@ class Via:
 class Upstream:
     """Where an allowed attempt may be dialled.
 
-    `pin` is the endpoint that `[resolve]` names: nothing is looked up and its range is not checked.
-    `loopback`: the host's own loopback, its IPv4 address first. Otherwise `host` is resolved and, unless
-    `allow_private`, only an outside address is dialled. Never one that is in `avoided`.
-    `via`: by another proxy, which may do the looking up; never what is pinned or the loopback.
-    `host_keys`: the fingerprints of which an SSH server must show one; None where any will do.
-    """
+    `pin` is the endpoint that `[resolve]` names: nothing is looked up and its range is not checked. `loopback`: the
+    host's own loopback, its IPv4 address first. Otherwise `host` is resolved and, unless `allow_private`, only an
+    outside address is dialled. Never one that is in `avoided`. `via`: by another proxy, which may do the looking up;
+    never what is pinned or the loopback. `host_keys`: the fingerprints of which an SSH server must show one; None where
+    any will do."""
 
     host: Host
     port: int
@@ -375,8 +376,7 @@ class Decision:
     `needs`: what the boundary has to do with what is allowed, or would have had to be able to do. `limits`: those of
     the rule that allows it; the boundary charges what is used (`policy.budget`), and cuts what uses too much. `scan`:
     how that rule has it looked through. `messages`: what it says of those of a WebSocket. `ask`: how many seconds
-    somebody who is asked before it goes on has. None: it doesn't, or nobody is.
-    """
+    somebody who is asked before it goes on has. None: it doesn't, or nobody is."""
 
     allowed: bool
     layer: Layer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.policy.specimens import OTHER, graphql, jsonrpc, make_attempt, make_request, make_rule
 
-from trio_egress.model import Attempt, Need, Protocol
+from trio_egress.model import ANY_METHOD, Attempt, Need, Protocol
 from trio_egress.policy.denial import NEEDED, Denial, denies_requests, find_denial, is_final
 from trio_egress.policy.services import FETCH, PUSH
 
@@ -127,6 +127,16 @@ def test_a_method_is_denied_in_every_case() -> None:
     assert denial(make_request(method="GET"), methods=["DELETE"]) is NO
     assert denial(make_attempt(), methods=["DELETE"]) is NO
     assert denial(make_request("/a", "DELETE"), methods=["DELETE"], paths=["/b"]) is NO
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [({"DELETE"}, YES), ({"GET", "DELETE"}, YES), ({ANY_METHOD}, YES), ({"PUT"}, NO), (set(), NO)],
+)
+def test_a_method_is_denied_that_is_asked_for_in_place_of_another(overrides: set[str], found: Denial) -> None:
+    attempt = make_request(method="POST", overrides=frozenset(overrides))
+    assert denial(attempt, methods=["DELETE"]) is found
+    assert denial(attempt, methods=["POST"]) is YES
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,24 @@ def test_without_a_port_http_and_tls_pass_on_their_own_ports(
     assert obstacle(ANY, (protocol, port, "GET" if protocol is HTTP else None)) is found
 
 
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [
+        ({"PUT"}, None),
+        ({"DELETE"}, Obstacle.METHOD),
+        ({"PUT", "DELETE"}, Obstacle.METHOD),
+        ({"?"}, Obstacle.METHOD),
+    ],
+)
+def test_a_method_that_is_asked_for_in_place_of_another_has_to_be_named(
+    overrides: set[str], found: Obstacle | None
+) -> None:
+    attempt = make_request(method="POST", overrides=frozenset(overrides))
+    assert find_obstacle(make_rule(methods=["POST", "PUT"]), attempt, pinned=False) is found
+    assert find_obstacle(make_rule(methods=["PUT"]), attempt, pinned=False) is Obstacle.METHOD
+    assert find_obstacle(make_rule(), attempt, pinned=False) is None
+
+
 @pytest.mark.parametrize("protocol", [HTTP, TLS, TCP])
 def test_with_a_port_every_protocol_passes_on_that_port_alone(protocol: Protocol) -> None:
     assert obstacle(f"{ANY}:8443", (protocol, 8443, None)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,15 @@ def attempt(protocol: Protocol, port: int, method: str | None = None, host: str 
             rule(API, METHODS),
             attempt(Protocol.HTTP, 80),
             "egress[2] 'api.example.com' (line 9) allows GET, HEAD, not a request without a method",
+        ),
+        (
+            Obstacle.METHOD,
+            rule(API, METHODS),
+            attrs.evolve(attempt(Protocol.HTTP, 80, "GET"), overrides=frozenset({"HEAD", "PUT"})),
+            (
+                "egress[2] 'api.example.com' (line 9) allows GET, HEAD, "
+                "not PUT, which a field asks for in place of GET"
+            ),
         ),
         (
             Obstacle.TUNNEL,

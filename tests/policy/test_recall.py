@@ -45,6 +45,7 @@ def again(
 
 def test_an_attempt_is_what_its_receipt_says() -> None:
     facts = {"query": ["a", "\\xe9\\\\"], "headers": ["host"], "service": "git-upload-pack", "body_bytes": 5}
+    facts |= {"method_overrides": ["?", "PUT"]}
     assert recall_attempt(RECORD, {**FACTS, **facts, "websocket": True, "calls": []}) == Attempt(
         Transport.TRANSPARENT,
         Protocol.HTTP,
@@ -58,6 +59,7 @@ def test_an_attempt_is_what_its_receipt_says() -> None:
         service="git-upload-pack",
         body_bytes=5,
         calls=(),
+        overrides=frozenset({"?", "PUT"}),
     )
     tls = {"transport": "connect", "target": "tls://[2001:db8::1]:443"}
     attempt = recall_attempt(tls, {"host": "2001:db8::1", "port": 443, "proto": "tls"})

@@ -88,6 +88,29 @@ async def test_each_request_of_a_connection_is_an_attempt(
     assert [receipt.said for receipt in world.receipts()] == [INTENT, OUTCOME, block, INTENT, OUTCOME]
 
 
+async def test_method_that_a_field_asks_for_is_judged_too(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """By its value, also where the same request with another one was let by before."""
+    asked = [
+        b"POST /a HTTP/1.1\r\nHost: api.example\r\nX-HTTP-Method-Override: %b\r\nContent-Length: 0\r\n\r\n"
+        % word
+        for word in (b"GET", b"delete")
+    ]
+    rules = f'{RULE}[[egress]]\ndestination = "{HOST}"\ndeny = true\nmethods = ["DELETE"]\n'
+    port = await upstreams.serve(script((asked[0], OK)))
+    async with open_world(rules, {HOST: port}) as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(asked[0])
+        assert await receive_exactly(agent, len(OK)) == OK
+        await agent.send_all(asked[1])
+        assert (await receive_until(agent, b"}\n")).startswith(b"HTTP/1.1 403 ")
+        await agent.aclose()
+    (block,) = [receipt for receipt in world.receipts() if receipt.verdict == "block"]
+    assert (block.layer, block.facts["method_overrides"]) == ("deny_rule", ["DELETE"])
+    assert "because a field asks for another method" in block.facts["reason"]
+
+
 async def test_pipelined_requests_are_judged_one_by_one(open_world: OpenWorld, upstreams: Upstreams) -> None:
     port = await upstreams.serve(script((GET, OK), (GET, OK)))
     async with open_world(RULE, {HOST: port}) as world:
@@ -216,7 +239,8 @@ async def test_chunks_and_trailers_are_written_anew_in_both_directions(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:
     head = b"POST /a HTTP/1.1\r\nHost: api.example\r\nTransfer-Encoding: chunked\r\n\r\n"
-    body = b"3;ext=1\r\nabc\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\nConnection: x\r\n\r\n"
+    trailers = b"X-Sum: 1\r\nContent-Length: 9\r\nConnection: x\r\nX-HTTP-Method: DELETE\r\n"
+    body = b"3;ext=1\r\nabc\r\n0\r\n%b\r\n" % trailers
     told = b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
     answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     port = await upstreams.serve(script((head + told, answer + body)))

@@ -74,6 +74,7 @@ FACTS: Mapping[str, Shape] = {
     "message_bytes_down": UINT64,
     "close_up": UINT64,
     "close_down": UINT64,
+    "method_overrides": TEXTS,
     "ws_origin": TEXT,
     "ws_protocols": TEXTS,
     "subprotocol": TEXT,

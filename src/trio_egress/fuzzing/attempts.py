@@ -24,7 +24,7 @@ from trio_egress.fuzzing.meant import (
     find_ports,
 )
 from trio_egress.fuzzing.urls import paths
-from trio_egress.model import Attempt, Host, Protocol, Transport, render_authority
+from trio_egress.model import ANY_METHOD, Attempt, Host, Protocol, Transport, render_authority
 from trio_egress.policy.destination import Exact
 from trio_egress.policy.rule import Policy
 from trio_egress.policy.services import SERVICES
@@ -109,6 +109,7 @@ def _changes_of_request() -> SearchStrategy[_Change]:
         "service": st.none() | st.sampled_from(SERVICES),
         "body_bytes": st.none() | st.sampled_from((0, 1, 101, 1 << 30)),
         "calls": st.none() | calls(),
+        "overrides": st.frozensets(st.sampled_from((*METHODS, ANY_METHOD)), max_size=2),
     }
     return st.one_of(
         *(values.map(functools.partial(_change_field, field)) for field, values in fields.items())
@@ -139,7 +140,17 @@ def render_attempt(attempt: Attempt) -> str:
     return f"{attempt.protocol.name}{inside} to {render_authority(attempt.host, attempt.port)} ({details})"
 
 
-_SAID = ("websocket", "origin", "subprotocols", "query", "headers", "service", "body_bytes", "calls")
+_SAID = (
+    "websocket",
+    "origin",
+    "subprotocols",
+    "query",
+    "headers",
+    "service",
+    "body_bytes",
+    "calls",
+    "overrides",
+)
 
 
 def _render(value: object) -> str:

@@ -14,7 +14,7 @@ import enum
 import re
 import unicodedata
 
-from trio_egress.model import NO_NEEDS, Attempt, Need, Protocol
+from trio_egress.model import ANY_METHOD, NO_NEEDS, Attempt, Need, Protocol
 from trio_egress.policy.doors import Scheme, find_schemes
 from trio_egress.policy.globs import PathGlob
 from trio_egress.policy.obstacle import is_named_port
@@ -104,7 +104,7 @@ def _find_protocol_denial(terms: Terms, attempt: Attempt) -> Denial:
 
 
 def _find_request_denial(terms: Terms, attempt: Attempt) -> Denial:
-    if terms.methods is not None and (attempt.method or "").upper() not in terms.methods:
+    if terms.methods is not None and not _touches_method(terms.methods, attempt):
         return Denial.NO
     if terms.paths is not None and not _touches_path(terms, attempt.path):
         return Denial.NO
@@ -117,6 +117,12 @@ def _find_request_denial(terms: Terms, attempt: Attempt) -> Denial:
     if calls is None:
         return Denial.UNREAD
     return Denial.YES if any(service.touches(calls) for service in services) else Denial.NO
+
+
+def _touches_method(methods: frozenset[str], attempt: Attempt) -> bool:
+    """By its own method, and by those that a server may take in place of it."""
+    said = {(attempt.method or "").upper(), *attempt.overrides}
+    return ANY_METHOD in said or not said.isdisjoint(methods)
 
 
 def _find_ssh_denial(terms: Terms, attempt: Attempt) -> Denial:

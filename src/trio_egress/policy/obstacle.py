@@ -171,7 +171,7 @@ def _find_request_obstacle(rule: Rule, attempt: Attempt, moment: Moment) -> Obst
     # but not every upstream knows that.
     if attempt.method is not None and attempt.method.upper() == "CONNECT":
         return Obstacle.TUNNEL
-    if terms.methods is not None and attempt.method not in terms.methods:
+    if terms.methods is not None and not {attempt.method, *attempt.overrides} <= terms.methods:
         return Obstacle.METHOD
     if rule.plain:
         return None

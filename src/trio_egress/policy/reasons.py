@@ -57,13 +57,22 @@ def explain_denial(denial: Denial, rule: Rule, attempt: Attempt) -> str:
     """One line; it begins with the rule that denies."""
     because = f": {rule.terms.reason}" if rule.terms.reason else ""
     if denial is Denial.YES:
-        return f"{rule.ref} denies it{_explain_strange_path(rule, attempt)}{because}"
+        strange = _explain_override(rule, attempt) or _explain_strange_path(rule, attempt)
+        return f"{rule.ref} denies it{strange}{because}"
     keys = [key for key in (*OF_REQUESTS, "protocol") if getattr(rule.terms, key) is not None]
     need = name_needs(NEEDED[denial])
     return (
         f"{rule.ref} denies some of what could be in this ({_quote(keys)}), and to tell needs {need}, which there is "
         f"not: a human can make the rule deny all of the host, or remove it{because}"
     )
+
+
+def _explain_override(rule: Rule, attempt: Attempt) -> str:
+    """Why a method is denied that is none of the rule's."""
+    methods = rule.terms.methods
+    if methods is None or (attempt.method or "").upper() in methods or not attempt.overrides:
+        return ""
+    return " because a field asks for another method"
 
 
 def _explain_strange_path(rule: Rule, attempt: Attempt) -> str:
@@ -78,7 +87,12 @@ def _explain_strange_path(rule: Rule, attempt: Attempt) -> str:
 
 
 def _explain_method(rule: Rule, attempt: Attempt, _moment: Moment) -> str:
-    return f"allows {', '.join(sorted(rule.terms.methods or ()))}, not {_render_method(attempt.method)}"
+    methods = rule.terms.methods or frozenset()
+    allowed = ", ".join(sorted(methods))
+    if attempt.method in methods:
+        asked = _list(sorted(attempt.overrides - methods))
+        return f"allows {allowed}, not {asked}, which a field asks for in place of {attempt.method}"
+    return f"allows {allowed}, not {_render_method(attempt.method)}"
 
 
 def _explain_tunnel(_rule: Rule, _attempt: Attempt, _moment: Moment) -> str:

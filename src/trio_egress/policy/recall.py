@@ -185,6 +185,7 @@ def recall_attempt(record: Members, facts: Members) -> Attempt | None:
         service=service if isinstance(service, str) else None,
         body_bytes=body_bytes if type(body_bytes) is int else None,
         calls=recall_calls(facts),
+        overrides=_read_names(facts.get("method_overrides")) or frozenset(),
     )
 
 

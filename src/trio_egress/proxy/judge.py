@@ -29,6 +29,7 @@ from trio_egress.policy.services import find_service
 from trio_egress.values import frozen
 from trio_egress.wire.git_command import GitCommand
 from trio_egress.wire.message import BadMessage, RequestHead, split_authority
+from trio_egress.wire.overrides import find_overrides
 from trio_egress.wire.tls_hello import ClientHello
 from trio_egress.wire.websocket_opening import WEBSOCKET, Opening, parse_opening
 
@@ -211,6 +212,7 @@ def _read_attempt(
         service=find_service(query),
         body_bytes=head.body if isinstance(head.body, int) else None,
         calls=() if head.body == 0 and not query else calls,
+        overrides=find_overrides(head.fields),
     )
 
 
@@ -219,6 +221,8 @@ def _read_facts(policy: Policy, head: RequestHead, attempt: Attempt) -> dict[str
     facts: dict[str, object] = {"websocket": True} if attempt.websocket else {}
     if head.version != 1:
         facts["http"] = str(head.version)
+    if attempt.overrides:
+        facts["method_overrides"] = sorted(attempt.overrides)
     if "query" in policy.looks_at:
         facts["query"] = sorted(attempt.query or ())
     if "headers" in policy.looks_at:

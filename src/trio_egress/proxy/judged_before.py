@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_egress.proxy.judge import Door, Judgement, judge_request
+from trio_egress.wire.overrides import find_overrides
 
 if TYPE_CHECKING:
     from trio_egress.policy.moment import Moment
@@ -38,7 +39,12 @@ class JudgedBefore:
         """As `judge_request`, whose body nobody has read."""
         names = tuple([name for name, _ in head.fields])
         words = head.method, head.path, head.authority or "", head.host or "", *names
-        if not self._lasts or head.upgrades or sum(map(len, words)) > KEY_CHARS:
+        if (
+            not self._lasts
+            or head.upgrades
+            or find_overrides(head.fields)
+            or sum(map(len, words)) > KEY_CHARS
+        ):
             return judge_request(self._policy, door, head, moment)
         asked = head.method, head.scheme, head.authority, head.path, head.host, head.body, head.version
         key = door, asked, names, moment.able, moment.observing, moment.stopped

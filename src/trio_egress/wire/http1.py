@@ -22,6 +22,7 @@ from trio_egress.wire.message import (
     HEAD_BYTES,
     HEADER_COUNT,
     HOP_BY_HOP,
+    NEVER_TRAILING,
     SWITCHING,
     BadMessage,
     Body,
@@ -369,7 +370,7 @@ def _only_end_to_end(raw: Parsed, options: frozenset[bytes], besides: Collection
 
 
 def _only_trailing(raw: list[tuple[bytes, bytes]]) -> Fields:
-    return tuple((name, value) for name, value in raw if name.lower() not in HOP_BY_HOP | FRAMING)
+    return tuple((name, value) for name, value in raw if name.lower() not in NEVER_TRAILING)
 
 
 def _upgrades(headers: Parsed) -> tuple[str, ...]:

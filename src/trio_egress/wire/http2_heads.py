@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from trio_egress.wire.message import (
-    FRAMING,
     HOP_BY_HOP,
+    NEVER_TRAILING,
     SWITCHING,
     BadMessage,
     Body,
@@ -133,7 +133,7 @@ def render_answer(head: ResponseHead) -> list[tuple[bytes, bytes]]:
 def read_trailers(raw: Raw) -> Trailers:
     """Raises BadMessage."""
     fields = _read_fields(list(raw))
-    return Trailers(tuple((name, value) for name, value in fields if name not in HOP_BY_HOP | FRAMING))
+    return Trailers(tuple((name, value) for name, value in fields if name not in NEVER_TRAILING))
 
 
 def render_trailers(trailers: Trailers) -> list[tuple[bytes, bytes]]:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 
 from trio_egress.errors import PeerError
 from trio_egress.values import frozen
+from trio_egress.wire.overrides import OVERRIDES
 
 HEAD_BYTES = 64 * 1024
 """One head (Node allows 16 KiB, Apache 100 lines of 8 KiB)."""
@@ -27,7 +28,10 @@ HOP_BY_HOP = frozenset(
 to the server that the agent hasn't (RFC 7838): QUIC, or another host."""
 
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host", b"trailer"))
-"""Never removed because `Connection` names them, and never taken from a trailer (RFC 9110 6.5.1)."""
+"""Never removed because `Connection` names them."""
+
+NEVER_TRAILING = HOP_BY_HOP | FRAMING | OVERRIDES
+"""Never taken from a trailer (RFC 9110 6.5.1)."""
 
 LENGTH_MAX = 2**53 - 1
 """A body's (RFC 7493 2.2): the greatest that a receipt can tell; what is more is another number to some readers."""
