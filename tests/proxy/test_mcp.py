@@ -12,6 +12,7 @@ import attrs
 import pytest
 import trio
 from tests.proxy.conftest import receive_until
+from tests.proxy.http2_peers import Secure, Talk, open_talk, serve_http2
 
 from trio_egress.content.detector import Detector, Way
 from trio_egress.content.scanner import Scanner
@@ -91,6 +92,13 @@ def as_events(*bodies: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + text
 
 
+def as_sized_events(*bodies: bytes) -> bytes:
+    """Of a server that knows before how long they are."""
+    head, _, text = as_events(*bodies).partition(b"\r\n\r\n")
+    length = b"\r\nContent-Length: %d\r\n\r\n" % len(text)
+    return head.replace(b"\r\nConnection: close", b"") + length + text
+
+
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -115,6 +123,34 @@ async def say(world: World, raw: bytes) -> bytes:
     return answer
 
 
+async def open_tls(world: World, protocol: str) -> Secure:
+    context = world.client_tls()
+    context.set_alpn_protocols([protocol])
+    stream = trio.SSLStream(
+        await world.agent(HOST, 443), context, server_hostname=HOST, https_compatible=True
+    )
+    await stream.do_handshake()
+    return stream
+
+
+async def say_in_tls(world: World) -> bytes:
+    async with await open_tls(world, "http/1.1") as stream:
+        await stream.send_all(post(call()))
+        return b"".join([piece async for piece in stream])
+
+
+async def say_in_http2(world: World) -> bytes:
+    """The fields of the answer, and its body."""
+    pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", HOST), (":path", "/mcp")]
+    stream = await open_tls(world, "h2")
+    try:
+        async with open_talk(stream) as talk:
+            answer = await talk.wait(await talk.ask([*pseudo, ("content-type", "application/json")], call()))
+    finally:
+        await trio.aclose_forcefully(stream)
+    return str(answer.heads[0]).encode() + answer.body
+
+
 def call(identity: object = 1) -> bytes:
     return message(id=identity, method="tools/call", params={"name": "search_web", "arguments": {"q": "x"}})
 
@@ -123,10 +159,10 @@ def blocked(world: World) -> Receipt:
     return [receipt for receipt in world.receipts() if receipt.verdict == "block"][-1]
 
 
-BOTH = pytest.mark.parametrize("render", [as_json, as_events])
+EACH = pytest.mark.parametrize("render", [as_json, as_events, as_sized_events])
 
 
-@BOTH
+@EACH
 async def test_an_answer_goes_on_as_it_came(
     open_world: OpenWorld, upstreams: Upstreams, render: Callable[..., bytes]
 ) -> None:
@@ -149,7 +185,7 @@ REFUSED = {
 }
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
 async def test_what_a_server_must_not_say_ends_its_answer_in_words(
     open_world: OpenWorld, upstreams: Upstreams, body: bytes, render: Callable[..., bytes]
@@ -188,6 +224,51 @@ async def test_what_came_before_goes_on_and_what_comes_after_does_not(
     assert b"elicitation" not in answer.partition(b'"error"')[0]
     assert b"secret" not in answer
     assert "asks for elicitation/create" in blocked(world).facts["reason"]
+
+
+@pytest.mark.parametrize("render", [as_events, as_sized_events])
+@pytest.mark.parametrize("more", [b"", b"data: " + b"x" * 5000 + b"\n\n"], ids=["longer", "shorter"])
+async def test_an_older_client_sees_where_an_answer_is_cut(
+    open_world: OpenWorld, upstreams: Upstreams, render: Callable[..., bytes], more: bytes
+) -> None:
+    """It knows no chunks: the end of the connection is the answer's."""
+    progress = message(method="notifications/progress", params={"progress": 1})
+    asked = message(id=9, method="sampling/createMessage", params={})
+    async with open_run(open_world, upstreams, render(progress, asked, more)) as world:
+        answer = await say(world, post(call()).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-length" not in head.lower()
+    assert body.startswith(b"event: message\r\ndata: " + progress)
+    assert body.endswith(b"\n\n")
+    assert b'"id": 1, "error"' in body
+    assert blocked(world).layer == "operation"
+
+
+@pytest.mark.parametrize("protocols", [("h2", "h2"), ("h2", "http/1.1"), ("http/1.1", "h2")])
+async def test_events_of_a_known_length_are_cut_in_http2_as_well(
+    open_world: OpenWorld, upstreams: Upstreams, protocols: tuple[str, str]
+) -> None:
+    text = as_events(message(id=9, method="sampling/createMessage", params={})).partition(b"\r\n\r\n")[2]
+    told = [("content-type", "text/event-stream"), ("content-length", str(len(text)))]
+
+    async def answer(talk: Talk, number: int) -> None:
+        await talk.wait(number)
+        await talk.answer(number, [(":status", "200"), *told], text)
+
+    async def serve(stream: Secure) -> None:
+        await receive_until(stream, b"}}}")
+        await stream.send_all(as_sized_events(message(id=9, method="sampling/createMessage", params={})))
+
+    agents, servers = protocols
+    handle = serve_http2(answer) if servers == "h2" else serve
+    port = await upstreams.serve_tls(HOST, handle, [servers])
+    rule = RULE % 'paths = ["/**"]'
+    async with open_world(rule, {HOST: port}) as world:
+        world.gate = attrs.evolve(world.gate, bodies=Bodies())
+        said = await (say_in_http2 if agents == "h2" else say_in_tls)(world)
+    assert b"content-length" not in said.lower()
+    assert b'"id": 1, "error"' in said
+    assert blocked(world).layer == "operation"
 
 
 async def test_a_list_of_one_message_is_a_batch_too(open_world: OpenWorld, upstreams: Upstreams) -> None:
@@ -233,7 +314,7 @@ async def test_answers_of_the_older_transport_come_by_another_request(
     assert "nobody asked" in blocked(world).facts["reason"]
 
 
-@BOTH
+@EACH
 async def test_an_answer_that_is_coded_though_nobody_asked_for_that_is_refused(
     open_world: OpenWorld, upstreams: Upstreams, render: Callable[..., bytes]
 ) -> None:
@@ -265,7 +346,7 @@ CHANGES = {
 }
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(("changed", "detector"), CHANGES.values(), ids=CHANGES)
 async def test_a_tool_that_is_not_what_it_was_is_a_finding(
     open_world: OpenWorld,
@@ -288,7 +369,7 @@ async def test_a_tool_that_is_not_what_it_was_is_a_finding(
     assert [(each["detector"], each["action"]) for each in told] == [(detector, "warn")]
 
 
-@BOTH
+@EACH
 async def test_a_changed_tool_is_stopped_where_the_policy_says_so(
     open_world: OpenWorld, upstreams: Upstreams, render: Callable[..., bytes]
 ) -> None:
@@ -330,7 +411,7 @@ async def test_without_scan_a_change_is_told_all_the_same(
     assert [(each["detector"], each["action"]) for each in told] == [("mcp-tool-changed", "warn")]
 
 
-@BOTH
+@EACH
 async def test_a_poisoned_description_is_content(
     open_world: OpenWorld, upstreams: Upstreams, render: Callable[..., bytes]
 ) -> None:
@@ -340,19 +421,23 @@ async def test_a_poisoned_description_is_content(
     assert blocked(world).layer == "scan"
 
 
+@pytest.mark.parametrize("known", [False, True])
 async def test_a_denial_of_the_older_transport_is_told_by_its_stream(
-    open_world: OpenWorld, upstreams: Upstreams
+    open_world: OpenWorld, upstreams: Upstreams, *, known: bool
 ) -> None:
-    """Its client looks for answers nowhere else, and would wait for one for ever."""
+    """Its client looks for answers nowhere else, and would wait for one for ever. Nor does it help a server to tell how
+    long the stream will be."""
     endpoint = b"event: endpoint\r\ndata: /messages?session_id=7\r\n\r\n"
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    last = b"data: " + message(method="notifications/message") + b"\n\n"
+    length = b"Content-Length: %d\r\n" % len(endpoint + last) if known else b""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n%bConnection: close\r\n\r\n" % length
     ended = trio.Event()
 
     async def serve(stream: trio.SocketStream) -> None:
         await receive_until(stream, b"\r\n\r\n")
         await stream.send_all(head + endpoint)
         await ended.wait()
-        await stream.send_all(b"data: " + message(method="notifications/message") + b"\n\n")
+        await stream.send_all(last)
 
     port = await upstreams.serve(serve)
     async with open_world(RULE % "", {HOST: port}) as world:

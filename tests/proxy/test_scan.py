@@ -484,6 +484,34 @@ async def test_stripped_text_becomes_stars(open_world: OpenWorld, upstreams: Ups
     assert POISON.encode() not in got
 
 
+@pytest.mark.parametrize("kind", [b"text/plain", b"text/event-stream"])
+@pytest.mark.parametrize("action", ["block", "strip"])
+async def test_a_long_answer_that_told_its_length_never_has_another(
+    open_world: OpenWorld, upstreams: Upstreams, action: str, kind: bytes
+) -> None:
+    """There is no room in it for a last word: it breaks off, or has stars."""
+    begin = b"data: x\n\n" * 40_000
+    body = begin + f"data: {POISON}\n\n".encode() + begin
+    whole = answer(body, b"Content-Type: " + kind)
+    port = await serve_answer(upstreams, whole[: len(begin)], whole[len(begin) :])
+    async with scanned(open_world, port, f'{{ instruction = "{action}", whole = 4096 }}') as world:
+        agent = await world.agent(HOST, 80)
+        await agent.send_all(GET)
+        got = b""
+        with suppress(trio.BrokenResourceError):
+            async for piece in agent:
+                got += piece
+        await agent.aclose()
+    head, _, rest = got.partition(b"\r\n\r\n")
+    assert b"Content-Length: %d" % len(body) in head
+    if action == "strip":
+        assert rest == body.replace(POISON.encode(), b"*" * len(POISON))
+    else:
+        assert begin.startswith(rest[: len(begin)])
+        assert len(rest) < len(begin) + len(POISON)
+        assert world.outcome().layer == "scan"
+
+
 async def test_text_is_stripped_in_place(open_world: OpenWorld, upstreams: Upstreams) -> None:
     whole = answer(f"Please {POISON}, and go.".encode())
     port = await serve_answer(upstreams, whole[:50], whole[50:])

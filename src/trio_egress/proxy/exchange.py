@@ -222,7 +222,7 @@ class Exchange:
         self.agent_stays = agent.request.persists and self._uploaded
         self.upstream_stays = answer.persists
         if self._down is not None:
-            await self._down.begin(answer, self._upstream)
+            answer = await self._down.begin(answer, self._upstream)
         self.answerable = False
         agent.put_answer(answer, close=not self.agent_stays)
         self._answer = answer
@@ -255,8 +255,9 @@ class Exchange:
             await self._agent.flush(self._meter.down)
 
     async def _say_cut(self, cut: Blocked) -> None:
-        """An answer that has begun ends where the agent can see that it does."""
-        if self.answerable or not cut.last_word:
+        """An answer that has begun ends where the agent can see that it does; one that told its length has no room."""
+        told = self._answer is not None and isinstance(self._answer.body, int)
+        if self.answerable or told or not cut.last_word:
             self._agent.discard()
             return
         with suppress(PeerError):

@@ -29,7 +29,7 @@ from trio_egress.values import define
 from trio_egress.wire.calls import BODY_BYTES
 from trio_egress.wire.jsonrpc import Kind as MessageKind
 from trio_egress.wire.jsonrpc import Message, parse_message, render_error
-from trio_egress.wire.message import BadMessage, Trailers
+from trio_egress.wire.message import BadMessage, Framing, Trailers, drop_fields
 from trio_egress.wire.sse import Event, EventStream
 
 if TYPE_CHECKING:
@@ -188,8 +188,9 @@ class McpAnswer:
         if self._inner is not None:
             await self._inner.look_at_head(answer)
 
-    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> None:
-        """Before anything of it is sent. Raises Blocked, UpstreamError."""
+    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> ResponseHead:
+        """Before anything of it is sent. What is cut off a stream of events, or said in it, makes it of another length:
+        its head tells none. Raises Blocked, UpstreamError."""
         kinds = [value for name, value in answer.fields if name.lower() == b"content-type"]
         kind = kinds[0].partition(b";")[0].strip().lower() if kinds else b""
         if 200 <= answer.status < 300 and answer.body != 0:
@@ -201,7 +202,8 @@ class McpAnswer:
             elif kind == b"application/json":
                 await self._judge_whole(upstream)
         if self._inner is not None:
-            await self._inner.begin(answer, upstream)
+            answer = await self._inner.begin(answer, upstream)
+        return answer if self._events is None else _leave_open(answer)
 
     async def wait(self, source: End) -> bytes:
         """A fault of the source leaves it as it is: none comes out of a nursery as a group."""
@@ -370,3 +372,9 @@ class McpAnswer:
             blocked.last_word = b"".join(b"event: message\ndata: %b\n\n" % error for error in errors)
             blocked.ends = bool(errors)
         return blocked
+
+
+def _leave_open(answer: ResponseHead) -> ResponseHead:
+    """Without the length of its body."""
+    fields = drop_fields(answer.fields, (b"content-length",))
+    return attrs.evolve(answer, fields=fields, body=Framing.CHUNKED)

@@ -84,11 +84,11 @@ class Scanned:
 
 @runtime_checkable
 class Watch(Protocol):
-    """What sees an answer before it goes on, and says what of it may. Each raises Blocked."""
+    """What sees an answer before it goes on, and says what of it may, its head (`begin`) too. Each raises Blocked."""
 
     async def look_at_head(self, answer: ResponseHead) -> None: ...
 
-    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> None: ...
+    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> ResponseHead: ...
 
     async def wait(self, source: End) -> bytes:
         """Wait until more has come, or there is something of ours to say, which is then what it gives."""
@@ -195,12 +195,12 @@ class ScannedAnswer:
         """Of the answer or of an interim one. Raises Blocked."""
         await self._inspector.look_at_answer(answer)
 
-    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> None:
+    async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> ResponseHead:
         """Before anything of it is sent: look at what is there, or at all of it. Raises Blocked, UpstreamError."""
         inspector = self._inspector
-        if answer.body == 0:
-            self._done = True
-            return
+        self._done = answer.body == 0
+        if self._done:
+            return answer
         self._events = _find_type(answer.fields).startswith(EVENTS)
         self._bounded = isinstance(answer.body, int)
         stream = inspector.scanner.open(inspector.incoming)
@@ -210,6 +210,7 @@ class ScannedAnswer:
             await self._look_at_all(upstream, self._text)
         else:
             await self._look_at_begin(upstream)
+        return answer
 
     async def _look_at_all(self, upstream: UpstreamEnd, text: _Text) -> None:
         """Before any of it goes on."""
@@ -311,8 +312,7 @@ class _Text:
         self._unread = False
         self.is_coded = False
         self._fed = 0
-        codings = [value for name, value in fields if name.lower() == b"content-encoding"]
-        if codings:
+        if codings := [value for name, value in fields if name.lower() == b"content-encoding"]:
             self._open_decoder(codings, limit)
 
     def _open_decoder(self, values: list[bytes], limit: int) -> None:
