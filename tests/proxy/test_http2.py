@@ -148,6 +148,44 @@ async def test_trailers_go_both_ways(open_world: OpenWorld, upstreams: Upstreams
     assert (answer.body, answer.trailers) == (b"ok", {"grpc-status": "0"})
 
 
+async def test_trailers_after_a_body_of_known_length_are_left_out_where_the_other_side_has_no_place_for_them(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    """HTTP/1.1 has them after chunks alone (RFC 9112 7.1.2)."""
+
+    async def serve(talk: Talk, number: int) -> None:
+        await talk.wait(number)
+        await talk.answer(number, OK, b"ok", [("x-end", "1")])
+
+    port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
+    async with open_world(RULE, {HOST: port}) as world:
+        stream = await open_stream(world, "http/1.1")
+        for _ in range(2):
+            await stream.send_all(b"GET /v1/a HTTP/1.1\r\nHost: api.example\r\n\r\n")
+            assert (await receive_until(stream, b"ok")).endswith(b"\r\n\r\nok")
+        await stream.aclose()
+    told = [receipt.facts.get("status") for receipt in world.receipts() if receipt.phase == "outcome"]
+    assert told.count(200) == 2
+
+
+async def test_the_same_of_a_request(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    whole = b"POST /v1/a HTTP/1.1\r\nHost: api.example\r\ncontent-length: 2\r\n\r\nhi"
+
+    async def serve(stream: Secure) -> None:
+        assert await receive_exactly(stream, len(whole)) == whole
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    port = await upstreams.serve_tls(HOST, serve, ["http/1.1"])
+    async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
+        number = talk.h2.get_next_available_stream_id()
+        talk.h2.send_headers(number, request(method="POST", content_length="2"))
+        await talk.send(number, b"hi")
+        talk.h2.send_headers(number, [("x-up", "1")], end_stream=True)
+        await talk.flush()
+        answer = await talk.wait(number)
+    assert answer.body == b"ok"
+
+
 async def test_an_answer_of_a_head_alone_stays_one(open_world: OpenWorld, upstreams: Upstreams) -> None:
     """A gRPC server's refusal (`Trailers-Only`): its client wants the end with the head."""
 

@@ -397,6 +397,16 @@ def test_http_1_0_gets_a_bare_body_without_trailers() -> None:
     assert side.render_end(Trailers(((b"X", b"y"),))) == b""
 
 
+def test_trailers_have_no_place_after_a_body_of_known_length() -> None:
+    """HTTP/2 may have them there (RFC 9113 8.1)."""
+    side = AgentSide()
+    side.feed(GET)
+    side.head()
+    side.render_head(parse_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"))
+    assert side.render_piece(b"ok") == b"ok"
+    assert side.render_end(Trailers(((b"X", b"y"),))) == b""
+
+
 # authorities
 
 

@@ -66,6 +66,7 @@ class _Side:
         self._head_bytes = head_bytes
         self._header_count = header_count
         self._ended = False
+        self._chunks = True
 
     def feed(self, raw: bytes) -> None:
         """Bytes of the peer; empty, once and last, at the end of its stream."""
@@ -93,8 +94,13 @@ class _Side:
         return bytes(self._machine.trailing_data[0])
 
     def render_piece(self, data: bytes) -> bytes:
-        """A piece of a body whose length the head didn't tell."""
+        """A piece of a body."""
         return self._h11.send(h11.Data(data=data)) or b""
+
+    def render_end(self, trailers: Trailers) -> bytes:
+        """The end of a body that was rendered. Only after chunks there is a place for trailers (RFC 9112 7.1.2)."""
+        fields = list(trailers.fields) if self._chunks else []
+        return self._h11.send(h11.EndOfMessage(headers=fields)) or b""
 
     @property
     def _h11(self) -> h11.Connection:
@@ -180,6 +186,7 @@ class AgentSide(_Side):
 
     def render_head(self, head: ResponseHead, *, close: bool = False) -> bytes:
         """An answer's head. `close` says that the connection ends after it."""
+        self._chunks = self._modern and not isinstance(head.body, int)
         fields = [*head.fields, *([(b"Connection", b"close")] if close else [])]
         if head.status == SWITCHING:
             fields += _SWITCH
@@ -215,10 +222,6 @@ class AgentSide(_Side):
             head, fields = self._answer
             machine.send(h11.Response(status_code=head.status, headers=fields, reason=head.phrase))
 
-    def render_end(self, trailers: Trailers) -> bytes:
-        """The end of a body whose length the head didn't tell."""
-        return self._h11.send(h11.EndOfMessage(headers=list(trailers.fields) if self._modern else [])) or b""
-
 
 class UpstreamSide(_Side):
     """What we are to an upstream: a client with one request. `last`: it was told that no other one follows."""
@@ -236,7 +239,8 @@ class UpstreamSide(_Side):
         is expected, and where it is asked first (`Expect`, RFC 9110 10.1.1).
         """
         self._method = head.method
-        framing = [(b"Transfer-Encoding", b"chunked")] if head.body is Framing.CHUNKED else []
+        self._chunks = head.body is Framing.CHUNKED
+        framing = [(b"Transfer-Encoding", b"chunked")] if self._chunks else []
         unread = head.method in EXPECTS_NO_BODY or any(name.lower() == b"expect" for name, _ in head.fields)
         self.last = head.body != 0 and unread
         if self.last:
@@ -256,10 +260,6 @@ class UpstreamSide(_Side):
         if self._request is not None:
             head, fields = self._request
             machine.send(h11.Request(method=head.method, target=head.path, headers=fields))
-
-    def render_end(self, trailers: Trailers) -> bytes:
-        """The end of a chunked body."""
-        return self._h11.send(h11.EndOfMessage(headers=list(trailers.fields))) or b""
 
     def head(self) -> ResponseHead | None:
         """The next answer, interim ones included, or None for more bytes."""
