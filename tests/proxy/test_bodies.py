@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from tests.proxy.conftest import OpenWorld, Upstreams, World
 
 HOST = "api.example"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+OK = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
+"""Of no type: what only says that it was taken is no message of MCP."""
+
 MCP = f'[[egress]]\ndestination = "{HOST}"\nmcp = {{ tools = ["search_*"] }}\n'
 GRAPHQL = f'[[egress]]\ndestination = "{HOST}"\ngraphql = {{ queries = ["viewer"] }}\n'
 PLAIN = f'[[egress]]\ndestination = "{HOST}"\n'
@@ -314,7 +316,7 @@ async def test_graphql_is_judged_by_its_root_fields(
 ) -> None:
     port = await upstreams.serve(Listener().serve)
     async with reading(open_world, port, GRAPHQL) as world:
-        assert (b" 200 OK" in await ask(world, raw)) is allowed
+        assert (b" 202 Accepted" in await ask(world, raw)) is allowed
     assert upstreams.accepted == allowed
 
 
@@ -323,7 +325,7 @@ async def test_calls_over_http2_are_judged_each(open_world: OpenWorld, upstreams
 
     async def serve(talk: Talk, number: int) -> None:
         heard.append((await talk.wait(number)).body)
-        await talk.answer(number, [(":status", "200")], b"ok")
+        await talk.answer(number, [(":status", "202")], b"ok")
 
     port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
     async with reading(open_world, port) as world, open_agent(world) as talk:

@@ -323,6 +323,93 @@ async def test_an_answer_that_is_coded_though_nobody_asked_for_that_is_refused(
         assert b"can't be read" in await say(world, post(call()))
 
 
+# types
+
+
+def as_typed(kind: str, body: bytes, status: str = "200 OK") -> bytes:
+    types = f"Content-Type: {kind}\r\n" if kind else ""
+    return f"HTTP/1.1 {status}\r\n{types}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def as_chunks(body: bytes, status: str) -> bytes:
+    """As Node says `writeHead(status).end(body)`."""
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunk + b"0\r\n\r\n"
+
+
+ASKED = message(id=9, method="sampling/createMessage", params={})
+UNREADABLE = {
+    "a list": as_typed("application/json, x", ASKED),
+    "a longer name": as_typed("application/jsonx", ASKED),
+    "another name for it": as_typed("application/problem+json", ASKED),
+    "two fields": as_typed("application/json\r\nContent-Type: application/json", ASKED),
+    "half a parameter": as_typed("Application/JSON; x", ASKED),
+    "a charset": as_typed("text/event-stream; charset=utf-7", b"data: x\n\n+AGQ-ata: " + ASKED + b"\n\n"),
+    "a longer name of events": as_typed("text/event-streams", b"data: " + ASKED + b"\n\n"),
+    "plain text": as_typed("text/plain", ASKED),
+    "words": as_typed("text/plain", b"Hello"),
+    "none": as_typed("", ASKED),
+    "none, in chunks": as_chunks(ASKED, "200 OK"),
+    "taken": as_typed("application/jsonx", ASKED, "202 Accepted"),
+    "taken, in many words": as_typed("text/plain", b"x" * 5000, "202 Accepted"),
+    "a redirection to nowhere": as_typed("application/json", ASKED, "300 Multiple Choices"),
+    "an error that asks": as_typed("application/json, x", ASKED, "400 Bad Request"),
+    "an error of events": as_typed("text/event-stream", b"data: " + ASKED + b"\n\n", "400 Bad Request"),
+    "an error of another question": as_typed("application/json", result(2), "400 Bad Request"),
+}
+
+
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
+async def test_what_is_of_no_type_that_is_judged_does_not_go_on(
+    open_world: OpenWorld, upstreams: Upstreams, answer: bytes
+) -> None:
+    async with open_run(open_world, upstreams, answer) as world:
+        said = await say(world, post(call()))
+    assert answer.partition(b"\r\n\r\n")[2] not in said
+    assert b'"id": 1, "error"' in said
+    assert blocked(world).layer == "operation"
+
+
+HARMLESS = {
+    "parameters": as_typed('application/json; charset="UTF-8"; x=1', result(1)),
+    "another case": as_typed("Application/Json", result(1)),
+    "taken, of no type": as_typed("", b"Accepted", "202 Accepted"),
+    "taken, of JSON": as_typed("application/json", b"", "202 Accepted"),
+    "taken, in chunks": as_chunks(b"", "202 Accepted"),
+    "taken, with words in chunks": as_chunks(b"Accepted", "202 Accepted"),
+    "nothing": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "nothing, in chunks": as_chunks(b"", "200 OK"),
+    "an error in words": as_typed("text/plain; charset=utf-8", b"{no session}", "404 Not Found"),
+    "an error in HTML": as_typed("text/html", b"<style>a {}</style>", "502 Bad Gateway"),
+    "an error in words that are no JSON": as_typed("application/json", b"Unauthorized", "401 Unauthorized"),
+    "an error of OAuth": as_typed("application/json", b'{"error":"invalid_token"}', "401 Unauthorized"),
+    "an error of JSON-RPC": as_typed(
+        "application/json", message(id="server-error", error={"code": 1, "message": "x"}), "400 Bad Request"
+    ),
+    "a redirection": as_typed("text/html\r\nLocation: /mcp/", b"<a>Moved</a>", "307 Temporary Redirect"),
+}
+
+
+@pytest.mark.parametrize("answer", HARMLESS.values(), ids=HARMLESS)
+async def test_what_no_client_takes_for_another_message_goes_on(
+    open_world: OpenWorld, upstreams: Upstreams, answer: bytes
+) -> None:
+    async with open_run(open_world, upstreams, answer) as world:
+        said = await say(world, post(call()))
+    assert said.split(b"\r\n")[0] == answer.split(b"\r\n")[0]
+    assert said.endswith(answer.partition(b"\r\n\r\n")[2])
+    assert world.outcome().verdict == "allow"
+
+
+async def test_what_is_malformed_is_the_upstreams_fault_and_no_denial(
+    open_world: OpenWorld, upstreams: Upstreams
+) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"
+    async with open_run(open_world, upstreams, answer) as world:
+        assert b" 502 " in await say(world, post(call()))
+    assert world.outcome().verdict == "allow"
+
+
 # tools
 
 

@@ -23,12 +23,13 @@ from trio_egress.evidence.scan_facts import ToldFinding, in_body
 from trio_egress.model import Action, Kind, Layer, RuleRef, ScanTerms
 from trio_egress.policy.scan import TOOL_CHANGED, TOOL_NEW, resolve_action
 from trio_egress.policy.services import Mcp, is_one
-from trio_egress.proxy.scan import EVENTS, Blocked
+from trio_egress.proxy.scan import Blocked
 from trio_egress.proxy.tool_pins import LIST_TOOLS, TOOLS, hash_tool
 from trio_egress.values import define
 from trio_egress.wire.calls import BODY_BYTES
 from trio_egress.wire.jsonrpc import Kind as MessageKind
 from trio_egress.wire.jsonrpc import Message, parse_message, render_error
+from trio_egress.wire.mcp_answer import Reading, find_reading, has_object, read_failure
 from trio_egress.wire.message import BadMessage, Framing, Trailers, drop_fields
 from trio_egress.wire.sse import Event, EventStream
 
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 SERVERS_MAX: Final = 1024
 QUESTIONS_MAX: Final = 1024
 TOOLS_TOLD: Final = 64
+WORDS_BYTES: Final = 4096
+OTHER_TYPE: Final = (
+    "can't be read: it says something of another type than application/json or text/event-stream"
+)
 ENDPOINT: Final = b"endpoint"
 """The event of HTTP+SSE that tells where to post; a request there is judged as any."""
 
@@ -191,16 +196,12 @@ class McpAnswer:
     async def begin(self, answer: ResponseHead, upstream: UpstreamEnd) -> ResponseHead:
         """Before anything of it is sent. What is cut off a stream of events, or said in it, makes it of another length:
         its head tells none. Raises Blocked, UpstreamError."""
-        kinds = [value for name, value in answer.fields if name.lower() == b"content-type"]
-        kind = kinds[0].partition(b";")[0].strip().lower() if kinds else b""
-        if 200 <= answer.status < 300 and answer.body != 0:
-            coded = any(name.lower() == b"content-encoding" for name, _ in answer.fields)
-            if len(kinds) > 1 or (coded and kind in (EVENTS, b"application/json")):
-                raise Refused("the server answers in a way that can't be read: coded, or of two types")
-            if kind == EVENTS:
-                self._events = EventStream()
-            elif kind == b"application/json":
-                await self._judge_whole(upstream)
+        if answer.body != 0:
+            try:
+                reading = find_reading(answer)
+            except BadMessage as fault:
+                raise self._refuse(f"the server's answer can't be read: {fault}") from None
+            await self._judge_body(reading, upstream)
         if self._inner is not None:
             answer = await self._inner.begin(answer, upstream)
         return answer if self._events is None else _leave_open(answer)
@@ -249,8 +250,23 @@ class McpAnswer:
             return rest, end
         return await self._judge_events([*self._events.feed(rest), self._events.finish()]), end
 
-    async def _judge_whole(self, upstream: UpstreamEnd) -> None:
-        """Before any of it goes on."""
+    async def _judge_body(self, reading: Reading, upstream: UpstreamEnd) -> None:
+        """What of it is read before any of it goes on."""
+        match reading:
+            case Reading.EVENTS:
+                self._events = EventStream()
+            case Reading.MESSAGE | Reading.FAILURE:
+                raw = await self._hold(upstream, BODY_BYTES, f"is longer than {BODY_BYTES} bytes")
+                if raw.strip():
+                    await self._judge_text(raw, fails=reading is Reading.FAILURE)
+            case Reading.WORDS:
+                if has_object(await self._hold(upstream, WORDS_BYTES, OTHER_TYPE)):
+                    raise self._refuse(f"the server's answer {OTHER_TYPE}")
+            case Reading.NOTHING:
+                await self._hold(upstream, 0, OTHER_TYPE)
+
+    async def _hold(self, upstream: UpstreamEnd, most: int, reason: str) -> bytes:
+        """All of it; for a longer one Blocked is raised for this reason."""
         pieces: list[bytes | Trailers] = []
         size = 0
         while not (pieces and isinstance(pieces[-1], Trailers)):
@@ -260,12 +276,10 @@ class McpAnswer:
                 continue
             pieces.append(piece)
             size += len(piece) if isinstance(piece, bytes) else 0
-            if size > BODY_BYTES:
-                raise self._refuse(f"the server's answer is longer than {BODY_BYTES} bytes")
-        raw = b"".join(piece for piece in pieces if isinstance(piece, bytes))
-        if raw.strip():
-            await self._judge_text(raw)
+            if size > most:
+                raise self._refuse(f"the server's answer {reason}")
         upstream.put_back(pieces)
+        return b"".join(piece for piece in pieces if isinstance(piece, bytes))
 
     async def _judge_events(self, events: Iterable[Event]) -> bytes:
         """Their bytes. Raises Blocked, of which those before it are the first word."""
@@ -289,11 +303,14 @@ class McpAnswer:
         if len(self._server.streams) < QUESTIONS_MAX:
             self._server.streams[target] = self._saying
 
-    async def _judge_text(self, raw: bytes) -> None:
+    async def _judge_text(self, raw: bytes, *, fails: bool = False) -> None:
+        """`fails`: by its status it is no answer but an error, whatever id that has, of MCP or not."""
         try:
-            message = parse_message(raw)
+            message = read_failure(raw) if fails else parse_message(raw)
         except BadMessage as fault:
             raise self._refuse(f"what the server says is no message of MCP: {fault}") from None
+        if message is None or (fails and message.kind is MessageKind.ERROR):
+            return
         if message.is_answer:
             await self._judge_answer(message)
             return
