@@ -17,9 +17,12 @@ from tests.proxy.http2_peers import Secure, Talk, open_talk, serve_http2
 from trio_egress.content.detector import Detector, Way
 from trio_egress.content.scanner import Scanner
 from trio_egress.model import Action, Kind
+from trio_egress.policy.destination import parse_destination
+from trio_egress.policy.slots import parse_slot
 from trio_egress.proxy.bodies import Bodies
 from trio_egress.proxy.inspection import Inspection
 from trio_egress.proxy.ledger import Ledger
+from trio_egress.proxy.vault import Held, Vault
 
 if TYPE_CHECKING:
     from tests.proxy.conftest import OpenWorld, Receipt, Upstreams, World
@@ -269,6 +272,32 @@ async def test_events_of_a_known_length_are_cut_in_http2_as_well(
     assert b"content-length" not in said.lower()
     assert b'"id": 1, "error"' in said
     assert blocked(world).layer == "operation"
+
+
+@pytest.mark.parametrize("render", [as_events, as_sized_events])
+async def test_what_comes_before_a_cut_tells_no_secret(
+    open_world: OpenWorld, upstreams: Upstreams, render: Callable[..., bytes]
+) -> None:
+    """It goes on with the last word, in one piece."""
+    log = message(method="notifications/message", params={"data": "Authorization: Bearer real-Value-0123456"})
+    asked = message(id=9, method="sampling/createMessage", params={})
+
+    async def serve(stream: trio.SocketStream) -> None:
+        assert b"real-Value-0123456" in await receive_until(stream, b"}}}")
+        await stream.send_all(render(log, asked))
+
+    port = await upstreams.serve(serve)
+    slots = (parse_slot("header:x-key"),)
+    held = Held(
+        "token", (parse_destination(HOST),), slots, "placeholder-0123456", b"real-Value-0123456", "[token:0]"
+    )
+    secret = f'[[secret]]\nname = "token"\nfrom = {{ env = "TOKEN" }}\nto = ["{HOST}"]\n'
+    async with open_world(RULE % "" + secret, {HOST: port}) as world:
+        world.gate = attrs.evolve(world.gate, bodies=Bodies(), vault=Vault([held]))
+        answer = await say(world, post(call()).replace(b"\r\n", b"\r\nX-Key: placeholder-0123456\r\n", 1))
+    assert b"Authorization: Bearer " + b"*" * 18 in answer
+    assert b'"id": 1, "error"' in answer
+    assert b"real-Value" not in answer
 
 
 async def test_a_list_of_one_message_is_a_batch_too(open_world: OpenWorld, upstreams: Upstreams) -> None:

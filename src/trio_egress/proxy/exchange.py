@@ -261,7 +261,8 @@ class Exchange:
             self._agent.discard()
             return
         with suppress(PeerError):
-            self._agent.put(cut.last_word)
+            mask = self._mask
+            self._agent.put(cut.last_word if mask is None else mask.feed(cut.last_word) + mask.finish())
             if cut.ends:
                 self._agent.put_end(Trailers())
             await self._agent.flush(self._meter.down)
