@@ -186,6 +186,52 @@ async def test_the_same_of_a_request(open_world: OpenWorld, upstreams: Upstreams
     assert answer.body == b"ok"
 
 
+@pytest.mark.parametrize("body", [b"", b"o"])
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+async def test_trailers_do_not_end_an_answer_before_its_length(
+    open_world: OpenWorld, upstreams: Upstreams, protocol: str, body: bytes
+) -> None:
+    """h2 takes that."""
+
+    async def serve(talk: Talk, number: int) -> None:
+        await talk.wait(number)
+        talk.h2.send_headers(number, OK)
+        talk.h2.send_data(number, body)
+        talk.h2.send_headers(number, [("x-end", "1")], end_stream=True)
+        await talk.flush()
+
+    port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
+    async with open_world(RULE, {HOST: port}) as world:
+        if protocol == "h2":
+            async with open_agent(world) as talk:
+                answer = await talk.wait(await talk.ask(request()))
+            assert answer.reset is not None or answer.status == 502
+        else:
+            stream = await open_stream(world, protocol)
+            await stream.send_all(b"GET /v1/a HTTP/1.1\r\nHost: api.example\r\n\r\n")
+            with contextlib.suppress(trio.BrokenResourceError):
+                assert not (await receive_all(stream)).endswith(b"ok")
+            await trio.aclose_forcefully(stream)
+    reasons = [str(each.facts.get("reason")) for each in world.receipts() if each.phase == "outcome"]
+    assert any("another length than its head says" in reason for reason in reasons)
+
+
+async def test_nor_a_request(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    async def serve(stream: Secure) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            await receive_all(stream)
+
+    port = await upstreams.serve_tls(HOST, serve, ["http/1.1"])
+    async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
+        number = talk.h2.get_next_available_stream_id()
+        talk.h2.send_headers(number, request(method="POST", content_length="2"))
+        await talk.send(number, b"h")
+        talk.h2.send_headers(number, [("x-up", "1")], end_stream=True)
+        await talk.flush()
+        answer = await talk.wait(number)
+    assert answer.reset is not None
+
+
 async def test_an_answer_of_a_head_alone_stays_one(open_world: OpenWorld, upstreams: Upstreams) -> None:
     """A gRPC server's refusal (`Trailers-Only`): its client wants the end with the head."""
 

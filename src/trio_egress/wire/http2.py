@@ -35,6 +35,7 @@ from trio_egress.wire.message import (
     HEAD_BYTES,
     HEADER_COUNT,
     BadMessage,
+    Body,
     RequestHead,
     ResponseHead,
     Trailers,
@@ -46,6 +47,8 @@ STREAMS = 256
 
 FRAME_BYTES = 64 * 1024
 """Of one frame, a read's worth. What an agent sends has 16 KiB at most: a head may have 64 of them."""
+
+OTHER_LENGTH = "a body has another length than its head says (RFC 9113 8.1.1)"
 
 STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 16 << 20
@@ -160,6 +163,9 @@ class Frames:
         self._header_count = header_count
         self._methods: dict[int, str] = {}
         self._opening: set[int] = set()
+        self._left: dict[int, int] = {}
+        """Of bodies of known length: h2 doesn't look where trailers end them."""
+
         self._settled = False
         self._came = self._meant = self._asked = self._aborted = 0
         self._h2.local_settings[SettingCodes.MAX_HEADER_LIST_SIZE] = head_bytes
@@ -182,7 +188,7 @@ class Frames:
         try:
             found = self._h2.receive_data(raw)
         except h2.exceptions.InvalidBodyLengthError:
-            raise BadMessage("a body has another length than its head says (RFC 9113 8.1.1)") from None
+            raise BadMessage(OTHER_LENGTH) from None
         except h2.exceptions.ProtocolError as error:
             raise BadMessage(f"not HTTP/2: {describe_fault(error)}") from None
         events = [event for one in found for event in self._read(one)]
@@ -242,6 +248,7 @@ class Frames:
     def abort(self, stream: int, code: int) -> None:
         """Give a stream up, if there is anything left of it."""
         self._methods.pop(stream, None)
+        self._left.pop(stream, None)
         self._opening.discard(stream)
         with contextlib.suppress(
             h2.exceptions.ProtocolError
@@ -267,6 +274,8 @@ class Frames:
                 yield self._read_head(stream, headers or [], ended=False)
             case h2.events.DataReceived(stream_id=int(stream), data=data):
                 self._meant += len(data or b"")
+                if stream in self._left:
+                    self._left[stream] -= len(data or b"")
                 yield Piece(stream, bytes(data or b""), event.flow_controlled_length or 0)
                 if event.stream_ended is not None:
                     yield Ended(stream, Trailers())
@@ -290,16 +299,26 @@ class Frames:
             self._check_size(raw)
             if self._client:
                 method, opens = self._methods.get(stream, ""), stream in self._opening
-                return Answered(stream, read_answer(method, raw, ended=ended, opens=opens))
-            return Asked(stream, read_request(raw, ended=ended))
+                answer = read_answer(method, raw, ended=ended, opens=opens)
+                self._expect(stream, answer.body)
+                return Answered(stream, answer)
+            request = read_request(raw, ended=ended)
+            self._expect(stream, request.body)
+            return Asked(stream, request)
         except BadMessage as fault:
             return Malformed(stream, fault)
+
+    def _expect(self, stream: int, body: Body) -> None:
+        if isinstance(body, int) and body:
+            self._left[stream] = body
 
     def _read_trailers(self, stream: int, headers: Raw) -> Event:
         raw = list(headers)
         self._meant += sum(len(name) + len(value) for name, value in raw)
         try:
             self._check_size(raw)
+            if self._left.get(stream):
+                raise BadMessage(OTHER_LENGTH)
             return Ended(stream, read_trailers(raw))
         except BadMessage as fault:
             return Malformed(stream, fault)
