@@ -118,3 +118,10 @@ def test_a_message_is_one() -> None:
 def test_what_might_be_one_is_refused(raw: bytes) -> None:
     with pytest.raises(BadMessage):
         read_failure(raw)
+
+
+def test_a_type_that_is_made_to_be_read_for_ever_is_malformed() -> None:
+    """Spaces that could belong to either of two parameters were tried in each way: 9**7 of them took a second."""
+    value = b"a/b" + (b";" + b" " * 40) * 100 + b"!"
+    with pytest.raises(BadMessage, match="malformed"):
+        read_type(((b"Content-Type", value),))

@@ -25,7 +25,7 @@ EVENTS: Final = b"text/event-stream"
 ACCEPTED: Final = 202
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(?:(%b)=(%b|\"[^\"\\]*\"))?" % (_TOKEN, _TOKEN))
+_PARAMETER = re.compile(rb"[ \t]*;(?:[ \t]*(%b)=(%b|\"[^\"\\]*\"))?" % (_TOKEN, _TOKEN))
 _TYPE = re.compile(rb"(%b/%b)((?:%b)*)[ \t]*" % (_TOKEN, _TOKEN, _PARAMETER.pattern))
 _UTF_8 = (b"utf-8", b"utf8")
 
