@@ -232,6 +232,54 @@ async def test_nor_a_request(open_world: OpenWorld, upstreams: Upstreams) -> Non
     assert answer.reset is not None
 
 
+async def send_in_trailers(talk: Talk, size: int) -> Message:
+    """A request of one byte, and `size` bytes in the value of its trailer."""
+    number = talk.h2.get_next_available_stream_id()
+    talk.h2.send_headers(number, request(method="POST"))
+    await talk.send(number, b"x")
+    talk.h2.send_headers(number, [("x-up", "u" * size)], end_stream=True)
+    await talk.flush()
+    return await talk.wait(number)
+
+
+async def test_all_that_a_message_says_is_counted(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    """Of the names of pseudo-header fields, which say nothing, none is."""
+
+    async def serve(talk: Talk, number: int) -> None:
+        await talk.wait(number)
+        talk.h2.send_headers(number, [(":status", "103"), ("link", "</a>")])
+        await talk.answer(number, [(":status", "200")], b"ok", [("x-down", "d" * 500)])
+
+    port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
+    async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
+        assert (await send_in_trailers(talk, 700)).status == 200
+    (outcome,) = [r for r in world.receipts() if r.phase == "outcome" and r.target.startswith("https://")]
+    assert outcome.facts["bytes_up"] == len(f"POST{HOST}/v1/a") + len("x") + len("x-up") + 700
+    assert outcome.facts["bytes_down"] == len("103link</a>") + len("200") + len("ok") + len("x-down") + 500
+
+
+async def test_trailers_are_cut_where_a_limit_is_used_up(open_world: OpenWorld, upstreams: Upstreams) -> None:
+    came: list[Message] = []
+
+    async def serve(talk: Talk, number: int) -> None:
+        came.append(await talk.wait(number))
+        await talk.answer(number, [(":status", "200")], b"ok", [("x-down", "d" * 900)])
+
+    port = await upstreams.serve_tls(HOST, serve_http2(serve), H2)
+    limits = "limits = { bytes_up = 1000, bytes_down = 500 }\n"
+    async with open_world(RULE + limits, {HOST: port}) as world, open_agent(world) as talk:
+        problems = [problem(await send_in_trailers(talk, size)) for size in (990, 15_000)]
+        answered = await send_in_trailers(talk, 100)
+    assert problems == [(403, "limit")] * 2
+    assert (answered.body, answered.trailers) == (b"ok", None)
+    assert answered.reset is not None
+    assert [message.trailers for message in came] == [None, None, {"x-up": "u" * 100}]
+    outcomes = [r for r in world.receipts() if r.phase == "outcome" and r.target.startswith("https://")]
+    assert {outcome.layer for outcome in outcomes} == {"limit"}
+    assert sum(outcome.facts["bytes_up"] for outcome in outcomes) <= 1000
+    assert sum(outcome.facts["bytes_down"] for outcome in outcomes) <= 500
+
+
 async def test_an_answer_of_a_head_alone_stays_one(open_world: OpenWorld, upstreams: Upstreams) -> None:
     """A gRPC server's refusal (`Trailers-Only`): its client wants the end with the head."""
 

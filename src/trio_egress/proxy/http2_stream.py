@@ -17,7 +17,7 @@ from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.proxy.peer import UNCOUNTED, Count
 from trio_egress.proxy.refusal import Answer
 from trio_egress.wire import http2
-from trio_egress.wire.message import SWITCHING, RequestHead, ResponseHead, Trailers
+from trio_egress.wire.message import SWITCHING, Fields, RequestHead, ResponseHead, Trailers
 from trio_egress.wire.websocket_opening import add_accept
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from trio_egress.proxy.multiplex import Multiplex
 
 Fault = PeerError | UpstreamError
+
+STATUS_BYTES = 3
 
 
 class Stream:
@@ -182,7 +184,7 @@ class Stream:
             said = bare
             await self._send_data(data, count, end=said)
         if end is not None and not said:
-            self._send_end(end)
+            self._send_end(end, count)
         self._connection.push()
         await self._connection.wait_sent()
 
@@ -190,10 +192,11 @@ class Stream:
         head, self._head = self._head, None
         frames = self._connection.frames
         if isinstance(head, ResponseHead):
-            _claim(count, sum(len(name) + len(value) for name, value in head.fields))
+            _claim(count, STATUS_BYTES + _weigh(head.fields))
             frames.answer(self.number, head, end=end)
         elif head is not None:
-            _claim(count, len(head[0].path) + sum(len(name) + len(value) for name, value in head[0].fields))
+            request, host = head
+            _claim(count, len(request.method) + len(host) + len(request.path) + _weigh(request.fields))
             number = frames.ask(*head, end=end) if self._connection.goes_on else None
             if number is None:
                 self.refuse()
@@ -226,11 +229,12 @@ class Stream:
 
     def end_now(self) -> None:
         """Say that nothing more comes from here. Not a checkpoint."""
-        self._send_end(Trailers())
+        self._send_end(Trailers(), UNCOUNTED)
         self._connection.push()
 
-    def _send_end(self, end: Trailers) -> None:
+    def _send_end(self, end: Trailers, count: Count) -> None:
         if end.fields:
+            _claim(count, _weigh(end.fields))
             self._connection.frames.send_trailers(self.number, end)
         else:
             self._connection.frames.send(self.number, b"", end=True)
@@ -296,8 +300,13 @@ class StreamPipe:
         self._stream.end_now()
 
 
+def _weigh(fields: Fields) -> int:
+    """What they say, whatever its compression makes of it."""
+    return sum(len(name) + len(value) for name, value in fields)
+
+
 def _claim(count: Count, size: int) -> None:
-    """All of a head, or none of it. Raises UsedUp."""
+    """All of a head or of trailers, or none of it. Raises UsedUp."""
     claimed = 0
     try:
         while claimed < size:
