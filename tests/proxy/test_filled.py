@@ -119,17 +119,35 @@ async def test_each_stream_is_judged_by_itself(open_world: OpenWorld, upstreams:
     assert block.facts["secrets_refused"] == ["token"]
 
 
-async def test_a_compressed_answer_is_refused(open_world: OpenWorld, upstreams: Upstreams) -> None:
+PACKED = gzip.compress(VALUE.encode())
+HALF = VALUE[:5].encode()
+UNSEEN: dict[str, tuple[Headers, bytes, str]] = {
+    "compressed": ([(":status", "200"), ("content-encoding", "gzip")], PACKED, "compressed"),
+    "messages of Connect": (
+        [(":status", "200"), ("connect-content-encoding", "gzip")],
+        b"\1" + len(PACKED).to_bytes(4, "big") + PACKED,
+        "compressed",
+    ),
+    "a part": ([(":status", "206"), ("content-range", "bytes 0-4/19")], HALF, "part"),
+    "a part that says 200": ([(":status", "200"), ("content-range", "bytes 0-4/19")], HALF, "part"),
+}
+
+
+@pytest.mark.parametrize(("head", "body", "reason"), UNSEEN.values(), ids=UNSEEN)
+async def test_an_answer_that_would_hide_a_value_is_refused(
+    open_world: OpenWorld, upstreams: Upstreams, head: Headers, body: bytes, reason: str
+) -> None:
     async def serve(talk: Talk, number: int) -> None:
         await talk.wait(number)
-        fields = [(":status", "200"), ("content-encoding", "gzip")]
-        await talk.answer(number, fields, gzip.compress(VALUE.encode()))
+        await talk.answer(number, head, body)
 
     port = await upstreams.serve_tls(HOST, serve_http2(serve), ["h2"])
     async with open_world(RULES, {HOST: port, OTHER: port}) as world, open_streams(world) as talk:
         answer = await talk.wait(await talk.ask(ask()))
     assert answer.status == 502
-    assert "compressed" in json.loads(answer.body)["detail"]
+    assert reason in json.loads(answer.body)["detail"]
+    (outcome,) = [r for r in world.receipts() if r.phase == "outcome" and "secrets_used" in r.facts]
+    assert reason in outcome.facts["reason"]
 
 
 REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Key: {MARK}\r\n\r\n".encode()

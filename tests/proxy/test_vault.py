@@ -8,13 +8,23 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
+from trio_egress.errors import UpstreamError
 from trio_egress.model import Attempt, Decision, Endpoint, Layer, Protocol, Transport, Upstream
 from trio_egress.policy.destination import parse_destination
 from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.slots import parse_slot
 from trio_egress.proxy.judge import Judgement, deny
 from trio_egress.proxy.masking import Mask
-from trio_egress.proxy.vault import FILLED_BYTES, Filled, Held, Vault, is_readable, mask_fields, mask_head
+from trio_egress.proxy.vault import (
+    FILLED_BYTES,
+    Filled,
+    Held,
+    Vault,
+    is_readable,
+    is_whole,
+    mask_fields,
+    mask_head,
+)
 from trio_egress.wire.message import Fields, RequestHead, ResponseHead
 
 PLACEHOLDER = "trio-egress-placeholder-token-0123456789abcdef"
@@ -85,6 +95,12 @@ def test_what_would_hide_the_value_in_an_answer_is_not_asked_for() -> None:
         (b"Range", b"bytes=0-1"),
         (b"If-Range", b"x"),
         (b"accept-encoding", b"br"),
+        (b"Connect-Accept-Encoding", b"gzip"),
+        (b"Accept-Charset", b"utf-16"),
+        (b"Available-Dictionary", b":AAAA:"),
+        (b"Request-Range", b"bytes=0-1"),
+        (b"x-ms-range", b"bytes=0-1"),
+        (b"A-IM", b"vcdiff"),
     )
     done = Vault([hold()]).fill(ask(fields=fields), judge())
     assert done.head.fields == ((b"X-Key", VALUE), (b"Accept-Encoding", b"identity"))
@@ -196,11 +212,33 @@ def test_a_thousand_placeholders_make_no_longer_head_than_there_may_be() -> None
         (((b"Content-Encoding", b"gzip"),), False),
         (((b"grpc-encoding", b"gzip"),), False),
         (((b"grpc-encoding", b"identity"),), True),
+        (((b"Connect-Content-Encoding", b"gzip"),), False),
+        (((b"connect-content-encoding", b"identity"),), True),
+        (((b"IM", b"vcdiff"),), False),
         (((b"Content-Encoding", b"identity"), (b"CONTENT-ENCODING", b"br")), False),
     ],
 )
 def test_an_answer_is_readable_if_it_is_not_compressed(fields: Fields, *, readable: bool) -> None:
     assert is_readable(ResponseHead(200, b"OK", fields, 0, persists=True)) is readable
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "whole"),
+    [
+        (200, (), True),
+        (206, (), False),
+        (200, ((b"Content-Range", b"bytes 0-1/2"),), False),
+        (416, ((b"CONTENT-RANGE", b"bytes */2"),), False),
+        (200, ((b"Accept-Ranges", b"bytes"),), True),
+    ],
+)
+def test_an_answer_is_whole_if_it_is_no_part(status: int, fields: Fields, *, whole: bool) -> None:
+    answer = ResponseHead(status, b"OK", fields, 2, persists=True)
+    assert is_whole(answer) is whole
+    if not whole:
+        with pytest.raises(UpstreamError, match="a part of one"):
+            mask_head(answer, Mask([b"12345678"]))
+        mask_head(attrs.evolve(answer, body=0), Mask([b"12345678"]))
 
 
 def test_heads_are_masked_but_for_their_framing() -> None:

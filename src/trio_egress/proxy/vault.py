@@ -33,9 +33,19 @@ FILLED_BYTES = 64 * 1024
 """As much as a whole head may have; a placeholder that stands a thousand times must not make a megabyte."""
 
 READABLE = (b"Accept-Encoding", b"identity")
-_CODINGS = frozenset({b"content-encoding", b"grpc-encoding"})
-_PARTS = frozenset({b"accept-encoding", b"grpc-accept-encoding", b"range", b"if-range"})
-"""What would make an answer unreadable, or a piece of one in which half a value stands."""
+_CODINGS = frozenset((b"content-encoding", b"grpc-encoding", b"connect-content-encoding", b"im"))
+"""Of an answer's body, and of the messages in it; `IM` says what was done to it besides (RFC 3229 10.5.2)."""
+
+_PARTS = frozenset(
+    b"accept-encoding grpc-accept-encoding connect-accept-encoding accept-charset available-dictionary".split()
+    + b"range if-range request-range x-ms-range a-im".split()
+)
+"""What would make an answer unreadable, or a piece of one in which half a value stands. Apache takes `Request-Range`
+for `Range`, Azure's storage `x-ms-range`; `A-IM` asks for a difference (RFC 3229), `Available-Dictionary` for one from
+what the agent has (RFC 9842)."""
+
+_PARTIAL = 206
+_RANGE = b"content-range"
 
 
 @frozen
@@ -126,10 +136,17 @@ def is_readable(answer: ResponseHead) -> bool:
     return all(coding.strip().lower() in (b"", b"identity") for coding in codings.split(b","))
 
 
+def is_whole(answer: ResponseHead) -> bool:
+    """Whether no part of a value could stand at an end of its body, and the rest in another answer."""
+    return answer.status != _PARTIAL and all(name.lower() != _RANGE for name, _ in answer.fields)
+
+
 def mask_head(answer: ResponseHead, mask: Mask) -> ResponseHead:
-    """Raises UpstreamError for one whose body would hide a value."""
+    """Raises UpstreamError for one whose body would hide a value, or half of it."""
     if answer.body != 0 and not is_readable(answer):
         raise UpstreamError("the answer is compressed, so a secret in it wouldn't be seen")
+    if answer.body != 0 and not is_whole(answer):
+        raise UpstreamError("the answer is a part of one, so half a secret in it wouldn't be seen")
     return attrs.evolve(answer, phrase=mask.clean(answer.phrase), fields=mask_fields(answer.fields, mask))
 
 
