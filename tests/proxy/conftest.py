@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -248,12 +249,15 @@ class Resolver(trio.abc.HostnameResolver):
 
     def __init__(self) -> None:
         self.answers: dict[bytes, Sequence[str]] = {}
+        self.faults: dict[bytes, OSError] = {}
         self.asked: list[bytes] = []
 
     async def getaddrinfo(  # type: ignore[override]
         self, host: bytes, port: int | None, family: int, type: int, proto: int, flags: int
     ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         self.asked.append(host)
+        if host in self.faults:
+            raise self.faults[host]
         if host not in self.answers:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if not self.answers[host]:
@@ -415,6 +419,19 @@ def render_hello(server_name: str | None, alpn: Sequence[str] = ()) -> bytes:
 async def receive_all(stream: trio.abc.ReceiveStream) -> bytes:
     """Until the other end's clean end."""
     return b"".join([piece async for piece in stream])
+
+
+@contextmanager
+def few_descriptors(left: int = 0) -> Iterator[None]:
+    """So many more, and each that is closed meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_free = os.dup(0)
+    os.close(next_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def reset(stream: trio.SocketStream) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import attrs
 import pytest
 import trio
 import trio.testing
+from tests.proxy.conftest import few_descriptors
 
 from trio_egress.model import HOST_INTERNAL, Avoided, Endpoint, Layer, Name, RuleRef, Upstream
 from trio_egress.proxy.dial import Dialled, Undialled, dial, find_endpoints
@@ -285,3 +288,16 @@ async def test_cancelled_dial_leaves_no_socket(resolver: Resolver) -> None:
         with trio.move_on_after(0.01) as scope:
             await dial(Upstream(ip_address("127.0.0.1"), port, allow_private=True), LIMITS)
     assert scope.cancelled_caught
+
+
+async def test_without_descriptors_nothing_is_dialled() -> None:
+    async with listening() as port:
+        with few_descriptors():
+            failed = await fail(Upstream(HOST, 443, Endpoint(ip_address("127.0.0.1"), port)))
+    assert failed.reason == f"{HOST}:443 can't be reached: 127.0.0.1:{port}: too many open files"
+
+
+async def test_a_look_up_that_finds_no_descriptor_is_a_failure(resolver: Resolver) -> None:
+    resolver.faults[HOST.encode()] = OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # of EAI_SYSTEM
+    failed = await fail(Upstream(HOST, 443))
+    assert failed.reason == f"{HOST} can't be resolved: Too many open files"

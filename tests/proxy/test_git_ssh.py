@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 import trio
-from tests.proxy.conftest import receive_all, receive_exactly
+import trio.testing
+from tests.proxy.conftest import few_descriptors, receive_all, receive_exactly
 from tests.proxy.test_ssh import AFTER, CLIENT, OTHER, PINNED, SERVER, server
 from tests.wire.ssh_specimens import LINE, offer, reply
 
@@ -322,3 +323,17 @@ async def test_where_the_process_is_gone_a_connection_ends_with_a_receipt(open_w
             await agent.aclose()
             await world.wait_idle()
     assert world.block().verdict == "block"
+
+
+@pytest.mark.parametrize("left", range(6))
+async def test_without_descriptors_a_connection_ends_with_a_receipt(open_world: OpenWorld, left: int) -> None:
+    async with open_world(rules()) as world, open_process(world) as process:
+        agent = await world.agent(HOST, 22)
+        await trio.testing.wait_all_tasks_blocked()
+        with few_descriptors(left):
+            await agent.send_all(LINE)
+            with pytest.raises(trio.BrokenResourceError):
+                await agent.receive_some()
+        await agent.aclose()
+        await end(*await begin(world, process))
+    assert [receipt.verdict for receipt in world.receipts()] == ["block", "block"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trustme
-from tests.proxy.conftest import receive_all, receive_exactly, receive_until, reset
+from tests.proxy.conftest import few_descriptors, receive_all, receive_exactly, receive_until, reset
 
 from trio_egress.policy.load import load_policy
 
@@ -448,6 +448,30 @@ async def test_an_agent_that_stops_in_its_handshake_is_given_up(open_world: Open
             await receive_all(transport)
         await transport.aclose()
     assert "didn't finish its TLS handshake" in world.outcome().facts["reason"]
+
+
+@pytest.mark.parametrize("left", [0, 1])
+async def test_where_descriptors_run_out_a_connection_ends_and_no_other(
+    open_world: OpenWorld, upstreams: Upstreams, left: int
+) -> None:
+    """One for the certificate in memory, and one to load it by."""
+    port = await upstreams.serve_tls(HOST, serve((request(), OK)))
+    async with open_world(RULE, {HOST: port}) as world:
+        transport = await world.client()
+        await transport.send_all(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+        await receive_until(transport, b"\r\n\r\n")
+        stream = trio.SSLStream(transport, world.client_tls(), server_hostname=HOST, https_compatible=True)
+        with few_descriptors(left), pytest.raises(trio.BrokenResourceError):
+            await stream.do_handshake()
+        await trio.aclose_forcefully(stream)
+        again = await open_tls(world)
+        await again.send_all(request())
+        assert await receive_exactly(again, len(OK)) == OK
+        await again.aclose()
+    reasons = [r.facts["reason"] for r in world.receipts() if r.phase == "outcome"]
+    assert [said for said in reasons if "allows it" not in said] == [
+        f"TLS for {HOST} can't be answered here: Too many open files"
+    ]
 
 
 async def test_garbage_after_the_handshake_ends_the_connection(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import resource
+import socket
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trio.testing
-from tests.proxy.conftest import receive_all
+from tests.proxy.conftest import few_descriptors, receive_all
 
 from trio_egress.proxy.listen import keep_listener, keep_transparent
 
@@ -54,7 +53,6 @@ async def test_without_descriptors_connections_wait_in_the_backlog(
     async def handle(sock: trio.socket.SocketType, gate: Gate) -> None:
         served.set()
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with open_world(RULE) as world, trio.open_nursery() as nursery:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(keep_listener, listener, handle, world.gate)
@@ -68,21 +66,33 @@ async def test_without_descriptors_connections_wait_in_the_backlog(
 
         served = trio.Event()
         waiting = trio.SocketStream(trio.socket.socket())
-        next_free = os.dup(0)
-        os.close(next_free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, hard))
-        try:
+        with few_descriptors():
             await waiting.socket.connect(listener.socket.getsockname())
             await trio.testing.wait_all_tasks_blocked()
             assert not served.is_set()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         mock_clock.jump(1)
         await served.wait()
         assert await receive_all(waiting) == b""
         await waiting.aclose()
         nursery.cancel_scope.cancel()
         listener.socket.close()
+
+
+async def test_without_descriptors_what_waits_at_the_end_is_left_to_the_books(open_world: OpenWorld) -> None:
+    async def handle(sock: trio.socket.SocketType, gate: Gate) -> None:
+        raise AssertionError("nothing is accepted")
+
+    left: list[socket.socket] = []
+    accepting = trio.CancelScope()
+    accepting.cancel()
+    async with open_world(RULE) as world:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        waiting = await connect(listener)
+        with few_descriptors():
+            await keep_listener(listener, handle, world.gate, accepting, left.append)
+        await waiting.aclose()
+        listener.socket.close()
+    assert left == []
 
 
 async def test_bug_in_a_connection_goes_up_and_closes_it(open_world: OpenWorld) -> None:

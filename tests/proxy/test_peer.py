@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 import trio.testing
-from tests.proxy.conftest import reset
+from tests.proxy.conftest import few_descriptors, reset
 
 from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.proxy.gate import Limits
@@ -129,6 +129,17 @@ async def test_quiet_is_open_and_silent(connection: Connection) -> None:
     assert connection.peer.quiet()
     await connection.far.send_eof()
     assert not connection.peer.quiet()
+
+
+@pytest.mark.parametrize("call", ["wait_gone", "wait_reset"])
+async def test_an_end_is_noticed_without_descriptors(
+    connection: Connection, call: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    with few_descriptors():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(getattr(connection.peer, call))
+            await trio.testing.wait_all_tasks_blocked()
+            reset(connection.far)
 
 
 async def test_gentle_close_reads_on_until_the_other_end_closes(connection: Connection) -> None:

@@ -68,7 +68,8 @@ class Authority:
         return bool(self._index.find_covering(pattern))
 
     def open_context(self, host: Host) -> ssl.SSLContext:
-        """What a server for `host` is made with. Raises ValueError for a host that it does not cover."""
+        """What a server for `host` is made with. Raises ValueError for a host that it does not cover, and OSError where
+        no descriptor is left to load its certificate by."""
         if not self.covers(Exact(host)):
             raise ValueError(f"the authority of this run can't vouch for {host}")
         context = self._contexts.pop(host, None) or self._make_context(host)

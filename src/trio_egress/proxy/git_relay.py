@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from trio_egress.errors import PeerError
-from trio_egress.proxy.peer import Count, Peer
+from trio_egress.proxy.peer import NO_ROOM, Count, Peer
 from trio_egress.values import frozen
 
 RELAYS_MOST = 16
@@ -77,8 +77,8 @@ class GitRelay:
         """A connection's own process, which ends when the body is left. Raises PeerError where there is none."""
         async with self._room:
             with ExitStack() as stack:
-                pairs = [socket.socketpair() for _ in range(3)]
-                ours, theirs = ([stack.enter_context(pair[side]) for pair in pairs] for side in (0, 1))
+                pairs = _open_pairs(stack)
+                ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
                 descriptors = array.array("i", [sock.fileno() for sock in theirs])
                 try:
                     await self._control.sendmsg(
@@ -91,3 +91,18 @@ class GitRelay:
                 for sock in ours:
                     sock.setblocking(False)
                 yield Line(*(LinePeer(trio.socket.from_stdlib_socket(sock), PeerError) for sock in ours))
+
+
+def _open_pairs(stack: ExitStack) -> list[tuple[socket.socket, socket.socket]]:
+    """Three, which the stack closes. Raises PeerError where no descriptors are left."""
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+    for _ in range(3):
+        try:
+            pairs.append(socket.socketpair())
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise PeerError(f"nothing is left to carry git with: {error.strerror}") from None
+        for sock in pairs[-1]:
+            stack.enter_context(sock)
+    return pairs

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_egress.errors import UpstreamError
+from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.model import Endpoint, Host, Layer, Name, Upstream
 from trio_egress.proxy.dial import Undialled, dial
 from trio_egress.proxy.gate import Limits
-from trio_egress.proxy.peer import Peer
+from trio_egress.proxy.peer import NO_ROOM, Peer
 from trio_egress.proxy.secure_peer import HTTP_1, HTTP_2, OtherProtocol, SecurePeer, TooOld
 from trio_egress.values import frozen
 
@@ -65,10 +65,16 @@ class Interception:
                     side.do_handshake()
 
     async def accept(self, agent: Peer, host: Host) -> SecurePeer:
-        """The agent's side as a server for `host`, its handshake done. Raises the agent's fault."""
+        """The agent's side as a server for `host`, its handshake done. Raises PeerError."""
         if self.authority is None:
             raise ValueError("this run has no authority to answer with")
-        inside = SecurePeer(agent, self.authority.open_context(host))
+        try:
+            context = self.authority.open_context(host)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise PeerError(f"TLS for {host} can't be answered here: {error.strerror}") from None
+        inside = SecurePeer(agent, context)
         await inside.handshake()
         return inside
 

@@ -26,6 +26,7 @@ from trio_egress.proxy.connection import (
     leave_transparent,
 )
 from trio_egress.proxy.gate import Gate
+from trio_egress.proxy.peer import NO_ROOM, NO_ROOM_SECONDS
 from trio_egress.proxy.readiness import find_desk
 
 Handle = Callable[[trio.socket.SocketType, Gate], Awaitable[None]]
@@ -34,14 +35,8 @@ Leave = Callable[[socket.socket], None]
 WAITING = 16_384
 """Connections taken out of a backlog at the end: four times what fits in (launcher.LISTEN_BACKLOG)."""
 
-NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""accept(2) fails with these until something is closed; the connection stays in the backlog."""
-
 ENDED = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
 """accept(2) fails with these for a connection that is over; the next one may be sound."""
-
-NO_ROOM_SECONDS = 0.1
-"""How long to leave it there (trio.serve_listeners waits as long)."""
 
 
 async def keep_transparent(
@@ -117,7 +112,13 @@ def _empty_backlog(listener: trio.SocketListener, leave: Leave) -> None:
     """Accept what waits, without waiting. What can't be accepted is for the books to settle."""
     if listener.socket.fileno() < 0:
         return
-    with socket.socket(fileno=os.dup(listener.socket.fileno())) as backlog:
+    try:
+        backlog = socket.socket(fileno=os.dup(listener.socket.fileno()))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        return
+    with backlog:
         for _ in range(WAITING):
             try:
                 sock, _ = backlog.accept()
@@ -130,7 +131,7 @@ def _empty_backlog(listener: trio.SocketListener, leave: Leave) -> None:
 
 
 async def _accept(listener: trio.SocketListener) -> trio.socket.SocketType:
-    """The next connection. What ended before it was accepted is none."""
+    """The next connection. What ended before it was accepted is none; what finds no room stays in the backlog."""
     while True:
         try:
             return (await listener.socket.accept())[0]

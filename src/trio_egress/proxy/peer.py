@@ -32,6 +32,13 @@ OUR_FAULTS = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK,
 """What send, recv, shutdown and splice report when the caller is wrong (`man 2 send`); the rest is the peer's."""
 
 
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What every call that makes a descriptor may report until something is closed: one connection's misfortune, no bug."""
+
+NO_ROOM_SECONDS = 0.1
+"""When to try again (trio.serve_listeners waits as long)."""
+
+
 class Count:
     """What is told, one way of a connection: how many bytes the kernel has just taken for the receiving side.
 
@@ -226,9 +233,23 @@ class Peer:
 
     async def _wait_for(self, events: int) -> None:
         """One of them, or the end of both directions."""
-        with select.epoll() as poll:
+        try:
+            waiting = select.epoll()
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            await self._look_for(events)
+            return
+        with waiting as poll:
             poll.register(self.sock.fileno(), events)
             await trio.lowlevel.wait_readable(poll.fileno())
+
+    async def _look_for(self, events: int) -> None:
+        """The same, where no descriptor is left to wait with."""
+        while True:
+            if self._poll(events):
+                return
+            await trio.sleep(NO_ROOM_SECONDS)
 
     def quiet(self) -> bool:
         """Whether it has sent nothing that isn't read, and is still there."""

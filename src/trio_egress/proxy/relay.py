@@ -22,7 +22,7 @@ from trio_egress.errors import PeerError, UpstreamError
 from trio_egress.model import Layer
 from trio_egress.policy.budget import Limit
 from trio_egress.proxy.ledger import Account, UsedUp
-from trio_egress.proxy.peer import READ_BYTES, Count, Peer
+from trio_egress.proxy.peer import NO_ROOM, READ_BYTES, Count, Peer
 from trio_egress.recorder import Flow
 
 BULK_BYTES = 256 * 1024
@@ -37,7 +37,6 @@ _turn: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("splice turn")
 hundred bulk transfers ran, and a DNS query waits for several; with it 0.17 ms, and they are as fast (2026-11)."""
 
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _REFUSED = (errno.EINVAL, errno.ENOSYS)
 """A kind of socket that doesn't splice, or a kernel (gVisor's, or behind a seccomp filter) that doesn't."""
 
@@ -281,7 +280,7 @@ def _open_pipe() -> Iterator[tuple[int, int] | None]:
     try:
         out, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise
         yield None
         return
