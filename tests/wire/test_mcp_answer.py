@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trio_egress.wire.jsonrpc import Kind
-from trio_egress.wire.mcp_answer import Reading, find_reading, read_failure
+from trio_egress.wire.mcp_answer import Reading, find_reading, read_failure, read_type
 from trio_egress.wire.message import BadMessage, Fields, Framing, ResponseHead
 
 

@@ -274,8 +274,8 @@ class Frames:
                 yield self._read_head(stream, headers or [], ended=False)
             case h2.events.DataReceived(stream_id=int(stream), data=data):
                 self._meant += len(data or b"")
-                if stream in self._left:
-                    self._left[stream] -= len(data or b"")
+                if (left := self._left.pop(stream, 0) - len(data or b"")) > 0:
+                    self._left[stream] = left
                 yield Piece(stream, bytes(data or b""), event.flow_controlled_length or 0)
                 if event.stream_ended is not None:
                     yield Ended(stream, Trailers())
@@ -283,6 +283,7 @@ class Frames:
                 yield self._read_trailers(stream, headers or [])
             case h2.events.StreamReset(stream_id=int(stream)):
                 self._aborted += event.remote_reset
+                self._left.pop(stream, None)
                 yield Aborted(stream, int(event.error_code or 0))
             case h2.events.ConnectionTerminated():
                 yield Leaving(event.last_stream_id or 0, int(event.error_code or 0))
@@ -317,7 +318,7 @@ class Frames:
         self._meant += sum(len(name) + len(value) for name, value in raw)
         try:
             self._check_size(raw)
-            if self._left.get(stream):
+            if self._left.pop(stream, 0):
                 raise BadMessage(OTHER_LENGTH)
             return Ended(stream, read_trailers(raw))
         except BadMessage as fault:
