@@ -49,10 +49,23 @@ def test_what_is_let_through_is_said_once_and_what_is_suppressed_never() -> None
 
 def test_what_could_not_be_looked_into_is_said_where_it_went_on() -> None:
     intent = _draft(ALLOWED, KNOWN)
-    told = draft_outcome(intent, "allow", "rule", {"unscanned": "an unknown\x1b coding"})
+    facts = {"unscanned": "an unknown\x1b coding", "dialled": "198.51.100.1:443"}
+    told = draft_outcome(intent, "allow", "rule", facts)
     (line,) = _show(told, told)
     assert line.startswith("not looked through (an unknown\\x1b coding): POST https://")
     assert len(_show(draft_outcome(intent, "block", "scan", {"unscanned": "x", "reason": "y"}))) == 1
+
+
+def test_what_was_allowed_and_could_not_be_reached_is_said_once() -> None:
+    decision = attrs.evolve(ALLOWED, reason=f"{RULE} allows it")
+    intent = draft_attempt(ATTEMPT, decision, {}, "intent")
+    missed = draft_outcome(intent, "allow", "rule", {"reason": "api.example can't be\x1b resolved"})
+    (line,) = _show(intent, missed, missed)
+    assert line.startswith("not reached POST https://api.example.com:443/v1/")
+    assert line.endswith(": api.example can't be\\x1b resolved")
+    assert _show(intent, draft_outcome(intent, "allow", "rule", {})) == []  # of itself no fault
+    reset = {"reason": "the upstream reset the connection", "dialled": "198.51.100.1:443"}
+    assert _show(intent, draft_outcome(intent, "allow", "rule", reset)) == []
 
 
 def test_an_answer_that_is_stripped_is_said_and_one_that_is_cut_by_its_outcome() -> None:

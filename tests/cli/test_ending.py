@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trio_egress.cli.ending import DENIALS_KEPT, RULES_SHOWN, Ending
-from trio_egress.drafts import draft_attempt
+from trio_egress.drafts import draft_attempt, draft_outcome
 from trio_egress.evidence.receipt import Draft
 from trio_egress.model import Attempt, Decision, Layer, Name, Protocol, Transport, Upstream
 from trio_egress.policy.engine import decide
@@ -46,6 +46,13 @@ def test_where_nothing_was_denied_it_is_two_lines() -> None:
     counts, check = render(draft(attempt("api.example.com")))
     assert counts == "1 allowed, 1,234 denied; evidence in my audit, head ab"
     assert check == "check it with: trio-egress verify 'my audit' --public-key 00ff"
+
+
+def test_what_was_allowed_and_not_reached_is_counted() -> None:
+    intents = [draft(attempt("api.example.com")) for _ in range(2)]
+    missed = draft_outcome(intents[0], "allow", "rule", {"reason": "it can't be resolved"})
+    counts, _ = render(*intents, missed, draft_outcome(intents[1], "allow", "rule", {}))
+    assert counts == "2 allowed (1 not reached), 1,234 denied; evidence in my audit, head ab"
 
 
 def test_the_rules_that_it_tells_allow_what_was_denied_once_they_are_added() -> None:

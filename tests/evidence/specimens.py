@@ -99,7 +99,13 @@ class Scribe:
     def allow(self, host: str = "api.example.com", up: int = 10, down: int = 20, **members: object) -> Scribe:
         intent = self.draft(host, **{"phase": "intent", "layer": "rule", **members})
         self.append(intent)
-        facts = {**intent.facts, "bytes_up": up, "bytes_down": down, "duration_us": 5}
+        facts = {
+            "dialled": "198.51.100.1:443",
+            **intent.facts,
+            "bytes_up": up,
+            "bytes_down": down,
+            "duration_us": 5,
+        }
         return self.append(attrs.evolve(intent, phase="outcome", facts=facts))
 
     def block(self, host: str = "evil.example", **members: object) -> Scribe:

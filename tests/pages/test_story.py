@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from tests.pages.specimens import begin, look_up, make_dossier, write_usual
 from trio_egress.drafts import draft_command
 from trio_egress.pages import story as story_module
 from trio_egress.pages.story import BINS, Story, read_story
+from trio_egress.pages.verdicts import tell_run
 
 END_NS = START_NS + 1_000_000_000
 
@@ -40,6 +42,22 @@ def test_denials_of_one_reason_are_one_and_keep_their_number() -> None:
     look_up(scribe, "other.example")
     denials = list(tell(scribe.close().lines).denials.values())
     assert [(d.facts["host"], d.count) for d in denials] == [("evil.example", 23), ("other.example", 1)]
+
+
+def miss(scribe: Scribe, host: str) -> Scribe:
+    """An attempt that was allowed, and no connection came of it."""
+    intent = scribe.draft(host, phase="intent", layer="rule")
+    scribe.append(intent)
+    facts = {**intent.facts, "reason": "it can't be resolved", "bytes_up": 0, "bytes_down": 0}
+    return scribe.append(attrs.evolve(intent, phase="outcome", facts=facts))
+
+
+def test_a_host_that_nothing_could_be_let_through_to_is_not_reached() -> None:
+    scribe = miss(miss(begin().allow("api.example.com"), "api.example.com"), "gone.example")
+    story = tell(scribe.close().lines)
+    assert ([host.name for host in story.reached], story.missed) == (["api.example.com"], ["gone.example"])
+    dossier = make_dossier(scribe.lines)
+    assert tell_run(dossier).endswith("reached 1 host and was denied nothing. 1 host could not be reached.")
 
 
 def test_a_name_that_is_only_looked_up_is_not_reached() -> None:

@@ -49,6 +49,15 @@ def test_of_a_websocket_the_messages_are_told(tmp_path: Path) -> None:
     assert (told["messages_up"], told["messages_down"]) == (3, 1)
 
 
+def test_why_nothing_came_of_an_attempt_is_told(tmp_path: Path) -> None:
+    scribe = Scribe().open()
+    intent = scribe.draft(phase="intent", layer="rule")
+    facts = {**intent.facts, "reason": "it can't be resolved", "bytes_up": 0, "bytes_down": 0}
+    outcome = attrs.evolve(intent, phase="outcome", facts=facts)
+    (attempt,) = read_attempts(tmp_path, scribe.append(intent).append(outcome).lines)
+    assert render_attempt(attempt).endswith("  0 up, 0 down, it can't be resolved")
+
+
 def test_one_without_its_outcome_says_so_unless_it_may_come(tmp_path: Path) -> None:
     scribe = Scribe().open()
     (attempt,) = read_attempts(tmp_path, scribe.append(scribe.draft(phase="intent", layer="rule")).lines)

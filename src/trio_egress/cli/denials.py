@@ -1,4 +1,4 @@
-"""What a run says while it runs: each different denial, and what was found in what passes, once.
+"""What a run says while it runs: each different denial, what could not be reached, and what was found, once.
 
 Rule 1: a line is printable text, whatever the agent or a peer put into it, and tells nothing of what was found.
 Rule 2: no more than DENIALS_SHOWN lines: the receipts have all of it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trio_egress.cli.voice import Say
+from trio_egress.evidence.facts import find_miss
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.scan_form import BLOCK, SUPPRESSED, UNSCANNED
 from trio_egress.evidence.scan_read import ReadFinding, read_findings
@@ -46,12 +47,20 @@ def _list_lines(draft: Draft) -> Iterator[str]:
     if draft.verdict == "block" and not draft.parent_id:
         yield f"denied {what}: {printable(reason)}{_name_findings(findings, reason)}"
         return
+    if is_missed(draft):
+        yield f"not reached {what}: {printable(reason)}"
+        return
     if isinstance(unscanned := draft.facts.get(UNSCANNED), str) and draft.verdict == "allow":
         yield f"not looked through ({printable(unscanned)}): {what}"
     for each in findings:
         # An attempt that ends for it says so by its outcome, and what the policy names as harmless is.
         if each.action not in (BLOCK, SUPPRESSED):
             yield f"found {each.describe()}, {each.done}: {what}"
+
+
+def is_missed(draft: Draft) -> bool:
+    """Whether it was allowed, and no connection came of it."""
+    return draft.phase == "outcome" and draft.verdict == "allow" and bool(find_miss(draft.facts))
 
 
 def _name_findings(findings: tuple[ReadFinding, ...], reason: str) -> str:

@@ -64,8 +64,9 @@ class Ending:
         """Messages, of one line or several."""
         let = self.tally.allowed
         allowed = self._paint(f"{let:,} allowed", Colour.ALLOWED if let else Colour.ASIDE)
+        missed = f" ({self.tally.missed:,} not reached)" if self.tally.missed else ""
         denied = self._paint(f"{result.refused:,} denied", Colour.DENIED if result.refused else Colour.ASIDE)
-        said = [f"{allowed}, {denied}; evidence in {packet}, head {result.head}"]
+        said = [f"{allowed}{missed}, {denied}; evidence in {packet}, head {result.head}"]
         if rules := self._find_rules():
             more = (
                 f"\n\n… and {len(rules) - RULES_SHOWN} more: see report.html"

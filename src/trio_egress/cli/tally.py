@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from trio_egress.cli.denials import printable
+from trio_egress.cli.denials import is_missed, printable
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.session import INTERCEPTED, OWN_TRANSPORTS
 from trio_egress.runtime.live_line import LiveLine
@@ -29,6 +29,9 @@ class Tally:
         """What is to know of each change."""
 
         self.allowed = 0
+        self.missed = 0
+        """Of what was allowed, that no connection came of."""
+
         self.denied = 0
         self.last_denied = ""
 
@@ -41,6 +44,8 @@ class Tally:
             self.last_denied = _name(draft)
         elif draft.phase == "intent":
             self.allowed += draft.facts.get("tls") != INTERCEPTED  # its requests are what is let out
+        elif is_missed(draft):
+            self.missed += 1
         else:
             return
         if self.line is not None:

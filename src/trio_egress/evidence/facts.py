@@ -231,3 +231,14 @@ def _spend_text(text: str, budget: list[int]) -> str:
     text = escape_text(text, max(0, min(FACT_CHARS, budget[0])))
     budget[0] -= len(text)
     return text
+
+
+def find_miss(facts: Mapping[str, object]) -> str:
+    """Why nothing was reached, of the outcome of an allowed attempt; empty where something was.
+
+    Without a fault the reason is the one for which it was allowed, and begins with the rule.
+    """
+    reason, rule = facts.get("reason"), facts.get("rule")
+    if not isinstance(reason, str) or "dialled" in facts:
+        return ""
+    return "" if isinstance(rule, str) and reason.startswith(rule) else reason

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import attrs
 
 from trio_egress.evidence.attempts import read_stream
-from trio_egress.evidence.facts import escape_text
+from trio_egress.evidence.facts import escape_text, find_miss
 from trio_egress.evidence.receipt import parse_timestamp
 from trio_egress.evidence.receipt_form import COMMITMENT
 from trio_egress.evidence.scan_form import LEFT_OUT, UNSCANNED
@@ -75,6 +75,9 @@ class Host:
     allowed: int = 0
     denied: int = 0
     observed: int = 0
+    missed: int = 0
+    """Of what was allowed, that no connection came of."""
+
     lookups: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
@@ -190,8 +193,14 @@ class Story:
     @property
     def reached(self) -> list[Host]:
         """Hosts that something was let through to, those that were sent most first."""
-        found = [host for host in self.hosts.values() if host.allowed and not host.said]
+        found = [host for host in self.hosts.values() if host.allowed > host.missed and not host.said]
         return sorted(found, key=lambda host: (-host.bytes_up, -host.allowed, host.name))
+
+    @property
+    def missed(self) -> list[str]:
+        """Hosts that were allowed, and never reached."""
+        hosts = self.hosts.values()
+        return sorted(host.name for host in hosts if 0 < host.allowed <= host.missed and not host.said)
 
     @property
     def said(self) -> list[Host]:
@@ -258,6 +267,7 @@ class Story:
         else:
             host.bytes_up += _whole(facts, "bytes_up")
             host.bytes_down += _whole(facts, "bytes_down")
+            host.missed += verdict == "allow" and not ends_here and bool(find_miss(facts))
         if verdict == "block":
             # What the policy had allowed was refused by the boundary, before it got anywhere.
             if phase == "outcome" and not ends_here and "dialled" not in facts:

@@ -115,6 +115,10 @@ def _render_contacts(dossier: Dossier) -> Iterator[str]:
         len(reached) - ROWS,
         "Nothing was contacted.",
     )
+    if missed := dossier.story.missed:
+        left = f" and {len(missed) - ROWS:,} more" if len(missed) > ROWS else ""
+        yield ""
+        yield f"**Allowed, and not reached:** {', '.join(map(_code, missed[:ROWS]))}{left}"
     if said := dossier.story.said:
         yield from _render_table(
             "Said",

@@ -87,7 +87,8 @@ def tell_run(dossier: Dossier) -> str:
         hosts, denies = count_of(len(story.reached), "host"), count_of(story.observed, "attempt")
         return f"Nothing was enforced: the agent reached {hosts}; the policy would have denied {denies}."
     said = sum(host.allowed for host in story.said)
-    return _tell_attempts(dossier) + (f" {count_of(said, 'message')} went by." if said else "")
+    missed = f" {count_of(len(story.missed), 'host')} could not be reached." if story.missed else ""
+    return _tell_attempts(dossier) + missed + (f" {count_of(said, 'message')} went by." if said else "")
 
 
 def _tell_attempts(dossier: Dossier) -> str:

@@ -134,6 +134,7 @@ def _say_end(attempt: Attempt) -> str:
         f"{attempt.bytes('bytes_up')} up, {attempt.bytes('bytes_down')} down",
         _say_messages(outcome),
         "" if took is None else f"{took // 1000} ms",
+        cut(outcome.reason, REASON_CHARS) if outcome.reason != attempt.first.reason else "",
     ]
     return ", ".join(filter(None, words))
 
