@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import string
 
+import attrs
 import pytest
-from tests.evidence.specimens import Scribe, write_chain
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.evidence.specimens import SESSION, Scribe, write_chain
 
+from trio_egress.evidence.facts import FACTS
 from trio_egress.evidence.line import Line, read_in_full, read_line
+from trio_egress.evidence.members import Shape
+from trio_egress.evidence.receipt_form import RECORD
 from trio_egress.evidence.usual import FORMS, KEYS, SEEN, UsualForms
 
 
@@ -177,3 +185,51 @@ def test_a_form_is_found_with_other_commas_in_its_texts() -> None:
     raw = LINES[1].replace(b"a reason", b"a, reason, with, commas")
     assert raw != LINES[1]
     assert _taught().find(raw) is not None
+
+
+def _write_named(actor: str, method: str, target: str, reason: str) -> list[bytes]:
+    """Enough lines with these texts that their form is learned, and two that are then found by it."""
+    scribe = Scribe(attrs.evolve(SESSION, actor=actor)).open()
+    for _ in range(SEEN + 2):
+        draft = scribe.draft(method=method, target=target, layer="a rule (1)")
+        scribe.append(attrs.evolve(draft, facts={**draft.facts, "reason": reason}))
+    return [line[:-1] for line in scribe.lines]
+
+
+@pytest.mark.parametrize("name", ["actor", "method", "target", "reason"])
+@pytest.mark.parametrize("character", string.printable)
+def test_every_printable_character_is_read_as_in_full(name: str, character: str) -> None:
+    texts = {"actor": "agent.sh", "method": "GET", "target": "tls://a.example:443", "reason": "a reason"}
+    _check_both_ways(_write_named(**{**texts, name: f"a{character}b{character}"}))
+
+
+_TEXTS = st.text(max_size=12) | st.text(string.punctuation + "a1 ", max_size=12)
+_FILLED = _TEXTS.filter(bool)
+
+
+@given(_FILLED, _TEXTS, _FILLED, _TEXTS)
+@example("Claude (CI)", "notifications/a(b)", "mcp://server/(?P<a>b)", "(a) [b] {c} \\1 |")
+@example("agent (1)", "", "tls://a.example:443", "a reason")
+def test_any_texts_are_read_as_in_full(actor: str, method: str, target: str, reason: str) -> None:
+    _check_both_ways(_write_named(actor, method, target, reason))
+
+
+def _check_both_ways(lines: list[bytes]) -> None:
+    for raw in lines:
+        assert read_line(raw) == read_in_full(raw)
+
+
+def test_an_actor_in_parentheses_has_a_form_as_well() -> None:
+    lines = _write_named("Claude (CI)", "notifications/a(b)", "tls://a.example:443", "a reason")
+    _check_both_ways(lines)
+    forms = UsualForms()
+    for raw in lines:
+        line = read_in_full(raw)
+        assert isinstance(line, Line)
+        forms.learn(raw, line.record, (line.ext or {})["trio_egress"], line.signer_key)
+    assert forms.find(lines[-1]) is not None
+
+
+@pytest.mark.parametrize("shape", [*FACTS.values(), *(member.shape for member in RECORD.members)])
+def test_an_expression_takes_one_value_at_most(shape: Shape) -> None:
+    assert re.compile(shape.pattern).groups <= 1

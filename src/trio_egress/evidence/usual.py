@@ -169,11 +169,16 @@ def _join(pieces: Mapping[str, Piece]) -> str:
 
 
 def _list_taken(pieces: Mapping[str, Piece]) -> tuple[str, ...]:
-    return tuple(name for name, (pattern, _) in pieces.items() if "(" in pattern)
+    return tuple(name for name, (pattern, _) in pieces.items() if _has_group(pattern))
 
 
 def _list_reads(pieces: Mapping[str, Piece]) -> tuple[tuple[str, Read], ...]:
-    return tuple((name, read) for name, (pattern, read) in pieces.items() if read and "(" in pattern)
+    return tuple((name, read) for name, (pattern, read) in pieces.items() if read and _has_group(pattern))
+
+
+def _has_group(pattern: str) -> bool:
+    """Whether it takes a value: a parenthesis in a shared text is none."""
+    return re.compile(pattern).groups > 0
 
 
 def _find_member(name: str, value: object) -> Piece | None:
