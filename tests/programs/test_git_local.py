@@ -59,8 +59,70 @@ def test_a_worktree_is_used_and_told(place: Place, repository: Path) -> None:
     assert (ended.code, ended.text.strip()) == (0, "2"), ended.err
     assert run_outside(place, "git log -1 --format=%s feature", environment=SETTINGS) == "more\n"
     protected = read_lines(ended.evidence)[-1]["ext"]["trio_egress"]["protected"]
-    assert [os.path.relpath(path, ended.work) for path in protected["created"]] == ["tree/.git"]
+    assert [os.path.relpath(path, ended.work) for path in protected["created"]] == [
+        ".git/worktrees/tree/commondir",
+        "tree/.git",
+    ]
     assert "tree/.git" in ended.err
+
+
+LINKED = """
+git worktree add -q -b feature tree
+git config extensions.worktreeConfig true
+git init -q -b main inner; git -C inner commit -q --allow-empty -m one
+git -c protocol.file.allow=always submodule --quiet add "$PWD/inner" sub
+git commit -qm submodule
+git worktree add -q -b other wood
+git -C wood -c protocol.file.allow=always submodule --quiet update --init
+rm -rf inner
+"""
+"""A worktree, a submodule, and a worktree with a submodule of its own."""
+
+EVIL = """
+mkdir -p own; cp -r .git/refs .git/objects own; cp .git/HEAD own
+printf '[core]\\nrepositoryformatversion = 0\\nfsmonitor = "touch %s/ran; false"\\n' "$PWD" >own/config
+"""
+"""A directory whose `config` has git run a program."""
+
+
+ATTACKS = [
+    ('echo "$PWD/own" >.git/worktrees/tree/commondir', "tree"),
+    ("cp own/config .git/worktrees/tree/config.worktree", "tree"),
+    ("rm .git/worktrees/tree/commondir; cp -r own/* .git/worktrees/tree", "tree"),
+    (
+        "cd .git; cp -r worktrees w; mv worktrees v; mv w worktrees; echo ../../../own >worktrees/tree/commondir",
+        "tree",
+    ),
+    ('echo "$PWD/own" >.git/modules/sub/commondir', "sub"),
+    ("cat own/config >>.git/modules/sub/config", "sub"),
+    ("mv .git/modules/sub s; cp -r s .git/modules/sub; cat own/config >>.git/modules/sub/config", "sub"),
+    ('echo "$PWD/own" >.git/worktrees/wood/modules/sub/commondir', "wood/sub"),
+    ("cat own/config >>.git/worktrees/wood/modules/sub/config", "wood/sub"),
+]
+"""Ways to have git run that program, and where its user must be for it."""
+
+
+@pytest.mark.parametrize(("attack", "where"), ATTACKS)
+def test_no_submodule_or_worktree_has_git_run_a_program_unsaid(
+    place: Place, repository: Path, attack: str, where: str
+) -> None:
+    run_outside(place, LINKED, environment=SETTINGS)
+    ended = run_job(place, f"{EVIL}\n( {attack} ) 2>/dev/null || true", environment=SETTINGS)
+    assert ended.code == 0, ended.err
+    assert not has_run(place, where) or ended.status["protected_touched"]
+
+
+@pytest.mark.parametrize(("attack", "where"), ATTACKS)
+def test_outside_each_of_them_has_git_run_it(place: Place, repository: Path, attack: str, where: str) -> None:
+    """The control."""
+    run_outside(place, f"{LINKED}\n{EVIL}\n{attack}", environment=SETTINGS)
+    assert has_run(place, where)
+
+
+def has_run(place: Place, where: str) -> bool:
+    """Whether git runs the program when its user asks how the files stand."""
+    run_outside(place, f"git -C {where} status >/dev/null 2>&1 || true", environment=SETTINGS)
+    return (place.work / "ran").exists()
 
 
 def test_a_setting_is_refused_in_the_repository_and_taken_beside_it(place: Place, repository: Path) -> None:

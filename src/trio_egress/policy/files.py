@@ -19,7 +19,15 @@ PATH_CHARS = 4096
 DEFAULT_PROTECT = (
     # What git runs or obeys, and what decides where it looks for that.
     *("**/.git", "**/.git/config", "**/.git/config.worktree", "**/.git/hooks", "**/.git/commondir"),
-    *(".git/modules/**/config", ".git/modules/**/hooks", "HEAD", ".gitmodules"),
+    # The same of submodules and of linked worktrees, which have submodules of their own. Not their `gitdir`: it runs
+    # nothing, and git writes it anew each day.
+    *("**/.git/modules/**/config", "**/.git/modules/**/config.worktree", "**/.git/modules/**/hooks"),
+    *(
+        "**/.git/modules/**/commondir",
+        "**/.git/worktrees/**/commondir",
+        "**/.git/worktrees/**/config.worktree",
+    ),
+    *("**/.git/worktrees/**/config", "**/.git/worktrees/**/hooks", "HEAD", ".gitmodules"),
     *(".husky", ".pre-commit-config.yaml", "lefthook.yml", ".lefthook.yml"),
     # What a CI service runs, with its secrets, as soon as it is pushed.
     *(".github/workflows", ".github/actions", ".gitlab-ci.yml", ".circleci", ".travis.yml", "Jenkinsfile"),
