@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from trio_egress.evidence.facts import FACT_CHARS
 from trio_egress.evidence.findings import CODES, KEPT, Finding, Findings
 from trio_egress.evidence.members import Misfit
 
@@ -22,6 +23,18 @@ def test_findings_are_bounded_and_counted() -> None:
     findings.add_misfits((Misfit("member.type", f"m{n}", "x", "y") for n in range(KEPT + 5)), "e", 3)
     assert (len(findings.kept), findings.count) == (KEPT, KEPT + 5)
     assert (findings.kept[0].place, findings.kept[0].line) == ("m0", 3)
+
+
+def test_no_text_of_a_finding_steers_a_terminal_or_is_longer_than_a_fact() -> None:
+    findings = Findings()
+    findings.add("packet.file", "a\x1b", 1, "\x1b[2J\nVALID", "\u202e" * FACT_CHARS, "x" * 2 * FACT_CHARS)
+    findings.add("packet.file", "a", 1, r"'\x1b' of a person's words", "B")
+    first, second = findings.kept
+    assert (first.file, first.found) == (r"a\x1b", r"\x1b[2J\nVALID")
+    assert first.message.isascii()
+    assert first.message.isprintable()
+    assert len(first.place) < FACT_CHARS + 20
+    assert second.found == r"'\x1b' of a person's words"
 
 
 def test_codes_have_one_form_and_a_meaning() -> None:

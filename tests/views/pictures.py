@@ -14,6 +14,7 @@ from tests.evidence.test_packet import FACTS, make_packet
 from trio_egress.evidence.findings import Findings
 from trio_egress.evidence.replay import Replay
 from trio_egress.evidence.report import conclude
+from trio_egress.evidence.session import Session
 from trio_egress.evidence.stream import replay_stream
 from trio_egress.evidence.verify import verify
 from trio_egress.views.picture import Picture, take_picture
@@ -33,9 +34,9 @@ HOSTILE = '\x1b[31m[x](https://evil.example) {0} <b>"&]]>\x00\x85\ud800\u202e\U0
 """What no reader may take for more than text."""
 
 
-def write_lines() -> list[bytes]:
+def write_lines(session: Session = RULED) -> list[bytes]:
     """Line 1 open; 2, 3 TLS and 4, 5 HTTP, allowed; 6 a method; 7 no rule; 8 DNS; 9 UDP; 10 a call; 11 close."""
-    scribe = Scribe(RULED).open()
+    scribe = Scribe(session).open()
 
     def block(facts: Mapping[str, object], **members: str) -> None:
         scribe.append(scribe.draft("evil.example", verdict="block", facts=facts, **members))

@@ -2,12 +2,14 @@
 
 Rule 1: a code never changes its meaning; a new meaning gets a new code.
 Rule 2: however bad a file is, only KEPT findings are kept; the rest are counted.
+Rule 3: every text of a finding is printable ASCII and bounded, whoever chose it: none steers a terminal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from trio_egress.evidence.facts import FACT_CHARS, escape_text, is_portable
 from trio_egress.evidence.members import Misfit
 from trio_egress.values import frozen
 
@@ -137,8 +139,13 @@ class Findings:
     def add(self, code: str, file: str, line: int, found: str, expected: str, place: str = "") -> None:
         self.count += 1
         if len(self.kept) < KEPT:
-            self.kept.append(Finding(code, file, line, place, found, expected))
+            self.kept.append(Finding(code, _show(file), line, _show(place), _show(found), _show(expected)))
 
     def add_misfits(self, misfits: Iterable[Misfit], file: str, line: int) -> None:
         for misfit in misfits:
             self.add(misfit.code, file, line, misfit.found, misfit.expected, misfit.place)
+
+
+def _show(text: str) -> str:
+    """As it stands where it may: most texts were made for people, and some hold escapes already."""
+    return text if is_portable(text) and len(text) <= FACT_CHARS else escape_text(text)
