@@ -13,13 +13,25 @@ import attrs
 import pytest
 from tests.cli.inside import call
 from tests.evidence.found import write_found
-from tests.evidence.specimens import SESSION, STRANGER, Receipt, rewrite
+from tests.evidence.specimens import SESSION, STRANGER, Receipt, rewrite, setting_fact
 from tests.evidence.test_packet import FACTS, make_packet
 from tests.views.pictures import HOSTILE, POLICY, write_lines
 
 from trio_egress.policy.compiled import policy_hash, render_compiled
 from trio_egress.policy.load import load_policy
 
+OTHER_FACTS = (
+    "rule",
+    "host",
+    "secrets_used",
+    "query",
+    "ws_protocols",
+    "calls",
+    "host_key",
+    "via",
+    "judged_us",
+    "counters",
+)
 COMPILED = load_policy(POLICY.decode(), "policy.toml")
 SESSION_BY_POLICY = attrs.evolve(SESSION, policy_hash=policy_hash(COMPILED), able=("meter",))
 CONTROLS = HOSTILE.replace("\ud800", "")
@@ -76,6 +88,7 @@ HONEST = write_lines(SESSION_BY_POLICY)
 FOUND = write_found(SESSION_BY_POLICY)
 RECEIPTS = [json.loads(line) for line in [*HONEST, *FOUND]]
 TEXTS = sorted({leaf for receipt in RECEIPTS for leaf in list_leaves(receipt, str) if len(leaf) > 1})
+NUMBERS = sorted({leaf for receipt in RECEIPTS for leaf in list_leaves(receipt, int) if len(leaf) > 1})
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +137,55 @@ def test_a_text_with_controls_is_written_as_an_escape(place: Path, leaf: Leaf) -
 
 def test_nor_are_they_where_every_text_has_them(place: Path) -> None:
     _show_all(place, replacing(lambda path: True, str, CONTROLS))
+
+
+def _name(value: object) -> str:
+    return repr(value)[:8]
+
+
+@pytest.mark.parametrize("new", [10**400, -(10**400), 2**63, {}, [{}], [[]], None, True, CONTROLS], ids=_name)
+@pytest.mark.parametrize("kind", [int, str])
+def test_nothing_raises_for_values_of_another_kind_or_size(place: Path, kind: type, new: object) -> None:
+    _show_all(place, replacing(lambda path: path[0] == "ext", kind, new))
+    _show_all(place, replacing(lambda path: True, kind, new))
+
+
+def test_no_sum_is_too_long_to_be_shown(place: Path) -> None:
+    """One digit more, and Python writes none."""
+    _show_all(place, replacing(lambda path: path[0] == "ext", int, 10**4300 - 1))
+
+
+@pytest.mark.parametrize("leaf", NUMBERS, ids=".".join)
+def test_no_number_is_too_large_to_be_shown(place: Path, leaf: Leaf) -> None:
+    _show_all(place, replacing(lambda path: path == leaf, int, 10**400))
+
+
+@pytest.mark.parametrize("value", [[{}], [[]], {}, "able", 10**400], ids=str)
+def test_no_fact_of_another_kind_raises(place: Path, value: object) -> None:
+    _show_all(place, setting_fact("able", value))
+
+    def change(receipt: Receipt) -> None:
+        for name in OTHER_FACTS:
+            setting_fact(name, value)(receipt)
+
+    _show_all(place, change)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "learn --from P",
+        *(f"packet {name} P" for name in ("show", "ls", "pack", "report", "timestamp --output x")),
+        "packet prove P 0",
+        "packet export --format junit P",
+    ],
+)
+def test_a_packet_is_named_without_controls(tmp_path: Path, command: str) -> None:
+    packet = tmp_path / "\x1b[2J\nVALID"
+    packet.mkdir()
+    (packet / "evidence.jsonl").symlink_to("nowhere")
+    ran = call(*(packet if word == "P" else word for word in command.split()), cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "\\x1b[2J\\nVALID" in ran.stderr
+    assert (ran.stdout + ran.stderr).replace("\n", "").isprintable()
+    assert "\nVALID" not in ran.stderr

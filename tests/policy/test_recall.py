@@ -176,7 +176,7 @@ def test_a_tunnel_for_some_request_is_decided_as_that() -> None:
 
 
 def test_abilities_are_read_as_far_as_they_are_known() -> None:
-    assert read_able({"able": ["meter", "magic", 5]}) == {Need.METER}
+    assert read_able({"able": ["meter", "magic", 5, {}, ["meter"]]}) == {Need.METER}
     assert read_able({}) == read_able({"able": "meter"}) == NO_NEEDS
 
 

@@ -17,8 +17,9 @@ from typing import TextIO
 import attrs
 
 from trio_egress.cli.exits import REFUSED
-from trio_egress.errors import TrioEgressError, UsageError
+from trio_egress.errors import EvidenceError, TrioEgressError, UsageError
 from trio_egress.evidence.attempts import Told, read_attempts, read_receipts
+from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.scan_form import SUPPRESSED
 from trio_egress.model import INTERCEPTED, Layer, Protocol
 from trio_egress.policy.hosts import parse_host
@@ -46,6 +47,9 @@ def main(options: argparse.Namespace, inbox: Inbox) -> int:
             print(f"trio-egress learn: nothing to learn from: {usage}", file=sys.stderr)
             return REFUSED
         return _observe(options, inbox)
+    except EvidenceError as error:
+        print(f"trio-egress learn: {escape_text(str(error))}", file=sys.stderr)
+        return 2
     except TrioEgressError as error:
         print(f"trio-egress learn: {error}", file=sys.stderr)
         return 2

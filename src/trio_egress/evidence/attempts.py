@@ -22,6 +22,7 @@ from trio_egress.evidence.container import find_packet, open_plain
 from trio_egress.evidence.facts import EXT_NAME, escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.line import Line, read_line
+from trio_egress.evidence.members import UINT64_MAX
 from trio_egress.evidence.scan_read import ReadFinding, merge_read, read_findings
 from trio_egress.evidence.session import INTERCEPTED, OBSERVING, OWN_TRANSPORTS
 from trio_egress.values import frozen
@@ -62,9 +63,9 @@ class Told:
         return value if is_portable(value) else escape_text(value)
 
     def number(self, name: str) -> int | None:
-        """A number among the facts."""
+        """A number among the facts, no larger than the format has them: sums of them can be shown."""
         value = self.facts.get(name)
-        return value if type(value) is int and value >= 0 else None
+        return value if type(value) is int and 0 <= value <= UINT64_MAX else None
 
     @property
     def seq(self) -> int:

@@ -70,9 +70,8 @@ class Difference:
 def read_able(facts: Members) -> frozenset[Need]:
     """What the boundary of a run could do, as its open receipt says."""
     able = facts.get("able")
-    return (
-        frozenset(_NEEDS[word] for word in able if word in _NEEDS) if isinstance(able, list) else frozenset()
-    )
+    words = able if isinstance(able, list) else ()
+    return frozenset(_NEEDS[word] for word in words if isinstance(word, str) and word in _NEEDS)
 
 
 def decide_again(policy: Policy, record: Members, facts: Members, able: frozenset[Need]) -> Difference | None:

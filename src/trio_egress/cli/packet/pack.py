@@ -18,6 +18,7 @@ from typing import BinaryIO
 from trio_egress.errors import EvidenceError
 from trio_egress.evidence.archive import write_archive
 from trio_egress.evidence.container import list_packet, open_plain
+from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.packet_form import PACKET_NAME
 from trio_egress.runtime.presence import PRESENCE_NAME
@@ -37,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
         _pack(directory, names, output)
         size, digest = _measure(output)
     except EvidenceError as error:
-        print(f"trio-egress packet pack: {error}", file=sys.stderr)
+        print(f"trio-egress packet pack: {escape_text(str(error))}", file=sys.stderr)
         return 2
     if options.json:
         answer = {"file": str(output), "size": size, "sha256": digest, "entries": names}

@@ -55,7 +55,7 @@ def main(options: argparse.Namespace) -> int:
     except UsageError as error:
         return _say(str(error), 64)
     except EvidenceError as error:
-        return _say(str(error), 2)
+        return _say(escape_text(str(error)), 2)
     except Unproven as error:
         return _say(f"NOT PROVEN: {error}", 1)
 

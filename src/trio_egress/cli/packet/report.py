@@ -15,6 +15,7 @@ from pathlib import Path
 from trio_egress.checkers import count_jobs, open_checkers
 from trio_egress.errors import EvidenceError, PolicyError, UsageError
 from trio_egress.evidence.container import FilePath, Packet, find_packet, open_bare, read_file
+from trio_egress.evidence.facts import escape_text, is_portable
 from trio_egress.evidence.journal import EVIDENCE_NAME
 from trio_egress.evidence.report import Report, Verdict
 from trio_egress.pages.dossier import NAMES
@@ -47,7 +48,10 @@ def main(options: argparse.Namespace) -> int:
         print(f"trio-egress packet report: {error}", file=sys.stderr)
         return 64
     except EvidenceError as error:
-        print(f"trio-egress packet report: {error}", file=sys.stderr)
+        said = str(error)  # the verifier's is made for people already
+        print(
+            f"trio-egress packet report: {said if is_portable(said) else escape_text(said)}", file=sys.stderr
+        )
         return UNWRITTEN
     return report.exit_code
 

@@ -21,7 +21,7 @@ from trio_egress.content.fingerprint import fingerprint
 from trio_egress.errors import EvidenceError, UsageError
 from trio_egress.evidence.attempts import Told, read_receipts
 from trio_egress.evidence.container import open_plain
-from trio_egress.evidence.facts import walk
+from trio_egress.evidence.facts import escape_text, walk
 from trio_egress.evidence.receipt_form import COMMITMENT
 from trio_egress.evidence.redact import KEY_BYTES, Redactor, commit
 
@@ -40,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"trio-egress packet reveal: {error}", file=sys.stderr)
         return 64
     except EvidenceError as error:
-        print(f"trio-egress packet reveal: {error}", file=sys.stderr)
+        print(f"trio-egress packet reveal: {escape_text(str(error))}", file=sys.stderr)
         return 2
     marks = {name: fingerprint(name, value) for name in detectors}
     if options.json:

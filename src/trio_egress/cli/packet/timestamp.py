@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
     except UsageError as error:
         return _say(str(error), 64)
     except EvidenceError as error:
-        return _say(str(error), 2)
+        return _say(escape_text(str(error)), 2)
     except ValueError as error:
         return _say(f"{CHECKPOINT_NAME} is no checkpoint: {error}", 2)
 
