@@ -74,6 +74,27 @@ def test_a_link_that_an_earlier_agent_left_is_not_written_through(place: Place) 
     assert not ended.evidence.exists()
 
 
+OUTPUTS = ("status-file", "summary", "sarif", "junit", "annotations", "events", "metrics", "anchor-file")
+
+
+@pytest.mark.parametrize("option", OUTPUTS)
+@pytest.mark.parametrize("name", ["out", "folder/out"])
+def test_no_output_goes_where_a_link_of_an_earlier_agent_leads(place: Place, option: str, name: str) -> None:
+    target = place.write("out", "as it was\n")
+    (place.work / "out").symlink_to(target)
+    (place.work / "folder").symlink_to(place.path)
+    ended = place.run(NOTHING, "touch", "ran", options=[f"--{option}", name])
+    assert (ended.code, target.read_text(), (place.work / "ran").exists()) == (125, "as it was\n", False)
+    assert f"--{option} {name}: {'folder' if '/' in name else 'out'} is a link" in ended.err
+
+
+def test_a_status_goes_where_the_callers_own_descriptors_lead(place: Place) -> None:
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        ended = place.run(NOTHING, "true", options=["--status-file", name])
+        assert (ended.code, json.loads(ended.text)["end"]) == (0, "agent_exited")
+    assert place.run(NOTHING, "true", options=["--status-file", "/dev/null"]).code == 0
+
+
 def test_what_is_written_at_the_end_is_not_the_agents_to_write(place: Place) -> None:
     out = place.work / "out.sarif"
     ended = place.run(NOTHING, "bash", "-c", "echo forged >out.sarif", options=["--sarif", str(out)])

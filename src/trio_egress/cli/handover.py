@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ import attrs
 from trio_egress.cli.learn import learn_from
 from trio_egress.cli.packet.export import find_root
 from trio_egress.cli.packet.report import render_packet
+from trio_egress.cli.plain_file import open_plain
 from trio_egress.cli.run_parser import HANDED_FILES
 from trio_egress.cli.status import Handed
 from trio_egress.errors import EvidenceError, UsageError
@@ -99,7 +99,7 @@ def open_handover(options: argparse.Namespace, evidence: Path, pinned: str | Non
         keys = _hold_keys(options.public_key or ([pinned] if pinned else []))
         for name in HANDED_FILES:
             if place := getattr(options, name):
-                descriptors[name] = _open(f"--{name}", place, append=name == "summary")
+                descriptors[name] = _open(name, place)
         packet = _open_directory(evidence)
         here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         root = find_root(None, os.environ).resolve()
@@ -132,17 +132,11 @@ def _hold_keys(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(held)
 
 
-def _open(option: str, place: str, *, append: bool) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        descriptor = os.open(place, flags | (os.O_APPEND if append else 0), 0o644)
-    except OSError as error:
-        raise UsageError(f"{option} {place}: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UsageError(f"{option} {place}: it is not a plain file")
-    if not append:
-        os.truncate(descriptor, 0)
+def _open(name: str, place: str) -> int:
+    if name == "summary":
+        return open_plain(f"--{name}", place, os.O_WRONLY | os.O_APPEND)
+    descriptor = open_plain(f"--{name}", place, os.O_WRONLY)
+    os.ftruncate(descriptor, 0)
     return descriptor
 
 

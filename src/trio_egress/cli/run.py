@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from trio_egress.cli.opening import announce
 from trio_egress.cli.outside import open_outside
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.cli.paint import choose_paint
+from trio_egress.cli.plain_file import open_output
 from trio_egress.cli.run_environment import find_environment
 from trio_egress.cli.run_keys import find_key, find_next_keys
 from trio_egress.cli.run_parser import HANDED_FILES, asks_for_handover
@@ -176,21 +176,10 @@ def _open_status(path: str | None, inbox: Inbox) -> int | None:
     """Opened first, with the caller's rights, so that it is written however the run ends. Raises UsageError."""
     if path is None:
         return None
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
-        if stat.S_ISFIFO(_mode(path)):
-            with inbox.interrupting():  # it waits for a reader
-                return os.open(path, flags)
-        return os.open(path, flags, 0o644)
+        return open_output(path, inbox.interrupting)  # a pipe waits for a reader
     except OSError as error:
         raise UsageError(f"--status-file {path}: {error.strerror}") from None
-
-
-def _mode(path: str) -> int:
-    try:
-        return os.stat(path).st_mode
-    except FileNotFoundError:
-        return 0
 
 
 def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str], caller: Caller | None) -> RunSpec:

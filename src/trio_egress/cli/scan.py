@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trio_egress.cli.plain_file import open_output
 from trio_egress.errors import PolicyError, UsageError
 from trio_egress.model import Action
 from trio_egress.static.annotations import render_annotations
@@ -182,7 +183,7 @@ def _print(options: argparse.Namespace, outcome: Outcome) -> None:
 
 def _write_sarif(place: str, outcome: Outcome) -> None:
     try:
-        with open(place, "w", encoding="utf-8") as file:
+        with open(open_output(place), "w", encoding="utf-8") as file:
             file.writelines(render_sarif(outcome))
     except OSError as error:
         raise UsageError(f"cannot write {place}: {error.strerror}") from None

@@ -12,6 +12,7 @@ import sys
 
 from trio_egress.checkers import count_jobs, open_checkers
 from trio_egress.cli.fold import find_columns, fold
+from trio_egress.cli.plain_file import open_output
 from trio_egress.errors import UsageError
 from trio_egress.evidence.container import find_packet
 from trio_egress.evidence.report import Report, render_json, render_text
@@ -83,7 +84,7 @@ def _write(output: str | None, text: str, report: Report) -> int:
     if output is None:
         return report.exit_code
     try:
-        with open(output, "w", encoding="utf-8") as file:
+        with open(open_output(output), "w", encoding="utf-8") as file:
             file.write(text)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
