@@ -99,14 +99,19 @@ def test_a_file_stops_it(place: Place, server: int) -> None:  # noqa: F811
     hold_stopped(end(place, started), server, f"by {file}")
 
 
-def test_the_agent_itself_can_only_stop_and_never_begin_again(place: Place, server: int) -> None:  # noqa: F811
-    file = place.work / "stop"
-    started = start(place, server, "--stop-file", str(file))
-    (place.work / "moved").mkdir()
-    file.symlink_to("nowhere")
-    wait_until((place.work / "a.ended").exists, "the end of the connection")
-    file.rename(place.work / "moved" / "stop")
-    hold_stopped(end(place, started), server, f"by {file}")
+@pytest.mark.parametrize("name", ["work/stop", "work/sub/stop", "work/led/stop", "way/led/stop", "more/stop"])
+def test_a_file_that_the_agent_could_keep_from_being_seen_is_refused(place: Place, name: str) -> None:
+    for folder in ("work/sub", "elsewhere", "more"):
+        (place.path / folder).mkdir()
+    (place.work / "led").symlink_to(place.path / "elsewhere")
+    (place.path / "way").symlink_to(place.work)
+    more = f'{policy(80, "a")}[files]\nwrite = ["{place.path}/more"]\n'
+    ended = place.run(more, "touch", "ran", options=("--stop-file", str(place.path / name)))
+    assert (ended.code, (place.work / "ran").exists()) == (125, False)
+    assert f"--stop-file {place.path / name}: the agent can write in {place.path}" in ended.err
+    assert "name one elsewhere" in ended.err
+    for elsewhere in (str(place.path / "elsewhere/stop"), "../stop"):
+        assert place.run(more, "true", options=("--stop-file", elsewhere)).code == 0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from trio_egress.cli.plain_file import open_appended, open_plain
 from trio_egress.cli.voice import Say
 from trio_egress.errors import UsageError
 from trio_egress.evidence.receipt import Draft
-from trio_egress.runtime.places import find_places
+from trio_egress.runtime.places import refuse_reach
 from trio_egress.runtime.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -148,12 +148,9 @@ def _write_metrics(place: str, descriptor: int, metrics: Metrics, say: Say) -> N
 def _find_socket(option: str, given: str, spec: RunSpec) -> str:
     """Its absolute path. Where the agent can write, it could put a socket of its own there, and reach a later one."""
     path = os.path.abspath(given.removeprefix(UNIX))
-    folder = os.path.realpath(os.path.dirname(path))
-    written = find_places(spec.policy.files, str(spec.directory), spec.environment.get("HOME", "")).write
-    for place in map(os.path.realpath, (str(spec.directory), *written)):
-        if Path(folder).is_relative_to(place):
-            raise UsageError(f"{option} {given}: the agent can write in {place}: name a socket elsewhere")
-    return os.path.join(folder, os.path.basename(path))
+    home = spec.environment.get("HOME", "")
+    refuse_reach(option, given, path, spec.policy.files, str(spec.directory), home)
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def _list_hidden(options: argparse.Namespace) -> Iterator[Path]:

@@ -220,7 +220,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str], call
         hidden=(*_hidden(options, evidence, key), *_find_hidden(policy, environ, directory)),
         ci=find_ci(os.environ),
         protected=tuple(Path(name).absolute() for name in _list_written(options, written)),
-        stop_file=_find_stop_file(options.stop_file),
+        stop_file=_find_stop_file(options.stop_file, policy, directory, environment.get("HOME", "")),
         timeout_seconds=_find_timeout(options.timeout, policy.limits.wall_seconds),
         proxy_port=options.proxy_port,
         name=options.agent or "",
@@ -316,9 +316,14 @@ def _find_timeout(given: float | None, of_policy: int | None) -> float | None:
     return min((seconds for seconds in (given, of_policy) if seconds is not None), default=None)
 
 
-def _find_stop_file(given: str | None) -> Path | None:
-    """Raises UsageError where it is there already."""
-    path = Path(given).absolute() if given else None
+def _find_stop_file(given: str | None, policy: Policy, directory: Path, home: str) -> Path | None:
+    """Raises UsageError where it is there already, or where an agent that can write could keep it from being seen."""
+    if not given:
+        return None
+    from trio_egress.runtime.places import refuse_reach
+
+    path = Path(os.path.abspath(given))
+    refuse_reach("--stop-file", given, str(path), policy.files, str(directory), home)
     with hold_stop_file(path):
         return path
 

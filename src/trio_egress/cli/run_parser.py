@@ -193,7 +193,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--stop-file",
         metavar="FILE",
-        help="stop all egress for good once FILE exists, as `trio-egress stop` does",
+        help="stop all egress for good once FILE exists, as `trio-egress stop` does; outside the working directory",
     )
     add("--status-file", metavar="FILE", help="write how the run ended to FILE, as JSON")
     add("--quiet", action="store_true", help="print nothing but errors")

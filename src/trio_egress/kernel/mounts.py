@@ -43,6 +43,9 @@ RESOLVER_TEXT = (
 wildcard may allow that. A stub that needs a second for its answer has not seen the question: its socket was full."""
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  the agent gets its own
+NEVER_SHARED = ("/", "/run", "/var/run", *PRIVATE)
+"""Where no directory stays as it is on the host, though it is the working directory."""
+
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 SECRETS = (
     ".aws",
@@ -140,7 +143,7 @@ def _writable(view: View) -> list[str]:
     for path in sorted({os.path.realpath(path) for path in (view.directory, *view.write)}):
         if not os.path.isdir(path):
             raise SandboxError(f"{path} can't be made writable for the agent: it is no directory")
-        if path in ("/", "/run", "/var/run", *PRIVATE):
+        if path in NEVER_SHARED:
             if path == "/" and view.directory != "/":
                 raise SandboxError("the whole host can't be made writable for the agent")
             continue

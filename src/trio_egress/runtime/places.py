@@ -7,8 +7,10 @@ is not made, and what is missing can't be hidden.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from trio_egress.errors import SandboxError
+from trio_egress.errors import SandboxError, UsageError
+from trio_egress.kernel.mounts import NEVER_SHARED
 from trio_egress.policy.files import Files
 
 KEPT = ("/run", "/var/run", "/dev", "/proc", "/sys")
@@ -27,6 +29,15 @@ def find_places(files: Files, directory: str, home: str) -> Files:
             for path in files.protect
         ),
     )
+
+
+def refuse_reach(option: str, given: str, path: str, files: Files, directory: str, home: str) -> None:
+    """Raises UsageError where the agent can write on the way to this path: it could put another there, or move it."""
+    folder = Path(path).parent
+    way = {os.path.realpath(at) for at in (folder, *folder.parents)}
+    for place in map(os.path.realpath, (directory, *find_places(files, directory, home).write)):
+        if place not in NEVER_SHARED and any(_is_in(at, (place,)) for at in way):
+            raise UsageError(f"{option} {given}: the agent can write in {place}: name one elsewhere")
 
 
 def _resolve(key: str, path: str, directory: str, home: str) -> str:

@@ -5,7 +5,8 @@ why nothing answers.
 
 Rule 1: to stop is to put a policy in force that allows nothing, so that a reviewer decides what follows by that one.
 Rule 2: nothing takes it back: no reload, no second file, no signal.
-Rule 3: a file of which it can't be said that it isn't there, is there.
+Rule 3: the file is where the agent can't write: it could take it away between two looks, or move what it is in.
+Rule 4: a file of which it can't be said that it isn't there, is there.
 """
 
 from __future__ import annotations
