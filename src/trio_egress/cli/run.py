@@ -21,7 +21,7 @@ from trio_egress.cli.approver import find_approver
 from trio_egress.cli.denials import Denials
 from trio_egress.cli.exits import INCOMPLETE, REFUSED, SIGNALLED, exit_code
 from trio_egress.cli.garbage import start_collecting
-from trio_egress.cli.opening import announce
+from trio_egress.cli.opening import announce, tell_own
 from trio_egress.cli.outside import open_outside
 from trio_egress.cli.packet.places import AUDIT_DIRECTORY
 from trio_egress.cli.paint import choose_paint
@@ -239,6 +239,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str], call
         say(NOT_ENFORCED)
     if not options.quiet:
         announce(redactor.hush(say), policy, path, key, run_id, pinned=pinned)
+        tell_own(say, policy.files, directory, environment.get("HOME", ""))
     return spec
 
 

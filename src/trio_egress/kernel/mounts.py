@@ -67,10 +67,11 @@ class View:
     """What a run asks of the file system.
 
     Paths are absolute; `sockets` are Unix sockets of the host; `protect` has patterns, as in kernel/guard.py; `account`
-    is the agent's in the words of /etc/passwd, where no file of the host has one. `kept`: of what is hidden, what must
-    also stay where it is: no directory on the way to it can be moved. `host`: its mounts. `root`: it is
-    root who mounts. `owner`, `group`: the agent's ids. `path`: its PATH. `lent`: the working directory, where its user
-    couldn't write without. `planted`: texts of files below HOME, which the agent finds there and the host doesn't have.
+    is the agent's in the words of /etc/passwd, where no file of the host has one. `own`: paths that are protected, too,
+    but not looked at in the end: we write there ourselves. `kept`: of what is hidden, what must also stay where it is:
+    no directory on the way to it can be moved. `host`: its mounts. `root`: it is root who mounts. `owner`, `group`: the
+    agent's ids. `path`: its PATH. `lent`: the working directory, where its user couldn't write without. `planted`:
+    texts of files below HOME, which the agent finds there and the host doesn't have.
     """
 
     directory: str
@@ -83,6 +84,7 @@ class View:
     hide: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
     account: str = ""
     path: str = ""
@@ -101,7 +103,7 @@ def plan_mounts(view: View) -> tuple[Mount, ...]:
             check_way(path, view.owner, view.group)
     home = _find_home(view)
     host = _host(view, writable, home)
-    points = find_points(find_guard(view), outermost, view.lent)
+    points = find_points(plan_guard((*view.protect, *view.own), outermost), outermost, view.lent)
     return (
         Mount("tmpfs", "/run"),
         *(_keep(path, f"{STAGE}/{number}", view) for number, path in enumerate(writable)),

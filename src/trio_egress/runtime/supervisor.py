@@ -61,6 +61,7 @@ from trio_egress.runtime.measure import (
     render_posture,
 )
 from trio_egress.runtime.orders import Orders, open_arrivals
+from trio_egress.runtime.own import find_own
 from trio_egress.runtime.places import find_places
 from trio_egress.runtime.policy_file import find_files
 from trio_egress.runtime.presence import show_presence
@@ -338,6 +339,7 @@ def _view(spec: RunSpec, trust: Trust | None, host_key: str) -> View:
             *map(os.path.abspath, (*find_files(spec.policy_path, spec.policy), *spec.protected)),
             *protect_cache(os.environ, (str(spec.directory), *files.write)),
         ),
+        own=find_own(str(spec.directory), files.write).kept,
         account=describe_account(spec.identities, home),
         path=spec.looked_at.get("PATH", os.defpath),
         lent=find_lent(
