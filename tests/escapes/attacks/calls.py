@@ -37,6 +37,7 @@ SAME = {
     "fspick": 433,
     "clone3": 435,
     "pidfd_getfd": 438,
+    "memfd_secret": 447,
 }
 NAMESPACES = {"user": 0x10000000, "net": 0x40000000, "mnt": 0x20000, "pid": 0x20000000, "ipc": 0x8000000,
               "uts": 0x4000000, "cgroup": 0x2000000, "time": 0x80}  # fmt: skip
@@ -172,6 +173,25 @@ def io_uring(w: Ways) -> None:
 @attack("seccomp", proof=r"descriptor:anon_inode:\[userfaultfd\]", receipt=refused("userfaultfd"))
 def userfaultfd(w: Ways) -> None:
     w.show(descriptors=[call(w, "userfaultfd", 1)])
+
+
+def _has_secret_memory() -> bool:
+    """Many kernels before 6.5 have it turned off."""
+    made: int = libc.syscall(ctypes.c_long(SAME["memfd_secret"]), ctypes.c_long(0))
+    if made >= 0:
+        os.close(made)
+    return made >= 0
+
+
+@attack(
+    "seccomp",
+    proof="descriptor:.*secretmem",
+    receipt=refused("memfd_secret"),
+    exists=_has_secret_memory,
+)
+def memfd_secret(w: Ways) -> None:
+    """Memory that stands in no account of a process."""
+    w.show(descriptors=[call(w, "memfd_secret", 0)])
 
 
 @attack("seccomp", proof=r"descriptor:anon_inode:\[perf_event\]", receipt=refused("perf_event_open"))
