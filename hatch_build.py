@@ -84,7 +84,7 @@ def render_man(parser: argparse.ArgumentParser, purpose: str) -> str:
     body, epilog, notes = rest.partition(".SH COMMENTS\n")
     told = f"{body}.SH NOTES\n.nf\n{notes}\n.fi\n" if epilog else body
     # A line of text that begins as a request does (`./trio-egress-audit`) is none.
-    told = re.sub(r"^(?=['.](?![A-Za-z]{2}\b))", r"\\&", told, flags=re.MULTILINE)
+    told = re.sub(r"^(?=['.](?![A-Za-z]{1,2}\b))", r"\\&", told, flags=re.MULTILINE)
     return "\n".join(lines).replace("-", "\\-") + told
 
 

@@ -101,6 +101,7 @@ def test_a_man_page_is_set_without_a_warning(
     ran = run("groff", "-man", "-ww", "-Wbreak", "-Tascii", "-P-c", share[page])
     assert (ran.returncode, ran.stderr) == (0, "")
     shown = " ".join(re.sub(".\b", "", ran.stdout).split())
+    assert ".B " not in shown  # a request that is shown as text
     assert [word for word in words if word not in shown] == []
 
 

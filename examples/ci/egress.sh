@@ -5,12 +5,15 @@
 #
 # EGRESS_KEY       a file with the private key; without it the packet proves nothing of who signed
 # EGRESS_PUBLIC    the public keys to verify by, hex or a file (default: the public half of EGRESS_KEY)
-# EGRESS_SOURCE    a checkout of trio-egress at the commit that you have read (default: trio-egress, beside this)
+# EGRESS_SOURCE    a checkout of trio-egress at the commit that you have read (default: the one that this script is in,
+#                  or else ./trio-egress)
 # EGRESS_OUT       where packet.zip, egress.xml (JUnit), egress.sarif and summary.md go (default: egress)
 set -euo pipefail
 
 policy=${1:?policy} && shift
-source=$(realpath "${EGRESS_SOURCE:-trio-egress}")
+own=$(dirname "$0")/../..
+[[ -e $own/action/install.sh ]] || own=trio-egress
+source=$(realpath "${EGRESS_SOURCE:-$own}")
 out=${EGRESS_OUT:-egress}
 mkdir -p "$out"
 

@@ -235,6 +235,15 @@ def test_a_private_key_file_that_holds_none_is_refused(
         read_private_key(tmp_path / "key")
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_public_key_in_place_of_the_private_one_is_told_whatever_its_mode(
+    mode: int, tmp_path: Path
+) -> None:
+    path = _store(tmp_path / "key.pub", render_public_key(KEY.public_hex), mode)
+    with pytest.raises(EvidenceError, match="is a public key, which signs nothing"):
+        read_private_key(path)
+
+
 def test_a_public_key_is_given_by_its_digits_or_by_its_file(tmp_path: Path) -> None:
     path = _store(tmp_path / "key.pub", render_public_key(KEY.public_hex), 0o644)
     assert (

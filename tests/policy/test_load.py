@@ -177,7 +177,7 @@ def test_a_unicode_line_separator_in_a_string_ends_no_line() -> None:
         ("version = ", "agent.toml:1:11: error: Invalid value\n"),
         ("version = 'x", 'agent.toml:1:13: error: Expected "\'"'),
         ("[egress", "agent.toml:1:8: error: Expected ']'"),
-        ("a = 1\na = 2\n", "agent.toml:2:6: error: Cannot overwrite a value"),
+        ("a = 1\na = 2\n", "agent.toml:2:6: error: this key stands there already, with a value"),
         ("a = 1\r\nb = ?\r\n", "agent.toml:2:5: error: Invalid value"),
     ],
 )

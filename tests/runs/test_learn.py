@@ -166,3 +166,31 @@ def test_the_agent_adds_nothing_to_what_is_written_when_it_has_ended(place: Plac
     load_policy((place.work / "learnt.toml").read_text(), "learnt.toml")
     assert "evil" not in (place.work / "learnt.toml").read_text()
     assert json.loads((place.work / "status.json").read_text())["exit_code"] == ran.returncode == 0
+
+
+SECRET = """
+[[secret]]
+name = "api-token"
+from = { env = "API_TOKEN" }
+to = ["web.example.com"]
+"""
+
+
+def test_a_policy_that_is_here_holds_while_it_is_learnt(place: Place, web: int) -> None:
+    """As the help says: its secrets, for instance, are none of the agent's."""
+    pins = {"web.example.com": f"127.0.0.1:{web}"}
+    (place.work / "trio-egress.toml").write_text(write_policy("web.example.com", pins=pins, more=SECRET))
+    command = ["sh", "-c", 'echo "token=$API_TOKEN"; curl -s http://web.example.com/']
+    packet, learnt = place.path / "packet", place.path / "learnt.toml"
+    arguments = ["learn", "--evidence", packet, "--output", learnt, "--", *command]
+    ran = subprocess.run(
+        [sys.executable, "-m", "trio_egress", *arguments],
+        cwd=place.work,
+        env={**ENVIRONMENT, "API_TOKEN": "a-value-of-some-length"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "token=" in ran.stdout, ran.stderr
+    assert "a-value-of-some-length" not in ran.stdout
+    assert "web.example.com" in learnt.read_text()

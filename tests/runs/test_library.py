@@ -90,7 +90,7 @@ def test_no_more_output_is_kept_than_was_asked_for(place: Place) -> None:
 
 def test_what_cannot_be_meant_creates_nothing(place: Place) -> None:
     asked: list[tuple[Any, dict[str, Any]]] = [("ls -l", {}), ([], {}), (["ls"], {"timeout": 0})]
-    for command, more in [*asked, (["ls"], {"max_output": -1})]:
+    for command, more in [*asked, (["ls"], {"max_output": -1}), (["ls"], {"timeout": "5"})]:
         with pytest.raises(te.UsageError):
             te.run(command, policy=make_policy(place), evidence=place.path / "evidence", **more)
     place.write("bad.toml", "version = 1")

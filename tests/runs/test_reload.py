@@ -118,6 +118,7 @@ def test_what_is_no_policy_for_this_run_changes_nothing(
     ran = reload(started)
     assert ran.returncode == 1, ran.stdout
     assert words in ran.stderr
+    assert "\\" not in ran.stderr  # of several lines the first
     assert not (place.work / "b.ended").exists()
     (place.work / "go").touch()
     ended = started.wait()

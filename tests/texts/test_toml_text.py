@@ -37,7 +37,7 @@ def test_a_text_gives_its_values_and_their_places() -> None:
         ),
         ("a:b = 1", (1, 2), "Expected '=' after a key in a key/value pair"),
         ('a = "x\\', (1, 8), "Unescaped '\\' in a string"),
-        ("a = 1\na = 2", (2, 6), "Cannot overwrite a value"),
+        ("a = 1\na = 2", (2, 6), "this key stands there already, with a value"),
         ("a = " + "[" * 1000 + "]" * 1000, (1, 1), "something in it is nested too deeply"),
         ("a = 9" + "9" * 6000, (1, 1), "a number in it has too many digits"),
     ],

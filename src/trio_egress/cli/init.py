@@ -63,7 +63,8 @@ def _tell(path: str, project: Project, *, short: bool) -> Iterator[str]:
         yield f"wrote {path}, which allows {', '.join(allowed) or 'nothing yet'}: read it, as the files here named it"
     else:
         yield f"wrote {path}, which allows nothing yet"
-    yield "edit it, then: trio-egress run -- COMMAND (or let it be learnt: trio-egress learn -- COMMAND)"
+    yield "edit it, then: trio-egress run -- COMMAND"
+    yield "or let one be learnt: trio-egress learn --output learnt.toml -- COMMAND"
 
 
 def _render_head(project: Project) -> Iterator[str]:

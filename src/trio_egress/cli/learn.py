@@ -26,7 +26,6 @@ from trio_egress.policy.hosts import parse_host
 from trio_egress.policy.learn import Learnt, Seen, learn
 from trio_egress.policy.recall import recall_attempt
 from trio_egress.policy.services import FETCH, find_git
-from trio_egress.runtime.policy_file import empty_policy
 from trio_egress.runtime.signals import Inbox
 from trio_egress.runtime.spec import End, RunResult
 
@@ -69,10 +68,12 @@ def _write_learnt(options: argparse.Namespace) -> None:
 
 
 def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
+    from trio_egress.cli.run import choose_policy
     from trio_egress.cli.run import main as run
 
-    if options.policy is None:
-        options.policy_path = empty_policy()
+    options.policy_path = choose_policy(
+        options, observing=True
+    )  # before the output is there, which may be its name
     output = options.output or OUTPUT_NAME
     # Opened with the caller's rights: by the end of a run that root started, they are given up.
     with _open_output(output) as file:

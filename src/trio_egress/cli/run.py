@@ -187,7 +187,7 @@ def _prepare(options: argparse.Namespace, say: Say, written: Sequence[str], call
     environ = os.environ if caller is None else caller.environment
     command = _find_command(options)
     observing = options.observing or options.mode == "observe"
-    path = options.policy_path or _find_policy(options, observing=observing)
+    path = options.policy_path or choose_policy(options, observing=observing)
     _, policy = read_policy(path, options.allow)
     identities = _find_identities(options, caller)
     key = find_key(options, identities)
@@ -260,7 +260,7 @@ def _find_command(options: argparse.Namespace) -> Sequence[str]:
     return command
 
 
-def _find_policy(options: argparse.Namespace, *, observing: bool) -> Path:
+def choose_policy(options: argparse.Namespace, *, observing: bool) -> Path:
     """A run that only observes, or that is told what to allow, needs no policy of its own."""
     try:
         return find_policy(options.policy, os.environ)

@@ -33,6 +33,7 @@ from trio_egress.evidence.report import Report, Verdict, conclude, render_text
 from trio_egress.evidence.rotation import render_rotations
 from trio_egress.evidence.run_file import COUNTERS_NAME, RUN_NAME, RunDetails, render_counters, render_run
 from trio_egress.evidence.sign import (
+    PUBLIC_HEADER,
     PublicKey,
     Signer,
     SigningKey,
@@ -239,6 +240,11 @@ def read_private_key(path: FilePath) -> SigningKey:
     """The private key in a file that nobody else may read, and that has no other name. Raises EvidenceError."""
     with open_plain(path, follow=True) as file:
         status = os.fstat(file.fileno())
+        raw = file.read(KEY_BYTES + 1)
+        if raw.startswith(PUBLIC_HEADER):
+            raise EvidenceError(
+                f"{path} is a public key, which signs nothing: name the private one beside it"
+            )
         mode = status.st_mode & 0o777
         if mode & 0o077:
             raise EvidenceError(
@@ -249,7 +255,6 @@ def read_private_key(path: FilePath) -> SigningKey:
                 f"{path} has {status.st_nlink} names (hard links), and hiding one hides no other: remove the others; "
                 f"find MOUNTPOINT -xdev -samefile {path} lists them"
             )
-        raw = file.read(KEY_BYTES + 1)
     try:
         return parse_private_key(_check_length(raw))
     except EvidenceError as error:

@@ -171,10 +171,15 @@ def read_command(command: Sequence[str | PathLike[str]]) -> list[str]:
 
 
 def check_bounds(timeout: float | None, max_output: int | None) -> None:
-    if timeout is not None and not 0 < timeout < TIMEOUT_SECONDS:
+    if timeout is not None and not (_is_number(timeout) and 0 < timeout < TIMEOUT_SECONDS):
         raise UsageError(f"timeout must be a positive number of seconds, not {timeout!r}")
-    if max_output is not None and max_output < 0:
+    if max_output is not None and not (_is_number(max_output) and max_output >= 0):
         raise UsageError(f"max_output must be a number of bytes, not {max_output!r}")
+
+
+def _is_number(given: object) -> bool:
+    """Callers need not check types."""
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
 
 
 def _read_status(path: Path) -> Status:

@@ -168,7 +168,7 @@ def _describe_remedy(judged: Judgement, file: str) -> str:
                 f"of the rule{at}, in {place}"
             )
         case Layer.APPROVAL:
-            return f"a person is asked about this, and did not agree; without `ask` in {policy} nobody is"
+            return f"nobody agreed to it: `ask` in {policy}, or the program that runs the sandbox, has it asked about"
         case Layer.CERTIFICATE:
             return (
                 "the upstream has to speak TLS 1.2 or later, with a certificate that this machine trusts "

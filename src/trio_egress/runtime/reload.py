@@ -59,7 +59,7 @@ async def keep_policy(
         try:
             policy = await trio.to_thread.run_sync(held.read, abandon_on_cancel=True)
         except (PolicyError, UsageError) as error:
-            recorder.refuse_policy(f"the policy was not changed: {str(error)[:REASON_CHARS]}")
+            recorder.refuse_policy(f"the policy was not changed: {_tell_first(error)[:REASON_CHARS]}")
             continue
         if fixed := _find_fixed(gate, policy):
             recorder.refuse_policy(f"the policy was not changed: {fixed} can't change during a run")
@@ -69,6 +69,15 @@ async def keep_policy(
             recorder.refuse_policy(f"the policy was not changed: {unknown[:REASON_CHARS]}")
         else:
             change(record, gate, recorder, _stay_signed_in(policy, gate.policy))
+
+
+def _tell_first(error: PolicyError | UsageError) -> str:
+    """In one line: the first problem, and how many more there are."""
+    if not isinstance(error, PolicyError):
+        return str(error)
+    first = str(error).partition("\n")[0]
+    count = len(error.problems) - 1
+    return f"{first} (and {count} more)" if count > 0 else first
 
 
 def _stay_signed_in(policy: Policy, old: Policy) -> Policy:

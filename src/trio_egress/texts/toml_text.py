@@ -14,6 +14,9 @@ from trio_egress.texts.positions import Reading, Unreadable, locate
 
 _WORD = re.compile(r"[^\s\"'#,\[\]{}=]+")
 
+_MESSAGES = {"Cannot overwrite a value": "this key stands there already, with a value"}
+"""What tomli says for those who know TOML."""
+
 _BOOLEANS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
 """What people write for a boolean, in YAML for instance, and what TOML has for it."""
 
@@ -30,9 +33,10 @@ def parse_toml(text: str) -> Reading:
         hint = _hint_value(line[error.colno - 1 :]) if error.msg == "Invalid value" else ""
         if _YAML.match(line):
             hint = "; YAML is read from a file whose name ends in .yaml"
+        message = _MESSAGES.get(error.msg, error.msg)
         # tomli steps over a backslash and what follows it, be there anything or not.
         column = min(error.colno, len(line) + 1)
-        raise Unreadable(error.lineno, column, error.msg + hint) from None
+        raise Unreadable(error.lineno, column, message + hint) from None
     # Neither of these says where; and what int() says is for programmers (sys.set_int_max_str_digits).
     except RecursionError:
         raise Unreadable(1, 1, "something in it is nested too deeply") from None
