@@ -222,6 +222,7 @@ def _add_stop(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="end all egress of a run that lives, for good",
         description="End all egress of a run that lives: open connections are cut, and nothing is allowed for the "
         "rest of the run. The agent lives on. A signed receipt says so, and nothing takes it back.",
+        epilog="exit codes: 0 stopped; 2 there is no such run, or it could not be; 64 usage",
     )
     stop.add_argument(
         "evidence",
@@ -234,7 +235,10 @@ def _add_stop(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     doctor = commands.add_parser(
-        "doctor", help="say what this machine allows, and the cure for what it does not"
+        "doctor",
+        help="say what this machine allows, and the cure for what it does not",
+        epilog="exit codes: 0 nothing is in the way (--attack: all was refused); 1 something is (--attack: a hole); "
+        "125 --attack had no sandbox; 64 usage",
     )
     doctor.add_argument("--user", metavar="USER", help="the user that the agent would run as")
     doctor.add_argument("--proxy-user", metavar="USER", help="as root: the user that the proxy would become")
@@ -243,7 +247,11 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     doctor.add_argument("--json", action="store_true", help="print the answers as JSON")
 
-    demo = commands.add_parser("demo", help="see it work: a sample agent, its packet, and the verdict")
+    demo = commands.add_parser(
+        "demo",
+        help="see it work: a sample agent, its packet, and the verdict",
+        epilog="exit codes: 0 all was as expected; 1 something was not; 125 no sandbox can be had here; 64 usage",
+    )
     demo.add_argument(
         "--evidence", metavar="DIR", help="keep the packet here (default: a new temporary directory)"
     )
@@ -275,6 +283,7 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="write a policy to begin with, for the project that is here",
         description="Write a policy to begin with: a short one by the lock files and known agents here, or where "
         "there are none, one with every key, commented.",
+        epilog="exit codes: 0 written; 2 it could not be, or is there already; 64 usage",
     )
     init.add_argument("--full", action="store_true", help="write the one with every key, whatever is here")
     init.add_argument("--json", action="store_true", help="print what was written, and by what, as JSON")

@@ -27,7 +27,11 @@ exit codes:
 
 def add_keys(commands: Any) -> None:
     """The commands with all their actions."""
-    keygen = commands.add_parser("keygen", help="make a signing key: PATH (secret) and PATH.pub")
+    keygen = commands.add_parser(
+        "keygen",
+        help="make a signing key: PATH (secret) and PATH.pub",
+        epilog="exit codes: 0 made; 2 it could not be, or is there already; 64 usage",
+    )
     keygen.add_argument("path", metavar="PATH")
     keygen.add_argument(
         "--format",
