@@ -222,3 +222,26 @@ def test_what_an_included_file_allows_may_be_denied_and_repeated() -> None:
     for own in (rule("*.example", DENY), rule("a.example", 'methods = ["GET"]')):
         text = f'include = ["other.toml"]\n{HEAD}[[egress]]\n{own}\n'
         assert load_policy(text, "f", lambda _name: included).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("destination", "named"),
+    [
+        ("localhost:18443", "18443"),
+        ("LOCALHOST", "PORT"),
+        ("127.0.0.1:5432", "5432"),
+        ("127.8.9.1", "PORT"),
+        ("[::1]:80", "80"),
+    ],
+)
+def test_the_sandboxs_own_loopback_is_a_warning_that_names_the_hosts(destination: str, named: str) -> None:
+    (warning,) = load(rule(destination, "allow_private = true"))
+    assert warning.startswith("f:4:15: warning: inside, ")
+    assert warning.endswith(f'is the sandbox\'s own; a service of this machine is "host.internal:{named}"')
+
+
+@pytest.mark.parametrize(
+    "text", [rule("host.internal:5432"), rule("localhost.example"), rule("10.0.0.1"), rule("localhost", DENY)]
+)
+def test_other_hosts_and_denials_are_none(text: str) -> None:
+    assert load(text) == []

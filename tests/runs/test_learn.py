@@ -182,7 +182,7 @@ def test_a_policy_that_is_here_holds_while_it_is_learnt(place: Place, web: int) 
     (place.work / "trio-egress.toml").write_text(write_policy("web.example.com", pins=pins, more=SECRET))
     command = ["sh", "-c", 'echo "token=$API_TOKEN"; curl -s http://web.example.com/']
     packet, learnt = place.path / "packet", place.path / "learnt.toml"
-    arguments = ["learn", "--evidence", packet, "--output", learnt, "--", *command]
+    arguments: list[str | Path] = ["learn", "--evidence", packet, "--output", learnt, "--", *command]
     ran = subprocess.run(
         [sys.executable, "-m", "trio_egress", *arguments],
         cwd=place.work,

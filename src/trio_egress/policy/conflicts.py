@@ -9,8 +9,10 @@ Rule 2: time is linear in the number of rules.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
 
-from trio_egress.policy.destination import Below
+from trio_egress.model import HOST_INTERNAL
+from trio_egress.policy.destination import Below, Exact
 from trio_egress.policy.doors import IN_TLS, OWN_PORTS, Ports, Scheme
 from trio_egress.policy.index import Index, build_index
 from trio_egress.policy.rule import OF_REQUESTS, Terms, Tls
@@ -20,6 +22,7 @@ from trio_egress.values import frozen
 COMPARED = 64
 """Rules that one rule is held against, so that 100,000 rules for one host don't take a day."""
 
+_LOCALHOST = "localhost"
 _NARROWING = (*OF_REQUESTS, "host_keys", "tls", "times", "limits", "scan", "ask")
 _PLAIN_WEB = frozenset({Scheme.HTTP, Scheme.HTTPS})
 _WEB_PORTS = (Ports(80, 80), Ports(443, 443))
@@ -55,6 +58,7 @@ def find_conflicts(rules: Sequence[Terms], files: Sequence[str] = ()) -> Iterato
             yield from _find_denied(place, terms, _find_beside(place, terms, denying, files))
             yield from _find_useless(place, terms, _find_beside(place, terms, broad, files))
             yield from _find_wide(place, terms)
+            yield from _find_loopback(place, terms)
 
 
 def _index(rules: Iterator[tuple[int, Terms]]) -> _Indexed:
@@ -159,4 +163,13 @@ def _find_wide(place: int, terms: Terms) -> Iterator[Conflict]:
     pattern = terms.destination.pattern
     if isinstance(pattern, Below) and is_public_suffix(pattern.name):
         said = f"anybody can have a name below {pattern.name}, which is a public suffix; name the hosts that are meant"
+        yield Conflict(place, said, "destination", warning=True)
+
+
+def _find_loopback(place: int, terms: Terms) -> Iterator[Conflict]:
+    """It is the sandbox's own to whoever doesn't ask the proxy, and no rule is about that."""
+    host = terms.destination.pattern.host if isinstance(terms.destination.pattern, Exact) else None
+    if host == _LOCALHOST or (isinstance(host, (IPv4Address, IPv6Address)) and host.is_loopback):
+        port = terms.destination.port or "PORT"
+        said = f'inside, {host} is the sandbox\'s own; a service of this machine is "{HOST_INTERNAL}:{port}"'
         yield Conflict(place, said, "destination", warning=True)
