@@ -162,7 +162,7 @@ def test_the_example_in_yaml_means_the_same() -> None:
 
 
 def test_what_is_said_to_be_refused_in_yaml_is() -> None:
-    (line,) = re.findall(r"takes for something else:(.*?)\. Those are errors", TEXT, re.DOTALL)
+    (line,) = re.findall(r"take for different things are errors:(.*?); write them plainly", TEXT, re.DOTALL)
     assert len(quoted(line)) == 19
     for written in quoted(line):
         with pytest.raises(PolicyError, match=r"^f.yaml:1:4: error: readers of YAML don't agree"):
