@@ -46,8 +46,9 @@ def check(raw: bytes) -> None:
 
 def sent_fields(head: RequestHead) -> list[tuple[bytes, bytes]]:
     chunked = [(b"Transfer-Encoding", b"chunked")] if head.body is Framing.CHUNKED else []
-    unexpected = head.body != 0 and head.method in EXPECTS_NO_BODY
-    return [*head.fields, *chunked, *([(b"Connection", b"close")] if unexpected else [])]
+    asks = any(name.lower() == b"expect" for name, _ in head.fields)
+    unread = head.body != 0 and (asks or head.method in EXPECTS_NO_BODY)
+    return [*head.fields, *chunked, *([(b"Connection", b"close")] if unread else [])]
 
 
 def read_independently(told: bytes) -> list[tuple[bytes, bytes]]:

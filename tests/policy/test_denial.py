@@ -174,6 +174,7 @@ INSIDE = (
     "/org/a.git/worktrees/x",
     "/org/a/worktrees/x",
     "/ORG/A/.GIT",
+    "/org/\uff41",
     "/org/x" + ".git" * 20,
 )
 BESIDE = ("/org/b/.git", "/org/b.git/a", "/org/a.github", "/org/a/b", "/org/.git/a", "/org/a/worktrees/x/y")

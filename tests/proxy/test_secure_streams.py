@@ -107,13 +107,17 @@ async def test_each_piece_of_an_upload_goes_on_before_the_next_is_sent(
         await stream.aclose()
 
 
+LAST = "Connection: close\r\n"
+"""What the upstream is told where it is asked before the body."""
+
+
 async def test_a_client_waits_until_it_is_told_to_go_on(open_world: OpenWorld, upstreams: Upstreams) -> None:
-    asked = post("Expect: 100-continue\r\nContent-Length: 3\r\n")
+    fields = "Expect: 100-continue\r\nContent-Length: 3\r\n"
     go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
-    port = await upstreams.serve_tls(HOST, serve((asked, go_on), (b"abc", OK)))
+    port = await upstreams.serve_tls(HOST, serve((post(fields + LAST), go_on), (b"abc", OK)))
     async with open_world(RULE, {HOST: port}) as world:
         stream = await open_tls(world)
-        await stream.send_all(asked)
+        await stream.send_all(post(fields))
         assert (await receive_until(stream, b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
         await stream.send_all(b"abc")
         assert await receive_exactly(stream, len(OK)) == OK
@@ -125,12 +129,12 @@ async def test_a_client_waits_until_it_is_told_to_go_on(open_world: OpenWorld, u
 async def test_a_client_that_waits_may_be_told_no(
     open_world: OpenWorld, upstreams: Upstreams, status: int
 ) -> None:
-    asked = post("Expect: 100-continue\r\nContent-Length: 1000000\r\n")
+    fields = "Expect: 100-continue\r\nContent-Length: 1000000\r\n"
     no = b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
-    port = await upstreams.serve_tls(HOST, serve((asked, no)))
+    port = await upstreams.serve_tls(HOST, serve((post(fields + LAST), no)))
     async with open_world(RULE, {HOST: port}) as world:
         stream = await open_tls(world)
-        await stream.send_all(asked)
+        await stream.send_all(post(fields))
         answer = await receive_all(stream)
         await stream.aclose()
     assert answer == no[:-2] + b"Connection: close\r\n\r\n"

@@ -228,7 +228,11 @@ def test_an_answer_is_readable_if_it_is_not_compressed(fields: Fields, *, readab
         (200, (), True),
         (206, (), False),
         (200, ((b"Content-Range", b"bytes 0-1/2"),), False),
-        (416, ((b"CONTENT-RANGE", b"bytes */2"),), False),
+        (206, ((b"CONTENT-RANGE", b"Bytes 0-1/2"),), False),
+        (206, ((b"Content-Range", b"items 0-1/2"), (b"Content-Range", b"bytes 0-1/2")), False),
+        (416, ((b"CONTENT-RANGE", b"bytes */2"),), True),
+        (200, ((b"Content-Range", b"0-24/*"),), True),
+        (206, ((b"Content-Range", b"items 0-24/99"),), True),
         (200, ((b"Accept-Ranges", b"bytes"),), True),
     ],
 )

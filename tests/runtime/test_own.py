@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import site
 import sys
 from pathlib import Path
 
@@ -47,7 +48,28 @@ def test_code_of_others_a_link_and_a_wildcard_are_told(work: Path, monkeypatch: 
     (work / "link").symlink_to(work.parent)
     for name in ("w*", "link"):
         monkeypatch.setattr(sys, "prefix", str(work / name))
-        assert find_own(str(work), ()) == Own((), tuple(sorted([f"{work}/{name}", f"{work}/src"])))
+        assert find_own(str(work), ()) == Own(
+            (), tuple(sorted([f"{work}/{name}", f"{work}/none", f"{work}/src"]))
+        )
+
+
+def test_where_modules_would_be_is_told_before_it_is_there(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent could make it, and what is in it runs with the next command: the user's own modules, too."""
+    monkeypatch.setattr(sys, "path", [str(work / "plugins")])
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    monkeypatch.setattr(site, "getusersitepackages", lambda: f"{work}/local/lib/site-packages")
+    assert find_own(str(work), ()).reached == (f"{work}/local/lib/site-packages", f"{work}/plugins")
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    assert find_own(str(work), ()).reached == (f"{work}/plugins",)
+
+
+def test_a_directory_that_has_the_interpreter_is_told(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can't be mounted read-only where it is what shall be written, and a link in it can be replaced."""
+    monkeypatch.setattr(sys, "executable", str(work / ".venv/bin/python"))
+    assert find_own(str(work / "src"), [str(work / ".venv/bin")]).reached == (f"{work}/.venv/bin",)
+    assert find_own(str(work / ".venv/bin"), ()).reached == (f"{work}/.venv/bin",)
 
 
 def test_the_package_is_kept_with_what_it_is_in_and_an_agent_inside_it_is_told() -> None:

@@ -125,3 +125,19 @@ def test_a_type_that_is_made_to_be_read_for_ever_is_malformed() -> None:
     value = b"a/b" + (b";" + b" " * 40) * 100 + b"!"
     with pytest.raises(BadMessage, match="malformed"):
         read_type(((b"Content-Type", value),))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reading"),
+    [
+        (b"text/event-stream; charset=utf-7", Reading.NOTHING),
+        (b"application/json; charset=cp037", Reading.NOTHING),
+        (b"application/json; x=1; CHARSET*='utf-16", Reading.NOTHING),
+        (b'application/problem+json; charset="UTF-8"', Reading.FAILURE),
+        (b"text/event-stream;charset=utf8", Reading.WORDS),
+        (b"text/html; charset=iso-8859-1", Reading.UNREAD),
+    ],
+)
+@pytest.mark.parametrize("status", [302, 400, 503])
+def test_what_is_no_success_is_read_in_utf_8_alone(kind: bytes, reading: Reading, status: int) -> None:
+    assert find_reading(answer(kind, status=status)) is reading

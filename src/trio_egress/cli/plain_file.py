@@ -66,11 +66,10 @@ def open_output(path: str, waiting: Callable[[], AbstractContextManager[object]]
 
 def _open(path: str, flags: int) -> int:
     """See Rule 1. A link above the working directory, or elsewhere, is the caller's own."""
-    here = _find_here()
-    way = os.path.abspath(path) if here else path
-    if path.endswith("/") or not here or not way.startswith(f"{here}/"):
+    way = [] if path.endswith("/") else _find_way(path)
+    if not way:
         return _open_at(None, path, flags | _FILE)
-    *folders, last = way[len(here) + 1 :].split("/")
+    *folders, last = way
     at = os.open(".", _FOLDER)
     try:
         for folder in folders:
@@ -99,14 +98,17 @@ def _is_link(folder: int | None, name: str) -> bool:
     return False
 
 
-def _find_here() -> str:
-    """The working directory; nothing where it is gone, or can't be held."""
+def _find_way(path: str) -> list[str]:
+    """The names from the working directory to it, by whatever name that is gone to; none where it is elsewhere, or the
+    directory is gone or can't be held."""
     if os.open not in os.supports_dir_fd:
-        return ""
-    try:
-        return os.getcwd()
-    except OSError:
-        return ""
+        return []
+    with suppress(OSError):
+        names = os.path.abspath(path).split("/")
+        for count in range(2, len(names)):  # of a root nothing is below
+            if os.path.exists(above := "/".join(names[:count])) and os.path.samefile(above, "."):
+                return names[count:]
+    return []
 
 
 def _is_pipe(path: str, *, follow: bool = False) -> bool:

@@ -138,9 +138,9 @@ def _find_ssh_denial(terms: Terms, attempt: Attempt) -> Denial:
 
 def _touches_repository(terms: Terms, attempt: Attempt) -> bool:
     """In a home directory could be any of them; an SSH server need not mind case."""
-    path = (attempt.path or "").casefold()
+    paths = {fold(attempt.path or "") for fold in _FOLDS}
     globs = terms.git.of(attempt.service) if terms.git is not None and attempt.service is not None else ()
-    return (bool(globs) and path.startswith(HOME)) or _names_repository(globs, path)
+    return any((bool(globs) and path.startswith(HOME)) or _names_repository(globs, path) for path in paths)
 
 
 def _names_repository(globs: tuple[PathGlob, ...], path: str) -> bool:
@@ -170,7 +170,12 @@ _FOLDS = (str.casefold, _fold_look_alikes)
 
 
 def _fold(globs: tuple[PathGlob, ...]) -> list[PathGlob]:
-    return [glob.folded(fold) for glob in globs for fold in _FOLDS]
+    """One of plain letters is the same by both."""
+    return [glob.folded(fold) for glob in globs for fold in (_FOLDS[:1] if _is_plain(glob) else _FOLDS)]
+
+
+def _is_plain(glob: PathGlob) -> bool:
+    return glob.text.isascii() and "%" not in glob.text
 
 
 def _touches_path(terms: Terms, raw: str | None) -> bool:

@@ -45,6 +45,9 @@ for `Range`, Azure's storage `x-ms-range`; `A-IM` asks for a difference (RFC 322
 what the agent has (RFC 9842)."""
 
 _PARTIAL = 206
+_UNSATISFIED = 416
+"""Its `Content-Range` says how long the whole is (RFC 9110 15.5.17)."""
+
 _RANGE = b"content-range"
 
 
@@ -138,7 +141,10 @@ def is_readable(answer: ResponseHead) -> bool:
 
 def is_whole(answer: ResponseHead) -> bool:
     """Whether no part of a value could stand at an end of its body, and the rest in another answer."""
-    return answer.status != _PARTIAL and all(name.lower() != _RANGE for name, _ in answer.fields)
+    ranges = [value.strip().lower() for name, value in answer.fields if name.lower() == _RANGE]
+    if any(value.startswith(b"bytes") for value in ranges):
+        return answer.status == _UNSATISFIED
+    return bool(ranges) or answer.status != _PARTIAL  # a range of anything else is one of whole items
 
 
 def mask_head(answer: ResponseHead, mask: Mask) -> ResponseHead:

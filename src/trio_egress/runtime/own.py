@@ -37,12 +37,14 @@ def find_own(directory: str, write: Iterable[str]) -> Own:
     roots = {os.path.realpath(place) for place in (directory, *write)} - set(NEVER_SHARED)
     ours = {path for path in _list_ours(package) if _is_inside(path, roots)}
     kept = drop_inner(sorted(filter(_can_be_kept, ours)))
-    loaded = {os.path.realpath(path or ".") for path in sys.path} - {here}
-    inside = {path for path in loaded if os.path.exists(path) and any(is_in(path, root) for root in roots)}
-    holding = os.path.dirname(os.path.realpath(package))
+    # Be they there or not: the agent could make them.
+    loaded = {os.path.realpath(path or ".") for path in (*sys.path, *_list_users())} - {here}
+    inside = {path for path in loaded if any(is_in(path, root) for root in roots)}
+    interpreter = (os.path.abspath(sys.executable), os.path.realpath(sys.executable))
+    holding = {*map(os.path.dirname, (os.path.realpath(package), *interpreter))}
     reached = {
         *(path for path in (*inside, *ours) if not any(is_in(path, folder) for folder in kept)),
-        *(root for root in roots if is_in(root, holding)),
+        *(root for root in roots if any(is_in(root, folder) for folder in holding)),
     }
     return Own(tuple(kept), tuple(drop_inner(sorted(reached))))
 
@@ -56,10 +58,17 @@ def _list_ours(package: str) -> Iterator[str]:
     """As they are named and as they really are: a link on the way could be replaced."""
     prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
     parts = (os.path.join(prefix, part) for prefix in prefixes for part in _PARTS)
-    for path in (*prefixes, *parts, os.path.dirname(package), package, sys.argv[0]):
+    for path in (*prefixes, *parts, os.path.dirname(package), package, sys.executable, sys.argv[0]):
         if path and os.path.exists(path):
             yield os.path.abspath(path)
             yield os.path.realpath(path)
+
+
+def _list_users() -> Iterator[str]:
+    """Where the user's own modules would be, and what is run at each start."""
+    site = sys.modules.get("site")
+    if site is not None and site.ENABLE_USER_SITE:
+        yield site.getusersitepackages()
 
 
 def _is_inside(path: str, roots: Iterable[str]) -> bool:

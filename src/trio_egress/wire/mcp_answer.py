@@ -27,6 +27,7 @@ ACCEPTED: Final = 202
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(rb"[ \t]*;(?:[ \t]*(%b)=(%b|\"[^\"\\]*\"))?" % (_TOKEN, _TOKEN))
 _TYPE = re.compile(rb"(%b/%b)((?:%b)*)[ \t]*" % (_TOKEN, _TOKEN, _PARAMETER.pattern))
+_CHARSET = re.compile(rb"charset[^=;,]{0,16}=[ \t]*\"?([^\";, \t]*)")
 _UTF_8 = (b"utf-8", b"utf8")
 
 
@@ -46,6 +47,7 @@ def find_reading(answer: ResponseHead) -> Reading:
     coded = any(name.lower() == b"content-encoding" for name, _ in answer.fields)
     if not 200 <= answer.status < 300:
         told = b" ".join(_find_types(answer.fields)).lower()
+        coded = coded or any(charset not in _UTF_8 for charset in _CHARSET.findall(told))
         if b"event-stream" in told:
             return Reading.NOTHING if coded else Reading.WORDS
         if b"json" in told:
