@@ -60,6 +60,9 @@ class Scribe:
         self.now_ns = START_NS
         self.lines: list[bytes] = []
         self.redirected = 0
+        self.reached: dict[str, object] = {}
+        """Facts of outcomes, where attempts don't bring their own: where they were let to."""
+
         self._ids = 0
 
     def tick(self) -> int:
@@ -99,13 +102,7 @@ class Scribe:
     def allow(self, host: str = "api.example.com", up: int = 10, down: int = 20, **members: object) -> Scribe:
         intent = self.draft(host, **{"phase": "intent", "layer": "rule", **members})
         self.append(intent)
-        facts = {
-            "dialled": "198.51.100.1:443",
-            **intent.facts,
-            "bytes_up": up,
-            "bytes_down": down,
-            "duration_us": 5,
-        }
+        facts = {**self.reached, **intent.facts, "bytes_up": up, "bytes_down": down, "duration_us": 5}
         return self.append(attrs.evolve(intent, phase="outcome", facts=facts))
 
     def block(self, host: str = "evil.example", **members: object) -> Scribe:

@@ -75,6 +75,16 @@ def test_long_text_is_cut_and_counted() -> None:
     assert text == "x" * FACT_CHARS + "...(5 more)"
 
 
+def test_however_long_a_list_is_numbers_sums_and_texts_stand_beside_it() -> None:
+    found = {"warn": 3}
+    facts = {"tools": ["x" * 2000] * 100, "host": "api.example.com", "found": found, "bytes_up": 7}
+    (cleaned,) = render_ext(facts).values()
+    assert isinstance(cleaned, dict)
+    assert list(cleaned) == ["v", "tools", "host", "found", "bytes_up"]
+    assert (cleaned["bytes_up"], cleaned["found"], cleaned["host"]) == (7, found, "api.example.com")
+    assert 10 < len(cleaned["tools"]) < 20
+
+
 @pytest.mark.parametrize(
     "facts",
     [

@@ -61,7 +61,9 @@ RUN = {
 
 
 def begin() -> Scribe:
-    return Scribe(OWN_SESSION).open()
+    scribe = Scribe(OWN_SESSION)
+    scribe.reached = {"dialled": "198.51.100.1:443"}
+    return scribe.open()
 
 
 def allow(scribe: Scribe, host: str, rule: str, up: int, down: int, **told: object) -> Scribe:

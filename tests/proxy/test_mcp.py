@@ -16,12 +16,14 @@ from tests.proxy.http2_peers import Secure, Talk, open_talk, serve_http2
 
 from trio_egress.content.detector import Detector, Way
 from trio_egress.content.scanner import Scanner
+from trio_egress.evidence.facts import render_ext
 from trio_egress.model import Action, Kind
 from trio_egress.policy.destination import parse_destination
 from trio_egress.policy.slots import parse_slot
 from trio_egress.proxy.bodies import Bodies
 from trio_egress.proxy.inspection import Inspection
 from trio_egress.proxy.ledger import Ledger
+from trio_egress.proxy.mcp import NAME_TOLD, TOOLS_TOLD
 from trio_egress.proxy.vault import Held, Vault
 
 if TYPE_CHECKING:
@@ -596,3 +598,27 @@ async def test_two_clients_may_count_alike(open_world: OpenWorld, upstreams: Ups
         assert b'"result"' in await say(world, post(call()))
         assert b'"result"' in await say(world, GET)
     assert all(receipt.verdict == "allow" for receipt in world.receipts())
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [[tool(f"t{number}") for number in range(5000)], [tool("B" * 30_000 + str(n)) for n in range(20)]],
+    ids=["many", "long"],
+)
+async def test_however_many_tools_change_and_however_they_are_named_receipts_keep_their_sums(
+    open_world: OpenWorld, upstreams: Upstreams, tools: list[dict[str, Any]]
+) -> None:
+    changed = [{**each, "description": "another"} for each in tools]
+    answers = [as_json(listing(0, *tools)), as_json(listing(1, *changed))]
+    async with open_run(open_world, upstreams, *answers) as world:
+        await say(world, ask_list(0))
+        await say(world, ask_list(1))
+    outcome = world.receipts()[-1]
+    facts = render_ext(outcome.facts)["trio_egress"]
+    assert isinstance(facts, dict)
+    assert len(facts["tools_changed"]) == min(len(tools), TOOLS_TOLD)
+    assert max(map(len, facts["tools_changed"])) < 2 * NAME_TOLD
+    assert (facts["bytes_up"], facts["bytes_down"]) == (
+        outcome.facts["bytes_up"],
+        outcome.facts["bytes_down"],
+    )

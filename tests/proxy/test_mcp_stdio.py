@@ -136,6 +136,20 @@ async def test_what_is_taken_back_waits_for_no_answer(open_world: OpenWorld) -> 
     assert first.facts["reason"] == "it was taken back"
 
 
+@pytest.mark.parametrize(("number", "truth"), [(0, False), (1, True)])
+async def test_a_truth_value_takes_back_no_number_and_no_word(
+    open_world: OpenWorld, number: int, truth: bool
+) -> None:
+    """False is 0 in a dictionary, and "False" as a text."""
+    async with talk(open_world) as talking:
+        for identity in (number, str(truth)):
+            await talking.say(SERVER, id=identity, method="ping")
+        await talking.say(SERVER, method="notifications/cancelled", params={"requestId": truth})
+        for identity in (str(truth), number):
+            await talking.say(CLIENT, id=identity, result={})
+    assert [each["id"] for each in talking.heard[SERVER]] == [str(truth), number]
+
+
 async def test_so_many_questions_wait_at_once_and_no_more(open_world: OpenWorld) -> None:
     async with talk(open_world) as talking, trio.open_nursery() as nursery:
         for number in range(IN_FLIGHT):

@@ -272,6 +272,36 @@ async def test_an_upstream_that_resets_its_stream_resets_the_agents(
     assert [verdict for verdict, _, _ in outcomes(world)] == ["allow"]
 
 
+@pytest.mark.parametrize("agent_ends", [True, False])
+@pytest.mark.parametrize("then", ["end", "reset", "nothing"])
+async def test_a_stream_that_ended_with_its_close_is_not_ended_again(
+    open_world: OpenWorld, upstreams: Upstreams, then: str, agent_ends: bool
+) -> None:
+    """By either side, in the frame that says it or in one of its own: h2 would call that a fault of ours."""
+
+    async def serve(talk: Talk, number: int) -> None:
+        message = talk.messages[number]
+        if message.heads[0][":method"] != "CONNECT":
+            await talk.answer(number, [(":status", "204")])
+            return
+        talk.h2.send_headers(number, [(":status", "200")])
+        await talk.flush()
+        await talk.until(lambda: bool(message.body))
+        talk.h2.send_data(number, close(masked=False), end_stream=then == "end")
+        if then == "reset":
+            talk.h2.reset_stream(number, ErrorCodes.NO_ERROR)
+        await talk.flush()
+
+    port = await upstreams.serve_tls(HOST, offering(serve), H2)
+    async with open_world(RULE, {HOST: port}) as world, open_agent(world) as talk:
+        number = await open_websocket(talk)
+        await talk.send(number, close(), end=agent_ends)
+        message = await talk.wait(number)
+        assert message.ended or message.reset is not None
+        assert (await talk.wait(await talk.ask(request("/v1/b")))).status == 204  # the connection lives
+    assert outcomes(world) == OPENED
+
+
 async def test_it_goes_on_where_the_upstream_takes_no_more_streams(
     open_world: OpenWorld, upstreams: Upstreams
 ) -> None:

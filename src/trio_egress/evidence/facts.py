@@ -125,7 +125,7 @@ def render_ext(facts: Mapping[str, object]) -> dict[str, object]:
     for an integer beyond SAFE_INTEGER: both are bugs of the caller. No text raises.
     """
     known = {name: value for name, value in facts.items() if value is not None}
-    cleaned = {**_clean_members({"v": EXT_VERSION, **known}, [FACT_BUDGET]), "v": EXT_VERSION}
+    cleaned = {**_clean_facts({"v": EXT_VERSION, **known}), "v": EXT_VERSION}
     misfits = find_fact_misfits(cleaned)
     if misfits:
         raise TypeError(
@@ -193,12 +193,33 @@ def walk(value: object) -> Iterator[str]:
                 yield from walk(item)
 
 
+def _clean_facts(facts: Mapping[str, object]) -> dict[str, object]:
+    """Within FACT_BUDGET; where that isn't enough, numbers and sums go before texts, and texts before lists."""
+    budget = [FACT_BUDGET]
+    cleaned = _clean_members(facts, budget)
+    if budget[0] > 0:
+        return cleaned
+    first = sorted(facts, key=lambda name: _find_rank(name, facts[name]))
+    kept = _clean_members({name: facts[name] for name in first}, [FACT_BUDGET])
+    return {name: kept[name] for name in facts if name in kept}
+
+
+def _find_rank(name: str, value: object) -> int:
+    match value:
+        case None | bool() | int():
+            return 0
+        case str():
+            return 2
+    return {FOUND: 1, FINDINGS: 3}.get(name, 4)
+
+
 def _clean_members(members: Mapping[str, object], budget: list[int]) -> dict[str, object]:
     cleaned: dict[str, object] = {}
     for name, value in members.items():
-        if budget[0] <= 0:
+        if budget[0] <= len(name):
             break
-        cleaned[_spend_text(name, budget)] = _clean_fact(value, budget)
+        shown = _spend_text(name, budget)  # first: what it names may take all that is left
+        cleaned[shown] = _clean_fact(value, budget)
     return cleaned
 
 

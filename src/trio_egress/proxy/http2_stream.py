@@ -48,6 +48,7 @@ class Stream:
         self._head: tuple[RequestHead, str] | ResponseHead | None = None
         self._out: list[bytes] = []
         self._end: Trailers | None = None
+        self._said_end = False
         self._opening: RequestHead | None = None
         if number:
             connection.enter(number, self)
@@ -228,7 +229,10 @@ class Stream:
             self.check()
 
     def end_now(self) -> None:
-        """Say that nothing more comes from here. Not a checkpoint."""
+        """Say that nothing more comes from here, once, and only where somebody hears it. Not a checkpoint."""
+        if self._said_end or self._fault is not None or not self._connection.lives:
+            return
+        self._said_end = True
         self._send_end(Trailers(), UNCOUNTED)
         self._connection.push()
 

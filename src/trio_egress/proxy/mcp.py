@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from trio_egress.errors import PeerError, UpstreamError
+from trio_egress.evidence.facts import escape_text
 from trio_egress.evidence.scan_facts import ToldFinding, in_body
 from trio_egress.model import Action, Kind, Layer, RuleRef, ScanTerms
 from trio_egress.policy.scan import TOOL_CHANGED, TOOL_NEW, resolve_action
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 SERVERS_MAX: Final = 1024
 QUESTIONS_MAX: Final = 1024
 TOOLS_TOLD: Final = 64
+NAME_TOLD: Final = 128
 WORDS_BYTES: Final = 4096
 OTHER_TYPE: Final = (
     "can't be read: it says something of another type than application/json or text/event-stream"
@@ -341,11 +343,11 @@ class McpAnswer:
         found = list(self._pins.compare(listed))
         if not result.get("nextCursor"):
             self._pins.complete, self._pins.announced = True, False
-        told = [f"{name} sha256:{digest}" for name, digest in list(self._pins.tools.items())[:TOOLS_TOLD]]
+        pinned = list(self._pins.tools.items())[:TOOLS_TOLD]
+        told = [f"{escape_text(name, NAME_TOLD)} sha256:{digest}" for name, digest in pinned]
+        changed = [escape_text(name, NAME_TOLD) for _, name, _ in found[:TOOLS_TOLD]]
         if self._flow is not None:
-            self._flow.note(
-                tools=told, **({"tools_changed": [name for _, name, _ in found]} if found else {})
-            )
+            self._flow.note(tools=told, **({"tools_changed": changed} if found else {}))
         if found and (self._scan is None or self._scan.answers):
             await self._tell(found)
 

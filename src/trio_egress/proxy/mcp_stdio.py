@@ -198,7 +198,8 @@ class Conversation:
         """Nobody has to answer what was taken back; an answer that is on its way already goes nowhere."""
         match message.params:
             case {"requestId": str() | int() as identity} if (
-                identity in speaker.flows and identity is not True
+                type(identity) is not bool
+                and identity in speaker.flows  # True is 1 in a dictionary, and False is 0
             ):
                 speaker.questions.withdraw(identity)
                 _finish({identity: speaker.flows.pop(identity)}, "it was taken back")
@@ -220,15 +221,18 @@ class Conversation:
     # answers
 
     async def _answer(self, speaker: _Party, hearer: _Party, message: Message, line: Line) -> None:
-        flow = None if message.id is None else hearer.flows.pop(message.id, None)
-        if flow is None:  # also where the question is not on its way yet: an id can be guessed
+        try:
+            # Not where the question is not on its way yet: an id can be guessed.
+            question = hearer.questions.answer(message) if message.id in hearer.flows else None
+        except BadCall:
+            question = None
+        if message.id is None or question is None:
             await self._refuse(speaker, line, str(BadCall(Wrong.UNASKED)))
             speaker.unasked += 1
             if speaker.side is Side.SERVER and speaker.unasked == UNASKED:
                 raise Ended(f"the server gave {UNASKED} answers to nothing that was asked")
             return
-        question = hearer.questions.answer(message)
-        with flow:
+        with hearer.flows.pop(message.id) as flow:
             flow.bytes_down = line.size
             if message.kind is Kind.ERROR and isinstance(message.value, Mapping):
                 flow.note(error=find_told_code(message.value))

@@ -62,6 +62,11 @@ class Multiplex:
         return self._over is None and not self._leaving
 
     @property
+    def lives(self) -> bool:
+        """Whether its peer hears what is said."""
+        return self._over is None
+
+    @property
     def _is_used(self) -> bool:
         return bool(self._streams or self._asking)
 
