@@ -14,8 +14,10 @@ from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.scan_form import BLOCK, SUPPRESSED, UNSCANNED
 from trio_egress.evidence.scan_read import ReadFinding, read_findings
 from trio_egress.evidence.session import POLICY_TRANSPORT
+from trio_egress.model import Transport
 
 DENIALS_SHOWN = 100
+MCP_STDIO = Transport.MCP_STDIO.value
 
 
 class Denials:
@@ -59,8 +61,9 @@ def _list_lines(draft: Draft) -> Iterator[str]:
 
 
 def is_missed(draft: Draft) -> bool:
-    """Whether it was allowed, and no connection came of it."""
-    return draft.phase == "outcome" and draft.verdict == "allow" and bool(find_miss(draft.facts))
+    """Whether it was allowed, and no connection came of it. Between an MCP server and its client there is none."""
+    over = draft.phase == "outcome" and draft.verdict == "allow" and draft.transport != MCP_STDIO
+    return over and bool(find_miss(draft.facts))
 
 
 def _name_findings(findings: tuple[ReadFinding, ...], reason: str) -> str:
