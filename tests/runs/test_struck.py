@@ -124,14 +124,16 @@ def test_a_sandbox_killed_from_outside_ends_the_run_in_good_order(
     place: StruckPlace, remains: Remains, step: str
 ) -> None:
     parts = ["launcher"] if step in BEFORE_INIT else ["launcher", "init"]
+    refused, killed = (125, "refused"), (137, "sandbox_killed")
     ends = {
-        **dict.fromkeys(BEFORE_AGENT, (125, "refused")),
-        "agent starting": (125, "refused"),
-        "agent running": (137, "sandbox_killed"),
+        **dict.fromkeys(BEFORE_AGENT, (refused,)),
+        # PID 1 outlives the launcher for a moment, in which it may have begun the agent.
+        **dict.fromkeys(("doors open", "agent starting"), (refused, killed)),
+        "agent running": (killed,),
     }
     for started in [place.start_struck(step, signal.SIGKILL, part) for part in parts]:
         ended = started.wait()
-        assert (ended.code, ended.status["end"]) == ends.get(step, (7, "agent_exited"))
+        assert (ended.code, ended.status["end"]) in ends.get(step, ((7, "agent_exited"),))
         assert "Traceback" not in ended.err
         assert ended.verify() == 0
     remains.assert_none()
