@@ -65,6 +65,7 @@ def test_what_was_allowed_and_could_not_be_reached_is_said_once() -> None:
     assert line.endswith(": api.example can't be\\x1b resolved")
     assert _show(intent, draft_outcome(intent, "allow", "rule", {})) == []  # of itself no fault
     assert _show(attrs.evolve(missed, transport="mcp_stdio")) == []  # which leads to no connection
+    assert _show(attrs.evolve(missed, facts={**missed.facts, "tls": "intercepted"})) == []
     reset = {"reason": "the upstream reset the connection", "dialled": "198.51.100.1:443"}
     assert _show(intent, draft_outcome(intent, "allow", "rule", reset)) == []
 

@@ -13,7 +13,7 @@ from trio_egress.evidence.facts import find_miss
 from trio_egress.evidence.receipt import Draft
 from trio_egress.evidence.scan_form import BLOCK, SUPPRESSED, UNSCANNED
 from trio_egress.evidence.scan_read import ReadFinding, read_findings
-from trio_egress.evidence.session import POLICY_TRANSPORT
+from trio_egress.evidence.session import INTERCEPTED, POLICY_TRANSPORT
 from trio_egress.model import Transport
 
 DENIALS_SHOWN = 100
@@ -61,9 +61,10 @@ def _list_lines(draft: Draft) -> Iterator[str]:
 
 
 def is_missed(draft: Draft) -> bool:
-    """Whether it was allowed, and no connection came of it. Between an MCP server and its client there is none."""
-    over = draft.phase == "outcome" and draft.verdict == "allow" and draft.transport != MCP_STDIO
-    return over and bool(find_miss(draft.facts))
+    """Whether it was allowed, and no connection came of it. Some lead to none: between an MCP server and its client,
+    and TLS that ends here, whose requests are told by themselves."""
+    leads = draft.transport != MCP_STDIO and draft.facts.get("tls") != INTERCEPTED
+    return leads and draft.phase == "outcome" and draft.verdict == "allow" and bool(find_miss(draft.facts))
 
 
 def _name_findings(findings: tuple[ReadFinding, ...], reason: str) -> str:

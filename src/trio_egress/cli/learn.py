@@ -71,9 +71,8 @@ def _observe(options: argparse.Namespace, inbox: Inbox) -> int:
     from trio_egress.cli.run import choose_policy
     from trio_egress.cli.run import main as run
 
-    options.policy_path = choose_policy(
-        options, observing=True
-    )  # before the output is there, which may be its name
+    # Before the output is there, which may have its name.
+    options.policy_path = choose_policy(options, observing=True)
     output = options.output or OUTPUT_NAME
     # Opened with the caller's rights: by the end of a run that root started, they are given up.
     with _open_output(output) as file:

@@ -215,10 +215,9 @@ def render_text(report: Report) -> str:
         ("books", _render_books(report)),
         ("files", _render_files(report)),
     ]
-    stranger = any(finding.code == NOT_TRUSTED for finding in report.findings)
-    sentence = (
-        "INVALID: signed by a key that is none of the pinned ones" if stranger else SENTENCES[report.verdict]
-    )
+    sentence = SENTENCES[report.verdict]
+    if report.verdict is Verdict.INVALID and any(each.code == NOT_TRUSTED for each in report.findings):
+        sentence = "INVALID: signed by a key that is none of the pinned ones"
     lines = [sentence.replace("PREFIX:", "PREFIX, recovered:") if report.recovered_by else sentence]
     if report.error:
         lines.append(f"  {report.error}")

@@ -73,10 +73,8 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
-    "memfd_secret": (
-        447,
-        447,
-    ),  # memory that no account of a process has, so that [limits] memory could be passed by
+    # Memory that no account of a process has: it would go by [limits] memory.
+    "memfd_secret": (447, 447),
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),

@@ -76,8 +76,9 @@ def render_contacts(dossier: Dossier) -> Html:
         names = count_of(looked_up, "name was", "names were")
         notes.append(tag("p", f"{names} looked up and not contacted.", class_="more"))
     if story.missed:
-        shown = ", ".join(story.missed[:HOSTS_SHOWN])
-        notes.append(tag("p", f"Allowed, and not reached: {shown}.", class_="more"))
+        shown, more = ", ".join(story.missed[:HOSTS_SHOWN]), len(story.missed) - HOSTS_SHOWN
+        others = f" and {more:,} more" if more > 0 else ""
+        notes.append(tag("p", f"Allowed, and not reached: {shown}{others}.", class_="more"))
     said = [_tabulate(_SAID, story.said)] if story.said else []
     if not reached:
         words = "Nothing was contacted." if said else "Nothing was contacted: no byte left the sandbox."

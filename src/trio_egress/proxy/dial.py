@@ -232,10 +232,8 @@ async def _resolve(name: str, seconds: float) -> Sequence[Address] | Undialled:
             # Bytes: a name in normal form needs no IDNA codec, which would be imported while the agent runs.
             raw = name.encode("ascii")
             found = await trio.socket.getaddrinfo(raw, None, type=socket.SOCK_STREAM)
-        except (
-            OSError,
-            UnicodeError,
-        ) as error:  # of the system, too, where it is out of descriptors (EAI_SYSTEM)
+        except (OSError, UnicodeError) as error:
+            # OSError itself where no descriptors are left (EAI_SYSTEM).
             hint = "" if "." in name else " (as it is written: search domains don't apply)"
             return Undialled(f"{name} can't be resolved{hint}: {getattr(error, 'strerror', None) or error}")
         return list(dict.fromkeys(_normal(str(entry[4][0])) for entry in found))

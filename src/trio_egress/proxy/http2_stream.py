@@ -186,6 +186,7 @@ class Stream:
             await self._send_data(data, count, end=said)
         if end is not None and not said:
             self._send_end(end, count)
+        self._said_end = self._said_end or end is not None
         self._connection.push()
         await self._connection.wait_sent()
 

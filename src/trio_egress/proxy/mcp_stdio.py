@@ -197,9 +197,9 @@ class Conversation:
     def _withdraw(self, speaker: _Party, message: Message) -> None:
         """Nobody has to answer what was taken back; an answer that is on its way already goes nowhere."""
         match message.params:
+            # True is 1 in a dictionary, and False is 0.
             case {"requestId": str() | int() as identity} if (
-                type(identity) is not bool
-                and identity in speaker.flows  # True is 1 in a dictionary, and False is 0
+                type(identity) is not bool and identity in speaker.flows
             ):
                 speaker.questions.withdraw(identity)
                 _finish({identity: speaker.flows.pop(identity)}, "it was taken back")
