@@ -89,6 +89,9 @@ def test_a_stranger_who_signs_everything_anew_is_never_valid(tmp_path: Path) -> 
     assert verify(tmp_path).exit_code == 3
     report = verify(tmp_path, PINNED)
     assert (report.exit_code, _codes(report)) == (1, {"key.not_trusted"})
+    assert render_text(report).startswith("INVALID: signed by a key that is none of the pinned ones\n")
+    unread = attrs.evolve(report, verdict=Verdict.UNREADABLE)
+    assert render_text(unread).startswith("ERROR: nothing was checked")
 
 
 def test_a_bare_evidence_file_is_judged_by_itself(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_a_key_that_did_not_sign_and_a_denial_fail_a_run_where_asked(
     options = ["--fail-on", fail_on, "--public-key", stranger]
     ended = place.run(NOTHING, "bash", "-c", script, options=options)
     assert (ended.code, ended.status["failed_on"], ended.status["verdict"]) == (code, failed_on, "invalid")
+    assert "the packet is INVALID" in ended.err
+    why = "the agent ended with 0, and the run with 121 by --fail-on: "
+    assert (why in ended.err) == (code == 121)
+    assert [
+        word for word in failed_on if code == 121 and f"{word} (" not in ended.err.partition(why)[2]
+    ] == []
+
+
+@pytest.mark.parametrize(("quiet", "said"), [([], True), (["--quiet"], False)])
+def test_a_run_that_verifies_says_what_came_of_it(place: Place, quiet: list[str], said: bool) -> None:
+    ended = place.run(NOTHING, "true", options=["--verify", *quiet])
+    assert ("the packet is VALID: signed by a pinned key" in ended.err) is said
 
 
 @pytest.mark.root
